@@ -1,0 +1,61 @@
+# Everything runs in an environment of the project's own, .venv, made and kept up to date by the targets themselves:
+#
+#   make demo                  execute notebooks/quickstart.ipynb in a session of the local pool
+#   make test [ARGS="-k run"]  the whole suite, or what pytest's arguments select
+#   make lint                  what the code must look like
+#   make clean                 remove the environment and all that was built
+
+.PHONY: demo test browser lint clean
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BUILD := .build
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+# The first of these that is new enough; pyenv and the like put names on the path that do not run.
+CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
+IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for name in $(CANDIDATES); do \
+	if $$name -c '$(IS_NEW_ENOUGH)' 2>/dev/null; then echo $$name; break; fi; done)
+
+REPORT := $(BUILD)/quickstart.html
+EXECUTED := $(BUILD)/quickstart.ipynb
+
+# An endpoint that is set for daily work is not the demo's to use.
+demo: export REMOTE_KERNEL_ENDPOINT :=
+demo: $(VENV)/demo.stamp
+	@mkdir -p $(BUILD)
+	@$(BIN)/remote-kernel run notebooks/quickstart.ipynb -o $(EXECUTED) --html $(REPORT)
+	@echo
+	@grep --only-matching 'Every cell ran in the same pod: [[:alnum:]][[:alnum:]._-]*' $(EXECUTED)
+	@echo 'The pool that made it stops by itself when it is idle. To look at the report, open'
+	@echo '$(CURDIR)/$(REPORT)'
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+# What the tests in a real JupyterLab need beside Debian's chromium; without it they are skipped.
+browser: $(VENV)/browser.stamp
+
+lint: $(VENV)/lint.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) $(BUILD) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# A stamp names the extra that it stands for.
+$(VENV)/%.stamp: pyproject.toml $(wildcard kernelspec/*) | $(VENV)/made.stamp
+	@echo 'Installing what "make $*" needs into $(VENV) …'
+	@$(PIP) install --editable '.[$*]'
+	@touch $@
+
+$(VENV)/made.stamp:
+	@$(or $(PYTHON),false) -c '$(IS_NEW_ENOUGH)' 2>/dev/null || { \
+		echo 'This needs Python 3.11 or newer, and $(or $(PYTHON),python3) is not: name one with "make PYTHON=…".' >&2; \
+		exit 1; }
+	@echo 'Making an environment in $(VENV) with $(PYTHON) …'
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@

@@ -1,0 +1,68 @@
+"""The `remote-kernel` command.
+
+Exit statuses: 0 done, 1 it failed, 2 what the user gave cannot be used, 130 ended by Ctrl-C (128 plus the signal's
+number). Each subcommand is a module with `add_parser(subparsers)`, which sets `handler`, a function from the parsed
+arguments to the exit status. A module imports what its work needs inside the handler, so that `--help` is quick.
+"""
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+from remote_kernel import __version__
+from remote_kernel.cli import identifier, pool, run
+from remote_kernel.core.errors import RemoteKernelError, UsageError
+
+FAILED = 1
+UNUSABLE = 2
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with `argv`, or the process's own arguments, and return the exit status.
+
+    Raises:
+        SystemExit: from argparse, for `--help`, `--version` and arguments that it cannot parse.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # an old locale must not end a run with an error
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.handler is None:
+        parser.print_help(sys.stderr)
+        return UNUSABLE
+    try:
+        status: int = arguments.handler(arguments)
+        sys.stdout.flush()
+    except RemoteKernelError as error:
+        print(f"remote-kernel: {error}", file=sys.stderr)
+        return UNUSABLE if isinstance(error, UsageError) else FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _discard_output()
+        return FAILED
+    return status
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="remote-kernel",
+        description="Jupyter notebooks whose cells run in a remote session, one stable session for each notebook.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.set_defaults(handler=None)
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for module in (run, identifier, pool):
+        module.add_parser(subparsers)
+    return parser
+
+
+def _discard_output() -> None:
+    """Give the interpreter's own flush at exit somewhere to write to, now that nobody reads standard output."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())

@@ -1,0 +1,39 @@
+"""`remote-kernel identifier NOTEBOOK`: the session identifier that a kernel of this notebook has."""
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from remote_kernel.core.errors import UsageError
+from remote_kernel.core.identity import Scope
+from remote_kernel.core.settings import Settings
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "identifier",
+        help="print the session identifier of a notebook",
+        description="Print the session identifier that a kernel of NOTEBOOK has. Treat it as a secret: whoever has it "
+        "and a token for the pool is in the session. The REMOTE_KERNEL_* variables count as for a kernel.",
+    )
+    parser.add_argument("notebook", metavar="NOTEBOOK", help="path of the notebook")
+    parser.add_argument("--scope", choices=[scope.value for scope in Scope], help="who shares the session")
+    parser.set_defaults(handler=print_identifier)
+
+
+def print_identifier(arguments: argparse.Namespace) -> int:
+    """Handle the command; raises `UsageError` where the identifier cannot be known."""
+    from remote_kernel.kernel.binding import identifier_of
+    from remote_kernel.kernel.folders import Folders
+    from remote_kernel.kernel.userkey import load_key
+
+    if not Path(arguments.notebook).expanduser().is_file():
+        raise UsageError(f"there is no notebook at {arguments.notebook}")
+    settings = Settings.from_environ(os.environ)
+    if arguments.scope:
+        settings = replace(settings, scope=Scope(arguments.scope))
+    data = Folders.of_user().data
+    print(identifier_of(arguments.notebook, settings, os.environ, lambda: load_key(os.environ, data)))
+    return 0

@@ -1,0 +1,120 @@
+"""What a run shows while it runs: on a terminal a live bar under the cells' output, elsewhere plain lines."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, Self, TextIO
+
+from rich.ansi import AnsiDecoder
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from remote_kernel.cli.transcript import Transcript, strip_control_sequences
+
+INTERRUPTING = "interrupting the cell (Ctrl-C leaves at once)"
+
+
+def choose_progress(stream: TextIO, total: int) -> "PlainProgress | TerminalProgress":
+    """Return what suits standard output `stream`; `total` is the number of cells."""
+    is_terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
+    return TerminalProgress(total) if is_terminal else PlainProgress(stream, total)
+
+
+class PlainProgress:
+    """Cells and their output as lines of plain text, for files, pipes and logs.
+
+    When nobody reads them any more it goes on in silence: the run is worth finishing.
+    """
+
+    def __init__(self, stream: TextIO, total: int) -> None:
+        self._stream = stream
+        self._is_read = True
+        self._total = total
+        self._transcript = Transcript()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def cell_started(self, number: int, source: str) -> None:
+        self._write([heading(number, self._total, source)])
+
+    def message_arrived(self, message: Mapping[str, Any]) -> None:
+        self._write(self._transcript.feed(message))
+
+    def cell_interrupted(self) -> None:
+        self._write([*self._transcript.close(), INTERRUPTING])
+
+    def cell_ended(self) -> None:
+        self._write(self._transcript.close())
+
+    def _write(self, lines: list[str]) -> None:
+        if not lines or not self._is_read:
+            return
+        try:
+            self._stream.write("".join(f"{strip_control_sequences(line)}\n" for line in lines))
+            self._stream.flush()
+        except BrokenPipeError:
+            self._is_read = False
+
+
+def heading(number: int, total: int, source: str) -> str:
+    """Return the line that announces a cell: its number and how its code starts."""
+    first, *rest = source.strip().splitlines()
+    return f"[{number}/{total}] {first}{' …' if rest else ''}"
+
+
+class TerminalProgress:
+    """The same above a bar with the number of the cell and the time; a line still being written is above it, too.
+
+    Use it as a context manager: the bar goes when it ends, and when there is an error.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._console = Console(highlight=False)
+        self._decoder = AnsiDecoder()
+        self._transcript = Transcript()
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+        )
+        self._task = self._bar.add_task("starting the kernel", total=total)
+        self._live = Live(get_renderable=self._render, console=self._console, transient=True, refresh_per_second=10)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._live.stop()
+
+    def cell_started(self, number: int, source: str) -> None:
+        self._bar.update(self._task, description=f"cell {number} of {self._total}")
+        self._console.print(Text(heading(number, self._total, source), style="bold cyan"))
+
+    def message_arrived(self, message: Mapping[str, Any]) -> None:
+        self._print(self._transcript.feed(message))
+
+    def cell_interrupted(self) -> None:
+        self._bar.update(self._task, description=INTERRUPTING)
+
+    def cell_ended(self) -> None:
+        self._print(self._transcript.close())
+        self._bar.advance(self._task)
+
+    def _print(self, lines: list[str]) -> None:
+        if lines:
+            text = Text("\n").join(map(self._decoder.decode_line, lines))
+            self._console.print(text, soft_wrap=True)
+
+    def _render(self) -> RenderableType:
+        pending = strip_control_sequences(self._transcript.pending)
+        bar = self._bar.get_renderable()
+        return Group(Text(pending, no_wrap=True, overflow="ellipsis"), bar) if pending else bar

@@ -1,0 +1,56 @@
+"""The messages that wait for one ordered way up."""
+
+import asyncio
+import secrets
+from collections import deque
+from dataclasses import replace
+
+from remote_kernel.core import wire
+
+# One POST; a message larger than this goes alone.
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+
+
+class Lane:
+    """One ordered way up: the next request is made when the one before has been accepted."""
+
+    def __init__(self) -> None:
+        self.queue: deque[wire.Message] = deque()
+        self.filled = asyncio.Event()
+        self._renumber()
+
+    def _renumber(self) -> None:
+        self.sender = secrets.token_hex(8)
+        self._count = 0
+
+    def put(self, message: wire.Message) -> None:
+        self._count += 1
+        self.queue.append(replace(message, sequence=self._count))
+        self.filled.set()
+
+    def batch(self) -> list[wire.Message]:
+        """Return the messages for the next request; they stay in the queue until `done`."""
+        size = 0
+        batch: list[wire.Message] = []
+        for message in self.queue:
+            size += sum(map(len, message.parts))
+            if batch and size > MAX_BATCH_BYTES:
+                break
+            batch.append(message)
+        return batch
+
+    def see(self, cursor: int) -> None:
+        """Say what the front end has been shown, for the messages that came before there was a session."""
+        self.queue = deque(replace(message, seen=cursor) for message in self.queue)
+
+    def done(self, count: int) -> None:
+        for _ in range(count):
+            self.queue.popleft()
+        if not self.queue:
+            self.filled.clear()
+
+    def clear(self) -> None:
+        """Drop what was not accepted; the sender changes its name, as its numbers now have a hole."""
+        self.queue.clear()
+        self.filled.clear()
+        self._renumber()

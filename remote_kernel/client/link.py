@@ -1,0 +1,365 @@
+"""The link to one kernel in one pod: messages up, events down, over connections that may break at any byte.
+
+Up: each message is numbered by its sender and conditional on the epoch, so that repeating a request cannot run anything
+twice. Down: each event has its place in the pod's journal, and a new connection goes on after the last one
+passed on. So every failed request can simply be made again.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import httpx
+
+from remote_kernel.client.lane import Lane
+from remote_kernel.client.pool import ALLOCATE_SECONDS, PoolClient, describe
+from remote_kernel.client.retry import Backoff, describe_wait, is_passing
+from remote_kernel.core import wire
+from remote_kernel.core.errors import (
+    PoolError,
+    PoolFull,
+    PoolRefused,
+    PoolUnreachable,
+    RemoteKernelError,
+    SessionLost,
+    WireError,
+)
+
+# A typing error in the endpoint should not take minutes to show, a pool that restarts should not matter.
+FIRST_CONTACT_SECONDS = 10.0
+
+# After a refusal the event stream says why, if it is alive.
+EXPLANATION_SECONDS = 1.0
+
+POD_GONE = (
+    "The remote session is gone: its pod was given back after a pause, or was replaced. Variables, imports and files "
+    "of the session are lost. Run the notebook again from the top; the next cell starts in a new session."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Where a link is: whose life of the interpreter it follows, and up to which journal entry."""
+
+    epoch: str
+    cursor: int
+
+
+class Listener(Protocol):
+    """Who owns a link. None of the calls may raise; all run in the link's own tasks, in order."""
+
+    async def attached(self, hello: wire.Hello) -> None:
+        """The link is up."""
+
+    async def received(self, message: wire.Message) -> None:
+        """The pod's kernel said something."""
+
+    async def dropped(self, gap: wire.Gap) -> None:
+        """The pod could not keep these events until we came for them."""
+
+    async def waiting(self, reason: str) -> None:
+        """The link is down and is being tried again; `reason` is a few words."""
+
+    async def failed(self, error: RemoteKernelError) -> None:
+        """The link is down and is not tried again before the next `send`; nothing sent so far will be answered."""
+
+
+class Link:
+    """A link to the kernel `kernel` (of `kernelspec`) in the pod of the client's identifier.
+
+    Args:
+        position: where an earlier process left off, to go on from there.
+        wait_seconds: how long to wait for a free session or an unreachable pool before `Listener.failed`.
+        keepalive_seconds: how long after the last message the pod is kept from cooling down.
+    """
+
+    def __init__(
+        self, pool: PoolClient, listener: Listener, *, kernel: str, kernelspec: str, position: Position | None = None,
+        wait_seconds: float, keepalive_seconds: float,
+    ) -> None:  # fmt: skip
+        self._pool = pool
+        self._listener = listener
+        self._target = {"kernel": kernel, "kernelspec": kernelspec}
+        self._position = position
+        self._wait_seconds = wait_seconds
+        self._keepalive_seconds = keepalive_seconds
+        self._lanes = {wire.Channel.SHELL: Lane(), wire.Channel.CONTROL: Lane()}
+        self._lanes[wire.Channel.STDIN] = self._lanes[wire.Channel.SHELL]
+        self._wanted = asyncio.Event()
+        self._attached = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._last_activity = time.monotonic()
+        self._last_call = 0.0
+        self._cooldown_seconds = 300.0
+        self.is_busy = False
+
+    @property
+    def position(self) -> Position | None:
+        """Where the link is; `None` before it was first attached and after the session was lost."""
+        return self._position
+
+    @property
+    def is_attached(self) -> bool:
+        return self._attached.is_set()
+
+    def open(self) -> None:
+        """Attach without a message to send, as a successor of a process that died does."""
+        self._last_activity = time.monotonic()
+        self._wanted.set()
+
+    def send(self, message: wire.Message) -> None:
+        """Queue a message; it is sent as soon as the link is up."""
+        seen = self._position.cursor if self._position else 0
+        self._lanes[message.channel].put(replace(message, seen=seen))
+        self.open()
+
+    async def send_now(self, message: wire.Message) -> int:
+        """Send one message outside the queues, once, and return how many kernels the pod has after it.
+
+        For the last words of a process that has no time to wait; raises `PoolError` when they did not arrive.
+        """
+        if self._position is None:
+            raise PoolUnreachable("There is no session.")
+        sender = secrets.token_hex(8)
+        answer = await self._post([replace(message, sequence=1)], sender, self._position.epoch)
+        kernels = answer.get("kernels")
+        return kernels if isinstance(kernels, int) else 1
+
+    def start_anew(self) -> None:
+        """Take whatever interpreter is there for the right one, as after a restart that was asked for."""
+        self._position = None
+
+    def give_up(self) -> None:
+        """Stop trying to attach, and drop what was to be sent."""
+        self.forget_unsent()
+        self._wanted.clear()
+
+    def forget_unsent(self) -> None:
+        """Drop the messages that the pod has not accepted."""
+        for lane in set(self._lanes.values()):
+            lane.clear()
+
+    async def run(self) -> None:
+        """Do the link's work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
+            tasks.create_task(self._keep_warm())
+            for lane in set(self._lanes.values()):
+                tasks.create_task(self._carry(lane))
+
+    # Down
+
+    async def _follow(self) -> None:
+        """Keep an event stream open while it is wanted."""
+        failing_since: float | None = None
+        backoff = Backoff()
+        while True:
+            await self._wanted.wait()
+            try:
+                await self._read_events()
+                failing_since = None
+                backoff.reset()
+                if self._is_idle():
+                    self._rest()
+                continue
+            except PoolError as error:
+                was_attached = self._attached.is_set()
+                self._attached.clear()
+                if was_attached:
+                    failing_since = None
+                    backoff.reset()
+                problem: RemoteKernelError = error
+            except (RemoteKernelError, OSError) as error:
+                self._attached.clear()
+                await self._fail(error if isinstance(error, RemoteKernelError) else PoolUnreachable(str(error)))
+                continue
+            if self._is_idle():
+                self._rest()
+                continue
+            now = time.monotonic()
+            failing_since = failing_since or now
+            if not is_passing(problem) or now - failing_since > self._patience(problem):
+                failing_since = None
+                await self._fail(problem)
+                continue
+            await self._listener.waiting(describe_wait(problem))
+            await asyncio.sleep(backoff.next(problem))
+
+    def _rest(self) -> None:
+        """Stay down until the next message: reaching for the pod would take a session for a notebook nobody uses."""
+        self._attached.clear()
+        self._wanted.clear()
+
+    def _is_idle(self) -> bool:
+        is_recent = time.monotonic() - self._last_activity < self._keepalive_seconds
+        return not (self.is_busy or is_recent or any(lane.queue for lane in self._lanes.values()))
+
+    def _patience(self, problem: RemoteKernelError) -> float:
+        """How long to go on trying: for ever where a cell may be running in the session."""
+        if isinstance(problem, PoolFull):
+            return self._wait_seconds
+        return float("inf") if self._position else min(FIRST_CONTACT_SECONDS, self._wait_seconds)
+
+    async def _fail(self, problem: RemoteKernelError) -> None:
+        self._wanted.clear()
+        self._attached.clear()
+        if isinstance(problem, SessionLost):
+            if self._position is None:  # it has been told; what was sent since then is for the next session
+                if any(lane.queue for lane in self._lanes.values()):
+                    self._wanted.set()
+                return
+            self._position = None
+            self._moved.set()
+        self.forget_unsent()
+        await self._listener.failed(problem)
+
+    async def _read_events(self) -> None:
+        """Follow one event stream to its planned end; raises `PoolError` when it breaks."""
+        params = dict(self._target)
+        if self._position is not None:
+            params |= {"epoch": self._position.epoch, "after": str(self._position.cursor)}
+        # A pod that is there answers at once, one that has to be made may take minutes.
+        read_seconds = ALLOCATE_SECONDS if self._position is None else wire.STALE_SECONDS
+        decoder = wire.FrameDecoder()
+        self._last_call = time.monotonic()
+        try:
+            async with self._pool.stream("GET", wire.EVENTS_PATH, params=params, read_seconds=read_seconds) as response:
+                chunks = response.aiter_raw()
+                while True:
+                    async with asyncio.timeout(wire.STALE_SECONDS):
+                        chunk = await anext(chunks, b"")
+                    if not chunk:
+                        raise PoolUnreachable("The connection to the session ended.")
+                    for frame in decoder.feed(chunk):
+                        if not isinstance(frame, wire.End):
+                            await self._take(frame)
+                        elif frame.reason == "cap":
+                            return
+                        else:
+                            raise SessionLost(POD_GONE)
+        except PoolRefused as error:
+            if error.code == wire.EPOCH_MISMATCH:
+                raise SessionLost(POD_GONE) from None
+            raise
+        except TimeoutError:
+            raise PoolUnreachable("The session has sent nothing for too long.") from None
+        except httpx.HTTPError as error:
+            raise PoolUnreachable(f"The connection to the session broke: {describe(error)}.") from error
+        except WireError as error:
+            raise PoolUnreachable(f"The session sent something unreadable: {error}.") from error
+
+    async def _take(self, frame: wire.Frame) -> None:
+        match frame:
+            case wire.Message():
+                if self._advance(frame.sequence):
+                    self._last_activity = time.monotonic()
+                    await self._listener.received(frame)
+            case wire.Hello():
+                self._cooldown_seconds = frame.cooldown_seconds
+                if self._position is None:
+                    self._position = Position(epoch=frame.epoch, cursor=frame.cursor)
+                    for lane in set(self._lanes.values()):
+                        lane.see(frame.cursor)
+                await self._listener.attached(frame)
+                self._attached.set()
+            case wire.Gap():
+                if self._advance(frame.last):
+                    await self._listener.dropped(frame)
+            case wire.EpochChange():
+                if self._advance(frame.sequence):
+                    await self._change_epoch(frame)
+
+    def _advance(self, sequence: int) -> bool:
+        """Move the cursor; whether there is anything new at `sequence`."""
+        if self._position is None or sequence <= self._position.cursor:
+            return False
+        self._position = replace(self._position, cursor=sequence)
+        return True
+
+    async def _change_epoch(self, change: wire.EpochChange) -> None:
+        # Of a kernel that was shut down there is nothing left to follow; the stream ends behind this.
+        is_closed = change.reason == "shutdown"
+        self._position = None if is_closed else Position(epoch=change.epoch, cursor=change.sequence)
+        self._moved.set()
+        self.forget_unsent()
+        await self._listener.failed(SessionLost(describe_change(change)))
+
+    # Up
+
+    async def _carry(self, lane: Lane) -> None:
+        backoff = Backoff()
+        while True:
+            await lane.filled.wait()
+            await self._attached.wait()
+            batch, sender, position = lane.batch(), lane.sender, self._position
+            if not batch or position is None:
+                await asyncio.sleep(0)
+                continue
+            try:
+                await self._post(batch, sender, position.epoch)
+            except RemoteKernelError as error:
+                if lane.sender != sender:
+                    continue  # dropped meanwhile, and whoever sent it has been told
+                if is_passing(error):
+                    await asyncio.sleep(backoff.next(error))
+                    continue
+                await self._refuse(error, position.epoch)
+                continue
+            backoff.reset()
+            if lane.sender == sender:
+                lane.done(len(batch))
+
+    async def _post(self, batch: list[wire.Message], sender: str, epoch: str) -> dict[str, Any]:
+        self._last_call = time.monotonic()
+        return await self._pool.request(
+            "POST",
+            wire.MESSAGES_PATH,
+            params={**self._target, "epoch": epoch, "sender": sender},
+            content=wire.encode_all(batch),
+        )
+
+    async def _refuse(self, error: RemoteKernelError, epoch: str) -> None:
+        """Nothing of the batch was accepted, and trying again cannot help."""
+        if not (isinstance(error, PoolRefused) and error.code == wire.EPOCH_MISMATCH):
+            self.forget_unsent()
+            await self._listener.failed(error)
+            return
+        self._moved.clear()
+        if self._is_at(epoch):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EXPLANATION_SECONDS):
+                    await self._moved.wait()  # the event stream has told what happened
+        if self._is_at(epoch):
+            await self._fail(SessionLost(POD_GONE))
+
+    def _is_at(self, epoch: str) -> bool:
+        return self._position is not None and self._position.epoch == epoch
+
+    async def _keep_warm(self) -> None:
+        """Call the pod often enough that the pool does not take it for idle."""
+        while True:
+            await self._attached.wait()
+            pause = self._last_call + self._cooldown_seconds / 3 - time.monotonic()
+            if pause > 0:
+                await asyncio.sleep(pause)
+            elif self._is_idle():
+                await asyncio.sleep(self._cooldown_seconds / 3)
+            else:
+                self._last_call = time.monotonic()
+                with contextlib.suppress(PoolError):
+                    await self._pool.request("GET", wire.SESSION_PATH)
+
+
+def describe_change(change: wire.EpochChange) -> str:
+    """Return the message for a session whose interpreter was replaced in the same pod."""
+    what = {
+        "died": f"its interpreter ended with {change.detail}",
+        "shutdown": "another client shut it down",
+    }.get(change.reason, "another client restarted it")
+    return (
+        f"The remote session has lost its state: {what}. Variables and imports are gone, files are still there. "
+        "Run the notebook again from the top; the next cell starts in a new interpreter."
+    )

@@ -1,0 +1,206 @@
+"""Finding the user's local pool, or starting it."""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jupyter_core.paths import jupyter_runtime_dir
+
+from remote_kernel.core.environment import pod_environment
+from remote_kernel.core.errors import PoolUnreachable
+from remote_kernel.core.local_pool import (
+    LOCK_FILE,
+    LOG_FILE,
+    RUNTIME_FILE,
+    RUNTIME_FOLDER,
+    STATUS_PATH,
+    STOP_PATH,
+    RunningPool,
+)
+from remote_kernel.private_files import make_private_folder
+
+# A cold machine may need that long to import what the daemon needs.
+START_TIMEOUT_SECONDS = 30.0
+# The pool itself takes up to 3 s to stop its pods.
+STOP_TIMEOUT_SECONDS = 10.0
+# A pool on this machine answers at once, unless the machine is very busy.
+REQUEST_TIMEOUT_SECONDS = 5.0
+# How often to look again where nothing tells us: at a lock that another process holds, at a process that ends.
+LOOK_AGAIN_SECONDS = 0.05
+
+# The daemon has to find the same runtime folder; a pod has no business there.
+_DAEMON_VARIABLES = ("JUPYTER_RUNTIME_DIR",)
+
+
+class LocalPool:
+    """The user's local pool, whichever process it is.
+
+    Args:
+        environ: variables of this process, from which the daemon gets what it may see.
+        options: further options of a daemon that has to be started.
+    """
+
+    def __init__(self, environ: Mapping[str, str] | None = None, options: Sequence[str] = ()) -> None:
+        self._environ = os.environ if environ is None else environ
+        self._options = options
+        self._folder = Path(jupyter_runtime_dir()) / RUNTIME_FOLDER
+
+    async def locate(self) -> RunningPool:
+        """Return the user's running pool; start one when there is none.
+
+        Any number of processes may ask at the same time: one daemon is started. A pool that was located may have left
+        when it is called, since it leaves when unused; locate it again then.
+
+        Raises:
+            PoolUnreachable: the daemon did not start, or the runtime folder cannot be written.
+        """
+        try:
+            async with asyncio.timeout(START_TIMEOUT_SECONDS):
+                return await self.find() or await self._start_once()
+        except TimeoutError:
+            raise self._failure(f"is not ready after {START_TIMEOUT_SECONDS:.0f} s") from None
+        except OSError as error:
+            raise self._failure(f"cannot be started ({error.strerror})") from None
+
+    async def find(self) -> RunningPool | None:
+        """Return the user's pool if it is running and answers."""
+        pool = self._read()
+        return pool if pool is not None and await self._request("GET", pool, STATUS_PATH) is not None else None
+
+    async def status(self) -> dict[str, Any] | None:
+        """Return what the running pool says of itself, with `endpoint`, `token` and `pid`; `None` without a pool."""
+        pool = self._read()
+        answer = None if pool is None else await self._request("GET", pool, STATUS_PATH)
+        return None if pool is None or answer is None else json.loads(pool.to_json()) | answer
+
+    async def stop(self) -> bool:
+        """Stop the running pool and wait until it is gone; `False` when there is none.
+
+        Raises:
+            PoolUnreachable: it is still there after 10 s.
+        """
+        pool = self._read()
+        if pool is None or await self._request("POST", pool, STOP_PATH) is None:
+            return False
+        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+        while self._read() == pool and _is_running(pool.pid):  # it removes its file when its pods are gone
+            if time.monotonic() > deadline:
+                raise PoolUnreachable(f"The local pool does not stop: end it with 'kill {pool.pid}'.")
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        return True
+
+    async def _start_once(self) -> RunningPool:
+        make_private_folder(self._folder)
+        async with _locked(self._folder / LOCK_FILE) as lock:
+            pool = await self.find()
+            if pool is None:
+                await self._start(lock)
+                pool = await self.find()
+        if pool is None:
+            raise self._failure("ended while it started")
+        return pool
+
+    async def _start(self, lock: int) -> None:
+        """Start a daemon and wait until it is ready or has ended.
+
+        The lock is its standard input until it is ready, so that it stays locked even if we give up meanwhile.
+        """
+        environment = pod_environment(self._environ)
+        environment |= {name: self._environ[name] for name in _DAEMON_VARIABLES if name in self._environ}
+        # -P: no module comes from the folder that we happen to be in.
+        command = [sys.executable, "-P", "-m", "remote_kernel.pool", "--daemon", *self._options]
+        reading, writing = os.pipe()
+        with (
+            os.fdopen(reading, "rb") as output,
+            os.fdopen(writing, "wb") as daemon_output,
+            subprocess.Popen(  # noqa: ASYNC220 - it returns at once, and a cancelled wait leaves nothing open
+                command,
+                stdin=lock,
+                stdout=daemon_output,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                start_new_session=True,
+            ) as process,
+        ):
+            daemon_output.close()
+            try:
+                await _wait_readable(output.fileno())
+            finally:
+                process.kill()  # it has ended, and goes on as a daemon in a child, unless we give up early
+
+    def _read(self) -> RunningPool | None:
+        try:
+            return RunningPool.from_json((self._folder / RUNTIME_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    async def _request(self, method: str, pool: RunningPool, path: str) -> dict[str, Any] | None:
+        """Return the pool's answer; `None` when it is not there, or another program has its port now."""
+        import httpx  # a kernel that starts must not wait for it
+
+        headers = {"authorization": f"Bearer {pool.token}"}
+        try:
+            # No certificates, which take long to load, for plain HTTP; no proxy, which has no way to this loopback.
+            transport = httpx.AsyncHTTPTransport(verify=False, trust_env=False)
+            async with httpx.AsyncClient(transport=transport, timeout=REQUEST_TIMEOUT_SECONDS) as client:
+                answer = await client.request(method, pool.endpoint + path, headers=headers)
+            value = answer.json() if answer.is_success else None
+        except (httpx.HTTPError, ValueError):
+            return None
+        return value if isinstance(value, dict) else None
+
+    def _failure(self, what: str) -> PoolUnreachable:
+        return PoolUnreachable(
+            f"The local session pool {what}. Its log says more: {self._folder / LOG_FILE}. "
+            "'remote-kernel pool' starts one in a terminal."
+        )
+
+
+@contextlib.asynccontextmanager
+async def _locked(path: Path) -> AsyncIterator[int]:
+    """Hold the lock file, which the system frees however the processes end that have it open."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        # A blocking wait would hold up the event loop, or a thread that cannot be told to give up.
+        while not _try_lock(descriptor):  # noqa: ASYNC110 - no event comes from another process
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+async def _wait_readable(descriptor: int) -> None:
+    """Return when there is something to read, or the end."""
+    loop = asyncio.get_running_loop()
+    is_readable = asyncio.Event()
+    loop.add_reader(descriptor, is_readable.set)
+    try:
+        await is_readable.wait()
+    finally:
+        loop.remove_reader(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

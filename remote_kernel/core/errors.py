@@ -1,0 +1,94 @@
+"""Every error that this package raises on purpose.
+
+    RemoteKernelError
+    ├── UsageError                what the user gave us; mended by the user, never retried
+    │   ├── SettingsError         an environment variable or option
+    │   └── IdentityError         the identity key or a literal identifier
+    ├── PoolError                 the session pool said no, or nothing at all
+    │   ├── PoolUnreachable       no connection, or it broke; the request may be tried again
+    │   ├── PoolFull              429, or Azure's 404 for the same: every session is taken
+    │   ├── Unauthorized          401
+    │   ├── Forbidden             403
+    │   └── PoolRefused           any other status that is an error
+    ├── SessionLost               the pod or its interpreter is not the one that held the state
+    ├── WireError                 bytes that are not of wire version 2; the other side is at fault
+    └── NotWritten                a result could not be written to disk
+
+The text of an error is one or two sentences for the user: what happened and what to do. No text holds an
+identifier, a token or code.
+"""
+
+
+class RemoteKernelError(Exception):
+    """The root of all errors raised on purpose."""
+
+    @property
+    def name(self) -> str:
+        """The name shown to users, as `ename` of an `error` message."""
+        return type(self).__name__
+
+
+class UsageError(RemoteKernelError):
+    """Something the user gave us cannot be used."""
+
+
+class SettingsError(UsageError):
+    """A setting cannot be used."""
+
+
+class IdentityError(UsageError):
+    """The identity key, or an identifier, cannot be used."""
+
+
+class PoolError(RemoteKernelError):
+    """The session pool did not do what was asked."""
+
+
+class PoolUnreachable(PoolError):
+    """There is no connection to the pool, or it broke before the answer was complete."""
+
+
+class PoolFull(PoolError):
+    """The pool has no free session.
+
+    Attributes:
+        retry_after_seconds: what the pool asked for in `Retry-After`, if it did.
+    """
+
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Unauthorized(PoolError):
+    """The pool does not accept the token."""
+
+
+class Forbidden(PoolError):
+    """The token is good but has no role on the pool."""
+
+
+class PoolRefused(PoolError):
+    """The pool, or the pod behind it, answered with an error.
+
+    Attributes:
+        status: the HTTP status.
+        code: the `error.code` of an Azure-shaped body, or "".
+    """
+
+    def __init__(self, message: str, *, status: int, code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class SessionLost(RemoteKernelError):
+    """The variables and imports of the session are gone; the message says how and what to do."""
+
+
+class WireError(RemoteKernelError):
+    """The other side sent bytes that are not of wire version 2."""
+
+
+class NotWritten(RemoteKernelError):
+    """A result could not be written where the user wanted it."""

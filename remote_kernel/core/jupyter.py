@@ -1,0 +1,115 @@
+"""The little of Jupyter's messaging protocol that a relay has to know: signatures, headers, a few messages of its own.
+
+Source: "Messaging in Jupyter" of jupyter_client, version 5.4. A message is four JSON parts (header, parent header,
+metadata, content) and any number of binary buffers; on ZeroMQ, routing prefixes, a delimiter and an
+HMAC-SHA256 signature of the four parts go before them.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from remote_kernel.core.errors import WireError
+
+PROTOCOL_VERSION = "5.4"
+DELIMITER = b"<IDS|MSG>"
+
+
+class Signer:
+    """Signs and verifies with the key of a connection file; an empty key means that nothing is signed."""
+
+    def __init__(self, key: bytes) -> None:
+        self._template = hmac.new(key, digestmod=hashlib.sha256) if key else None
+
+    def sign(self, parts: Sequence[bytes]) -> bytes:
+        """Return the hex signature of the first four of `parts`."""
+        if self._template is None:
+            return b""
+        digest = self._template.copy()
+        for part in parts[:4]:
+            digest.update(part)
+        return digest.hexdigest().encode()
+
+    def to_zmq(self, parts: Sequence[bytes], prefixes: Sequence[bytes] = ()) -> list[bytes]:
+        """Return the ZeroMQ frames of a message."""
+        return [*prefixes, DELIMITER, self.sign(parts), *parts]
+
+    def from_zmq(self, frames: Sequence[bytes]) -> tuple[list[bytes], tuple[bytes, ...]]:
+        """Return routing prefixes and parts; raises `WireError` when the message is cut or its signature is wrong."""
+        try:
+            split = frames.index(DELIMITER)
+        except ValueError:
+            raise WireError("a message without a delimiter") from None
+        prefixes, parts = list(frames[:split]), tuple(frames[split + 2 :])
+        if len(parts) < 4:
+            raise WireError("a message with fewer than four parts")
+        if self._template is not None and not hmac.compare_digest(frames[split + 1], self.sign(parts)):
+            raise WireError("a message with a wrong signature")
+        return prefixes, parts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What routing needs of a header; empty strings where a field is missing."""
+
+    msg_id: str
+    msg_type: str
+    session: str
+    subshell_id: str
+
+
+def parse_header(part: bytes) -> Header:
+    """Read a header or parent header; raises `WireError` when it is not a JSON object of strings."""
+    fields = parse_object(part)
+    values = {name: fields.get(name) or "" for name in ("msg_id", "msg_type", "session", "subshell_id")}
+    if not all(isinstance(value, str) for value in values.values()):
+        raise WireError("a header field that is not a string")
+    return Header(**values)
+
+
+def parse_object(part: bytes) -> dict[str, Any]:
+    """Read a part that must be a JSON object; raises `WireError` when it is not."""
+    try:
+        value = json.loads(part)
+    except (ValueError, RecursionError) as error:
+        raise WireError("a part of a message is not JSON") from error
+    if not isinstance(value, dict):
+        raise WireError("a part of a message is not a JSON object")
+    return value
+
+
+class Author:
+    """Writes the messages that we say ourselves, with headers of one Jupyter session.
+
+    Args:
+        session: the session id in the headers.
+    """
+
+    def __init__(self, session: str) -> None:
+        self._session = session
+        self._count = 0
+
+    def write(
+        self,
+        msg_type: str,
+        content: Mapping[str, Any],
+        *,
+        parent: bytes = b"{}",
+        date: datetime,
+        username: str = "kernel",
+    ) -> tuple[bytes, ...]:
+        """Return the parts of a new message; `parent` is the header part of the request that it belongs to."""
+        self._count += 1
+        header = {
+            "msg_id": f"{self._session}_{self._count}",
+            "msg_type": msg_type,
+            "username": username,
+            "session": self._session,
+            "date": date.isoformat(),
+            "version": PROTOCOL_VERSION,
+        }
+        return json.dumps(header).encode(), parent, b"{}", json.dumps(content).encode()

@@ -1,0 +1,37 @@
+"""How a kernel finds the user's local pool: the contents of its runtime file."""
+
+import json
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+RUNTIME_FOLDER = "remote-kernel"  # inside Jupyter's runtime folder
+RUNTIME_FILE = "pool.json"
+LOCK_FILE = "pool.lock"
+LOG_FILE = "pool.log"
+
+# Paths of the local pool itself; no pod ever sees a request for them.
+STATUS_PATH = "/.local/status"
+STOP_PATH = "/.local/stop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningPool:
+    """Where a local pool listens, what it accepts as bearer token, and which process it is."""
+
+    endpoint: str
+    token: str = field(repr=False)
+    pid: int
+
+    def to_json(self) -> str:
+        return json.dumps({"endpoint": self.endpoint, "token": self.token, "pid": self.pid})
+
+    @classmethod
+    def from_json(cls, text: str) -> "RunningPool | None":
+        """Read a runtime file; `None` when it is not one, as after a full disk."""
+        try:
+            fields = json.loads(text)
+            pool = cls(endpoint=fields["endpoint"], token=fields["token"], pid=fields["pid"])
+            is_valid = urlsplit(pool.endpoint).scheme == "http" and type(pool.pid) is int and type(pool.token) is str
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+        return pool if is_valid else None

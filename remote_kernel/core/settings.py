@@ -1,0 +1,108 @@
+"""Settings from environment variables, read once from a mapping."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from remote_kernel.core.errors import SettingsError
+from remote_kernel.core.identity import Identifier, Scope, parse_identifier
+from remote_kernel.core.wire import DEFAULT_KERNELSPEC
+
+# A pool of five with a cooldown of 300 s frees a session within that time.
+DEFAULT_WAIT_SECONDS = 300.0
+DEFAULT_KEEPALIVE_MINUTES = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a kernel is told from outside; `None` and "" mean "not set".
+
+    Attributes:
+        endpoint: URL of the session pool; "" for the local pool.
+        token: a ready-made bearer token.
+        scope: who shares a session.
+        notebook: path of the notebook.
+        project: name of the project, for scope `project`.
+        identifier: a literal identifier; overrides everything else.
+        pod_kernel: name of the kernelspec in the pod.
+        is_fresh: whether to use an interpreter of one's own in the pod, which goes at shutdown.
+        wait_seconds: how long a cell waits for a free session or a lost link.
+        keepalive_minutes: how long after the last activity the pod is kept warm.
+    """
+
+    endpoint: str = ""
+    token: str = field(default="", repr=False)
+    scope: Scope = Scope.NOTEBOOK
+    notebook: str = ""
+    project: str = ""
+    identifier: Identifier | None = field(default=None, repr=False)
+    pod_kernel: str = DEFAULT_KERNELSPEC
+    is_fresh: bool = False
+    wait_seconds: float = DEFAULT_WAIT_SECONDS
+    keepalive_minutes: float = DEFAULT_KEEPALIVE_MINUTES
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read the `REMOTE_KERNEL_*` variables.
+
+        Raises:
+            SettingsError, IdentityError: one of them cannot be used; the text names it.
+        """
+        literal = environ.get("REMOTE_KERNEL_IDENTIFIER", "")
+        return cls(
+            endpoint=_parse_endpoint(environ.get("REMOTE_KERNEL_ENDPOINT", "").strip()),
+            token=environ.get("REMOTE_KERNEL_TOKEN", "").strip(),
+            scope=parse_scope(environ.get("REMOTE_KERNEL_SCOPE", "") or Scope.NOTEBOOK),
+            notebook=environ.get("REMOTE_KERNEL_NOTEBOOK", ""),
+            project=environ.get("REMOTE_KERNEL_PROJECT", ""),
+            identifier=parse_identifier(literal) if literal else None,
+            pod_kernel=environ.get("REMOTE_KERNEL_POD_KERNEL", "") or DEFAULT_KERNELSPEC,
+            is_fresh=_parse_switch(environ, "REMOTE_KERNEL_FRESH"),
+            wait_seconds=_parse_number(environ, "REMOTE_KERNEL_WAIT_SECONDS", DEFAULT_WAIT_SECONDS),
+            keepalive_minutes=_parse_number(environ, "REMOTE_KERNEL_KEEPALIVE_MINUTES", DEFAULT_KEEPALIVE_MINUTES),
+        )
+
+
+def parse_scope(text: str) -> Scope:
+    """Read a scope; raises `SettingsError` for an unknown one."""
+    try:
+        return Scope(text)
+    except ValueError:
+        names = ", ".join(Scope)
+        raise SettingsError(f"REMOTE_KERNEL_SCOPE is {text!r}: use one of {names}") from None
+
+
+def _parse_endpoint(text: str) -> str:
+    if not text:
+        return ""
+    try:
+        parts = urlsplit(text)
+        is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise SettingsError(
+            "REMOTE_KERNEL_ENDPOINT is not a URL: use the pool management endpoint, https://…, or unset it "
+            "for the local pool"
+        )
+    return text.rstrip("/")
+
+
+def _parse_number(environ: Mapping[str, str], name: str, default: float) -> float:
+    text = environ.get(name, "")
+    if not text:
+        return default
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise SettingsError(f"{name} is {text!r}: use a number of 0 or more")
+    return number
+
+
+def _parse_switch(environ: Mapping[str, str], name: str) -> bool:
+    text = environ.get(name, "").lower()
+    if text not in {"", "0", "1", "true", "false"}:
+        raise SettingsError(f"{name} is {text!r}: use 1 or 0")
+    return text in {"1", "true"}

@@ -1,0 +1,287 @@
+"""Wire version 2 between kernel and pod: one definition for both ends.
+
+A stream, and the body of a `POST /api/v2/messages`, is a run of frames:
+
+    frame    length   4 bytes, big endian: how many bytes follow
+             type     1 byte: FrameType
+             body
+
+    message  channel  1 byte: Channel
+             sequence 8 bytes: downlink: position in the pod's journal, from 1 without holes;
+                               uplink: the sender's own count on this lane, from 1 without holes
+             seen     8 bytes: uplink: the journal position that the front end had been shown
+                               when it sent this message; downlink: 0
+             count    2 bytes: number of parts, at least 4
+             sizes    count times 4 bytes
+             parts    header, parent header, metadata, content (JSON), then the buffers
+
+Every other body is one JSON object. Numbers are unsigned and big endian. Nothing here knows what the parts mean:
+signatures and routing prefixes belong to each side's ZeroMQ sockets and do not travel.
+"""
+
+import json
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, get_origin
+
+from remote_kernel.core.errors import WireError
+
+EXECUTE_PATH = "/api/v2/execute"
+SESSION_PATH = "/api/v2/session"
+MESSAGES_PATH = "/api/v2/messages"
+EVENTS_PATH = "/api/v2/events"
+STOP_SESSION_PATH = "/.management/stopSession"
+
+DEFAULT_KERNEL = "main"
+DEFAULT_KERNELSPEC = "python3"
+
+FRAME_MEDIA_TYPE = "application/vnd.remote-kernel.v2"
+NDJSON_MEDIA_TYPE = "application/x-ndjson"
+
+# One Jupyter message. Far over what people display, far under what would take a small machine down.
+MAX_FRAME_BYTES = 1 << 30
+
+# Silence for this long means that the connection is dead. Half of it still carries two keepalives.
+KEEPALIVE_SECONDS = 5.0
+STALE_SECONDS = 4 * KEEPALIVE_SECONDS
+
+# Azure cuts a request after about 1,801 s (measured on a real pool); we end it ourselves well before.
+MAX_STREAM_SECONDS = 1500.0
+
+# `error.code` of the refusal that tells a client that its session is gone.
+EPOCH_MISMATCH = "EpochMismatch"
+
+
+class Channel(IntEnum):
+    """Jupyter's channels that carry messages (the heartbeat stays local)."""
+
+    SHELL = 1
+    CONTROL = 2
+    STDIN = 3
+    IOPUB = 4
+
+
+class FrameType(IntEnum):
+    MESSAGE = 1
+    KEEPALIVE = 2
+    HELLO = 3
+    GAP = 4
+    EPOCH = 5
+    END = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One Jupyter message as raw parts: header, parent header, metadata, content, then buffers."""
+
+    channel: Channel
+    parts: tuple[bytes, ...]
+    sequence: int = 0
+    seen: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Keepalive:
+    """Nothing happened; the connection is alive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """The first frame of every downlink stream.
+
+    Attributes:
+        epoch: names the interpreter's life; a new one means new state.
+        cursor: the journal position after which this stream goes on.
+        cooldown_seconds: how long the pool keeps the pod without a call, as far as the pod knows.
+        pod: a name for people to tell pods apart; it opens nothing.
+        is_busy: whether the interpreter is executing something.
+        kernel_info: the content of the `kernel_info_reply` of the kernel in the pod.
+    """
+
+    epoch: str
+    cursor: int
+    cooldown_seconds: float
+    pod: str
+    is_busy: bool
+    kernel_info: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Journal positions `first` to `last` were dropped because the journal was full."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochChange:
+    """From here on the journal speaks of another interpreter. Takes a journal position of its own.
+
+    Attributes:
+        reason: "restart" when somebody asked for it, "died" when the interpreter ended by itself.
+        detail: for people, such as "exit status 1" or "signal 9 (SIGKILL)"; may be empty.
+    """
+
+    epoch: str
+    sequence: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """The stream ends here on purpose.
+
+    Attributes:
+        reason: "cap" before the platform would cut the request: come back with your cursor; "stopping" when the pod
+            goes, and "closed" when a client has shut the kernel down: there is nothing to come back to.
+    """
+
+    reason: str
+
+
+_TYPE_OF: dict[type, FrameType] = {
+    Keepalive: FrameType.KEEPALIVE,
+    Hello: FrameType.HELLO,
+    Gap: FrameType.GAP,
+    EpochChange: FrameType.EPOCH,
+    End: FrameType.END,
+}
+_CLASS_OF = {frame_type: frame_class for frame_class, frame_type in _TYPE_OF.items()}
+
+Frame = Message | Keepalive | Hello | Gap | EpochChange | End
+
+_PREFIX = struct.Struct(">IB")
+_MESSAGE = struct.Struct(">BQQH")
+_SIZES = {count: struct.Struct(f">{count}I") for count in range(4, 9)}
+
+
+def encode(frame: Frame) -> bytes:
+    """Return one frame as bytes, in one piece so that one write sends it."""
+    if isinstance(frame, Message):
+        return _encode_message(frame)
+    fields = {name: getattr(frame, name) for name in frame.__slots__}
+    body = json.dumps(fields, separators=(",", ":")).encode() if fields else b""
+    return _PREFIX.pack(len(body) + 1, _TYPE_OF[type(frame)]) + body
+
+
+def _encode_message(message: Message) -> bytes:
+    sizes = [len(part) for part in message.parts]
+    layout = _sizes_struct(len(sizes))
+    length = 1 + _MESSAGE.size + layout.size + sum(sizes)
+    if length > MAX_FRAME_BYTES:
+        raise WireError(f"a message of {length:,} bytes is over the limit of {MAX_FRAME_BYTES:,}")
+    return b"".join(
+        (
+            _PREFIX.pack(length, FrameType.MESSAGE),
+            _MESSAGE.pack(message.channel, message.sequence, message.seen, len(sizes)),
+            layout.pack(*sizes),
+            *message.parts,
+        )
+    )
+
+
+def _sizes_struct(count: int) -> struct.Struct:
+    return _SIZES.get(count) or struct.Struct(f">{count}I")
+
+
+class FrameDecoder:
+    """Bytes in, frames out; a frame may be cut anywhere.
+
+    `feed` returns the frames that are complete; `close` says that no more bytes come. Both raise `WireError`, after
+    which the decoder must not be used again.
+    """
+
+    def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._buffer = bytearray()
+        self._max_frame_bytes = max_frame_bytes
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take more bytes and return the frames that they complete, in order."""
+        self._buffer += data
+        frames: list[Frame] = []
+        start = 0
+        available = len(self._buffer)
+        with memoryview(self._buffer) as view:
+            while available - start >= _PREFIX.size:
+                length, frame_type = _PREFIX.unpack_from(view, start)
+                if not 1 <= length <= self._max_frame_bytes:
+                    raise WireError(f"a frame of {length:,} bytes was announced")
+                end = start + 4 + length
+                if end > available:
+                    break
+                frames.append(_decode(frame_type, view[start + _PREFIX.size : end]))
+                start = end
+        if start:
+            del self._buffer[:start]
+        return frames
+
+    def close(self) -> None:
+        """Say that the stream has ended; raises `WireError` when it ended inside a frame."""
+        if self._buffer:
+            raise WireError(f"the stream ended inside a frame, after {len(self._buffer):,} of its bytes")
+
+
+def _decode(frame_type: int, body: memoryview) -> Frame:
+    if frame_type == FrameType.MESSAGE:
+        return _decode_message(body)
+    frame_class = _CLASS_OF.get(frame_type)  # type: ignore[call-overload]
+    if frame_class is None:
+        raise WireError(f"frame type {frame_type} is unknown")
+    if frame_class is Keepalive:
+        return Keepalive()
+    try:
+        fields = json.loads(bytes(body))
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"the body of a {frame_class.__name__} frame is not JSON") from error
+    frame: Frame = _from_fields(frame_class, fields)
+    return frame
+
+
+def _decode_message(body: memoryview) -> Message:
+    if len(body) < _MESSAGE.size:
+        raise WireError("a message frame is too short")
+    channel, sequence, seen, count = _MESSAGE.unpack_from(body)
+    layout = _sizes_struct(count)
+    start = _MESSAGE.size + layout.size
+    if count < 4 or channel not in Channel.__members__.values() or len(body) < start:
+        raise WireError("a message frame has no valid channel or number of parts")
+    parts = []
+    for size in layout.unpack_from(body, _MESSAGE.size):
+        parts.append(bytes(body[start : start + size]))
+        start += size
+    if start != len(body):
+        raise WireError("the parts of a message frame do not add up to its length")
+    return Message(channel=Channel(channel), parts=tuple(parts), sequence=sequence, seen=seen)
+
+
+def _from_fields(frame_class: type, fields: Any) -> Any:
+    """Build a frame of `frame_class` from JSON; unknown fields are left to newer versions."""
+    if not isinstance(fields, Mapping):
+        raise WireError(f"the body of a {frame_class.__name__} frame is not an object")
+    values: dict[str, Any] = {}
+    for name, annotation in frame_class.__annotations__.items():
+        value = fields.get(name)
+        kind: Any = get_origin(annotation) or annotation
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind:
+            raise WireError(f"the field {name!r} of a {frame_class.__name__} frame is not {kind.__name__}")
+        values[name] = value
+    return frame_class(**values)
+
+
+def decode_all(data: bytes, *, max_frame_bytes: int = MAX_FRAME_BYTES) -> list[Frame]:
+    """Decode a complete body; raises `WireError` also when it ends inside a frame."""
+    decoder = FrameDecoder(max_frame_bytes)
+    frames = decoder.feed(data)
+    decoder.close()
+    return frames
+
+
+def encode_all(frames: Iterable[Frame]) -> bytes:
+    """Return several frames as one piece."""
+    return b"".join(encode(frame) for frame in frames)

@@ -1,0 +1,111 @@
+"""What the local kernel answers by itself: contents of replies, with nothing of the pod in them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from remote_kernel import __version__
+from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.jupyter import PROTOCOL_VERSION, parse_object
+
+# ipywidgets asks with this comm whether the kernel can list its widgets.
+WIDGET_CONTROL_TARGET = "jupyter.widget.control"
+
+_RED, _BOLD, _PLAIN = "\x1b[31m", "\x1b[1m", "\x1b[0m"
+
+
+def kernel_info(known: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the content of a `kernel_info_reply`: the pod's own where `known`, else that of an IPython kernel."""
+    if known:
+        return {"status": "ok", **known}
+    return {
+        "status": "ok",
+        "protocol_version": PROTOCOL_VERSION,
+        "implementation": "ipython",
+        "implementation_version": __version__,
+        "language_info": {
+            "name": "python",
+            "version": "3",
+            "mimetype": "text/x-python",
+            "codemirror_mode": {"name": "ipython", "version": 3},
+            "pygments_lexer": "ipython3",
+            "nbconvert_exporter": "python",
+            "file_extension": ".py",
+        },
+        "banner": "Python in a remote session; the session starts with the first cell.\n",
+        "help_links": [],
+        "supported_features": ["kernel subshells", "debugger"],
+    }
+
+
+def without_session(msg_type: str, content_part: bytes) -> tuple[str, dict[str, Any]] | None:
+    """Return type and content of the answer to what a front end asks a kernel that has run nothing yet.
+
+    JupyterLab asks these things when a notebook is opened. Looking at a notebook must not take a session, so they are
+    answered as a fresh kernel would; `None` for everything that needs the pod.
+    """
+    match msg_type:
+        case "comm_info_request":
+            return "comm_info_reply", {"status": "ok", "comms": {}}
+        case "history_request":
+            return "history_reply", {"status": "ok", "history": []}
+        case "list_subshell_request":
+            return "list_subshell_reply", {"status": "ok", "subshell_id": []}
+        case "create_subshell_request":
+            # JupyterLab wants one for ipywidgets' control comm, and uses the main shell where there is none.
+            evalue = "The remote session has not started."
+            return "create_subshell_reply", {"status": "error", "ename": "NoSession", "evalue": evalue, "traceback": []}
+        case "delete_subshell_request":
+            return "delete_subshell_reply", {"status": "ok"}
+        case "debug_request":
+            return "debug_reply", _debug_reply(parse_object(content_part))
+        case _:
+            return None
+
+
+def starts_debugger(msg_type: str, content_part: bytes) -> bool:
+    """Whether this is the first request of a debugger that is switched on."""
+    return msg_type == "debug_request" and parse_object(content_part).get("command") == "initialize"
+
+
+def _debug_reply(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a `debug_reply`; only `debugInfo` can be answered before there is a session.
+
+    Where the files of cells are, which front ends ask before they switch the debugger on, is known to the pod only; to
+    let them go on with what we made up would set every breakpoint in the wrong file.
+    """
+    command = request.get("command")
+    reply = {"type": "response", "request_seq": request.get("seq", 0), "command": command}
+    if command != "debugInfo":
+        message = "The remote session is starting: switch the debugger on again in a moment."
+        return reply | {"success": False, "message": message, "body": {}}
+    body = {
+        "isStarted": False,
+        "hashMethod": "Murmur2",
+        "hashSeed": 0,
+        "tmpFilePrefix": "",
+        "tmpFileSuffix": ".py",
+        "breakpoints": [],
+        "stoppedThreads": [],
+        "richRendering": True,
+        "exceptionPaths": ["Python Exceptions"],
+        "copyToGlobals": True,
+    }
+    return reply | {"success": True, "body": body}
+
+
+def is_for_widgets(msg_type: str, content_part: bytes) -> bool:
+    """Whether this is a comm message that a kernel without a session need not see: no comm is open, none is listed."""
+    if msg_type in {"comm_msg", "comm_close"}:
+        return True
+    return msg_type == "comm_open" and parse_object(content_part).get("target_name") == WIDGET_CONTROL_TARGET
+
+
+def error_content(error: RemoteKernelError) -> dict[str, Any]:
+    """Return the content of an `error` message, which is also that of a reply of status "error"."""
+    evalue = str(error)
+    return {
+        "status": "error",
+        "ename": error.name,
+        "evalue": evalue,
+        "traceback": [f"{_RED}{_BOLD}{error.name}{_PLAIN}: {evalue}"],
+    }

@@ -1,0 +1,185 @@
+"""Which session this kernel belongs to: decided once, then remembered for as long as the kernel lives."""
+
+import contextlib
+import getpass
+import hashlib
+import json
+import os
+import secrets
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from remote_kernel.core.errors import SettingsError
+from remote_kernel.core.identity import (
+    Identifier,
+    Scope,
+    derive_identifier,
+    derive_kernel_name,
+    is_identifier,
+    job_id,
+    user_name,
+)
+from remote_kernel.core.settings import Settings
+from remote_kernel.core.wire import DEFAULT_KERNEL
+from remote_kernel.kernel.notebook import canonical
+from remote_kernel.private_files import make_private_folder, write_private
+
+BINDINGS_FOLDER = "remote-kernel/kernels"  # inside Jupyter's runtime folder
+
+# What a kernel left behind that was killed and never followed by another is of no use after this.
+MAX_AGE_SECONDS = 30 * 86400.0
+
+_CURSOR = struct.Struct(">Q")
+
+_PROJECT_MARKS = (".git", "pyproject.toml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """What a kernel is bound to, and how far it has come.
+
+    Attributes:
+        kernel: name of the kernel in the pod.
+        kernelspec: its kernelspec.
+        is_private: nobody knew the notebook, so the session is this kernel's alone.
+        epoch: which life of the interpreter the link followed; "" for none.
+        restart: whether a restart was asked for and may not have happened.
+    """
+
+    identifier: Identifier = field(repr=False)
+    kernel: str
+    kernelspec: str
+    is_private: bool = False
+    epoch: str = ""
+    restart: bool = False
+
+
+def decide(
+    settings: Settings, environ: Mapping[str, str], *, notebook: Path | None, load_key: Callable[[], bytes]
+) -> Binding:
+    """Return the binding for the notebook at the canonical path `notebook`.
+
+    Raises:
+        SettingsError, IdentityError: the user, the job or the key is not known.
+    """
+    spec = settings.pod_kernel
+    fresh = f"run-{secrets.token_hex(6)}" if settings.is_fresh else ""
+    if settings.identifier is not None:
+        return Binding(identifier=settings.identifier, kernel=fresh or DEFAULT_KERNEL, kernelspec=spec)
+    key = load_key()
+    user = user_name(environ, login_name())
+    if settings.scope is Scope.NOTEBOOK:
+        if notebook is None:
+            private = derive_identifier(key, "private", user, secrets.token_hex(16))
+            return Binding(identifier=private, kernel=DEFAULT_KERNEL, kernelspec=spec, is_private=True)
+        identifier = derive_identifier(key, "notebook", user, str(notebook), spec)
+        return Binding(identifier=identifier, kernel=fresh or DEFAULT_KERNEL, kernelspec=spec)
+    if settings.scope is Scope.JOB:
+        identifier = derive_identifier(key, "job", user, job_id(environ))
+    else:
+        identifier = derive_identifier(key, "project", user, _project(settings, notebook))
+    of_notebook = derive_kernel_name(key, str(notebook) if notebook else secrets.token_hex(16), spec)
+    return Binding(identifier=identifier, kernel=fresh or of_notebook, kernelspec=spec)
+
+
+def _project(settings: Settings, notebook: Path | None) -> str:
+    """Return what names the project: the setting, else the nearest folder above the notebook that looks like one."""
+    if settings.project:
+        return settings.project
+    if notebook is None:
+        raise SettingsError(
+            "REMOTE_KERNEL_SCOPE is 'project' but neither project nor notebook is known: set REMOTE_KERNEL_PROJECT."
+        )
+    for folder in notebook.parents:
+        if any((folder / mark).exists() for mark in _PROJECT_MARKS):
+            return str(folder)
+    return str(notebook.parent)
+
+
+def login_name() -> str:
+    """Return the login name, or "" where the account has none, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return ""
+
+
+def identifier_of(
+    notebook: str, settings: Settings, environ: Mapping[str, str], load_key: Callable[[], bytes]
+) -> Identifier:
+    """Return the identifier that a kernel of this notebook has; raises as `decide` does."""
+    return decide(settings, environ, notebook=canonical(notebook), load_key=load_key).identifier
+
+
+class BindingFile:
+    """Where a kernel remembers its binding over its own restarts.
+
+    A restarted kernel gets the same connection file with the same key; a new kernel in a file of the same name
+    has another key, and so another binding.
+    """
+
+    def __init__(self, runtime_folder: Path, *, connection_file: Path, key: bytes) -> None:
+        digest = hashlib.sha256(key + str(connection_file.absolute()).encode()).hexdigest()
+        self._folder = runtime_folder / BINDINGS_FOLDER
+        self._path = self._folder / f"{digest[:32]}.json"
+        self._cursor_path = self._path.with_suffix(".cursor")
+        self._cursor_file: int | None = None
+
+    def load(self) -> Binding | None:
+        """Return what was saved; `None` when there is nothing, or nothing readable."""
+        try:
+            fields = json.loads(self._path.read_text(encoding="utf-8"))
+            binding = Binding(**fields)
+            is_valid = is_identifier(binding.identifier)
+        except (OSError, ValueError, TypeError):
+            return None
+        return binding if is_valid else None
+
+    def load_cursor(self) -> int:
+        """Return the journal position up to which the front end was served; 0 when that is not known."""
+        try:
+            (cursor,) = _CURSOR.unpack(self._cursor_path.read_bytes())
+        except (OSError, struct.error):
+            return 0
+        return int(cursor)
+
+    def save_cursor(self, cursor: int) -> None:
+        """Remember a journal position: eight bytes written in place, cheap enough to do for every message.
+
+        What a process has written stays when the process is killed.
+        """
+        with contextlib.suppress(OSError):
+            if self._cursor_file is None:
+                self._make_folders()
+                self._cursor_file = os.open(self._cursor_path, os.O_WRONLY | os.O_CREAT, 0o600)
+            os.pwrite(self._cursor_file, _CURSOR.pack(cursor), 0)
+
+    def _make_folders(self) -> None:
+        make_private_folder(self._folder.parent)
+        make_private_folder(self._folder)
+
+    def save(self, binding: Binding) -> None:
+        """Remember `binding`. A full or read-only disk costs the memory, not the cell."""
+        with contextlib.suppress(OSError):
+            self._make_folders()
+            write_private(self._path, json.dumps(asdict(binding)))
+
+    def remove(self) -> None:
+        """Forget, as after a shutdown that gave the session back."""
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
+            self._cursor_path.unlink(missing_ok=True)
+
+    def remove_stale(self, now: float) -> None:
+        """Remove what kernels left behind long before `now` (seconds since 1970)."""
+        with contextlib.suppress(OSError):
+            for path in self._folder.iterdir():
+                if now - path.stat().st_mtime > MAX_AGE_SECONDS:
+                    path.unlink(missing_ok=True)
+
+
+def after_restart(binding: Binding) -> Binding:
+    """Return the binding once the pod has restarted the interpreter: whatever is there now is right."""
+    return replace(binding, epoch="", restart=False)

@@ -1,0 +1,19 @@
+"""Jupyter's folders of this user."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folders:
+    """Where Jupyter keeps data (the identity key) and what belongs to running programs."""
+
+    data: Path
+    runtime: Path
+
+    @classmethod
+    def of_user(cls) -> "Folders":
+        """Ask jupyter_core, which knows `JUPYTER_DATA_DIR`, `JUPYTER_RUNTIME_DIR` and the platform's habits."""
+        from jupyter_core.paths import jupyter_data_dir, jupyter_runtime_dir  # after the sockets: it takes 20 ms
+
+        return cls(data=Path(jupyter_data_dir()), runtime=Path(jupyter_runtime_dir()))

@@ -1,0 +1,148 @@
+"""Which notebook this kernel belongs to, from whoever knows: settings, Jupyter, VS Code, papermill."""
+
+import ast
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import httpx
+
+from remote_kernel.core.errors import WireError
+from remote_kernel.core.identity import has_drive_prefix
+from remote_kernel.core.jupyter import parse_object
+
+# The server is on this machine and answers at once, or is busy and will not be waited for.
+SERVER_TIMEOUT_SECONDS = 2.0
+
+_ASSIGNMENT = re.compile(r"^(__vsc_ipynb_file__|PAPERMILL_INPUT_PATH)\s*=\s*(.+?)\s*$", re.MULTILINE)
+
+
+@dataclass(slots=True)
+class Hints:
+    """What the messages of a front end say about the notebook's path; the first word counts."""
+
+    vscode: str = ""
+    papermill: str = ""
+
+    def read(self, metadata_part: bytes, content_part: bytes) -> None:
+        """Look at an `execute_request`, as long as nothing is known."""
+        if self.vscode or self.papermill:
+            return
+        try:
+            cell_id = parse_object(metadata_part).get("cellId")
+            code = parse_object(content_part).get("code")
+        except WireError:
+            return
+        if isinstance(cell_id, str):
+            self.vscode = path_of_cell(cell_id)
+        for name, value in assignments(code if isinstance(code, str) else ""):
+            if name == "PAPERMILL_INPUT_PATH":
+                self.papermill = value
+            else:
+                self.vscode = self.vscode or value
+
+
+def path_of_cell(cell_id: str) -> str:
+    """Return the path in VS Code's `vscode-notebook-cell:/folder/notebook.ipynb#W0sZ…`, or ""."""
+    parts = urlsplit(cell_id)
+    path = unquote(parts.path)
+    # A notebook that was never saved has a name and no path.
+    is_path = parts.scheme == "vscode-notebook-cell" and path.startswith("/") and path.endswith(".ipynb")
+    return path if is_path else ""
+
+
+def assignments(code: str) -> Iterator[tuple[str, str]]:
+    """Yield the assignments with which VS Code and papermill tell the code where it comes from."""
+    for name, expression in _ASSIGNMENT.findall(code):
+        try:
+            value = ast.literal_eval(expression)
+        except (ValueError, SyntaxError):
+            continue
+        if isinstance(value, str) and value:
+            yield name, value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A Jupyter server, from its runtime file."""
+
+    url: str
+    token: str = field(repr=False)
+    root: Path
+
+
+def find_notebook(
+    environ: Mapping[str, str],
+    hints: Hints,
+    *,
+    configured: str,
+    connection_file: Path,
+    runtime_folder: Path,
+    parent: int,
+) -> Path | None:
+    """Return the notebook's canonical path, or `None` when nobody knows it.
+
+    Args:
+        configured: `REMOTE_KERNEL_NOTEBOOK`.
+        connection_file: names the kernel as the Jupyter server knows it.
+        runtime_folder: where Jupyter servers write their runtime files.
+        parent: process id of who started this kernel.
+    """
+    if configured:
+        return canonical(configured)
+    session_name = environ.get("JPY_SESSION_NAME", "")
+    if Path(session_name).is_absolute() and session_name.endswith(".ipynb") and is_file_path(session_name):
+        return canonical(session_name)
+    if path := _ask_server(runtime_folder, parent, connection_file):
+        return path
+    for hint in (hints.vscode, hints.papermill):
+        if hint:
+            return canonical(hint)
+    return None
+
+
+def canonical(path: str) -> Path:
+    """Return the one spelling of a path: absolute, without links or `~`."""
+    return Path(os.path.realpath(Path(path).expanduser()))
+
+
+def is_file_path(path: str) -> bool:
+    """Whether `path` is one of a file, and not of a contents drive such as `RTC:`, which may name anything."""
+    return not has_drive_prefix(path) or Path(path).exists()
+
+
+def _ask_server(runtime_folder: Path, parent: int, connection_file: Path) -> Path | None:
+    server = _read_server(runtime_folder / f"jpserver-{parent}.json")
+    if server is None:
+        return None
+    kernel_id = connection_file.stem.removeprefix("kernel-")
+    for session in _sessions(server):
+        kernel = session.get("kernel")
+        path = session.get("path")
+        if isinstance(kernel, dict) and kernel.get("id") == kernel_id and isinstance(path, str):
+            found = str(server.root / path)
+            return canonical(found) if found.endswith(".ipynb") and is_file_path(found) else None
+    return None
+
+
+def _read_server(path: Path) -> Server | None:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        return Server(url=fields["url"], token=fields.get("token", ""), root=Path(fields["root_dir"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _sessions(server: Server) -> list[dict[str, object]]:
+    """Return the server's sessions; none when it does not answer. Nothing here may fail a cell."""
+    headers = {"Authorization": f"token {server.token}"} if server.token else {}
+    try:
+        with httpx.Client(trust_env=False, timeout=SERVER_TIMEOUT_SECONDS) as client:
+            sessions = client.get(f"{server.url}api/sessions", headers=headers).raise_for_status().json()
+    except (httpx.HTTPError, OSError, ValueError):
+        return []
+    return [session for session in sessions if isinstance(session, dict)] if isinstance(sessions, list) else []

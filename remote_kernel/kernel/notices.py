@@ -1,0 +1,66 @@
+"""One line in the cell that waits, which counts the time and goes away when the waiting ends."""
+
+import asyncio
+import contextlib
+import secrets
+import time
+
+from remote_kernel.kernel.channels import Channels
+
+# Nobody needs to be told of less.
+PATIENCE_SECONDS = 1.0
+UPDATE_SECONDS = 1.0
+
+
+class Notice:
+    """The line in one cell.
+
+    Args:
+        parent: header part of the cell's `execute_request`.
+        reason: a few words; may be set anew while the line is shown.
+        has_output: whether the cell has shown something already, which must stay.
+    """
+
+    def __init__(self, channels: Channels, parent: bytes, reason: str, *, has_output: bool) -> None:
+        self.reason = reason
+        self._channels = channels
+        self._parent = parent
+        self._has_output = has_output
+        self._display_id = secrets.token_hex(8)
+        self._started = time.monotonic()
+        self._is_shown = False
+        self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        await asyncio.sleep(PATIENCE_SECONDS)
+        while True:
+            await self._show(f"{self.reason}, {format_seconds(time.monotonic() - self._started)}")
+            await asyncio.sleep(UPDATE_SECONDS)
+
+    async def _show(self, text: str) -> None:
+        msg_type = "update_display_data" if self._is_shown else "display_data"
+        self._is_shown = True
+        content = {
+            "data": {"text/plain": text},
+            "metadata": {},
+            "transient": {"display_id": self._display_id},
+        }
+        await self._channels.say(msg_type, content, self._parent)
+
+    async def aclose(self) -> None:
+        """End the waiting: the line goes, or where other output stands around it, says how long it was."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        if not self._is_shown:
+            return
+        if self._has_output:
+            await self._show(f"{self.reason}: over after {format_seconds(time.monotonic() - self._started)}")
+        else:
+            await self._channels.say("clear_output", {"wait": False}, self._parent)
+
+
+def format_seconds(seconds: float) -> str:
+    """Return minutes and seconds, as on a clock."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes:02d}:{rest:02d}"

@@ -1,0 +1,216 @@
+"""The remote session of this kernel: bound at the first request that needs it, remembered, restarted, given back."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from remote_kernel.client.access import choose_access
+from remote_kernel.client.link import Link, Listener, Position
+from remote_kernel.client.pool import PoolClient
+from remote_kernel.core import wire
+from remote_kernel.core.errors import PoolError, PoolRefused, RemoteKernelError
+from remote_kernel.core.settings import Settings
+from remote_kernel.kernel.binding import Binding, BindingFile, after_restart, decide
+from remote_kernel.kernel.folders import Folders
+from remote_kernel.kernel.notebook import Hints, find_notebook
+from remote_kernel.kernel.userkey import load_key
+
+log = logging.getLogger(__name__)
+
+# jupyter_client terminates a kernel 2.5 s after it asked it to shut down.
+FAREWELL_SECONDS = 1.5
+
+
+class Session:
+    """Binds, opens and ends the link of one kernel.
+
+    Args:
+        connection_file: the kernel's, which also names it to the Jupyter server.
+        connection_key: the key in it.
+        parent: process id of who started the kernel.
+    """
+
+    def __init__(
+        self, environ: Mapping[str, str], folders: Folders, *, connection_file: Path, connection_key: bytes, parent: int
+    ) -> None:
+        self._environ = environ
+        self._folders = folders
+        self._connection_file = connection_file
+        self._parent = parent
+        self._file = BindingFile(folders.runtime, connection_file=connection_file, key=connection_key)
+        self._binding = self._file.load()
+        self._pool: PoolClient | None = None
+        self._running: asyncio.Task[None] | None = None
+        self.link: Link | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a session, as far as this process, or an earlier one of the same kernel, has been told."""
+        return self._binding is not None and bool(self._binding.epoch) and not self._binding.restart
+
+    async def open(self, listener: Listener, hints: Hints) -> Link:
+        """Bind if need be, and return the link, which attaches by itself.
+
+        Raises:
+            RemoteKernelError: the settings, the identity or the pool's address cannot be used; or a restart that was
+                asked for cannot be done now.
+        """
+        settings = Settings.from_environ(self._environ)
+        binding = self._binding
+        if binding is None:
+            binding = await asyncio.to_thread(self._bind, settings, hints)
+        self._remember(binding)
+        pool = PoolClient(choose_access(settings), binding.identifier)
+        position = Position(epoch=binding.epoch, cursor=self._file.load_cursor()) if binding.epoch else None
+        link = Link(
+            pool,
+            listener,
+            kernel=binding.kernel,
+            kernelspec=binding.kernelspec,
+            position=position,
+            wait_seconds=settings.wait_seconds,
+            keepalive_seconds=settings.keepalive_minutes * 60,
+        )
+        if binding.restart:
+            try:
+                await self._catch_up_restart(link, binding)
+            except BaseException:
+                await pool.aclose()
+                raise
+        self._pool, self.link = pool, link
+        self._running = asyncio.create_task(self._run(link, listener))
+        return link
+
+    async def _run(self, link: Link, listener: Listener) -> None:
+        """Run the link; a defect of ours must end in the cell, not in silence."""
+        try:
+            await link.run()
+        except Exception as error:
+            # The trace without the error's text, which may hold an address with the identifier in it.
+            log.error("%s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+            self.link = None
+            await listener.failed(RemoteKernelError(f"The remote kernel has failed inside ({type(error).__name__})."))
+
+    def _bind(self, settings: Settings, hints: Hints) -> Binding:
+        notebook = find_notebook(
+            self._environ,
+            hints,
+            configured=settings.notebook,
+            connection_file=self._connection_file,
+            runtime_folder=self._folders.runtime,
+            parent=self._parent,
+        )
+        binding = decide(
+            settings, self._environ, notebook=notebook, load_key=lambda: load_key(self._environ, self._folders.data)
+        )
+        if binding.is_private:
+            log.warning("the notebook's path is not known: the session is private to this kernel")
+        self._file.remove_stale(time.time())
+        return binding
+
+    def _remember(self, binding: Binding) -> None:
+        self._binding = binding
+        self._file.save(binding)
+
+    async def _catch_up_restart(self, link: Link, binding: Binding) -> None:
+        """Do the restart that the process before us was asked for and could not pass on."""
+        if binding.epoch:
+            try:
+                await link.send_now(_shutdown_message(restart=True))
+            except PoolRefused as error:
+                if error.code != wire.EPOCH_MISMATCH:
+                    raise
+        self._remember(after_restart(binding))
+        link.start_anew()
+
+    def note_position(self) -> None:
+        """Remember how far the front end has been served, for a successor of this process."""
+        if self._binding is None or self.link is None:
+            return
+        position = self.link.position
+        epoch, cursor = (position.epoch, position.cursor) if position else ("", 0)
+        # The cursor first: with the old epoch a new cursor is refused, with a new epoch an old one would skip output.
+        self._file.save_cursor(cursor)
+        if epoch != self._binding.epoch:
+            self._remember(replace(self._binding, epoch=epoch))
+
+    async def restart(self, message: wire.Message) -> None:
+        """Have the pod start a fresh interpreter, now or, when it cannot be reached, before the next cell."""
+        if self._binding is None:
+            return
+        await self._stop_following()
+        self._remember(replace(self._binding, restart=True))
+        link = self.link
+        if link is not None and (link.position is None or await self._farewell(message) is not None):
+            self._remember(after_restart(self._binding))
+        await self._close()
+
+    async def release(self, message: wire.Message) -> None:
+        """Shut the pod's kernel down, and give the pod back when it was the last one.
+
+        Where there is no connection now, the session may be gone, and a message to it would take a new one. Then a pod
+        that is the notebook's alone is stopped without a word to it, and a shared one is left to its cooldown.
+        """
+        link, is_alone = self.link, bool(self._binding and self._binding.kernel == wire.DEFAULT_KERNEL)
+        is_attached = link is not None and link.is_attached
+        await self._stop_following()
+        if link is not None and link.position is not None:
+            kernels = await self._farewell(message) if is_attached else None
+            if kernels == 0 or (not is_attached and is_alone):
+                await self._stop_pod()
+        await self._close()
+        self._file.remove()
+
+    async def _stop_pod(self) -> None:
+        if self._pool is not None:
+            with contextlib.suppress(PoolError, TimeoutError):
+                async with asyncio.timeout(FAREWELL_SECONDS):
+                    await self._pool.request("POST", wire.STOP_SESSION_PATH)
+
+    async def _farewell(self, message: wire.Message) -> int | None:
+        """Send the last message; return how many kernels the pod still has, or `None` when it did not arrive."""
+        if self.link is None:
+            return None
+        try:
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                try:
+                    return await self.link.send_now(message)
+                except PoolRefused as error:
+                    if error.code != wire.EPOCH_MISMATCH or self._pool is None:
+                        raise
+                    # Another pod, perhaps one that this very message has taken; then nobody's kernel is in it.
+                    session = await self._pool.request("GET", wire.SESSION_PATH)
+                    return len(session.get("kernels", [None]))
+        except (PoolError, TimeoutError):
+            return None
+
+    async def detach(self) -> None:
+        """Stop talking; the session stays for who comes next."""
+        await self._close()
+
+    async def _stop_following(self) -> None:
+        """End the link's own work: a stream that comes back after the shutdown would take a session again."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
+    async def _close(self) -> None:
+        await self._stop_following()
+        if self._pool is not None:
+            await self._pool.aclose()
+        self.link = None
+
+
+def _shutdown_message(*, restart: bool) -> wire.Message:
+    header = {"msg_id": os.urandom(16).hex(), "msg_type": "shutdown_request"}
+    return wire.Message(
+        channel=wire.Channel.CONTROL,
+        parts=tuple(json.dumps(part).encode() for part in (header, {}, {}, {"restart": restart})),
+    )

@@ -1,0 +1,1 @@
+"""The pod agent: real Jupyter kernels behind wire version 2."""

@@ -1,0 +1,169 @@
+"""`remote-kernel-pod`: the program that runs in a pod."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+
+from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.wire import DEFAULT_KERNELSPEC
+from remote_kernel.pod.app import Pod, create_app
+from remote_kernel.pod.registry import Registry
+
+DEFAULT_PORT = 8080
+DEFAULT_COOLDOWN_SECONDS = 300.0  # Azure's smallest
+
+# Azure's own interpreter pods keep the user's files here.
+AZURE_DATA = Path("/mnt/data")
+
+# Open event streams have been told to end; nobody needs longer.
+SHUTDOWN_SECONDS = 1
+
+
+# Longer than any front door keeps an idle connection, so that the front door is the one to close it.
+KEEP_ALIVE_SECONDS = 75
+
+
+class Server(uvicorn.Server):
+    """A server that leaves the signals to us and says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_listening = asyncio.Event()
+
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
+        return contextlib.nullcontext()
+
+    @property
+    def port(self) -> int | None:
+        """The TCP port, also where 0 was asked for; `None` for a Unix socket."""
+        (listening,) = (socket for server in self.servers for socket in server.sockets)
+        name = listening.getsockname()
+        return name[1] if isinstance(name, tuple) else None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_listening.set()
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="remote-kernel-pod",
+        description="Serve Jupyter kernels over HTTP in a pod. There is no password: only a session pool may reach it.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--uds", metavar="PATH", help="listen on this Unix socket instead")
+    parser.add_argument("--data", metavar="DIR", type=Path, help="the kernels' folder (default: /mnt/data, else .)")
+    parser.add_argument("--kernel", default=DEFAULT_KERNELSPEC, help="kernelspec to have ready (default: %(default)s)")
+    parser.add_argument("--scratch", metavar="DIR", type=Path, help="private folder to use, removed at the end")
+    parser.add_argument("--supervised", action="store_true", help="say on standard output when ready; end with stdin")
+    return parser.parse_args(argv)
+
+
+def kernel_environ(environ: Mapping[str, str], pod_name: str) -> dict[str, str]:
+    """Return the environment of the kernels: ours, without our own settings, with the pod's name."""
+    kept = {name: value for name, value in environ.items() if not name.startswith("REMOTE_KERNEL_")}
+    # The pod's interpreters are never debugged across versions; the warning would stand in every notebook.
+    return kept | {"REMOTE_KERNEL_POD": pod_name, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+
+
+def cooldown_seconds(environ: Mapping[str, str]) -> float:
+    """Return what the pool said in `REMOTE_KERNEL_POD_COOLDOWN_SECONDS`."""
+    try:
+        return float(environ.get("REMOTE_KERNEL_POD_COOLDOWN_SECONDS", DEFAULT_COOLDOWN_SECONDS))
+    except ValueError:
+        return DEFAULT_COOLDOWN_SECONDS
+
+
+async def serve(arguments: argparse.Namespace, scratch: Path) -> None:
+    """Run until SIGTERM, or, when supervised, until standard input ends."""
+    data = arguments.data or (AZURE_DATA if os.access(AZURE_DATA, os.W_OK) else Path.cwd())
+    data.mkdir(parents=True, exist_ok=True)
+    name = f"pod-{secrets.token_hex(3)}"
+    registry = Registry(folder=scratch, data=data, environ=kernel_environ(os.environ, name))
+    pod = Pod(registry=registry, name=name, cooldown_seconds=cooldown_seconds(os.environ))
+    server = Server(_server_config(create_app(pod), arguments))
+
+    def stop() -> None:
+        pod.stopping.set()
+        server.should_exit = True
+
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop)
+    if arguments.supervised:
+        _call_at_end_of_input(stop)
+    preparing = asyncio.create_task(_prepare(registry, arguments, server))
+    try:
+        await server.serve()
+    finally:
+        preparing.cancel()
+        await asyncio.gather(preparing, return_exceptions=True)
+        await registry.aclose()
+
+
+def _server_config(app: Starlette, arguments: argparse.Namespace) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=arguments.host,
+        port=arguments.port,
+        uds=arguments.uds,
+        access_log=False,
+        log_level="warning",
+        lifespan="off",
+        ws="none",
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+
+
+async def _prepare(registry: Registry, arguments: argparse.Namespace, server: Server) -> None:
+    """Start the spare interpreter, then tell the supervisor; the port is open meanwhile, for health probes."""
+    try:
+        await registry.prepare(arguments.kernel)
+    except RemoteKernelError as error:
+        print(f"remote-kernel-pod: {error}", file=sys.stderr)
+    await server.is_listening.wait()
+    if arguments.supervised:
+        print(json.dumps({"ready": True, "port": server.port}), flush=True)
+
+
+def _call_at_end_of_input(stop: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    descriptor = sys.stdin.fileno()
+
+    def read() -> None:
+        if not os.read(descriptor, 4096):
+            loop.remove_reader(descriptor)
+            stop()
+
+    loop.add_reader(descriptor, read)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the agent; returns the exit status."""
+    arguments = parse_arguments(argv)
+    scratch = arguments.scratch or Path(tempfile.mkdtemp(prefix="rk-"))
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(serve(arguments, scratch))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

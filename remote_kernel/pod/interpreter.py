@@ -1,0 +1,221 @@
+"""One life of one Jupyter kernel: its process and its ZeroMQ channels."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from subprocess import DEVNULL
+from typing import Any
+
+import zmq
+import zmq.asyncio
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from jupyter_client.manager import AsyncKernelManager
+
+from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.jupyter import Author, Signer, parse_header, parse_object
+from remote_kernel.core.wire import Channel
+from remote_kernel.pod.clock import utc_now
+
+# A loaded machine needs seconds to start an interpreter; more than a minute means that it hangs.
+START_TIMEOUT_SECONDS = 60.0
+
+# A kernel that has just bound its sockets may miss the first subscription: ask again this often.
+NUDGE_SECONDS = 0.2
+
+# What a process wrote before its end is on its way through ZeroMQ's own thread for less than this.
+QUIET_SECONDS = 0.05
+
+_SOCKET_TYPES = {
+    Channel.SHELL: zmq.DEALER,
+    Channel.CONTROL: zmq.DEALER,
+    Channel.STDIN: zmq.DEALER,
+    Channel.IOPUB: zmq.SUB,
+}
+
+Receive = Callable[[Channel, tuple[bytes, ...]], None]
+
+
+class UnknownKernel(RemoteKernelError):
+    """The image has no kernelspec of that name."""
+
+
+class StartFailed(RemoteKernelError):
+    """The kernel's process ended, or said nothing, before it was ready."""
+
+
+class Interpreter:
+    """A running kernel process of one kernelspec.
+
+    Args:
+        kernelspec: name of an installed kernelspec.
+        folder: a private folder for the connection file and the sockets; its path must be short, as the system
+            limits the names of Unix sockets to about 100 bytes.
+        cwd: working folder of the process.
+        environ: its whole environment.
+    """
+
+    def __init__(self, kernelspec: str, *, folder: Path, cwd: Path, environ: Mapping[str, str]) -> None:
+        self.kernelspec = kernelspec
+        self.kernel_info: dict[str, Any] = {}
+        self.exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._pid: int | None = None
+        self._received = 0
+        self._cwd = cwd
+        self._environ = dict(environ)
+        name = secrets.token_hex(4)
+        self._manager = AsyncKernelManager(
+            kernel_name=kernelspec,
+            connection_file=str(folder / f"{name}.json"),
+            transport="ipc",
+            ip=str(folder / name),
+        )
+        self._signer = Signer(b"")
+        self._sockets: dict[Channel, zmq.asyncio.Socket] = {}
+        self._readers: list[asyncio.Task[None]] = []
+        self._receive: Receive | None = None
+        self._is_heard = asyncio.Event()
+        self._has_replied = asyncio.Event()
+        self._author = Author(f"agent-{name}")
+
+    async def start(self) -> None:
+        """Start the process and return when it answers on shell and iopub.
+
+        Raises:
+            UnknownKernel: no such kernelspec here.
+            StartFailed: the process ended, or was not ready in time.
+        """
+        try:
+            await self._manager.start_kernel(cwd=str(self._cwd), env=self._environ, stdout=DEVNULL, stderr=DEVNULL)
+        except NoSuchKernel:
+            installed = ", ".join(sorted(KernelSpecManager().find_kernel_specs())) or "none"
+            raise UnknownKernel(
+                f"The pod has no kernel named {self.kernelspec!r}; it has: {installed}. "
+                "Set REMOTE_KERNEL_POD_KERNEL to one of them."
+            ) from None
+        except OSError as error:
+            raise StartFailed(f"The kernel {self.kernelspec!r} cannot be started: {error.strerror}.") from error
+        self._watch_exit()
+        self._connect()
+        try:
+            async with asyncio.timeout(START_TIMEOUT_SECONDS):
+                await self._wait_ready()
+        except TimeoutError:
+            await self.kill()
+            raise StartFailed(
+                f"The kernel {self.kernelspec!r} was not ready after {START_TIMEOUT_SECONDS:.0f} s."
+            ) from None
+
+    def _watch_exit(self) -> None:
+        """Learn at once when the process ends: a thread waits for it, which costs nothing while it lives."""
+        process = self._manager.provisioner.process  # type: ignore[union-attr]
+        self._pid = process.pid
+        loop = asyncio.get_running_loop()
+
+        def wait() -> None:
+            code = process.wait()
+            with contextlib.suppress(RuntimeError):  # the loop may be closed already
+                loop.call_soon_threadsafe(self._note_exit, code)
+
+        threading.Thread(target=wait, daemon=True, name="kernel-exit").start()
+
+    def _note_exit(self, code: int) -> None:
+        if not self.exited.done():
+            self.exited.set_result(describe_exit(code))
+
+    def _connect(self) -> None:
+        self._signer = Signer(self._manager.session.key)
+        identity = secrets.token_bytes(8)
+        context = zmq.asyncio.Context.instance()
+        for channel, socket_type in _SOCKET_TYPES.items():
+            socket = context.socket(socket_type)
+            socket.linger = 0
+            # At the default limit of 1,000 messages ZeroMQ drops what a busy cell prints.
+            socket.set_hwm(0)
+            if socket_type == zmq.SUB:
+                socket.subscribe(b"")
+            else:
+                # One identity on all channels, or the kernel does not know where to send an input_request.
+                socket.identity = identity
+            socket.connect(self._manager._make_url(channel.name.lower()))
+            self._sockets[channel] = socket
+            self._readers.append(asyncio.create_task(self._read(channel, socket)))
+
+    async def _read(self, channel: Channel, socket: zmq.asyncio.Socket) -> None:
+        while True:
+            _, parts = self._signer.from_zmq(await socket.recv_multipart())
+            self._received += 1
+            if self._receive is not None:
+                self._receive(channel, parts)
+            elif channel is Channel.IOPUB:
+                self._is_heard.set()
+            elif parse_header(parts[0]).msg_type == "kernel_info_reply":
+                self.kernel_info = parse_object(parts[3])
+                self._has_replied.set()
+
+    async def _wait_ready(self) -> None:
+        while not (self._is_heard.is_set() and self._has_replied.is_set()):
+            if self.exited.done():
+                raise StartFailed(f"The kernel {self.kernelspec!r} ended while it started: {self.exited.result()}.")
+            await self.send(Channel.SHELL, self._author.write("kernel_info_request", {}, date=utc_now()))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(NUDGE_SECONDS):
+                    await self._has_replied.wait()
+                    await self._is_heard.wait()
+        await self._settle()
+
+    async def _settle(self) -> None:
+        """Let what belongs to our own questions pass, so that the first reader sees none of it."""
+        with contextlib.suppress(TimeoutError):
+            while True:
+                self._is_heard.clear()
+                async with asyncio.timeout(0.02):
+                    await self._is_heard.wait()
+
+    def listen(self, receive: Receive) -> None:
+        """Hand every message from now on to `receive`, as it comes, in order on each channel."""
+        self._receive = receive
+
+    async def send(self, channel: Channel, parts: tuple[bytes, ...]) -> None:
+        """Send one message to the kernel, signed with its key."""
+        await self._sockets[channel].send_multipart(self._signer.to_zmq(parts), copy=False)
+
+    async def interrupt(self) -> None:
+        """Interrupt what the kernel is doing, in the way that its kernelspec asks for."""
+        if not self.exited.done():
+            await self._manager.interrupt_kernel()
+
+    async def drain(self) -> None:
+        """Return when the last words of a process that has ended have been read."""
+        last = -1
+        while last != self._received:
+            last = self._received
+            await asyncio.sleep(QUIET_SECONDS)
+
+    async def kill(self) -> None:
+        """End the process and everything that it started in its process group, at once."""
+        for reader in self._readers:
+            reader.cancel()
+        await asyncio.gather(*self._readers, return_exceptions=True)
+        for socket in self._sockets.values():
+            socket.close()
+        if self._pid is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._pid, signal.SIGKILL)
+            await self.exited
+        self._manager.cleanup_connection_file()
+        self._manager.cleanup_ipc_files()
+
+
+def describe_exit(code: int) -> str:
+    """Say how a process ended, from its return code as `subprocess` gives it."""
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        return f"signal {-code} ({signal.Signals(-code).name})"
+    except ValueError:
+        return f"signal {-code}"

@@ -1,0 +1,261 @@
+"""The pod's kernels by name: each with a journal that outlives its interpreters, and an epoch for each of these."""
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from remote_kernel.core.errors import RemoteKernelError, WireError
+from remote_kernel.core.journal import Journal
+from remote_kernel.core.jupyter import Author, Header, parse_header, parse_object
+from remote_kernel.core.wire import Channel, EpochChange, Message, encode
+from remote_kernel.pod.clock import utc_now
+from remote_kernel.pod.interpreter import Interpreter
+
+# Senders come and go with local kernels, two at a time; this many can be told a repeated message from a new one.
+MAX_SENDERS = 256
+
+
+Start = Callable[[], "asyncio.Task[Interpreter]"]
+
+
+class EpochMismatch(RemoteKernelError):
+    """The client speaks of an interpreter that is not, or no longer, the one here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """An `execute_request` without a reply so far."""
+
+    content: bytes
+    subshell_id: str
+
+    def stops_on_error(self) -> bool:
+        """Whether an error in this request aborts the ones behind it ("Execute" in the messaging protocol)."""
+        content = parse_object(self.content)
+        return bool(content.get("stop_on_error", True)) and not content.get("silent", False)
+
+
+class Listener:
+    """Collects the messages whose parent is one request."""
+
+    def __init__(self) -> None:
+        self.messages: asyncio.Queue[Message | EpochChange] = asyncio.Queue()
+
+
+class PodKernel:
+    """A kernel as clients see it: it keeps its name and journal while interpreters come and go.
+
+    Args:
+        start: begins to start an interpreter of `kernelspec`.
+        spare: one that is started already, or nearly, to begin with.
+
+    Attributes:
+        epoch: names the life of the current interpreter, whether it has been started yet or not.
+        is_closed: whether a client has shut this kernel down for good.
+    """
+
+    def __init__(
+        self, name: str, kernelspec: str, *, start: Start, spare: "asyncio.Task[Interpreter] | None" = None
+    ) -> None:
+        self.name = name
+        self.kernelspec = kernelspec
+        self.journal = Journal()
+        self.epoch = _new_epoch()
+        self.is_closed = False
+        self._epochs = {self.epoch}
+        self._start = start
+        self._starting = spare
+        self._current: Interpreter | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._accepted: OrderedDict[str, int] = OrderedDict()
+        self._executions: dict[str, Execution] = {}
+        self._listeners: dict[str, Listener] = {}
+        self._last_error: dict[str, int] = {}
+        self._author = Author(f"agent-{secrets.token_hex(8)}")
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request to execute has no reply yet."""
+        return bool(self._executions)
+
+    def knows(self, epoch: str) -> bool:
+        """Whether `epoch` is, or was, one of this kernel: a cursor from then is still good."""
+        return epoch in self._epochs
+
+    async def wait_news(self) -> None:
+        """Return when the journal has grown."""
+        await self._news.wait()
+
+    async def interpreter(self) -> Interpreter:
+        """Return the interpreter of the current epoch, started if need be.
+
+        Raises:
+            UnknownKernel, StartFailed: see `Interpreter.start`.
+        """
+        if self._current is None:
+            if self._starting is None:
+                self._starting = self._start()
+            starting = self._starting
+            try:
+                started = await asyncio.shield(starting)
+            except RemoteKernelError:
+                if self._starting is starting:
+                    self._starting = None
+                raise
+            if self._starting is starting:
+                self._starting = None
+                self._adopt(started)
+        if self._current is None:  # it was stopped while it started
+            raise EpochMismatch("The kernel was stopped while it started.")
+        return self._current
+
+    def _adopt(self, interpreter: Interpreter) -> None:
+        self._current = interpreter
+        interpreter.listen(self._receive)
+        self._watch = asyncio.create_task(self._watch_exit(interpreter))
+
+    async def _watch_exit(self, interpreter: Interpreter) -> None:
+        detail = await asyncio.shield(interpreter.exited)
+        await interpreter.drain()
+        self._current = None
+        self._begin_epoch(reason="died", detail=detail)
+        await interpreter.kill()
+
+    def _begin_epoch(self, *, reason: str, detail: str = "") -> None:
+        self.epoch = _new_epoch()
+        self._epochs.add(self.epoch)
+        self._executions.clear()
+        self._last_error.clear()
+        change = EpochChange(epoch=self.epoch, sequence=self.journal.next_sequence, reason=reason, detail=detail)
+        self._record(encode(change))
+        for listener in self._listeners.values():
+            listener.messages.put_nowait(change)
+
+    def _record(self, entry: bytes) -> None:
+        self.journal.append(entry)
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    # What the kernel says
+
+    def _receive(self, channel: Channel, parts: tuple[bytes, ...]) -> None:
+        message = Message(channel=channel, parts=parts, sequence=self.journal.next_sequence)
+        self._record(encode(message))
+        if channel is Channel.SHELL:
+            self._note_reply(message)
+        if self._listeners and (listener := self._listeners.get(parse_header(parts[1]).msg_id)):
+            listener.messages.put_nowait(message)
+
+    def _note_reply(self, message: Message) -> None:
+        execution = self._executions.pop(parse_header(message.parts[1]).msg_id, None)
+        if execution is None or b'"error"' not in message.parts[3]:
+            return
+        if parse_object(message.parts[3]).get("status") == "error" and execution.stops_on_error():
+            self._last_error[execution.subshell_id] = message.sequence
+
+    def listen(self, msg_id: str) -> Listener:
+        """Collect the messages that answer the request `msg_id`, until `forget`."""
+        return self._listeners.setdefault(msg_id, Listener())
+
+    def forget(self, msg_id: str) -> None:
+        self._listeners.pop(msg_id, None)
+
+    # What clients say
+
+    async def accept(self, messages: Sequence[Message], *, sender: str, epoch: str) -> int:
+        """Pass on the messages that are new; return how many there were.
+
+        Every sender counts its messages from 1. What was accepted before is not accepted again, so a client may
+        repeat a request whose answer it did not get.
+
+        Raises:
+            EpochMismatch: `epoch` is not the current one; nothing was passed on.
+            WireError: the sender's count has a hole, or a message has no readable header.
+        """
+        headers = [parse_header(message.parts[0]) for message in messages]
+        async with self._lock:
+            last = self._accepted.get(sender, 0)
+            new = [pair for pair in zip(messages, headers, strict=True) if pair[0].sequence > last]
+            if not new:
+                return 0
+            if epoch != self.epoch:
+                raise EpochMismatch("The session is not the one that this message was meant for.")
+            if [message.sequence for message, _ in new] != list(range(last + 1, last + 1 + len(new))):
+                raise WireError("the messages are not numbered without holes")
+            for message, header in new:
+                self._count(sender, message.sequence)
+                await self._deliver(message, header)
+            return len(new)
+
+    def _count(self, sender: str, sequence: int) -> None:
+        self._accepted[sender] = sequence
+        self._accepted.move_to_end(sender)
+        if len(self._accepted) > MAX_SENDERS:
+            self._accepted.popitem(last=False)
+
+    async def _deliver(self, message: Message, header: Header) -> None:
+        if header.msg_type == "interrupt_request":
+            await self._interrupt(message)
+        elif header.msg_type == "shutdown_request":
+            await self._shut_down(message)
+        elif header.msg_type == "execute_request":
+            await self._execute(message, header)
+        else:
+            await (await self.interpreter()).send(message.channel, message.parts)
+
+    async def _execute(self, message: Message, header: Header) -> None:
+        interpreter = await self.interpreter()
+        if message.seen < self._last_error.get(header.subshell_id, 0):
+            # The front end sent this before it could see that a cell ahead of it had failed. With the kernel on the
+            # same machine it would have been in the kernel's queue by then and been aborted there.
+            self._abort(message)
+            return
+        self._executions[header.msg_id] = Execution(message.parts[3], header.subshell_id)
+        await interpreter.send(message.channel, message.parts)
+
+    def _abort(self, message: Message) -> None:
+        self._say(Channel.IOPUB, "status", {"execution_state": "busy"}, message)
+        self._say(message.channel, "execute_reply", {"status": "aborted"}, message)
+        self._say(Channel.IOPUB, "status", {"execution_state": "idle"}, message)
+
+    async def _interrupt(self, message: Message) -> None:
+        if self._current is not None:
+            await self._current.interrupt()
+        self._say(message.channel, "interrupt_reply", {"status": "ok"}, message)
+
+    async def _shut_down(self, message: Message) -> None:
+        restart = bool(parse_object(message.parts[3]).get("restart", False))
+        await self._stop_interpreter()
+        self._say(message.channel, "shutdown_reply", {"status": "ok", "restart": restart}, message)
+        self.is_closed = not restart
+        self._begin_epoch(reason="restart" if restart else "shutdown")
+        if restart:
+            self._starting = self._start()
+
+    def _say(self, channel: Channel, msg_type: str, content: Mapping[str, object], parent: Message) -> None:
+        parts = self._author.write(msg_type, content, parent=parent.parts[0], date=utc_now())
+        self._receive(channel, parts)
+
+    async def _stop_interpreter(self) -> None:
+        starting, self._starting = self._starting, None
+        current, self._current = self._current, None
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        if starting is not None:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+        if current is not None:
+            await current.kill()
+
+    async def aclose(self) -> None:
+        """End the interpreter and whatever it started."""
+        await self._stop_interpreter()
+
+
+def _new_epoch() -> str:
+    return secrets.token_hex(8)

@@ -1,0 +1,105 @@
+"""Which kernels a pod has, and how they are started."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.pod.interpreter import Interpreter
+from remote_kernel.pod.kernels import EpochMismatch, PodKernel
+
+# A project's notebooks share a pod; more interpreters than this do not fit into one of a few GB.
+MAX_KERNELS = 32
+
+
+class TooManyKernels(RemoteKernelError):
+    """The pod has as many kernels as it can hold."""
+
+
+class Registry:
+    """The kernels of one pod, by name, and one spare interpreter for the first that wants its kernelspec.
+
+    Args:
+        folder: private folder for connection files and sockets.
+        data: the working folder of every interpreter.
+        environ: their environment.
+    """
+
+    def __init__(self, *, folder: Path, data: Path, environ: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._data = data
+        self._environ = dict(environ)
+        self._kernels: dict[str, PodKernel] = {}
+        self._spare: tuple[str, asyncio.Task[Interpreter]] | None = None
+
+    @property
+    def kernels(self) -> list[PodKernel]:
+        return list(self._kernels.values())
+
+    async def prepare(self, kernelspec: str) -> None:
+        """Start the spare interpreter and return when it is ready; raises as `Interpreter.start` does."""
+        self._spare = (kernelspec, self._start(kernelspec))
+        await asyncio.shield(self._spare[1])
+
+    def get_or_create(self, name: str, kernelspec: str) -> PodKernel:
+        """Return the kernel of that name.
+
+        Raises:
+            EpochMismatch: it exists and runs another kernelspec.
+            TooManyKernels: there is no room for one more.
+        """
+        kernel = self._kernels.get(name)
+        if kernel is None:
+            if len(self._kernels) >= MAX_KERNELS:
+                raise TooManyKernels(
+                    f"The pod already runs {MAX_KERNELS} kernels: shut some notebooks of this project down."
+                )
+            kernel = PodKernel(
+                name, kernelspec, start=lambda: self._start(kernelspec), spare=self._take_spare(kernelspec)
+            )
+            self._kernels[name] = kernel
+        elif kernel.kernelspec != kernelspec:
+            raise EpochMismatch(f"The pod's kernel {name!r} runs {kernel.kernelspec!r}, not {kernelspec!r}.")
+        return kernel
+
+    def get(self, name: str, epoch: str) -> PodKernel:
+        """Return the kernel of that name that knows `epoch`; raises `EpochMismatch` when there is none."""
+        kernel = self._kernels.get(name)
+        if kernel is None or not kernel.knows(epoch):
+            raise EpochMismatch("The session that this request speaks of is gone.")
+        return kernel
+
+    def remove_closed(self) -> None:
+        """Forget the kernels that were shut down."""
+        self._kernels = {name: kernel for name, kernel in self._kernels.items() if not kernel.is_closed}
+
+    def _take_spare(self, kernelspec: str) -> asyncio.Task[Interpreter] | None:
+        if self._spare is None or self._spare[0] != kernelspec:
+            return None
+        _, task = self._spare
+        self._spare = None
+        has_failed = task.done() and (task.cancelled() or task.exception() or task.result().exited.done())
+        return None if has_failed else task
+
+    def _start(self, kernelspec: str) -> asyncio.Task[Interpreter]:
+        interpreter = Interpreter(kernelspec, folder=self._folder, cwd=self._data, environ=self._environ)
+
+        async def start() -> Interpreter:
+            try:
+                await interpreter.start()
+            except BaseException:
+                await asyncio.shield(interpreter.kill())
+                raise
+            return interpreter
+
+        return asyncio.create_task(start())
+
+    async def aclose(self) -> None:
+        """End every interpreter."""
+        if self._spare is not None:
+            _, task = self._spare
+            task.cancel()
+            for result in await asyncio.gather(task, return_exceptions=True):
+                if isinstance(result, Interpreter):
+                    await result.kill()
+        await asyncio.gather(*(kernel.aclose() for kernel in self.kernels))

@@ -1,0 +1,19 @@
+"""`python -m remote_kernel.pool`: the same program as `remote-kernel pool`."""
+
+import argparse
+import sys
+
+from remote_kernel.pool.options import add_options, options_from
+from remote_kernel.pool.program import run
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m remote_kernel.pool", description="Run a session pool on this machine."
+    )
+    add_options(parser)
+    return run(options_from(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

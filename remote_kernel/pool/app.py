@@ -1,0 +1,145 @@
+"""The front door: who may come in, which session a request belongs to, and what is answered if something is wrong."""
+
+import hmac
+import logging
+import traceback
+from collections.abc import Callable
+from functools import partial
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.types import Receive, Scope, Send
+
+from remote_kernel.core.errors import PoolFull
+from remote_kernel.core.identity import Identifier, is_identifier
+from remote_kernel.core.local_pool import STATUS_PATH, STOP_PATH
+from remote_kernel.core.wire import STOP_SESSION_PATH
+from remote_kernel.pool.exchange import RequestBody, serve_while_connected
+from remote_kernel.pool.forward import SESSION_HEADER, PodBroke, PodUnreachable, ResponseCut, forward
+from remote_kernel.pool.pods import PodFailed
+from remote_kernel.pool.refusals import Refusal, pool_full, send_json, send_refusal
+from remote_kernel.pool.session_pool import SessionPool
+
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+DEFAULT_IDENTIFIER = "default-session"
+
+_log = logging.getLogger(__name__)
+
+
+class PoolApp:
+    """The pool as an ASGI application.
+
+    Args:
+        token: the bearer token that every request must carry.
+        hosts: further names, besides those of loopback, by which clients may call the pool.
+        stop: called when somebody asks the pool to leave.
+    """
+
+    def __init__(self, pool: SessionPool, token: str, hosts: frozenset[str], stop: Callable[[], None]) -> None:
+        self._pool = pool
+        self._authorization = f"bearer {token}".encode()
+        self._hosts = LOOPBACK_NAMES | hosts
+        self._stop = stop
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request.
+
+        Returns without a complete answer when a pod's answer was cut, so that the server closes the connection and the
+        client sees the cut.
+        """
+        try:
+            self._check_caller(scope)
+            await serve_while_connected(receive, partial(self._serve, scope, send))
+        except Refusal as refusal:
+            await send_refusal(send, refusal)
+        except ResponseCut:
+            _log.info("the answer of a pod was cut")
+        except Exception as error:
+            # The trace without the error's text, which may hold what the client sent.
+            _log.error("%s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+            await send_refusal(send, Refusal(500, "InternalError", "The pool has a fault; its log says where."))
+
+    def _check_caller(self, scope: Scope) -> None:
+        headers = dict(scope["headers"])
+        hosts = self._hosts | {scope["server"][0]}
+        if _host_name(b"//" + headers.get(b"host", b"")) not in hosts:
+            # A web page may point a name of its own at this machine (DNS rebinding), but the browser sends that name.
+            raise Refusal(403, "HostNotAllowed", "Call the pool by the address that it printed.")
+        if b"origin" in headers and _host_name(headers[b"origin"]) not in hosts:
+            raise Refusal(403, "OriginNotAllowed", "Web pages of other sites may not call the pool.")
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        if not hmac.compare_digest(scheme.lower() + b" " + token.strip(), self._authorization):
+            message = "Send the pool's token as 'Authorization: Bearer …'; 'remote-kernel pool status --json' shows it."
+            raise Refusal(401, "Unauthorized", message, [("www-authenticate", "Bearer")])
+
+    async def _serve(self, scope: Scope, send: Send, body: RequestBody) -> None:
+        path = scope["path"]
+        if path == STATUS_PATH:
+            _check_method(scope, "GET")
+            await send_json(send, 200, self._pool.status().to_json())
+        elif path == STOP_PATH:
+            _check_method(scope, "POST")
+            await send_json(send, 202, {})
+            self._stop()
+        elif path == STOP_SESSION_PATH:
+            _check_method(scope, "POST")
+            await self._stop_session(read_identifier(scope), send)
+        else:
+            await self._forward(scope, send, body)
+
+    async def _stop_session(self, identifier: Identifier, send: Send) -> None:
+        if not self._pool.stop_session(identifier):
+            raise Refusal(404, "SessionNotFound", "No session has this identifier.")
+        await send_json(send, 200, {})
+
+    async def _forward(self, scope: Scope, send: Send, body: RequestBody) -> None:
+        identifier = read_identifier(scope)
+        if not scope["raw_path"].startswith(b"/"):
+            raise Refusal(400, "InvalidPath", "Ask for a path that begins with '/'.")
+        try:
+            pod = await self._pool.acquire(identifier)
+        except PoolFull as error:
+            raise pool_full(str(error), error.retry_after_seconds or 0.0) from None
+        except PodFailed:
+            raise Refusal(503, "SessionUnavailable", "The session's pod did not start; nothing was run.") from None
+        try:
+            await forward(pod.http, scope, body, send, identifier)
+        except PodUnreachable:
+            self._pool.discard(pod)
+            raise Refusal(503, "SessionUnavailable", "The session's pod is gone; nothing was run.") from None
+        except PodBroke:
+            message = "The session's pod went away before it answered."
+            raise Refusal(502, "SessionBroken", message) from None
+
+
+def read_identifier(scope: Scope) -> Identifier:
+    """Return the session that a request names: `identifier=`, else `X-Session-ID`, else a session for all the others.
+
+    Raises:
+        Refusal: it is not an identifier that Azure allows, or several are given.
+    """
+    try:
+        query = parse_qs(scope["query_string"].decode("ascii"), keep_blank_values=True, errors="strict")
+        named = query.get("identifier") or [
+            value.decode("ascii") for name, value in scope["headers"] if name == SESSION_HEADER
+        ]
+    except ValueError:
+        named = [""]
+    candidates = set(named or [DEFAULT_IDENTIFIER])
+    identifier = candidates.pop()
+    if candidates or not is_identifier(identifier):
+        raise Refusal(400, "InvalidIdentifier", "Use one identifier of 4 to 128 letters, digits and hyphens.")
+    return Identifier(identifier)
+
+
+def _check_method(scope: Scope, method: str) -> None:
+    if scope["method"] != method:
+        raise Refusal(405, "MethodNotAllowed", f"Use {method}.", [("allow", method)])
+
+
+def _host_name(url: bytes) -> str:
+    """Return the host of a URL in lower case; "" when it has none."""
+    try:
+        return urlsplit(url.decode("ascii")).hostname or ""
+    except ValueError:
+        return ""

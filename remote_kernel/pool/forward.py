@@ -1,0 +1,106 @@
+"""Passing a request on to a pod and its answer back, piece by piece as they come."""
+
+from collections.abc import Iterable
+
+import httpx
+from starlette.types import Scope, Send
+
+from remote_kernel.core.identity import Identifier
+from remote_kernel.pool.exchange import RequestBody
+
+Headers = list[tuple[bytes, bytes]]
+
+SESSION_HEADER = b"x-session-id"
+
+# RFC 9110, 7.6.1: what concerns one connection only.
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te",
+        b"trailer", b"transfer-encoding", b"upgrade",
+    }
+)  # fmt: skip
+# What the front door consumes. It answers `Expect: 100-continue` itself.
+_CONSUMED = frozenset({b"authorization", b"expect", SESSION_HEADER})
+
+# Silence is no fault: a cell may compute for hours. A request ends when its client goes or its pod does.
+_TIMEOUT = httpx.Timeout(None, connect=10.0)
+
+# The pod's socket is the address; the target that is sent is the client's own, byte for byte.
+_POD_URL = httpx.URL("http://pod/")
+
+
+class PodUnreachable(Exception):
+    """There is no connection to the pod; it never saw the request."""
+
+
+class PodBroke(Exception):
+    """The connection broke before an answer came; whether the pod acted on the request is unknown."""
+
+
+class ResponseCut(Exception):
+    """The connection broke within the answer."""
+
+
+async def forward(
+    http: httpx.AsyncBaseTransport, scope: Scope, body: RequestBody, send: Send, identifier: Identifier
+) -> None:
+    """Send the request of `scope` to a pod and its answer to the client.
+
+    Raises:
+        PodUnreachable, PodBroke: nothing has been sent to the client.
+        ResponseCut: the client has a part of the answer, and must be shown that it is only a part.
+    """
+    response = await _request(http, scope, body, identifier)
+    try:
+        await send(
+            {"type": "http.response.start", "status": response.status_code, "headers": response_headers(response)}
+        )
+        try:
+            async for piece in response.aiter_raw():
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except httpx.TransportError:
+            raise ResponseCut from None
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        await response.aclose()
+
+
+async def _request(
+    http: httpx.AsyncBaseTransport, scope: Scope, body: RequestBody, identifier: Identifier
+) -> httpx.Response:
+    query = scope["query_string"]
+    request = httpx.Request(
+        scope["method"],
+        _POD_URL,
+        headers=[*request_headers(scope["headers"]), (SESSION_HEADER, identifier.encode())],
+        content=body if has_body(scope["headers"]) else None,
+        extensions={"target": scope["raw_path"] + (b"?" + query if query else b""), "timeout": _TIMEOUT.as_dict()},
+    )
+    try:
+        return await http.handle_async_request(request)
+    except (httpx.ConnectError, httpx.ConnectTimeout):
+        raise PodUnreachable from None
+    except httpx.TransportError:
+        raise PodBroke from None
+
+
+def has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request with these headers has a body (RFC 9112, 6.3)."""
+    fields = dict(headers)
+    return b"transfer-encoding" in fields or fields.get(b"content-length", b"0") != b"0"
+
+
+def request_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Return what the pod may see of a request's headers; names are in lower case."""
+    return _end_to_end(headers, _CONSUMED)
+
+
+def response_headers(response: httpx.Response) -> Headers:
+    """Return what the client may see of a pod's headers."""
+    return _end_to_end(((name.lower(), value) for name, value in response.headers.raw), frozenset())
+
+
+def _end_to_end(headers: Iterable[tuple[bytes, bytes]], dropped: frozenset[bytes]) -> Headers:
+    headers = list(headers)
+    listed = {name.strip().lower() for field, value in headers if field == b"connection" for name in value.split(b",")}
+    return [(name, value) for name, value in headers if name not in _HOP_BY_HOP | dropped | listed]

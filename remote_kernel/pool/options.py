@@ -1,0 +1,89 @@
+"""The options of the pool's command line."""
+
+import argparse
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from remote_kernel.pool.sessions import DEFAULT_COOLDOWN_SECONDS, DEFAULT_MAX_SESSIONS, DEFAULT_READY, Limits
+
+N = TypeVar("N", int, float)
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_IDLE_EXIT_SECONDS = 600.0  # a kernel that comes after that waits a second or two for a new pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a pool is started with.
+
+    Attributes:
+        port: 0 takes a free one.
+        prints_json: whether the line that says that the pool is ready is JSON with endpoint and token.
+        is_daemon: whether to go on in the background and to leave when unused.
+        idle_exit_seconds: how long a daemon stays without a session.
+    """
+
+    host: str
+    port: int
+    limits: Limits
+    prints_json: bool
+    is_daemon: bool
+    idle_exit_seconds: float
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the pool's options to a parser."""
+    add = parser.add_argument
+    add("--host", default=DEFAULT_HOST, help="address to listen on (default: %(default)s)")
+    add("--port", type=_port, default=0, help="port to listen on; 0 takes a free one (default: %(default)s)")
+    add(
+        "--max-sessions", type=_count(1), default=DEFAULT_MAX_SESSIONS, metavar="N",
+        help="how many sessions may be alive; one more gets status 429 (default: %(default)s)",
+    )  # fmt: skip
+    add(
+        "--cooldown", type=_seconds, default=DEFAULT_COOLDOWN_SECONDS, metavar="SECONDS",
+        help="how long a session is kept after its last call (default: %(default)g)",
+    )  # fmt: skip
+    add(
+        "--ready", type=_count(0), default=DEFAULT_READY, metavar="N",
+        help="how many pods wait for new sessions (default: %(default)s)",
+    )  # fmt: skip
+    add("--json", action="store_true", help="print one line of JSON with endpoint and token when ready")
+    add("--daemon", action="store_true", help="go to the background, and leave when unused for a while")
+    add(
+        "--idle-exit", type=_seconds, default=DEFAULT_IDLE_EXIT_SECONDS, metavar="SECONDS",
+        help="how long a daemon stays without a session (default: %(default)g)",
+    )  # fmt: skip
+
+
+def options_from(arguments: argparse.Namespace) -> Options:
+    """Return the options of a parsed command line."""
+    return Options(
+        host=arguments.host,
+        port=arguments.port,
+        limits=Limits(max_sessions=arguments.max_sessions, cooldown_seconds=arguments.cooldown, ready=arguments.ready),
+        prints_json=arguments.json,
+        is_daemon=arguments.daemon,
+        idle_exit_seconds=arguments.idle_exit,
+    )
+
+
+def _port(text: str) -> int:
+    return _number(text, int, "a port from 0 to 65535", lambda port: 0 <= port <= 65535)
+
+
+def _count(least: int) -> Callable[[str], int]:
+    return lambda text: _number(text, int, f"a whole number of {least} or more", lambda count: count >= least)
+
+
+def _seconds(text: str) -> float:
+    return _number(text, float, "a number of seconds above 0", lambda seconds: 0 < seconds < float("inf"))
+
+
+def _number(text: str, kind: type[N], wanted: str, is_wanted: Callable[[N], bool]) -> N:
+    with contextlib.suppress(ValueError):
+        if is_wanted(number := kind(text)):
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")

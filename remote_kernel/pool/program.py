@@ -1,0 +1,119 @@
+"""The pool as a program: `remote-kernel pool` and `python -m remote_kernel.pool`."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import secrets
+import socket
+import sys
+from functools import partial
+
+from remote_kernel.core.environment import pod_environment
+from remote_kernel.core.local_pool import LOG_FILE, RunningPool
+from remote_kernel.pool.daemon import detach, release_standard_streams
+from remote_kernel.pool.options import Options
+from remote_kernel.pool.registration import Registration, runtime_folder
+
+
+def run(options: Options) -> int:
+    """Run a pool until it is stopped; return the exit status of the program."""
+    try:
+        return _run(options)
+    except KeyboardInterrupt:  # before the event loop takes care of signals
+        return 130
+
+
+def _run(options: Options) -> int:
+    folder = runtime_folder()
+    if options.is_daemon:
+        try:
+            detach(folder / LOG_FILE)
+        except OSError as error:
+            return _fail(f"The log of the pool cannot be written in {folder}: {error.strerror}.")
+    # Not before the fork: these take most of a second, and what they might raise belongs in the log.
+    from remote_kernel.pool.pods import agent_command
+    from remote_kernel.pool.server import endpoint_of, open_listener, serve
+    from remote_kernel.pool.session_pool import SessionPool
+
+    _set_up_logging(options)
+    try:
+        listener = open_listener(options.host, options.port)
+    except OSError as error:
+        return _fail(
+            f"The pool cannot listen on {options.host}, port {options.port}: {_reason(error)}. "
+            "Choose another --port (0 takes a free one) or --host."
+        )
+    with listener:
+        pool = RunningPool(endpoint=endpoint_of(listener), token=secrets.token_urlsafe(32), pid=os.getpid())
+        registration = Registration(folder)
+        # A daemon is started, under a lock, because no pool answers.
+        registers = options.is_daemon or not registration.has_live_pool()
+        try:
+            return asyncio.run(
+                serve(
+                    options,
+                    listener,
+                    pool.token,
+                    partial(SessionPool, options.limits, pod_environment(os.environ), agent_command),
+                    partial(_announce, options, pool, registration if registers else None),
+                )
+            )
+        finally:
+            registration.remove(pool)
+
+
+def _announce(options: Options, pool: RunningPool, registration: Registration | None) -> None:
+    """Register the pool, unless another one is, and say that it is ready."""
+    is_registered = registration is not None and _register(options, pool, registration)
+    if options.prints_json:
+        text = json.dumps({"endpoint": pool.endpoint, "token": pool.token})
+    else:
+        text = _describe(options, pool, is_registered)
+    # Whoever started a daemon may have given up; others will use it.
+    with contextlib.suppress(BrokenPipeError) if options.is_daemon else contextlib.nullcontext():
+        print(text, flush=True)
+    if options.is_daemon:
+        release_standard_streams()
+
+
+def _register(options: Options, pool: RunningPool, registration: Registration) -> bool:
+    try:
+        registration.write(pool)
+    except OSError as error:
+        if options.is_daemon:
+            raise  # nobody could find it
+        _fail(f"The runtime file of the pool cannot be written: {error.strerror}.")
+        return False
+    return True
+
+
+def _describe(options: Options, pool: RunningPool, is_registered: bool) -> str:
+    limits = options.limits
+    if is_registered:
+        who = "Your kernels find it by themselves. For others, 'remote-kernel pool status --json' shows the token."
+    else:
+        who = "Your kernels do not find this one by themselves; start it with --json to see its token."
+    return (
+        f"Session pool at {pool.endpoint}: up to {limits.max_sessions} sessions, "
+        f"each kept for {limits.cooldown_seconds:g} s after its last call.\n{who}\nCtrl-C stops it and its sessions."
+    )
+
+
+def _set_up_logging(options: Options) -> None:
+    level = logging.INFO if options.is_daemon else logging.WARNING
+    logging.basicConfig(level=level, format="%(asctime)s %(message)s", stream=sys.stderr)
+    # These write URLs and headers, and with them identifiers.
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _reason(error: OSError) -> str | None:
+    # The text of a failed bind holds the address once more; the number of a failed look-up is not an errno.
+    return error.strerror if isinstance(error, socket.gaierror) or not error.errno else os.strerror(error.errno)
+
+
+def _fail(sentence: str) -> int:
+    print(sentence, file=sys.stderr)
+    return 1

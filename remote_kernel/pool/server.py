@@ -1,0 +1,113 @@
+"""The pool as a running server, from its first pod to its last."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from remote_kernel.pool.app import PoolApp
+from remote_kernel.pool.options import Options
+from remote_kernel.pool.session_pool import SessionPool
+
+# Longer than any client keeps an idle connection, so that no client sends on one that the pool is just closing.
+KEEPALIVE_SECONDS = 75
+
+# Pods are gone after at most 2.5 s and what they were answering is cut; this is for clients that do not read.
+SHUTDOWN_SECONDS = 3
+
+WILDCARD_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+
+
+def open_listener(host: str, port: int) -> socket.socket:
+    """Bind and listen; raises `OSError` when the address cannot be had or does not exist."""
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        # asyncio turns Nagle's algorithm off only for sockets that name TCP; those of `socket.create_server` do not.
+        # What is accepted inherits it from here. With it every small answer would wait 40 ms for an acknowledgement.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(1024)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def endpoint_of(listener: socket.socket) -> str:
+    """Return the URL by which a client on this machine reaches the listener."""
+    host, port = listener.getsockname()[:2]
+    host = WILDCARD_HOSTS.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def serve(
+    options: Options,
+    listener: socket.socket,
+    token: str,
+    make_pool: Callable[[], SessionPool],
+    announce: Callable[[], None],
+) -> int:
+    """Serve until a signal, a request to stop, or a daemon's time without a session; return the exit status."""
+    stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    _stop_on_signals(stopped)
+    pool = make_pool()
+    app = PoolApp(pool, token, frozenset({options.host.lower()}), lambda: _resolve(stopped, 0))
+    server = _Server(_server_config(app))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    waits: set[asyncio.Future[int] | asyncio.Task[None]] = {stopped, serving}
+    if options.is_daemon:
+        waits.add(asyncio.create_task(pool.wait_unused(options.idle_exit_seconds)))
+    try:
+        pool.start()
+        announce()
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        server.should_exit = True
+        await pool.aclose()
+        await serving
+        for wait in waits - {stopped}:
+            wait.cancel()
+    return stopped.result() if stopped.done() else 0
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to us: uvicorn would raise them again at its end, and so end the process by signal."""
+        yield
+
+
+def _server_config(app: PoolApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        # A pod's own headers pass; the pool adds none to them.
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        access_log=False,
+        log_config=None,
+        # A cut answer is an error to uvicorn; faults of our own are logged by the application.
+        log_level="critical",
+        timeout_keep_alive=KEEPALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+
+
+def _stop_on_signals(stopped: "asyncio.Future[int]") -> None:
+    loop = asyncio.get_running_loop()
+    for number, status in ((signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130)):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+            loop.add_signal_handler(number, _resolve, stopped, status)
+
+
+def _resolve(stopped: "asyncio.Future[int]", status: int) -> None:
+    if not stopped.done():
+        stopped.set_result(status)

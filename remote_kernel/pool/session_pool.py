@@ -1,0 +1,215 @@
+"""The sessions of this machine: makes true what `sessions` decides, with pods as processes."""
+
+import asyncio
+import contextlib
+import functools
+import hashlib
+import hmac
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from remote_kernel.core.errors import PoolFull
+from remote_kernel.core.identity import Identifier
+from remote_kernel.pool.pods import COOLDOWN_VARIABLE, Pod, PodCommand, PodFailed
+from remote_kernel.pool.sessions import Changes, Full, Limits, PodNumber, Session, Sessions
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Life:
+    """A pod from its start to its end; cancelling the task stops the pod."""
+
+    task: asyncio.Task[None]
+    ready: asyncio.Future[Pod]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStatus:
+    """What may be told about a session.
+
+    Attributes:
+        label: tells sessions of one pool apart; the identifier cannot be found from it.
+        pid: the pod's process; `None` while it starts.
+        expires_in_seconds: until it is stopped if nobody calls; `None` while its pod starts.
+    """
+
+    label: str
+    pid: int | None
+    calls: int
+    idle_seconds: float
+    expires_in_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolStatus:
+    """What a pool does and may do; `ready` pods wait for a new identifier."""
+
+    sessions: list[SessionStatus]
+    ready: int
+    max_sessions: int
+    cooldown_seconds: float
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+class SessionPool:
+    """Gives out pods by identifier, and stops those that nobody calls.
+
+    Args:
+        environment: what pods see, before the pool adds its cooldown.
+        command: how to start a pod.
+        clock: seconds, monotonic. One that stands still while the machine sleeps keeps sessions over a sleep.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        environment: Mapping[str, str],
+        command: PodCommand,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sessions = Sessions(limits, clock())
+        self._environment = {**environment, COOLDOWN_VARIABLE: f"{limits.cooldown_seconds:g}"}
+        self._command = command
+        self._clock = clock
+        self._lives: dict[PodNumber, _Life] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._label_key = secrets.token_bytes(16)
+        self._is_closed = False
+
+    def start(self) -> None:
+        """Start the pods that wait for new identifiers."""
+        self._act(self._sessions.refill())
+
+    async def acquire(self, identifier: Identifier) -> Pod:
+        """Begin a call: return the identifier's pod when it accepts requests.
+
+        Giving up the wait, by cancellation, leaves the session to its other callers and to the cooldown.
+
+        Raises:
+            PoolFull: every session is taken.
+            PodFailed: the pod did not start, or was stopped meanwhile; the session is gone.
+        """
+        if self._is_closed:
+            raise PodFailed("the pool is stopping")
+        decision = self._sessions.call(identifier, self._clock())
+        if isinstance(decision, Full):
+            raise PoolFull(
+                f"All {self._sessions.limits.max_sessions} sessions of this pool are in use. Stop one, or wait until "
+                "the cooldown has freed one.",
+                retry_after_seconds=decision.retry_after_seconds,
+            )
+        self._act(decision.changes)
+        life = self._lives[decision.pod]
+        if not life.ready.done():
+            either: set[asyncio.Future[Any]] = {life.ready, life.task}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not life.ready.done():
+            raise PodFailed("the pod of the session did not start")
+        return life.ready.result()
+
+    def discard(self, pod: Pod) -> None:
+        """Stop a pod that cannot be reached, and forget its session."""
+        for number, life in self._lives.items():
+            is_it = life.ready.done() and life.ready.result() is pod
+            # Once only: a second cancellation would interrupt the cleaning up.
+            if is_it and self._sessions.pod_gone(number, self._clock()):
+                life.task.cancel()
+
+    def stop_session(self, identifier: Identifier) -> bool:
+        """Stop a session's pod; `False` when there is no such session."""
+        changes = self._sessions.stop(identifier, self._clock())
+        if changes is None:
+            return False
+        self._act(changes)
+        return True
+
+    def status(self) -> PoolStatus:
+        """Describe the pool as it is now."""
+        limits = self._sessions.limits
+        return PoolStatus(
+            sessions=[self._describe(session) for session in self._sessions],
+            ready=self._sessions.ready_count,
+            max_sessions=limits.max_sessions,
+            cooldown_seconds=limits.cooldown_seconds,
+        )
+
+    async def wait_unused(self, seconds: float) -> None:
+        """Return when there has been no session for so long."""
+        while True:
+            since = self._sessions.unused_since
+            left = seconds if since is None else since + seconds - self._clock()
+            if left <= 0:
+                return
+            await asyncio.sleep(left)
+
+    async def aclose(self) -> None:
+        """Stop every pod and wait until they are gone."""
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        tasks = [life.task for life in self._lives.values()]  # also those that are already stopping
+        self._act(self._sessions.stop_all(self._clock()))
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _act(self, changes: Changes) -> None:
+        for number in changes.stop:
+            self._lives[number].task.cancel()
+        for number in changes.start:
+            ready: asyncio.Future[Pod] = asyncio.get_running_loop().create_future()
+            task = asyncio.create_task(self._keep(number, ready))
+            task.add_done_callback(functools.partial(self._bury, number))
+            self._lives[number] = _Life(task=task, ready=ready)
+        self._set_timer()
+
+    def _bury(self, number: PodNumber, _task: asyncio.Task[None]) -> None:
+        del self._lives[number]
+
+    async def _keep(self, number: PodNumber, ready: asyncio.Future[Pod]) -> None:
+        """Keep one pod from its start to its end."""
+        # A task of its own, which is never cancelled: half a process could not be cleaned up.
+        spawning = asyncio.create_task(Pod.spawn(self._command, self._environment))
+        try:
+            pod = await asyncio.shield(spawning)
+            await pod.wait_ready()
+            _log.info("pod %d: ready, process %d", number, pod.pid)
+            ready.set_result(pod)
+            self._act(self._sessions.pod_ready(number, self._clock()))
+            await pod.wait_ended()
+            _log.warning("pod %d: ended by itself, exit status %s", number, pod.exit_status)
+        except PodFailed as error:
+            _log.error("pod %d: did not start: %s", number, error)
+        finally:
+            self._sessions.pod_gone(number, self._clock())
+            with contextlib.suppress(PodFailed):
+                await (await spawning).stop()
+            _log.info("pod %d: gone", number)
+
+    def _set_timer(self) -> None:
+        """Wake when the next session may expire; a call in the meantime only makes that later."""
+        due = self._sessions.next_expiry()
+        if self._timer is None and due is not None:
+            self._timer = asyncio.get_running_loop().call_later(due - self._clock(), self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        self._act(self._sessions.expire(self._clock()))
+
+    def _describe(self, session: Session) -> SessionStatus:
+        idle = 0.0 if session.called_at is None else self._clock() - session.called_at
+        life = self._lives[session.pod]
+        return SessionStatus(
+            label=hmac.new(self._label_key, session.identifier.encode(), hashlib.sha256).hexdigest()[:8],
+            pid=life.ready.result().pid if life.ready.done() else None,
+            calls=session.calls,
+            idle_seconds=idle,
+            expires_in_seconds=(
+                None if session.called_at is None else max(0.0, self._sessions.limits.cooldown_seconds - idle)
+            ),
+        )

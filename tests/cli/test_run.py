@@ -1,0 +1,221 @@
+"""`remote-kernel run` executes a notebook to its end and writes what came of it."""
+
+import json
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_output
+
+from tests.cli.command import (
+    outputs_of,
+    run_command,
+    start_command,
+    tagged,
+    texts_of,
+    wait_line,
+    write_notebook,
+)
+
+
+def test_executed_notebook_is_written_beside_the_notebook(tmp_path: Path, remote_kernel: str) -> None:
+    notebook = write_notebook(tmp_path / "sums.ipynb", "total = 40", "print('adding')\ntotal + 2")
+    before = notebook.read_bytes()
+    done = run_command("run", notebook, "--kernel", remote_kernel)
+    assert (done.status, done.stderr) == (0, "")
+    assert texts_of(tmp_path / "sums.executed.ipynb") == ["", "adding\n42"]
+    assert notebook.read_bytes() == before
+
+
+def test_output_is_shown_as_plain_lines_where_there_is_no_terminal(tmp_path: Path, remote_kernel: str) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "print('\\x1b[31mred\\x1b[0m')\n6 * 7", "None")
+    done = run_command("run", notebook, "--kernel", remote_kernel, "-o", tmp_path / "out.ipynb")
+    *lines, summary, path = done.stdout.splitlines()
+    assert lines == ["[1/2] print('\\x1b[31mred\\x1b[0m') …", "red", "42", "[2/2] None"]
+    assert summary.startswith("2 cells in ")
+    assert path == str(tmp_path / "out.ipynb")
+
+
+def test_kernel_of_the_notebook_is_not_used(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "1")
+    fields = json.loads(notebook.read_text())
+    fields["metadata"]["kernelspec"] = {"name": "julia-9.9", "display_name": "Julia", "language": "julia"}
+    notebook.write_text(json.dumps(fields))
+    assert run_command("run", notebook, "--kernel", "python3").status == 0
+    executed = json.loads((tmp_path / "n.executed.ipynb").read_text())
+    assert executed["metadata"]["kernelspec"]["name"] == "julia-9.9"
+    assert executed["metadata"]["language_info"]["name"] == "python"
+
+
+def test_kernel_works_in_the_notebooks_folder_and_knows_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my work").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    variables = "os.environ['REMOTE_KERNEL_NOTEBOOK'], os.environ['REMOTE_KERNEL_FRESH']"
+    source = f"import os; print(os.getcwd(), {variables}, sep='|')"
+    notebook = write_notebook(tmp_path / "my work" / "n.ipynb", source)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert run_command("run", "../my work/n.ipynb", "--kernel", "python3").status == 0
+    assert texts_of(tmp_path / "my work" / "n.executed.ipynb") == [f"{notebook.parent}|{notebook}|1\n"]
+
+
+def test_all_cells_run_in_one_pod(tmp_path: Path, remote_kernel: str) -> None:
+    source = "import os; print(os.environ['REMOTE_KERNEL_POD'], os.getpid())"
+    notebook = write_notebook(tmp_path / "n.ipynb", source, source, source)
+    assert run_command("run", notebook).status == 0
+    assert len(set(texts_of(tmp_path / "n.executed.ipynb"))) == 1
+
+
+def test_error_ends_the_run_and_keeps_what_was_executed(tmp_path: Path, remote_kernel: str) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "print('one')", "x = 0\nprint('two')\n1 / x", "print('three')")
+    done = run_command("run", notebook, "--kernel", remote_kernel)
+    assert done.status == 1
+    assert done.stderr.startswith("remote-kernel: cell 2 of 3 raised ZeroDivisionError: division by zero\n    x = 0\n")
+    assert "----> 3 1 / x" in done.stderr
+    assert "\x1b" not in done.stderr
+    one, two, three = outputs_of(tmp_path / "n.executed.ipynb")
+    assert [output["output_type"] for output in one + two] == ["stream", "stream", "error"]
+    assert three == []
+
+
+def test_cell_that_may_raise_does_not_end_the_run(tmp_path: Path, remote_kernel: str) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", tagged("1 / 0", "raises-exception"), "print('after')")
+    done = run_command("run", notebook, "--kernel", remote_kernel)
+    assert (done.status, done.stderr) == (0, "")
+    assert "ZeroDivisionError: division by zero" in done.stdout
+    assert texts_of(tmp_path / "n.executed.ipynb")[1] == "after\n"
+
+
+def test_allow_errors_goes_on_after_any_error(tmp_path: Path, remote_kernel: str) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "1 / 0", "print('after')")
+    assert run_command("run", notebook, "--kernel", remote_kernel, "--allow-errors").status == 0
+    assert texts_of(tmp_path / "n.executed.ipynb")[1] == "after\n"
+
+
+def test_cells_without_code_or_tagged_to_skip_are_not_counted(tmp_path: Path) -> None:
+    cells = ["", tagged("1 / 0", "skip-execution"), nbformat.v4.new_markdown_cell("# Title"), "print('only')"]
+    done = run_command("run", write_notebook(tmp_path / "n.ipynb", *cells), "--kernel", "python3")
+    assert done.status == 0
+    assert done.stdout.startswith("[1/1] print('only')\nonly\n1 cell in ")
+
+
+def test_notebook_without_code_needs_no_more_than_its_kernel(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb")
+    assert run_command("run", notebook, "--kernel", "python3").status == 0
+    assert outputs_of(tmp_path / "n.executed.ipynb") == []
+
+
+def test_old_outputs_never_pass_for_new_ones(tmp_path: Path) -> None:
+    stale = new_code_cell("'fresh'", execution_count=7, outputs=[new_output("stream", text="stale")])
+    notebook = write_notebook(tmp_path / "n.ipynb", "1 / 0", stale)
+    assert run_command("run", notebook, "--kernel", "python3", "-o", notebook).status == 1
+    assert outputs_of(notebook)[1] == []
+    assert json.loads(notebook.read_text())["cells"][1]["execution_count"] is None
+
+
+def test_streams_are_stored_as_front_ends_store_them(tmp_path: Path, remote_kernel: str) -> None:
+    source = "for part in ('10%\\r', '99%\\r', '100%\\n', 'done\\n'):\n    print(part, end='', flush=True)"
+    notebook = write_notebook(tmp_path / "n.ipynb", source)
+    assert run_command("run", notebook, "--kernel", remote_kernel).status == 0
+    (output,) = outputs_of(tmp_path / "n.executed.ipynb")[0]
+    assert "".join(output["text"]) == "100%\ndone\n"
+
+
+def test_timeout_interrupts_the_cell(tmp_path: Path, remote_kernel: str) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "import time\ntime.sleep(600)", "print('never')")
+    done = run_command("run", notebook, "--kernel", remote_kernel, "--timeout", "3")
+    assert done.status == 1
+    assert done.stderr.startswith("remote-kernel: cell 1 of 2 took longer than --timeout allows and was interrupted\n")
+    first, second = outputs_of(tmp_path / "n.executed.ipynb")
+    assert first[-1]["ename"] == "KeyboardInterrupt"
+    assert second == []
+
+
+def test_dead_kernel_is_one_sentence(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "print('one')", "import os; os._exit(3)")
+    done = run_command("run", notebook, "--kernel", "python3")
+    assert done.status == 1
+    assert done.stderr.startswith("remote-kernel: the kernel died in cell 2 of 2\n")
+    assert "Traceback" not in done.stderr
+    assert texts_of(tmp_path / "n.executed.ipynb") == ["one\n", ""]
+
+
+def test_kernel_that_does_not_start_leaves_the_output_alone(tmp_path: Path, private_folders: Path) -> None:
+    spec = private_folders / "data" / "kernels" / "broken"
+    spec.mkdir(parents=True)
+    argv = [sys.executable, "-c", "import sys; sys.exit('it never worked')", "{connection_file}"]
+    (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "Broken", "language": "none"}))
+    (tmp_path / "out.ipynb").write_text("precious")
+    notebook = write_notebook(tmp_path / "n.ipynb", "1")
+    done = run_command("run", notebook, "--kernel", "broken", "-o", tmp_path / "out.ipynb")
+    assert done.status == 1
+    assert done.stderr == "remote-kernel: the kernel died before it was ready\nit never worked\n"
+    assert (tmp_path / "out.ipynb").read_text() == "precious"
+
+
+def test_reader_that_goes_away_does_not_stop_the_run(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "print('first', flush=True)", "print('x' * 200_000)", "print(3)")
+    process = start_command("run", notebook, "--kernel", "python3")
+    wait_line(process, "first")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait() == 1
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert texts_of(tmp_path / "n.executed.ipynb")[2] == "3\n"
+
+
+def test_html_report_is_written(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "print('a cell in a report')")
+    done = run_command("run", notebook, "--kernel", "python3", "--html", tmp_path / "n.html")
+    assert done.stdout.splitlines()[-2:] == [str(tmp_path / "n.executed.ipynb"), str(tmp_path / "n.html")]
+    assert "a cell in a report" in (tmp_path / "n.html").read_text()
+
+
+def test_html_without_nbconvert_is_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "nbconvert", None)  # the import system's own way to say that there is none
+    notebook = write_notebook(tmp_path / "n.ipynb", "open('ran', 'w')")
+    done = run_command("run", notebook, "--html", tmp_path / "n.html")
+    assert done.status == 2
+    assert 'pip install "remote-session-kernel[html]"' in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["n.ipynb"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["missing.ipynb"], "cannot read missing.ipynb: no such file or directory"),
+        (["."], "cannot read .: is a directory"),
+        (["text.ipynb"], "text.ipynb is not a notebook"),
+        (["list.ipynb"], "list.ipynb is not a notebook"),
+        (["binary.ipynb"], "binary.ipynb is not a notebook: it is not text in UTF-8"),
+        (
+            ["good.ipynb", "--kernel", "nosuch"],
+            "there is no Jupyter kernel named 'nosuch': see 'jupyter kernelspec list'",
+        ),
+        (["good.ipynb", "-o", "."], "cannot write .: it is a folder"),
+        (["good.ipynb", "-o", "no/where.ipynb"], "cannot write no/where.ipynb: there is no folder"),
+        (["good.ipynb", "--html", "no/where.html"], "cannot write no/where.html: there is no folder"),
+        (["good.ipynb", "--timeout", "0"], "'0' is not a number of seconds over 0"),
+        (["good.ipynb", "--timeout", "nan"], "'nan' is not a number of seconds over 0"),
+        ([], "the following arguments are required: NOTEBOOK"),
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_notebook(Path("good.ipynb"), "open('ran', 'w')")
+    Path("text.ipynb").write_text("just text")
+    Path("list.ipynb").write_text("[]")
+    Path("binary.ipynb").write_bytes(b"\xff\xfe\x00")
+    done = run_command("run", *arguments)
+    assert done.status == 2
+    assert sentence in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not Path("ran").exists()

@@ -1,0 +1,72 @@
+"""Ctrl-C ends a run politely: the cell is interrupted, its results are kept, the kernel goes."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import outputs_of, start_command, texts_of, wait_line, write_notebook
+from tests.driver import is_alive, wait_until
+
+SLEEP = "import os, time\nprint(os.getpid(), file=open('pid', 'w'))\nprint('asleep', flush=True)\ntime.sleep(600)"
+STUBBORN = """\
+import time
+try:
+    print("asleep", flush=True)
+    time.sleep(600)
+except KeyboardInterrupt:
+    print("no", flush=True)
+while True:
+    try:
+        time.sleep(600)
+    except KeyboardInterrupt:
+        pass
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_interrupts_the_cell_and_keeps_its_output(
+    tmp_path: Path, remote_kernel: str, number: signal.Signals, status: int
+) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", SLEEP, "print('never')")
+    with start_command("run", notebook, "--kernel", remote_kernel) as process:
+        wait_line(process, "asleep")
+        process.send_signal(number)
+        _, errors = process.communicate()
+    assert process.returncode == status
+    assert errors == "remote-kernel: interrupted in cell 1 of 2\n"
+    first, second = outputs_of(tmp_path / "n.executed.ipynb")
+    assert [output.get("ename") for output in first] == [None, "KeyboardInterrupt"]
+    assert second == []
+
+
+def test_kernel_does_not_outlive_an_interrupted_run(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", SLEEP)
+    with start_command("run", notebook, "--kernel", "python3") as process:
+        wait_line(process, "asleep")
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    pid = int((tmp_path / "pid").read_text())
+    wait_until(lambda: not is_alive(pid))
+
+
+def test_second_signal_leaves_at_once(tmp_path: Path, remote_kernel: str) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", STUBBORN)
+    with start_command("run", notebook, "--kernel", remote_kernel) as process:
+        wait_line(process, "asleep")
+        process.send_signal(signal.SIGINT)
+        wait_line(process, "no")
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert process.returncode == 130
+    assert texts_of(tmp_path / "n.executed.ipynb") == ["asleep\nno\n"]
+
+
+def test_cell_that_goes_on_after_an_interrupt_is_left_behind(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", STUBBORN)
+    with start_command("run", notebook, "--kernel", "python3") as process:
+        wait_line(process, "asleep")
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert process.returncode == 130
+    assert texts_of(tmp_path / "n.executed.ipynb") == ["asleep\nno\n"]

@@ -1,0 +1,71 @@
+"""On a terminal a run shows a bar, colours and the line that is being written."""
+
+import os
+import pty
+import signal
+import subprocess
+from pathlib import Path
+
+from tests.cli.command import COMMAND, write_notebook
+
+
+def show_on_terminal(*arguments: object, interrupt_at: bytes | None = None, **environ: str) -> tuple[int, str]:
+    """Run the command on a terminal of its own and return its exit status and all that it wrote there.
+
+    SIGINT is sent when the terminal shows `interrupt_at`.
+    """
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, arguments)], stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm", **environ}
+    )
+    os.close(theirs)
+    written = b""
+    while part := _read(ours):
+        written += part
+        if interrupt_at is not None and interrupt_at in written:
+            process.send_signal(signal.SIGINT)
+            interrupt_at = None
+    os.close(ours)
+    return process.wait(), written.decode()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:  # how Linux says that the other end was closed
+        return b""
+
+
+def test_bar_counts_the_cells_below_their_output(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "print('\\x1b[31mred\\x1b[0m')", "6 * 7")
+    status, text = show_on_terminal("run", notebook, "--kernel", "python3")
+    assert status == 0
+    assert "starting the kernel" in text
+    assert "cell 2 of 2" in text
+    assert "\x1b[31mred" in text
+    assert "42" in text
+    assert text.rstrip().endswith("n.executed.ipynb")
+
+
+def test_line_that_is_being_written_is_shown(tmp_path: Path) -> None:
+    source = "import time; print('half of', 'a line', end='', flush=True); time.sleep(600)"
+    notebook = write_notebook(tmp_path / "n.ipynb", source)
+    status, text = show_on_terminal("run", notebook, "--kernel", "python3", interrupt_at=b"half of a line")
+    assert status == 130
+    assert text.index("half of a line") < text.index("interrupting the cell")
+
+
+def test_error_ends_the_bar_and_has_colours(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "1 / 0")
+    status, text = show_on_terminal("run", notebook, "--kernel", "python3")
+    assert status == 1
+    assert text.count("ZeroDivisionError: division by zero") == 1  # in the sentence; the traceback has colours inside
+    assert "\x1b[31mZeroDivisionError" in text
+    assert text.rindex("\x1b[?25h") < text.index("remote-kernel: cell 1 of 1 raised")  # the cursor is back
+
+
+def test_dumb_terminal_gets_plain_lines(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "print('\\x1b[31mred\\x1b[0m')")
+    status, text = show_on_terminal("run", notebook, "--kernel", "python3", TERM="dumb")
+    assert status == 0
+    assert "\x1b" not in text

@@ -1,0 +1,90 @@
+"""Messages become the lines that a terminal would show."""
+
+from typing import Any
+
+import pytest
+
+from remote_kernel.cli.transcript import Transcript, describe_data, strip_control_sequences
+
+
+def stream(text: str, name: str = "stdout") -> dict[str, Any]:
+    return {"msg_type": "stream", "content": {"name": name, "text": text}}
+
+
+def lines_of(*messages: dict[str, Any]) -> list[str]:
+    transcript = Transcript()
+    return [line for message in messages for line in transcript.feed(message)] + transcript.close()
+
+
+BAR = "one\ntwo\n  0%|    |\r 50%|##  |\r100%|####|\nend\r\n\nno newline"
+
+
+@pytest.mark.parametrize("split", range(len(BAR) + 1))
+def test_lines_are_the_same_wherever_the_text_is_cut(split: int) -> None:
+    assert lines_of(stream(BAR[:split]), stream(BAR[split:])) == ["one", "two", "100%|####|", "end", "", "no newline"]
+
+
+def test_pending_line_holds_only_what_was_not_overwritten() -> None:
+    transcript = Transcript()
+    for step in range(10_000):
+        transcript.feed(stream(f"\rstep {step}"))
+    assert transcript.pending == "step 9999"
+
+
+def test_bar_that_ends_its_line_with_a_return_stays_visible() -> None:
+    transcript = Transcript()
+    transcript.feed(stream("50%\r"))
+    assert transcript.close() == ["50%"]
+
+
+def test_other_stream_starts_a_line_of_its_own() -> None:
+    assert lines_of(stream("out"), stream("err", "stderr"), stream("out")) == ["out", "err", "out"]
+
+
+def test_display_ends_the_pending_line() -> None:
+    shown = {"msg_type": "display_data", "content": {"data": {"text/plain": "a\nb"}}}
+    assert lines_of(stream("first"), shown, stream("second")) == ["first", "a", "b", "second"]
+
+
+def test_updates_of_a_display_overwrite_one_another() -> None:
+    updates = [
+        {"msg_type": "update_display_data", "content": {"data": {"text/plain": f"step {step}"}}} for step in range(100)
+    ]
+    assert lines_of(stream("start"), *updates, stream("end")) == ["start", "step 99", "end"]
+
+
+def test_cleared_output_takes_the_pending_line_along() -> None:
+    assert lines_of(stream("gone"), {"msg_type": "clear_output", "content": {"wait": False}}) == []
+
+
+def test_error_without_traceback_has_name_and_value() -> None:
+    error = {"msg_type": "error", "content": {"ename": "Oops", "evalue": "why", "traceback": []}}
+    assert lines_of(error) == ["Oops: why"]
+
+
+@pytest.mark.parametrize("msg_type", ["status", "execute_input", "comm_msg", "something_new"])
+def test_other_messages_show_nothing(msg_type: str) -> None:
+    assert lines_of({"msg_type": msg_type, "content": {}}) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ({"text/plain": "42"}, "42"),
+        ({"text/plain": "<Figure>", "image/png": "A" * 30_666}, "[image/png, 23 kB]"),
+        ({"image/svg+xml": "<svg/>"}, "[image/svg+xml, 6 bytes]"),
+        ({"image/png": "A" * 4_000_000}, "[image/png, 3 MB]"),
+        ({"text/plain": "<IPython.core.display.Markdown object>", "text/markdown": "**bold**"}, "**bold**"),
+        ({"text/plain": "<IPython.core.display.HTML object>", "text/html": "<b>bold</b>"}, "[text/html, 11 bytes]"),
+        ({"text/plain": "   a\n0  1", "text/html": "<table>"}, "   a\n0  1"),
+        ({"application/json": {"a": 1}}, "[application/json, 8 bytes]"),
+        ({}, "[text/plain, 0 bytes]"),
+    ],
+)
+def test_data_is_shown_as_text_or_a_note(data: dict[str, Any], text: str) -> None:
+    assert describe_data(data) == text
+
+
+def test_control_sequences_are_removed() -> None:
+    text = "\x1b[1;31mred\x1b[0m \x1b]8;;https://example.org\x07link\x1b]8;;\x07\x1b[2K\x1b[A."
+    assert strip_control_sequences(text) == "red link."

@@ -1,0 +1,257 @@
+"""The link, against a real pod, over connections that break."""
+
+import asyncio
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from remote_kernel.client.access import ConfiguredAccess
+from remote_kernel.client.link import Link, Position
+from remote_kernel.client.pool import PoolClient
+from remote_kernel.core import wire
+from remote_kernel.core.errors import PoolUnreachable, RemoteKernelError, SessionLost
+from remote_kernel.core.identity import Identifier
+from remote_kernel.core.jupyter import Author, parse_header, parse_object
+from tests.driver import TIMEOUT_SECONDS, Pod
+from tests.faults.proxy import FaultProxy, Plan
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def pod() -> Iterator[Pod]:
+    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
+        yield running
+
+
+class FrontEnd:
+    """Listens to a link and remembers what it heard."""
+
+    def __init__(self) -> None:
+        self.hellos: list[wire.Hello] = []
+        self.messages: list[wire.Message] = []
+        self.waits: list[str] = []
+        self.errors: list[RemoteKernelError] = []
+        self.gaps: list[wire.Gap] = []
+        self._news = asyncio.Event()
+
+    async def attached(self, hello: wire.Hello) -> None:
+        self.hellos.append(hello)
+        self._news.set()
+
+    async def received(self, message: wire.Message) -> None:
+        self.messages.append(message)
+        self._news.set()
+
+    async def dropped(self, gap: wire.Gap) -> None:
+        self.gaps.append(gap)
+        self._news.set()
+
+    async def waiting(self, reason: str) -> None:
+        self.waits.append(reason)
+        self._news.set()
+
+    async def failed(self, error: RemoteKernelError) -> None:
+        self.errors.append(error)
+        self._news.set()
+
+    def reply_to(self, request: wire.Message) -> wire.Message | None:
+        msg_id = parse_header(request.parts[0]).msg_id
+        replies = [
+            m for m in self.messages if m.channel is wire.Channel.SHELL and parse_header(m.parts[1]).msg_id == msg_id
+        ]
+        assert len(replies) <= 1, "a reply came twice"
+        return replies[0] if replies else None
+
+    def printed(self) -> str:
+        contents = [parse_object(m.parts[3]) for m in self.messages if parse_header(m.parts[0]).msg_type == "stream"]
+        return "".join(content["text"] for content in contents)
+
+    async def wait(self, is_true: object) -> None:
+        """Wait until `is_true()`, looking again whenever something was heard."""
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            while not is_true():  # type: ignore[operator]
+                self._news.clear()
+                await self._news.wait()
+
+
+def execute(code: str) -> wire.Message:
+    content = {"code": code, "silent": False, "store_history": True, "stop_on_error": True}
+    parts = Author(uuid.uuid4().hex).write("execute_request", content, date=datetime.now(UTC))
+    return wire.Message(channel=wire.Channel.SHELL, parts=parts)
+
+
+@asynccontextmanager
+async def linked(
+    endpoint: str, kernel: str, *, position: Position | None = None, wait_seconds: float = 30.0
+) -> AsyncIterator[tuple[Link, FrontEnd]]:
+    front_end = FrontEnd()
+    pool = PoolClient(ConfiguredAccess(endpoint, "unused"), Identifier("unused"))
+    link = Link(
+        pool, front_end, kernel=kernel, kernelspec="python3", position=position, wait_seconds=wait_seconds,
+        keepalive_seconds=60,
+    )  # fmt: skip
+    running = asyncio.create_task(link.run())
+    try:
+        yield link, front_end
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await pool.aclose()
+
+
+@pytest.fixture
+def kernel() -> str:
+    return f"k-{uuid.uuid4().hex[:8]}"
+
+
+async def test_a_message_is_answered(pod: Pod, kernel: str) -> None:
+    async with linked(pod.endpoint, kernel) as (link, front_end):
+        request = execute("print(6 * 7)")
+        link.send(request)
+        await front_end.wait(lambda: front_end.reply_to(request))
+        assert front_end.printed() == "42\n"
+        assert link.is_attached
+        assert front_end.hellos[0].kernel_info["language_info"]["name"] == "python"
+
+
+async def test_output_survives_cut_connections_whole_and_in_order(pod: Pod, kernel: str) -> None:
+    with FaultProxy.before(pod.endpoint) as proxy:
+        proxy.plan = lambda number: Plan(cut_down_after=3000 + 611 * number)
+        async with linked(proxy.endpoint, kernel) as (link, front_end):
+            request = execute("import time\nfor i in range(300):\n    print(i, flush=True)\n    time.sleep(0.001)")
+            link.send(request)
+            await front_end.wait(lambda: front_end.reply_to(request))
+        assert proxy.connections > 3
+    assert front_end.printed() == "".join(f"{number}\n" for number in range(300))
+    assert [m.sequence for m in front_end.messages] == sorted({m.sequence for m in front_end.messages})
+
+
+@pytest.mark.parametrize("cut", [1, 200, 420, 700])
+async def test_a_request_cut_on_the_way_up_runs_once(pod: Pod, kernel: str, cut: int) -> None:
+    """The first connections break after `cut` bytes up; some of these are before, some after the pod has it all."""
+    with FaultProxy.before(pod.endpoint) as proxy:
+        async with linked(proxy.endpoint, kernel) as (link, front_end):
+            link.open()
+            await front_end.wait(lambda: front_end.hellos)
+            first = proxy.connections
+            proxy.plan = lambda number: Plan(cut_up_after=cut) if number < first + 3 else Plan()
+            for _ in range(3):
+                request = execute("n = globals().get('n', 0) + 1; print(n)")
+                link.send(request)
+                await front_end.wait(lambda: front_end.reply_to(request))  # noqa: B023 - awaited in this round
+    assert front_end.printed() == "1\n2\n3\n"
+
+
+async def test_an_answer_cut_on_the_way_down_does_not_run_it_again(pod: Pod, kernel: str) -> None:
+    with FaultProxy.before(pod.endpoint) as proxy:
+        async with linked(proxy.endpoint, kernel) as (link, front_end):
+            link.open()
+            await front_end.wait(lambda: front_end.hellos)
+            first = proxy.connections
+            proxy.plan = lambda number: Plan(cut_down_after=20) if number < first + 3 else Plan()
+            request = execute("n = globals().get('n', 0) + 1; print(n)")
+            link.send(request)
+            await front_end.wait(lambda: front_end.reply_to(request))
+            again = execute("print(n)")
+            link.send(again)
+            await front_end.wait(lambda: front_end.reply_to(again))
+        assert proxy.connections >= first + 2
+    assert front_end.printed() == "1\n1\n"
+
+
+async def test_a_link_that_was_refused_for_a_while_says_so_and_comes_back(pod: Pod, kernel: str) -> None:
+    with FaultProxy.before(pod.endpoint) as proxy:
+        async with linked(proxy.endpoint, kernel) as (link, front_end):
+            first = execute("1")
+            link.send(first)
+            await front_end.wait(lambda: front_end.reply_to(first))
+            proxy.refuse(True)
+            second = execute("print('back')")
+            link.send(second)
+            await front_end.wait(lambda: front_end.waits)
+            proxy.refuse(False)
+            await front_end.wait(lambda: front_end.reply_to(second))
+    assert front_end.errors == []
+    assert front_end.printed() == "back\n"
+
+
+async def test_a_pool_that_never_answers_is_given_up(kernel: str) -> None:
+    async with linked("http://127.0.0.1:9", kernel, wait_seconds=0.3) as (link, front_end):
+        link.send(execute("1"))
+        await front_end.wait(lambda: front_end.errors)
+        (error,) = front_end.errors
+    assert isinstance(error, PoolUnreachable)
+    assert "127.0.0.1:9" in str(error)
+
+
+async def test_another_process_goes_on_where_the_first_left_off(pod: Pod, kernel: str) -> None:
+    async with linked(pod.endpoint, kernel) as (link, front_end):
+        request = execute("import time\nfor i in range(30):\n    print(i, flush=True)\n    time.sleep(0.02)")
+        link.send(request)
+        await front_end.wait(lambda: front_end.printed())
+        position = link.position
+    async with linked(pod.endpoint, kernel, position=position) as (link, successor):
+        link.open()
+        await successor.wait(lambda: successor.reply_to(request))
+    assert front_end.printed() + successor.printed() == "".join(f"{number}\n" for number in range(30))
+
+
+async def test_a_message_for_a_session_that_is_gone_is_lost_and_the_next_one_runs(pod: Pod, kernel: str) -> None:
+    async with linked(pod.endpoint, kernel, position=Position(epoch="gone", cursor=5)) as (link, front_end):
+        link.send(execute("print('never')"))
+        await front_end.wait(lambda: front_end.errors)
+        assert isinstance(front_end.errors[0], SessionLost)
+        request = execute("print('new')")
+        link.send(request)
+        await front_end.wait(lambda: front_end.reply_to(request))
+    assert front_end.printed() == "new\n"
+
+
+async def test_a_pod_that_goes_says_so_and_is_not_asked_for_again(kernel: str) -> None:
+    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod, FaultProxy.before(pod.endpoint) as proxy:
+        async with linked(proxy.endpoint, kernel) as (link, front_end):
+            link.open()
+            await front_end.wait(lambda: front_end.hellos)
+            connections = proxy.connections
+            pod.process.terminate()
+            await front_end.wait(lambda: front_end.errors)
+            assert isinstance(front_end.errors[0], SessionLost)
+            assert (link.position, link.is_attached) == (None, False)
+        assert proxy.connections == connections
+
+
+async def test_a_kernel_that_another_client_shuts_down_is_told_once_and_the_next_message_runs(
+    pod: Pod, kernel: str
+) -> None:
+    async with linked(pod.endpoint, kernel) as (link, front_end), linked(pod.endpoint, kernel) as (other, listener):
+        for each, heard in ((link, front_end), (other, listener)):
+            each.open()
+            await heard.wait(lambda: heard.hellos)  # noqa: B023 - awaited in this round
+        parts = Author("other").write("shutdown_request", {"restart": False}, date=datetime.now(UTC))
+        other.send(wire.Message(channel=wire.Channel.CONTROL, parts=parts))
+        await front_end.wait(lambda: front_end.errors)
+        request = execute("print('new')")
+        link.send(request)
+        await front_end.wait(lambda: front_end.reply_to(request))
+    assert [type(error) for error in front_end.errors] == [SessionLost]
+    assert "another client shut it down" in str(front_end.errors[0])
+    assert front_end.printed() == "new\n"
+
+
+async def test_a_dead_interpreter_is_told_with_its_reason(pod: Pod, kernel: str) -> None:
+    async with linked(pod.endpoint, kernel) as (link, front_end):
+        link.send(execute("import os; os._exit(7)"))
+        await front_end.wait(lambda: front_end.errors)
+        (error,) = front_end.errors
+        assert isinstance(error, SessionLost)
+        assert "exit status 7" in str(error)
+        request = execute("print('again')")
+        link.send(request)
+        await front_end.wait(lambda: front_end.reply_to(request))
+    assert front_end.printed() == "again\n"

@@ -1,0 +1,81 @@
+"""What every test gets: folders of its own, and, on request, a real pool and a real kernel."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.driver import Notebook, Pool
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what outlives a test out of the caller's home too."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        use_private_home(tmp_path_factory.mktemp("home"), monkeypatch)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def private_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the test a home of its own, and nothing of the caller's settings."""
+    home = tmp_path_factory.mktemp("home")
+    use_private_home(home, monkeypatch)
+    return home
+
+
+def use_private_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("REMOTE_KERNEL_", "JUPYTER", "JPY_"))]:
+        monkeypatch.delenv(name)
+    for name, folder in {
+        "HOME": home,
+        "JUPYTER_DATA_DIR": home / "data",
+        "JUPYTER_RUNTIME_DIR": home / "runtime",
+        "JUPYTER_CONFIG_DIR": home / "config",
+        "IPYTHONDIR": home / "ipython",
+    }.items():
+        folder.mkdir(exist_ok=True)
+        monkeypatch.setenv(name, str(folder))
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    """A pool with room for all the tests of one file."""
+    with Pool.start("--max-sessions", "30") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared_notebook(pool: Pool) -> Iterator[Notebook]:
+    """One kernel for the tests of a file that leave it as they found it."""
+    notebook = Notebook.start(environ={"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token})
+    yield notebook
+    notebook.close()
+
+
+@pytest.fixture
+def start_notebook(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Notebook]]:
+    """Start kernels on the file's pool; keyword arguments are further environment variables of the kernel."""
+    monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", pool.endpoint)
+    monkeypatch.setenv("REMOTE_KERNEL_TOKEN", pool.token)
+    started: list[Notebook] = []
+
+    def start(kernel_name: str = "remote", **environ: str) -> Notebook:
+        started.append(Notebook.start(kernel_name, environ))
+        return started[-1]
+
+    yield start
+    for notebook in started:
+        notebook.close()
+
+
+@pytest.fixture
+def notebook(start_notebook: Callable[..., Notebook]) -> Notebook:
+    """A kernel that is ready to run cells."""
+    return start_notebook()

@@ -1,0 +1,69 @@
+"""The messaging protocol's envelope, against jupyter_client's own."""
+
+from datetime import UTC, datetime
+
+import pytest
+from jupyter_client.session import Session
+
+from remote_kernel.core.errors import WireError
+from remote_kernel.core.jupyter import DELIMITER, Author, Signer, parse_header, parse_object
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def test_a_message_of_ours_is_understood_by_jupyter_client() -> None:
+    parts = Author("s1").write("status", {"execution_state": "idle"}, parent=b'{"msg_id": "p"}', date=NOW)
+    frames = Signer(b"key").to_zmq((*parts, b"buffer"), [b"someone"])
+    session = Session(key=b"key")
+    identities, rest = session.feed_identities(frames)
+    message = session.deserialize(rest)
+    assert identities == [b"someone"]
+    assert message["content"] == {"execution_state": "idle"}
+    assert message["parent_header"]["msg_id"] == "p"
+    assert message["header"]["date"] == NOW
+    assert message["buffers"] == [b"buffer"]
+
+
+def test_a_message_of_jupyter_client_is_understood_by_us() -> None:
+    session = Session(key=b"key", session="s2")
+    frames = session.serialize(session.msg("execute_request", {"code": "1"}), ident=b"me")
+    prefixes, parts = Signer(b"key").from_zmq(frames)
+    header = parse_header(parts[0])
+    assert prefixes == [b"me"]
+    assert (header.msg_type, header.session, header.subshell_id) == ("execute_request", "s2", "")
+    assert parse_object(parts[3]) == {"code": "1"}
+
+
+def test_a_message_without_a_key_is_not_signed() -> None:
+    parts = (b"{}", b"{}", b"{}", b"{}")
+    frames = Signer(b"").to_zmq(parts)
+    assert frames == [DELIMITER, b"", *parts]
+    assert Signer(b"").from_zmq(frames) == ([], parts)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [],
+        [b"{}"] * 6,
+        [DELIMITER],
+        [DELIMITER, b"", b"{}", b"{}", b"{}"],
+        [DELIMITER, b"0" * 64, b"{}", b"{}", b"{}", b"{}"],
+        [DELIMITER, b"\xff", b"{}", b"{}", b"{}", b"{}"],
+    ],
+)
+def test_a_message_that_is_cut_or_forged_is_refused(frames: list[bytes]) -> None:
+    with pytest.raises(WireError):
+        Signer(b"key").from_zmq(frames)
+
+
+@pytest.mark.parametrize("part", [b"", b"[]", b"null", b"\xff", b'{"msg_id": 1}', b"[" * 100_000])
+def test_a_header_that_is_none_is_refused(part: bytes) -> None:
+    with pytest.raises(WireError):
+        parse_header(part)
+
+
+def test_messages_of_one_author_have_different_ids() -> None:
+    author = Author("s")
+    ids = {parse_header(author.write("status", {}, date=NOW)[0]).msg_id for _ in range(3)}
+    assert len(ids) == 3

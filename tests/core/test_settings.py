@@ -1,0 +1,71 @@
+"""Settings: what the variables mean, and what is said when one cannot be used."""
+
+import pytest
+
+from remote_kernel.core.errors import IdentityError, SettingsError
+from remote_kernel.core.identity import Identifier, Scope
+from remote_kernel.core.settings import Settings
+
+
+def test_nothing_set_means_the_defaults() -> None:
+    assert Settings.from_environ({}) == Settings()
+
+
+def test_every_variable_is_read() -> None:
+    settings = Settings.from_environ(
+        {
+            "REMOTE_KERNEL_ENDPOINT": "https://pool.example/x/",
+            "REMOTE_KERNEL_TOKEN": " secret\n",
+            "REMOTE_KERNEL_SCOPE": "job",
+            "REMOTE_KERNEL_NOTEBOOK": "a.ipynb",
+            "REMOTE_KERNEL_PROJECT": "p",
+            "REMOTE_KERNEL_IDENTIFIER": "literal-1",
+            "REMOTE_KERNEL_POD_KERNEL": "ir",
+            "REMOTE_KERNEL_FRESH": "true",
+            "REMOTE_KERNEL_WAIT_SECONDS": "1.5",
+            "REMOTE_KERNEL_KEEPALIVE_MINUTES": "0",
+        }
+    )
+    assert settings == Settings(
+        endpoint="https://pool.example/x",
+        token="secret",
+        scope=Scope.JOB,
+        notebook="a.ipynb",
+        project="p",
+        identifier=Identifier("literal-1"),
+        pod_kernel="ir",
+        is_fresh=True,
+        wait_seconds=1.5,
+        keepalive_minutes=0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REMOTE_KERNEL_ENDPOINT", "pool.example"),
+        ("REMOTE_KERNEL_ENDPOINT", "ftp://pool.example"),
+        ("REMOTE_KERNEL_ENDPOINT", "https://"),
+        ("REMOTE_KERNEL_ENDPOINT", "https://pool:port"),
+        ("REMOTE_KERNEL_SCOPE", "everyone"),
+        ("REMOTE_KERNEL_FRESH", "perhaps"),
+        ("REMOTE_KERNEL_WAIT_SECONDS", "long"),
+        ("REMOTE_KERNEL_WAIT_SECONDS", "-1"),
+        ("REMOTE_KERNEL_KEEPALIVE_MINUTES", "inf"),
+        ("REMOTE_KERNEL_KEEPALIVE_MINUTES", "nan"),
+    ],
+)
+def test_a_bad_value_is_an_error_that_names_the_variable(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        Settings.from_environ({name: value})
+
+
+def test_a_bad_identifier_is_an_identity_error() -> None:
+    with pytest.raises(IdentityError):
+        Settings.from_environ({"REMOTE_KERNEL_IDENTIFIER": "a b"})
+
+
+def test_secrets_are_not_in_the_repr() -> None:
+    settings = Settings.from_environ({"REMOTE_KERNEL_TOKEN": "tokentext", "REMOTE_KERNEL_IDENTIFIER": "identext"})
+    assert "tokentext" not in repr(settings)
+    assert "identext" not in repr(settings)

@@ -1,0 +1,237 @@
+"""Drives real kernels and real pools from tests, as a front end and an operator would."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+TIMEOUT_SECONDS = 60.0
+
+OUTPUT_TYPES = {"stream", "display_data", "update_display_data", "execute_result", "error"}
+
+Content = dict[str, Any]
+
+
+@dataclass
+class Pool:
+    """A `remote-kernel pool` process."""
+
+    endpoint: str
+    token: str
+    process: "subprocess.Popen[str]"
+
+    @classmethod
+    @contextmanager
+    def start(cls, *options: str) -> Iterator["Pool"]:
+        command = [sys.executable, "-m", "remote_kernel.pool", "--port", "0", "--json", *options]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                fields = json.loads(process.stdout.readline())
+                yield cls(fields["endpoint"], fields["token"], process)
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.wait(TIMEOUT_SECONDS)
+
+    def client(self) -> httpx.Client:
+        """Return an HTTP client that holds the pool's token."""
+        return httpx.Client(
+            base_url=self.endpoint, headers={"authorization": f"Bearer {self.token}"}, timeout=TIMEOUT_SECONDS
+        )
+
+    def sessions(self) -> list[Content]:
+        """Return what the pool says of its sessions."""
+        with self.client() as client:
+            sessions: list[Content] = client.get("/.local/status").raise_for_status().json()["sessions"]
+            return sessions
+
+
+def run_in_pod(client: httpx.Client, code: str, **params: str) -> list[Content]:
+    """Execute code through `/api/v2/execute` and return its messages."""
+    response = client.post("/api/v2/execute", params=params, json={"code": code}).raise_for_status()
+    return [json.loads(line) for line in response.text.splitlines()]
+
+
+def stdout_of(messages: list[Content]) -> str:
+    """Return what the cell printed."""
+    return "".join(
+        message["content"]["text"]
+        for message in messages
+        if message["msg_type"] == "stream" and message["content"]["name"] == "stdout"
+    )
+
+
+@dataclass
+class Cell:
+    """What became of one cell."""
+
+    reply: Content
+    messages: list[Content] = field(default_factory=list)
+
+    def of_type(self, msg_type: str) -> list[Content]:
+        return [message["content"] for message in self.messages if message["msg_type"] == msg_type]
+
+    @property
+    def stdout(self) -> str:
+        return stdout_of(self.messages)
+
+    @property
+    def result(self) -> str:
+        """The text of the last expression."""
+        (content,) = self.of_type("execute_result")
+        return str(content["data"]["text/plain"])
+
+
+class Notebook:
+    """A kernel and a front end's client for it."""
+
+    def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
+        self.manager = manager
+        self.client = client
+        self._replies: dict[str, Content] = {}
+
+    @classmethod
+    def start(cls, kernel_name: str = "remote", environ: Mapping[str, str] | None = None) -> "Notebook":
+        manager = KernelManager(kernel_name=kernel_name)
+        manager.start_kernel(env={**os.environ, **(environ or {})}, stderr=subprocess.DEVNULL)
+        client = manager.blocking_client()
+        client.start_channels()
+        client.wait_for_ready(timeout=TIMEOUT_SECONDS)
+        return cls(manager, client)
+
+    @property
+    def pid(self) -> int:
+        provisioner = self.manager.provisioner
+        assert isinstance(provisioner, LocalProvisioner)
+        assert provisioner.pid is not None
+        return provisioner.pid
+
+    def run(
+        self,
+        code: str,
+        *,
+        on_message: Callable[[Content], None] | None = None,
+        answer: str | None = None,
+        **options: Any,
+    ) -> Cell:
+        """Run a cell to its end; `answer` is typed into its input prompts."""
+        messages: list[Content] = []
+
+        def collect(message: Content) -> None:
+            if message["msg_type"] == "clear_output" and not message["content"]["wait"]:
+                # As every front end does: this is how the line goes that was shown while the session started.
+                messages[:] = [shown for shown in messages if shown["msg_type"] not in OUTPUT_TYPES]
+            messages.append(message)
+            if on_message is not None:
+                on_message(message)
+
+        def type_answer(_message: Content) -> None:
+            assert answer is not None
+            self.client.input(answer)
+
+        reply = self.client.execute_interactive(
+            code,
+            output_hook=collect,
+            stdin_hook=type_answer,
+            allow_stdin=answer is not None,
+            timeout=TIMEOUT_SECONDS,
+            **options,
+        )
+        return Cell(reply=reply["content"], messages=messages)
+
+    def reply_to(self, msg_id: str) -> Content:
+        """Wait for the reply to a request on shell or control; replies to others are kept for who asks for them."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while msg_id not in self._replies and time.monotonic() < deadline:
+            for channel in (self.client.shell_channel, self.client.control_channel):
+                try:
+                    message = channel.get_msg(timeout=0.05)
+                except queue.Empty:
+                    continue
+                self._replies[message["parent_header"].get("msg_id", "")] = message["content"]
+        assert msg_id in self._replies, f"no reply to {msg_id}"
+        return self._replies.pop(msg_id)
+
+    def request(self, channel: str, msg_type: str, content: Content, **header: str) -> Content:
+        """Send a request that jupyter_client has no method for, and return the content of its reply."""
+        return self.reply_to(self.send(channel, msg_type, content, **header))
+
+    def send(self, channel: str, msg_type: str, content: Content, **header: str) -> str:
+        """Send a message and return its id."""
+        message = self.client.session.msg(msg_type, content)
+        message["header"].update(header)
+        getattr(self.client, f"{channel}_channel").send(message)
+        return str(message["header"]["msg_id"])
+
+    def wait_iopub(self, is_wanted: Callable[[Content], bool]) -> Content:
+        """Return the first iopub message that is wanted, passing over others."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                message: Content = self.client.get_iopub_msg(timeout=1)
+            except queue.Empty:
+                continue
+            if is_wanted(message):
+                return message
+        raise AssertionError("the message did not come")
+
+    def close(self) -> None:
+        """Shut down as a front end does."""
+        self.client.stop_channels()
+        if self.manager.has_kernel:
+            self.manager.shutdown_kernel()
+        self.manager.context.destroy(linger=0)
+
+
+def wait_until(is_true: Callable[[], bool], *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    """Wait for something of which no event tells."""
+    deadline = time.monotonic() + timeout_seconds
+    while not is_true():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process exists and has not ended."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+@dataclass
+class Pod:
+    """A `remote-kernel-pod` process, without a pool before it."""
+
+    endpoint: str
+    process: "subprocess.Popen[str]"
+    scratch: Path
+
+    @classmethod
+    @contextmanager
+    def start(cls, scratch: Path, **environ: str) -> Iterator["Pod"]:
+        """Start a pod whose files go to `scratch`, a folder with a short path."""
+        command = [sys.executable, "-m", "remote_kernel.pod", "--port", "0", "--supervised"]
+        command += ["--scratch", str(scratch), "--data", str(scratch / "data")]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **environ}
+        ) as process:
+            try:
+                assert process.stdout is not None
+                ready = json.loads(process.stdout.readline())
+                yield cls(f"http://127.0.0.1:{ready['port']}", process, scratch)
+            finally:
+                process.communicate(timeout=TIMEOUT_SECONDS)  # ends its input, and so the pod

@@ -1,0 +1,236 @@
+"""What a user sees when something is wrong: a readable error in the cell, and a kernel that lives on."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.driver import Notebook, Pool, wait_until
+from tests.faults.proxy import FaultProxy
+
+Start = Callable[..., Notebook]
+
+
+def lose_pod(pool: Pool, identifier: str) -> None:
+    """Take the pod away, as the end of a cooldown or an operator does."""
+    with pool.client() as client:
+        client.post("/.management/stopSession", params={"identifier": identifier}).raise_for_status()
+
+
+@pytest.mark.parametrize(
+    ("environ", "ename", "evalue"),
+    [
+        ({"REMOTE_KERNEL_SCOPE": "everyone"}, "SettingsError", "REMOTE_KERNEL_SCOPE is 'everyone': use one of"),
+        ({"REMOTE_KERNEL_IDENTIFIER": "a b"}, "IdentityError", "use 4 to 128 letters, digits and hyphens"),
+        ({"REMOTE_KERNEL_IDENTITY_KEY": "c2hvcnQ="}, "IdentityError", "REMOTE_KERNEL_IDENTITY_KEY holds 5 bytes"),
+        ({"REMOTE_KERNEL_SCOPE": "job"}, "SettingsError", "set REMOTE_KERNEL_JOB_ID"),
+        ({"REMOTE_KERNEL_TOKEN": "wrong"}, "Unauthorized", "does not accept the token"),
+        (
+            {"REMOTE_KERNEL_ENDPOINT": "http://127.0.0.1:9", "REMOTE_KERNEL_WAIT_SECONDS": "0"},
+            "PoolUnreachable",
+            "127.0.0.1:9 cannot be reached",
+        ),
+        ({"REMOTE_KERNEL_ENDPOINT": "http://example.com", "REMOTE_KERNEL_TOKEN": ""}, "SettingsError", "use https://"),
+        ({"REMOTE_KERNEL_POD_KERNEL": "cobol"}, "PoolRefused", "The pod has no kernel named 'cobol'"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.isalpha() else "",
+)
+def test_what_is_wrong_is_said_in_the_cell_and_again_in_the_next(
+    start_notebook: Start, environ: dict[str, str], ename: str, evalue: str
+) -> None:
+    notebook = start_notebook(**environ)
+    for _ in range(2):
+        cell = notebook.run("print('never')")
+        (error,) = cell.of_type("error")
+        assert (cell.reply["status"], cell.reply["ename"], error["ename"]) == ("error", ename, ename)
+        assert evalue in error["evalue"]
+        assert len(error["traceback"]) == 1
+    assert notebook.reply_to(notebook.client.kernel_info())["status"] == "ok"
+
+
+@contextmanager
+def crowded(**environ: str) -> Iterator[tuple[Notebook, Notebook]]:
+    """Two notebooks, of which the first has the only session of the pool; the second gets further settings."""
+    with Pool.start("--max-sessions", "1") as pool:
+        settings = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+        first, second = Notebook.start(environ=settings), Notebook.start(environ=settings | environ)
+        try:
+            first.run("pass")
+            yield first, second
+        finally:
+            first.close()
+            second.close()
+
+
+def test_a_full_pool_is_an_error_after_the_wait_and_none_once_there_is_room() -> None:
+    with crowded(REMOTE_KERNEL_WAIT_SECONDS="0.5") as (first, second):
+        assert second.run("pass").reply["ename"] == "PoolFull"
+        first.close()
+        assert second.run("1 + 1").result == "2"
+
+
+def test_a_cell_waits_for_a_free_session_says_so_and_runs() -> None:
+    with crowded() as (first, second):
+        msg_id = second.client.execute("print('in')")
+        second.wait_iopub(lambda message: "waiting for a free session, 0" in str(message["content"]))
+        first.close()
+        assert second.reply_to(msg_id)["status"] == "ok"
+        second.wait_iopub(lambda message: message["msg_type"] == "clear_output")
+
+
+def test_a_cell_that_waits_can_be_interrupted() -> None:
+    with crowded() as (first, second):
+        ids = [second.client.execute(code) for code in ("1", "2")]
+        second.wait_iopub(lambda message: message["msg_type"] == "display_data")
+        second.manager.interrupt_kernel()
+        replies = [second.reply_to(msg_id) for msg_id in ids]
+        assert (replies[0]["ename"], replies[1]["status"]) == ("KeyboardInterrupt", "aborted")
+        first.close()
+        assert second.run("3").result == "3"
+
+
+def test_a_dead_interpreter_ends_the_cell_and_the_next_cell_has_a_new_one(notebook: Notebook) -> None:
+    notebook.run("a = 1")
+    # The pause is for ipykernel, which hands its output to a thread of ZeroMQ's that dies with it.
+    cell = notebook.run("print('before', flush=True)\nimport os, time; time.sleep(0.3); os._exit(9)")
+    assert cell.stdout == "before\n"
+    assert cell.reply["ename"] == "SessionLost"
+    assert "exit status 9" in cell.reply["evalue"]
+    assert notebook.run("'a' in globals()").result == "False"
+
+
+def test_cells_behind_the_one_that_lost_the_session_are_aborted(notebook: Notebook) -> None:
+    notebook.run("pass")
+    ids = [notebook.client.execute(code) for code in ("import os, time; time.sleep(0.5); os._exit(9)", "ran = True")]
+    assert [notebook.reply_to(msg_id)["status"] for msg_id in ids] == ["error", "aborted"]
+    assert notebook.run("'ran' in globals()").result == "False"
+
+
+def test_a_lost_pod_is_told_before_anything_runs(start_notebook: Start, pool: Pool) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="lost-pod-1")
+    notebook.run("a = 1")
+    lose_pod(pool, "lost-pod-1")
+    cell = notebook.run("open('ran', 'w').close()")
+    assert cell.reply["ename"] == "SessionLost"
+    assert "files" in cell.reply["evalue"]
+    assert notebook.run("import os; 'a' in globals(), os.path.exists('ran')").result == "(False, False)"
+
+
+def test_a_running_cell_whose_pod_is_lost_ends_within_seconds(start_notebook: Start, pool: Pool) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="lost-pod-2")
+    msg_id = notebook.client.execute("print('go', flush=True)\nimport time; time.sleep(600)")
+    notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
+    started = time.monotonic()
+    lose_pod(pool, "lost-pod-2")
+    assert notebook.reply_to(msg_id)["ename"] == "SessionLost"
+    assert time.monotonic() - started < 20
+
+
+def test_a_killed_kernel_s_successor_has_the_variables_and_the_running_cell(notebook: Notebook) -> None:
+    notebook.run("a = 42")
+    notebook.client.execute("import time\nprint('one', flush=True)\ntime.sleep(1.5)\nprint('two', flush=True)")
+    notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
+    notebook.manager.restart_kernel(now=True)  # SIGKILL, then the same connection file
+    notebook.wait_iopub(lambda message: message["msg_type"] == "stream" and "two" in message["content"]["text"])
+    notebook.client.wait_for_ready(timeout=60)
+    assert notebook.run("a").result == "42"
+
+
+def test_a_restart_without_a_network_happens_before_the_next_cell(pool: Pool) -> None:
+    with FaultProxy.before(pool.endpoint) as proxy:
+        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+        notebook = Notebook.start(environ=environ)
+        try:
+            notebook.run("a = 1")
+            proxy.refuse(True)
+            notebook.manager.restart_kernel()
+            notebook.client.wait_for_ready(timeout=60)
+            proxy.refuse(False)
+            assert notebook.run("'a' in globals()").result == "False"
+        finally:
+            notebook.close()
+
+
+def test_the_kernel_answers_and_leaves_quickly_with_the_network_down(pool: Pool) -> None:
+    with FaultProxy.before(pool.endpoint) as proxy:
+        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+        notebook = Notebook.start(environ=environ)
+        try:
+            notebook.run("pass")
+            proxy.stall(True)
+            started = time.monotonic()
+            assert notebook.reply_to(notebook.client.kernel_info())["status"] == "ok"
+            assert notebook.request("control", "interrupt_request", {})["status"] == "ok"
+            assert time.monotonic() - started < 1
+            notebook.client.shutdown()
+            wait_until(lambda: not notebook.manager.is_alive(), timeout_seconds=4)
+        finally:
+            proxy.stall(False)
+            notebook.close()
+
+
+def test_the_second_interrupt_frees_a_cell_whose_session_cannot_be_reached(pool: Pool) -> None:
+    with FaultProxy.before(pool.endpoint) as proxy:
+        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+        notebook = Notebook.start(environ=environ)
+        try:
+            notebook.run("a = 42")
+            proxy.refuse(True)
+            msg_id = notebook.client.execute("b = 1")
+            notebook.wait_iopub(lambda message: message["msg_type"] == "display_data")
+            notebook.manager.interrupt_kernel()
+            notebook.wait_iopub(lambda message: "interrupt again" in str(message["content"]))
+            notebook.manager.interrupt_kernel()
+            reply = notebook.reply_to(msg_id)
+            assert reply["ename"] == "KeyboardInterrupt"
+            assert "may still run there" in reply["evalue"]
+            proxy.refuse(False)
+            assert notebook.run("a").result == "42"
+        finally:
+            notebook.close()
+
+
+def test_ending_a_notebook_whose_session_is_gone_takes_no_new_one(start_notebook: Start, pool: Pool) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="lost-pod-3", REMOTE_KERNEL_KEEPALIVE_MINUTES="0")
+    notebook.run("pass")
+    with pool.client() as client:
+        before = len(pool.sessions())
+        client.post("/.management/stopSession", params={"identifier": "lost-pod-3"}).raise_for_status()
+    notebook.close()
+    assert len(pool.sessions()) == before - 1
+
+
+def test_a_stalled_link_comes_back_with_nothing_lost(pool: Pool) -> None:
+    with FaultProxy.before(pool.endpoint) as proxy:
+        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+        notebook = Notebook.start(environ=environ)
+        try:
+            msg_id = notebook.client.execute(
+                "import time\nfor i in range(20):\n    print(i, flush=True)\n    time.sleep(0.05)"
+            )
+            notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
+            proxy.stall(True)
+            proxy.cut()
+            proxy.stall(False)
+            assert notebook.reply_to(msg_id)["status"] == "ok"
+        finally:
+            notebook.close()
+
+
+def test_a_fresh_run_leaves_the_open_notebook_alone(start_notebook: Start, pool: Pool, tmp_path: Path) -> None:
+    environ = {"REMOTE_KERNEL_NOTEBOOK": str(tmp_path / "a.ipynb")}
+    notebook = start_notebook(**environ)
+    notebook.run("a = 1")
+    run = start_notebook(**environ, REMOTE_KERNEL_FRESH="1")
+    which_pod = "__import__('os').environ['REMOTE_KERNEL_POD']"
+    assert run.run("'a' in globals()").result == "False"
+    assert run.run(which_pod).result == notebook.run(which_pod).result
+    run.close()
+    assert notebook.run("a").result == "1"
+
+
+def test_nothing_of_ours_in_the_pod_s_environment(notebook: Notebook) -> None:
+    cell = notebook.run("import os; sorted(name for name in os.environ if 'REMOTE_KERNEL' in name)")
+    assert cell.result == "['REMOTE_KERNEL_POD']"

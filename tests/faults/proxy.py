@@ -1,0 +1,148 @@
+"""A TCP proxy that misbehaves on request: it cuts, refuses, stalls and delays what passes through."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+CHUNK_BYTES = 16 * 1024
+
+
+@dataclass
+class Plan:
+    """What is to happen to one connection.
+
+    Attributes:
+        cut_up_after, cut_down_after: close both sides once so many bytes have passed in that direction.
+        delay_seconds: hold each chunk back that long, as a slow link does, in both directions.
+    """
+
+    cut_up_after: int | None = None
+    cut_down_after: int | None = None
+    delay_seconds: float = 0.0
+
+
+class FaultProxy:
+    """Listens on a port of its own in front of `port`, both on loopback.
+
+    The plan of each new connection comes from `plan`, called with the connection's number from 0.
+    """
+
+    def __init__(self, port: int, plan: Callable[[int], Plan] = lambda _number: Plan()) -> None:
+        self.plan = plan
+        self.port = 0
+        self.connections = 0
+        self._target = port
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._is_refusing = False
+        self._flowing = asyncio.Event()
+        self._loop = asyncio.new_event_loop()
+
+    @classmethod
+    @contextmanager
+    def before(cls, endpoint: str) -> Iterator["FaultProxy"]:
+        """Run a proxy in a thread before an `http://127.0.0.1:PORT`."""
+        proxy = cls(int(endpoint.rsplit(":", 1)[1]))
+        is_ready = threading.Event()
+        thread = threading.Thread(target=proxy._run, args=(is_ready,), daemon=True)
+        thread.start()
+        is_ready.wait()
+        try:
+            yield proxy
+        finally:
+            proxy._loop.call_soon_threadsafe(proxy._loop.stop)
+            thread.join()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def cut(self) -> None:
+        """Close every connection now."""
+        self._call(self._cut())
+
+    def refuse(self, is_refusing: bool) -> None:
+        """Close every connection and any new one, or stop doing that."""
+        self._is_refusing = is_refusing
+        if is_refusing:
+            self.cut()
+
+    def stall(self, is_stalling: bool) -> None:
+        """Let nothing through, without closing anything, or let it flow again."""
+        self._call(self._stall(is_stalling))
+
+    def _call(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def _run(self, is_ready: threading.Event) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(asyncio.start_server(self._accept, "127.0.0.1", 0))
+        self._flowing.set()
+        self.port = server.sockets[0].getsockname()[1]
+        is_ready.set()
+        self._loop.run_forever()
+        server.close()
+        self._loop.run_until_complete(self._end())
+        self._loop.close()
+
+    async def _end(self) -> None:
+        await self._cut()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _cut(self) -> None:
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    async def _stall(self, is_stalling: bool) -> None:
+        if is_stalling:
+            self._flowing.clear()
+        else:
+            self._flowing.set()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_refusing:
+            writer.transport.abort()
+            return
+        plan = self.plan(self.connections)
+        self.connections += 1
+        target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        pair = {writer, target_writer}
+        self._writers |= pair
+        try:
+            await asyncio.gather(
+                self._pump(reader, target_writer, plan.cut_up_after, plan.delay_seconds, pair),
+                self._pump(target_reader, writer, plan.cut_down_after, plan.delay_seconds, pair),
+            )
+        finally:
+            self._writers -= pair
+            for each in pair:
+                each.transport.abort()
+
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        cut_after: int | None,
+        delay_seconds: float,
+        pair: set[asyncio.StreamWriter],
+    ) -> None:
+        passed = 0
+        with contextlib.suppress(OSError):
+            while data := await reader.read(CHUNK_BYTES):
+                await self._flowing.wait()
+                await asyncio.sleep(delay_seconds)
+                if cut_after is not None:
+                    data = data[: cut_after - passed]
+                writer.write(data)
+                await writer.drain()
+                passed += len(data)
+                if passed == cut_after:
+                    break
+        for each in pair:
+            each.close()

@@ -1,0 +1,142 @@
+"""Bindings: the same for the same notebook, another one for anything else, and kept once made."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from remote_kernel.core.errors import SettingsError
+from remote_kernel.core.identity import Identifier, Scope, is_identifier
+from remote_kernel.core.settings import Settings
+from remote_kernel.kernel.binding import MAX_AGE_SECONDS, Binding, BindingFile, after_restart, decide
+
+KEY = bytes(32)
+NOTEBOOK = Path("/home/ada/a.ipynb")
+ADA = {"REMOTE_KERNEL_USER": "ada"}
+
+
+def bind(
+    settings: Settings | None = None, environ: dict[str, str] | None = None, notebook: Path | None = NOTEBOOK
+) -> Binding:
+    return decide(settings or Settings(), environ or ADA, notebook=notebook, load_key=lambda: KEY)
+
+
+def test_the_same_notebook_has_the_same_session() -> None:
+    assert bind() == bind()
+    assert bind().kernel == "main"
+    assert not bind().is_private
+
+
+def test_another_user_notebook_or_kernel_has_another_session() -> None:
+    identifiers = {
+        bind().identifier,
+        bind(environ={"REMOTE_KERNEL_USER": "bob"}).identifier,
+        bind(notebook=Path("/home/ada/b.ipynb")).identifier,
+        bind(Settings(pod_kernel="ir")).identifier,
+        bind(Settings(scope=Scope.PROJECT, project="p")).identifier,
+        bind(Settings(scope=Scope.JOB), {**ADA, "REMOTE_KERNEL_JOB_ID": "p"}).identifier,
+    }
+    assert len(identifiers) == 6
+
+
+def test_an_unknown_notebook_has_a_session_of_its_own() -> None:
+    one, other = bind(notebook=None), bind(notebook=None)
+    assert one.is_private
+    assert one.identifier != other.identifier
+
+
+def test_a_projects_notebooks_share_a_pod_with_a_kernel_each(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    settings = Settings(scope=Scope.PROJECT)
+    one = bind(settings, notebook=tmp_path / "a.ipynb")
+    other = bind(settings, notebook=tmp_path / "deep/er/b.ipynb")
+    assert one.identifier == other.identifier
+    assert one.kernel != other.kernel
+    assert bind(replace(settings, project="named"), notebook=None).identifier != one.identifier
+
+
+def test_a_project_of_which_nothing_is_known_is_an_error() -> None:
+    with pytest.raises(SettingsError, match="set REMOTE_KERNEL_PROJECT"):
+        bind(Settings(scope=Scope.PROJECT), notebook=None)
+
+
+def test_a_jobs_notebooks_share_a_pod() -> None:
+    settings, environ = Settings(scope=Scope.JOB), {**ADA, "SLURM_JOB_ID": "12"}
+    one, other = bind(settings, environ), bind(settings, environ, notebook=None)
+    assert one.identifier == other.identifier
+    assert one.kernel != other.kernel
+
+
+def test_a_literal_identifier_needs_neither_user_nor_key() -> None:
+    def no_key() -> bytes:
+        raise AssertionError("nobody asked for the key")
+
+    settings = Settings(identifier=Identifier("mine-1"))
+    assert decide(settings, {}, notebook=None, load_key=no_key).identifier == "mine-1"
+
+
+def test_a_fresh_interpreter_is_one_of_its_own_in_the_same_pod() -> None:
+    fresh = bind(Settings(is_fresh=True))
+    assert fresh.identifier == bind().identifier
+    assert fresh.kernel.startswith("run-")
+    assert fresh.kernel != bind(Settings(is_fresh=True)).kernel
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> BindingFile:
+    return BindingFile(tmp_path, connection_file=tmp_path / "kernel-1.json", key=b"k")
+
+
+def test_a_binding_is_remembered_with_its_position(file: BindingFile) -> None:
+    binding = replace(bind(), epoch="e", restart=True)
+    file.save(binding)
+    file.save_cursor(5)
+    file.save_cursor(2**40)
+    assert (file.load(), file.load_cursor()) == (binding, 2**40)
+    file.remove()
+    assert (file.load(), file.load_cursor()) == (None, 0)
+
+
+def test_only_the_owner_can_read_what_is_remembered(tmp_path: Path, file: BindingFile) -> None:
+    file.save(bind())
+    file.save_cursor(1)
+    path, cursor_path = (tmp_path / "remote-kernel" / "kernels").iterdir()
+    assert {path.stat().st_mode & 0o777, cursor_path.stat().st_mode & 0o777} == {0o600}
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert path.parent.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_new_kernel_in_a_file_of_the_same_name_is_not_bound(tmp_path: Path, file: BindingFile) -> None:
+    file.save(bind())
+    assert BindingFile(tmp_path, connection_file=tmp_path / "kernel-1.json", key=b"other").load() is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"identifier": "a b", "kernel": "m", "kernelspec": "s"}'])
+def test_a_damaged_file_is_no_binding(tmp_path: Path, file: BindingFile, text: str) -> None:
+    file.save(bind())
+    (path,) = (tmp_path / "remote-kernel" / "kernels").iterdir()
+    path.write_text(text)
+    assert file.load() is None
+
+
+def test_what_nobody_came_back_for_is_removed(tmp_path: Path, file: BindingFile) -> None:
+    file.save(bind())
+    (path,) = (tmp_path / "remote-kernel" / "kernels").iterdir()
+    now = path.stat().st_mtime
+    file.remove_stale(now + 1)
+    assert path.exists()
+    file.remove_stale(now + MAX_AGE_SECONDS + 1)
+    assert not path.exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_does_not_fail_the_cell(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    BindingFile(tmp_path, connection_file=tmp_path / "k", key=b"").save(bind())
+
+
+def test_after_a_restart_any_interpreter_is_right() -> None:
+    binding = after_restart(replace(bind(), epoch="e", restart=True))
+    assert binding == bind()
+    assert is_identifier(binding.identifier)

@@ -1,0 +1,140 @@
+"""The front end's side, against jupyter_client's own sockets."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.connect import write_connection_file
+
+from remote_kernel.core.errors import SettingsError
+from remote_kernel.kernel.channels import Connection
+from tests.driver import is_alive, wait_until
+
+
+def start(connection_file: Path) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-m", "remote_kernel", "-f", str(connection_file)])
+
+
+def connect(connection_file: Path) -> BlockingKernelClient:
+    client = BlockingKernelClient(connection_file=str(connection_file))
+    client.load_connection_file()
+    client.start_channels()
+    return client
+
+
+@pytest.mark.parametrize("transport", ["tcp", "ipc"])
+def test_ports_of_zero_are_picked_and_written_back(tmp_path: Path, transport: str) -> None:
+    path = tmp_path / "c.json"
+    ip = "127.0.0.1" if transport == "tcp" else str(tmp_path / "s")
+    write_connection_file(str(path), ip=ip, key=b"secret", transport=transport)
+    fields = json.loads(path.read_text())
+    path.write_text(json.dumps(fields | {name: 0 for name in fields if name.endswith("_port")}))
+    process = start(path)
+    try:
+        wait_until(lambda: all(Connection.read(path).ports.values()))
+        assert len(set(Connection.read(path).ports.values())) == 5
+        assert path.stat().st_mode & 0o777 == 0o600
+        client = connect(path)
+        client.wait_for_ready(timeout=30)
+        assert client.hb_channel.is_beating()
+        client.shutdown()
+        assert process.wait(10) == 0
+        client.stop_channels()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_subscriber_is_welcomed(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    write_connection_file(str(path), key=b"secret")
+    process = start(path)
+    client = connect(path)
+    try:
+        message = client.get_iopub_msg(timeout=30)
+        while message["msg_type"] != "iopub_welcome":
+            message = client.get_iopub_msg(timeout=30)
+        assert message["content"] == {"subscription": ""}
+    finally:
+        client.stop_channels()
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_a_message_with_a_wrong_signature_is_not_answered(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    write_connection_file(str(path), key=b"secret")
+    process = start(path)
+    client, stranger = connect(path), connect(path)
+    try:
+        client.wait_for_ready(timeout=30)
+        stranger.session.key = b"guess"
+        stranger.shutdown()
+        stranger.kernel_info()
+        client.kernel_info()
+        assert client.get_shell_msg(timeout=10)["msg_type"] == "kernel_info_reply"
+        assert process.poll() is None
+    finally:
+        client.stop_channels()
+        stranger.stop_channels()
+        process.terminate()
+        process.wait(10)
+
+
+def test_a_kernel_whose_front_end_was_killed_ends(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    write_connection_file(str(path), key=b"secret")
+    code = (
+        "import subprocess, sys\n"
+        "print(subprocess.Popen([sys.executable, '-m', 'remote_kernel', '-f', sys.argv[1]]).pid, flush=True)\n"
+        "input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        client = connect(path)
+        client.wait_for_ready(timeout=30)
+        client.stop_channels()
+        parent.kill()
+        wait_until(lambda: not is_alive(pid), timeout_seconds=10)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "cannot be read"),
+        ("{", "is not a Jupyter connection file"),
+        ("[]", "is not a Jupyter connection file"),
+        ('{"shell_port": "x"}', "is not a Jupyter connection file"),
+        ('{"transport": "pigeon"}', "use tcp or ipc"),
+        ('{"signature_scheme": "hmac-md5"}', "use tcp or ipc with hmac-sha256"),
+    ],
+)
+def test_a_connection_file_of_no_use_is_told_in_a_sentence(tmp_path: Path, content: str | None, problem: str) -> None:
+    path = tmp_path / "c.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(SettingsError, match=problem):
+        Connection.read(path)
+
+
+def test_a_port_in_use_is_told_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    write_connection_file(str(path), key=b"secret")
+    first = start(path)
+    client = connect(path)
+    client.wait_for_ready(timeout=30)
+    client.stop_channels()
+    command = [sys.executable, "-m", "remote_kernel", "-f", str(path)]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=30, env=os.environ, check=False)
+    first.terminate()
+    first.wait(10)
+    assert second.returncode == 2
+    assert second.stderr.count("\n") == 1
+    assert "cannot be used: Address already in use" in second.stderr

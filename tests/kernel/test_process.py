@@ -1,0 +1,50 @@
+"""The local kernel's process is small: it imports no interpreter, and leaves memory to the pod."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from jupyter_client.connect import write_connection_file
+
+from tests.driver import Notebook
+from tests.kernel.test_channels import connect
+
+FOREIGN = ("IPython", "ipykernel", "traitlets", "remote_kernel.pod", "remote_kernel.pool", "starlette", "uvicorn")
+
+
+def test_the_kernel_imports_neither_ipython_nor_pod_nor_pool(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    write_connection_file(str(path), key=b"secret")
+    command = [sys.executable, "-X", "importtime", "-m", "remote_kernel", "-f", str(path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        client = connect(path)
+        client.wait_for_ready(timeout=60)
+        client.shutdown()
+        client.stop_channels()
+        assert process.stderr is not None
+        modules = re.findall(r"import time:.*\|\s+([\w.]+)$", process.stderr.read(), re.MULTILINE)
+    assert "remote_kernel.kernel.relay" in modules
+    assert [name for name in modules if name.startswith(FOREIGN)] == []
+
+
+def test_an_idle_kernel_uses_less_memory_than_an_idle_ipykernel(start_notebook: Callable[..., Notebook]) -> None:
+    kernels = [start_notebook(name) for name in ("remote", "python3")]
+    for kernel in kernels:
+        kernel.run("pass")
+    remote, local = (resident_kilobytes(kernel.pid) for kernel in kernels)
+    assert remote < local
+
+
+def resident_kilobytes(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
+def test_a_kernel_without_a_connection_file_says_what_it_wants() -> None:
+    command = [sys.executable, "-m", "remote_kernel"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=30, check=False)
+    assert done.returncode == 2
+    assert "-f" in done.stderr

@@ -1,0 +1,295 @@
+"""Wire version 2 over real HTTP, with a real interpreter behind it."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from remote_kernel.core import wire
+from remote_kernel.core.jupyter import Author, parse_header, parse_object
+from tests.driver import Content, Pod, run_in_pod, stdout_of
+
+
+def write(
+    msg_type: str, content: Content, *, sequence: int = 1, seen: int = 0, channel: wire.Channel = wire.Channel.SHELL
+) -> wire.Message:
+    parts = Author(uuid.uuid4().hex).write(msg_type, content, date=datetime.now(UTC))
+    return wire.Message(channel=channel, parts=parts, sequence=sequence, seen=seen)
+
+
+def execute(code: str, *, sequence: int = 1, seen: int = 0, **content: object) -> wire.Message:
+    return write("execute_request", {"code": code, "silent": False, **content}, sequence=sequence, seen=seen)
+
+
+class Events:
+    """An open event stream."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._chunks = response.iter_raw()
+        self._decoder = wire.FrameDecoder()
+        self._frames: list[wire.Frame] = []
+
+    def next(self) -> wire.Frame:
+        """Return the next frame that is no keepalive."""
+        while True:
+            while not self._frames:
+                self._frames += self._decoder.feed(next(self._chunks))
+            frame = self._frames.pop(0)
+            if not isinstance(frame, wire.Keepalive):
+                return frame
+
+    def hello(self) -> wire.Hello:
+        frame = self.next()
+        assert isinstance(frame, wire.Hello)
+        return frame
+
+    def until_reply(self, request: wire.Message) -> tuple[list[wire.Message], wire.Message]:
+        """Return what belongs to a request, up to its reply, and the reply."""
+        msg_id = parse_header(request.parts[0]).msg_id
+        messages: list[wire.Message] = []
+        while True:
+            frame = self.next()
+            if isinstance(frame, wire.Message) and parse_header(frame.parts[1]).msg_id == msg_id:
+                if frame.channel is not wire.Channel.IOPUB:
+                    return messages, frame
+                messages.append(frame)
+
+
+@contextmanager
+def follow(client: httpx.Client, **params: str) -> Iterator[Events]:
+    with client.stream("GET", wire.EVENTS_PATH, params=params) as response:
+        assert response.status_code == 200, response.read()
+        yield Events(response)
+
+
+def post(client: httpx.Client, epoch: str, sender: str, *messages: wire.Message, **params: str) -> httpx.Response:
+    params = {"epoch": epoch, "sender": sender, **params}
+    return client.post(wire.MESSAGES_PATH, params=params, content=wire.encode_all(messages))
+
+
+@pytest.fixture
+def kernel() -> str:
+    """A name that no other test's kernel in the pod has."""
+    return f"k-{uuid.uuid4().hex[:8]}"
+
+
+def status_of(reply: wire.Message) -> str:
+    return str(parse_object(reply.parts[3])["status"])
+
+
+def test_health_is_ok(client: httpx.Client) -> None:
+    assert client.get("/health").status_code == 200
+
+
+def test_execute_streams_the_messages_of_the_cell_and_ends_with_the_reply(client: httpx.Client) -> None:
+    messages = run_in_pod(client, "print('hi')\n6 * 7")
+    assert stdout_of(messages) == "hi\n"
+    assert [message["msg_type"] for message in messages] == [
+        "status", "execute_input", "stream", "execute_result", "status", "execute_reply",
+    ]  # fmt: skip
+    assert len({message["parent_header"]["msg_id"] for message in messages}) == 1
+
+
+def test_execute_sends_each_message_as_it_happens(client: httpx.Client, kernel: str) -> None:
+    """The cell waits for a file that is made only once its first output has been read."""
+    code = (
+        "import os, time\nprint('waiting', flush=True)\nwhile not os.path.exists('go'): time.sleep(0.01)\nprint('went')"
+    )
+    with client.stream("POST", "/api/v2/execute", params={"kernel": kernel}, json={"code": code}) as response:
+        lines = response.iter_lines()
+        while "waiting" not in next(lines):
+            pass
+        run_in_pod(client, "open('go', 'w').close()")
+        assert "went" in "".join(lines)
+
+
+def test_execute_reports_a_dead_interpreter_in_its_last_line(client: httpx.Client, kernel: str) -> None:
+    last = run_in_pod(client, "import os; os._exit(3)", kernel=kernel)[-1]
+    assert (last["msg_type"], last["content"]["ename"]) == ("execute_reply", "SessionLost")
+    assert "exit status 3" in last["content"]["evalue"]
+    assert run_in_pod(client, "1 + 1", kernel=kernel)[-1]["content"]["status"] == "ok"
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"code": 1}', b"[" * 100_000, b"\xff"])
+def test_execute_refuses_what_is_no_code(client: httpx.Client, body: bytes) -> None:
+    response = client.post("/api/v2/execute", content=body)
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == response.headers["x-ms-error-code"] == "BadRequest"
+
+
+def test_an_unknown_kernelspec_is_told_with_the_known_ones(client: httpx.Client, kernel: str) -> None:
+    response = client.post("/api/v2/execute", params={"kernel": kernel, "kernelspec": "cobol"}, json={"code": "1"})
+    assert response.status_code == 404
+    assert "'cobol'" in response.json()["error"]["message"]
+    assert "python3" in response.json()["error"]["message"]
+
+
+def test_session_describes_the_pod(client: httpx.Client, kernel: str) -> None:
+    run_in_pod(client, "1", kernel=kernel)
+    session = client.get(wire.SESSION_PATH).json()
+    (described,) = [each for each in session["kernels"] if each["name"] == kernel]
+    assert described["cursor"] > 0
+    assert described["is_busy"] is False
+    assert session["idle_seconds"] >= 0
+
+
+def test_a_repeated_request_runs_once(client: httpx.Client, kernel: str) -> None:
+    with follow(client, kernel=kernel) as events:
+        hello = events.hello()
+        first, second = execute("count = globals().get('count', 0) + 1"), execute("count", sequence=2)
+        assert post(client, hello.epoch, "s", first, kernel=kernel).json()["accepted"] == 1
+        assert post(client, hello.epoch, "s", first, kernel=kernel).json()["accepted"] == 0
+        assert post(client, hello.epoch, "s", first, second, kernel=kernel).json()["accepted"] == 1
+        messages, _ = events.until_reply(second)
+        (result,) = [m for m in messages if parse_header(m.parts[0]).msg_type == "execute_result"]
+        assert parse_object(result.parts[3])["data"]["text/plain"] == "1"
+
+
+def test_a_message_for_another_epoch_is_refused_before_anything_runs(client: httpx.Client, kernel: str) -> None:
+    with follow(client, kernel=kernel) as events:
+        hello = events.hello()
+        refused = post(client, "another", "s", execute("ran = True"), kernel=kernel)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (409, wire.EPOCH_MISMATCH)
+        request = execute("assert 'ran' not in globals()")
+        post(client, hello.epoch, "s", request, kernel=kernel)
+        assert status_of(events.until_reply(request)[1]) == "ok"
+
+
+def test_a_hole_in_the_numbers_is_refused(client: httpx.Client, kernel: str) -> None:
+    with follow(client, kernel=kernel) as events:
+        response = post(client, events.hello().epoch, "s", execute("1", sequence=2), kernel=kernel)
+    assert response.status_code == 400
+
+
+def test_a_reader_that_comes_back_gets_what_it_missed_once_and_in_order(client: httpx.Client, kernel: str) -> None:
+    with follow(client, kernel=kernel) as events:
+        hello = events.hello()
+        request = execute("for i in range(50): print(i, flush=True)")
+        post(client, hello.epoch, "s", request, kernel=kernel)
+        events.until_reply(request)
+    seen: list[int] = []
+    cursor = hello.cursor
+    while len(seen) < 20:
+        with follow(client, kernel=kernel, epoch=hello.epoch, after=str(cursor)) as events:
+            assert events.hello().cursor == cursor
+            for _ in range(3):
+                frame = events.next()
+                assert isinstance(frame, wire.Message)
+                seen.append(frame.sequence)
+                cursor = frame.sequence
+    assert seen == list(range(hello.cursor + 1, hello.cursor + 1 + len(seen)))
+
+
+def test_a_reader_of_another_life_is_refused(client: httpx.Client, kernel: str) -> None:
+    response = client.get(wire.EVENTS_PATH, params={"kernel": kernel, "epoch": "gone", "after": "3"})
+    assert (response.status_code, response.json()["error"]["code"]) == (409, wire.EPOCH_MISMATCH)
+
+
+@pytest.mark.parametrize("after", ["", "-1", "x", "1.5", "9" * 20, "²"])
+def test_a_cursor_that_is_none_is_refused(client: httpx.Client, kernel: str, after: str) -> None:
+    with follow(client, kernel=kernel) as events:
+        epoch = events.hello().epoch
+    response = client.get(wire.EVENTS_PATH, params={"kernel": kernel, "epoch": epoch, "after": after})
+    assert response.status_code == 400
+
+
+def test_a_dead_interpreter_begins_a_new_epoch(client: httpx.Client, kernel: str) -> None:
+    with follow(client, kernel=kernel) as events:
+        hello = events.hello()
+        post(
+            client, hello.epoch, "s", execute("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"), kernel=kernel
+        )
+        frame = events.next()
+        while not isinstance(frame, wire.EpochChange):
+            frame = events.next()
+        assert (frame.reason, frame.detail) == ("died", "signal 9 (SIGKILL)")
+        assert frame.epoch != hello.epoch
+        assert post(client, hello.epoch, "s", execute("1", sequence=2), kernel=kernel).status_code == 409
+        request = execute("1", sequence=1)
+        post(client, frame.epoch, "t", request, kernel=kernel)
+        assert status_of(events.until_reply(request)[1]) == "ok"
+
+
+def test_a_restart_keeps_the_pod_and_the_journal(client: httpx.Client, kernel: str) -> None:
+    with follow(client, kernel=kernel) as events:
+        hello = events.hello()
+        request = write("shutdown_request", {"restart": True}, channel=wire.Channel.CONTROL)
+        assert post(client, hello.epoch, "c", request, kernel=kernel).json()["accepted"] == 1
+        assert status_of(events.until_reply(request)[1]) == "ok"
+        change = events.next()
+        assert isinstance(change, wire.EpochChange)
+        assert change.reason == "restart"
+        assert post(client, hello.epoch, "c", request, kernel=kernel).json()["accepted"] == 0
+        code = execute("1")
+        post(client, change.epoch, "s", code, kernel=kernel)
+        assert status_of(events.until_reply(code)[1]) == "ok"
+
+
+def test_a_shutdown_removes_the_kernel_and_ends_its_stream(client: httpx.Client, kernel: str) -> None:
+    with follow(client, kernel=kernel) as events:
+        hello = events.hello()
+        request = write("shutdown_request", {"restart": False}, channel=wire.Channel.CONTROL)
+        post(client, hello.epoch, "c", request, kernel=kernel)
+        frame = events.next()
+        while not isinstance(frame, wire.End):
+            frame = events.next()
+    assert kernel not in {each["name"] for each in client.get(wire.SESSION_PATH).json()["kernels"]}
+
+
+def test_a_cell_sent_before_the_error_ahead_of_it_could_be_seen_is_aborted(client: httpx.Client, kernel: str) -> None:
+    """Over a slow line the second cell arrives after the first has failed; on one machine it would have been queued."""
+    with follow(client, kernel=kernel) as events:
+        hello = events.hello()
+        failing = execute("1/0", seen=hello.cursor)
+        post(client, hello.epoch, "s", failing, kernel=kernel)
+        _, error = events.until_reply(failing)
+        behind = execute("2", sequence=2, seen=hello.cursor)
+        after = execute("3", sequence=3, seen=error.sequence)
+        post(client, hello.epoch, "s", behind, after, kernel=kernel)
+        assert status_of(events.until_reply(behind)[1]) == "aborted"
+        assert status_of(events.until_reply(after)[1]) == "ok"
+
+
+@pytest.mark.parametrize("options", [{"stop_on_error": False}, {"silent": True}], ids=["no stop", "silent"])
+def test_an_error_that_stops_nothing_aborts_nothing(client: httpx.Client, kernel: str, options: Content) -> None:
+    with follow(client, kernel=kernel) as events:
+        hello = events.hello()
+        failing = execute("1/0", seen=hello.cursor, **options)
+        post(client, hello.epoch, "s", failing, kernel=kernel)
+        events.until_reply(failing)
+        behind = execute("2", sequence=2, seen=hello.cursor)
+        post(client, hello.epoch, "s", behind, kernel=kernel)
+        assert status_of(events.until_reply(behind)[1]) == "ok"
+
+
+@pytest.mark.parametrize(
+    "body", [b"\x00", b"\xff" * 40, wire.encode(wire.Keepalive()), wire.encode(execute("1"))[:-1], b'{"json": 1}']
+)
+def test_frames_that_are_none_are_refused_and_the_pod_lives_on(client: httpx.Client, body: bytes) -> None:
+    response = client.post(wire.MESSAGES_PATH, params={"epoch": "e", "sender": "s"}, content=body)
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == "WireError"
+    assert client.get("/health").status_code == 200
+
+
+def test_kernels_have_the_pod_s_name_and_none_of_its_settings() -> None:
+    from remote_kernel.pod.__main__ import kernel_environ
+
+    environ = kernel_environ(
+        {"PATH": "/bin", "REMOTE_KERNEL_TOKEN": "x", "REMOTE_KERNEL_POD_COOLDOWN_SECONDS": "5"}, "p"
+    )
+    assert environ == {"PATH": "/bin", "REMOTE_KERNEL_POD": "p", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+
+
+def test_a_line_is_json_with_jupyter_s_names(client: httpx.Client) -> None:
+    for message in run_in_pod(client, "1"):
+        assert set(message) == {"channel", "msg_type", "header", "parent_header", "metadata", "content", "buffers"}
+        assert json.dumps(message)
+
+
+def test_the_pod_listens_on_loopback(pod: Pod) -> None:
+    assert pod.endpoint.startswith("http://127.0.0.1:")

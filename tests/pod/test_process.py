@@ -1,0 +1,51 @@
+"""The pod's process: it leaves nothing behind."""
+
+import os
+import signal
+import tempfile
+from pathlib import Path
+
+import httpx
+
+from remote_kernel.core.wire import End, decode_all
+from tests.driver import TIMEOUT_SECONDS, Pod, is_alive, run_in_pod, stdout_of, wait_until
+
+
+def start_child(client: httpx.Client) -> list[int]:
+    """Return the process ids of the interpreter and of a program that it started."""
+    code = "import os, subprocess; print(os.getpid(), subprocess.Popen(['sleep', '600']).pid)"
+    return [int(word) for word in stdout_of(run_in_pod(client, code)).split()]
+
+
+def test_a_pod_ends_with_its_input_and_takes_everything_along() -> None:
+    scratch = Path(tempfile.mkdtemp(prefix="rk-"))
+    with Pod.start(scratch) as pod:
+        with httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client:
+            pids = start_child(client)
+        assert all(map(is_alive, pids))
+    assert pod.process.returncode == 0
+    assert not any(map(is_alive, pids))
+    assert not scratch.exists()
+
+
+def test_a_pod_ends_within_seconds_although_a_stream_is_open() -> None:
+    with (
+        Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod,
+        httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client,
+        client.stream("GET", "/api/v2/events") as response,
+    ):
+        chunks = response.iter_raw()
+        next(chunks)
+        pod.process.send_signal(signal.SIGTERM)
+        assert decode_all(b"".join(chunks))[-1] == End(reason="stopping")
+        assert pod.process.wait(10) == 0
+
+
+def test_an_interpreter_ends_when_its_pod_is_killed() -> None:
+    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod:
+        with httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client:
+            interpreter, child = start_child(client)
+        pod.process.kill()
+        pod.process.wait()
+        wait_until(lambda: not is_alive(interpreter), timeout_seconds=20)
+        os.kill(child, signal.SIGKILL)

@@ -1,0 +1,56 @@
+"""A pool in the test's own event loop, on a real socket, with real processes as pods."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from remote_kernel.pool.options import Options
+from remote_kernel.pool.pods import PodCommand
+from remote_kernel.pool.server import endpoint_of, open_listener, serve
+from remote_kernel.pool.session_pool import SessionPool
+from remote_kernel.pool.sessions import Limits
+
+TOKEN = "a-token"
+STAND_IN = Path(__file__).with_name("stand_in_pod.py")
+
+
+def stand_in(socket: Path, data: Path, scratch: Path) -> Sequence[str]:
+    return (sys.executable, str(STAND_IN), str(socket))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningServer:
+    endpoint: str
+    pool: SessionPool
+    client: httpx.AsyncClient
+
+    async def pod_of(self, identifier: str) -> int:
+        """Call once, and return the process id of the pod that answered."""
+        answer = await self.client.get("/show", params={"identifier": identifier})
+        pid: int = answer.raise_for_status().json()["pid"]
+        return pid
+
+
+@contextlib.asynccontextmanager
+async def run_pool(limits: Limits, command: PodCommand = stand_in) -> AsyncIterator[RunningServer]:
+    listener = open_listener("127.0.0.1", 0)
+    options = Options(host="127.0.0.1", port=0, limits=limits, prints_json=True, is_daemon=False, idle_exit_seconds=60)
+    pool = SessionPool(limits, {"PATH": os.environ["PATH"]}, command)
+    ready = asyncio.Event()
+    endpoint = endpoint_of(listener)
+    serving = asyncio.create_task(serve(options, listener, TOKEN, lambda: pool, ready.set))
+    await ready.wait()
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    try:
+        async with httpx.AsyncClient(base_url=endpoint, headers=headers, timeout=30) as client:
+            yield RunningServer(endpoint=endpoint, pool=pool, client=client)
+    finally:
+        async with httpx.AsyncClient() as client:
+            await client.post(endpoint + "/.local/stop", headers=headers)
+        assert await serving == 0

@@ -1,0 +1,145 @@
+"""Ceiling, cooldown, starts and deaths, with real processes behind a real socket."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from remote_kernel.pool.sessions import Limits
+from tests.pool.running import run_pool
+
+pytestmark = pytest.mark.anyio
+
+STUBBORN_PROGRAM = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print('{"ready": true}', flush=True)
+while True:
+    time.sleep(1)
+"""
+
+
+async def wait_until(is_true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not is_true():  # noqa: ASYNC110 - what becomes true is in other processes too
+            await asyncio.sleep(0.01)
+
+
+async def test_sixth_identifier_is_refused_and_the_five_go_on() -> None:
+    async with run_pool(Limits(max_sessions=5)) as server:
+        pods = [await server.pod_of(identifier) for identifier in "abcde"]
+        answer = await server.client.get("/show", params={"identifier": "f"})
+        assert answer.status_code == 429
+        assert 0 < int(answer.headers["retry-after"]) <= 300
+        assert answer.json()["error"]["code"] == answer.headers["x-ms-error-code"] == "TooManySessions"
+        assert [await server.pod_of(identifier) for identifier in "abcde"] == pods
+        assert len(set(pods)) == 5
+
+
+async def test_cooldown_stops_the_pod_and_frees_its_slot() -> None:
+    async with run_pool(Limits(max_sessions=1, cooldown_seconds=1)) as server:
+        first = await server.pod_of("first")
+        assert (await server.client.get("/show", params={"identifier": "second"})).status_code == 429
+        await wait_until(lambda: not psutil.pid_exists(first))
+        assert await server.pod_of("second") != first
+
+
+async def test_open_answer_does_not_restart_the_idle_clock() -> None:
+    async with run_pool(Limits(max_sessions=1, cooldown_seconds=1)) as server:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await server.client.get("/hang", timeout=30)
+
+
+async def test_first_requests_for_one_identifier_share_one_pod() -> None:
+    async with run_pool(Limits(max_sessions=5)) as server:
+        pods = await asyncio.gather(*(server.pod_of("same") for _ in range(20)))
+        assert len(set(pods)) == 1
+        assert len(server.pool.status().sessions) == 1
+
+
+async def test_killed_pod_frees_its_slot() -> None:
+    async with run_pool(Limits(max_sessions=1)) as server:
+        pod = await server.pod_of("first")
+        os.kill(pod, signal.SIGKILL)
+        await wait_until(lambda: server.pool.status().sessions == [])
+        assert await server.pod_of("second") != pod
+
+
+async def test_ready_pod_is_the_one_that_is_taken() -> None:
+    async with run_pool(Limits(max_sessions=2, ready=1)) as server:
+        await wait_until(lambda: server.pool.status().ready == 1)
+        await server.pod_of("first")
+        await wait_until(lambda: server.pool.status().ready == 1)
+        await server.pod_of("second")
+        assert server.pool.status().ready == 0
+
+
+async def test_client_that_stops_waiting_for_a_pod_leaves_a_session_that_expires() -> None:
+    async with run_pool(Limits(max_sessions=1, cooldown_seconds=1, ready=0)) as server:
+        async with httpx.AsyncClient(base_url=server.endpoint, headers=server.client.headers) as client:
+            request = asyncio.create_task(client.get("/show"))
+            await wait_until(lambda: len(server.pool.status().sessions) == 1)
+            request.cancel()
+        await wait_until(lambda: server.pool.status().sessions == [])
+
+
+@pytest.mark.parametrize("program", ["raise SystemExit(3)", "print('nothing to say')"])
+async def test_pod_that_does_not_start_is_an_error_and_frees_its_slot(program: str) -> None:
+    def command(socket: Path, data: Path, scratch: Path) -> Sequence[str]:
+        return (sys.executable, "-c", program)
+
+    async with run_pool(Limits(max_sessions=1), command) as server:
+        for identifier in ("first", "second"):
+            answer = await server.client.get("/show", params={"identifier": identifier})
+            assert answer.status_code == 503
+            assert answer.json()["error"]["code"] == "SessionUnavailable"
+        await wait_until(lambda: server.pool.status().sessions == [])
+
+
+async def test_program_that_does_not_exist_is_an_error() -> None:
+    async with run_pool(Limits(max_sessions=1), lambda socket, data, scratch: ["/does/not/exist"]) as server:
+        assert (await server.client.get("/show")).status_code == 503
+
+
+async def test_session_stopped_while_its_pod_starts_answers() -> None:
+    def command(socket: Path, data: Path, scratch: Path) -> Sequence[str]:
+        return (sys.executable, "-c", "input()")  # never ready; ends with the pool
+
+    async with run_pool(Limits(max_sessions=1, ready=0), command) as server:
+        request = asyncio.create_task(server.client.get("/show", params={"identifier": "first"}))
+        await wait_until(lambda: len(server.pool.status().sessions) == 1)
+        assert server.pool.status().sessions[0].expires_in_seconds is None
+        await server.client.post("/.management/stopSession", params={"identifier": "first"})
+        assert (await request).status_code == 503
+
+
+async def test_pod_that_ignores_its_end_is_killed() -> None:
+    def command(socket: Path, data: Path, scratch: Path) -> Sequence[str]:
+        return (sys.executable, "-c", STUBBORN_PROGRAM)
+
+    async with run_pool(Limits(max_sessions=1), command) as server:
+        await wait_until(lambda: server.pool.status().ready == 1)
+        (pod,) = psutil.Process().children()
+    assert not pod.is_running()
+
+
+async def test_stopped_pool_leaves_no_process_and_no_folder() -> None:
+    async with run_pool(Limits(max_sessions=3)) as server:
+        pods = [psutil.Process(await server.pod_of(identifier)) for identifier in "ab"]
+        folders = [Path(pod.cwd()).parent for pod in pods]
+        assert all(folder.is_dir() for folder in folders)
+    assert not any(pod.is_running() for pod in pods)
+    assert not any(folder.exists() for folder in folders)
+
+
+async def test_pod_sees_nothing_of_the_pool_but_the_cooldown() -> None:
+    async with run_pool(Limits(max_sessions=1, cooldown_seconds=42)) as server:
+        environ = (await server.client.get("/show")).json()["environ"]
+        assert environ["REMOTE_KERNEL_POD_COOLDOWN_SECONDS"] == "42"
+        assert set(environ) <= {"PATH", "REMOTE_KERNEL_POD_COOLDOWN_SECONDS", "LC_CTYPE"}

@@ -1,0 +1,95 @@
+"""Who may import whom: `cli → kernel → client → core ← pod` and `core ← pool`."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import remote_kernel
+
+PACKAGE = Path(remote_kernel.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# Part of the package: what it may import of the others. `private_files` and the package itself are leaves.
+ARROWS = {
+    "core": set(),
+    "client": {"core", "private_files"},
+    "kernel": {"client", "core", "private_files"},
+    "pod": {"core", "private_files"},
+    "pool": {"core", "private_files"},
+    "cli": {"client", "core", "kernel", "pod", "pool", "private_files"},
+    "private_files": set(),
+    "__init__": set(),
+    "__main__": {"kernel"},
+}
+
+# What does I/O, waits, looks at a clock or at the environment.
+IMPURE = {
+    "asyncio",
+    "os",
+    "pathlib",
+    "select",
+    "selectors",
+    "signal",
+    "socket",
+    "subprocess",
+    "sys",
+    "threading",
+    "time",
+}
+
+
+def part_of(module: str) -> str:
+    """Return the part that a module of ours belongs to: "core" for "remote_kernel.core.wire"."""
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def name_of(path: Path) -> str:
+    return ".".join(["remote_kernel", *path.relative_to(PACKAGE).with_suffix("").parts])
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Return every module that a file imports, also inside its functions; `from a import b` counts as `a.b`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def ours_in(imports: Iterator[str]) -> set[str]:
+    """Return the parts of the package among `imports`; a name such as `__version__` is the package itself."""
+    parts = {part_of(name) for name in imports if name.split(".")[0] == "remote_kernel"}
+    return {part if part in ARROWS else "__init__" for part in parts}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_arrows_hold(path: Path) -> None:
+    part = part_of(name_of(path))
+    assert part in ARROWS, f"{path} belongs to no part of the architecture"
+    assert ours_in(imports_of(path)) - {part, "__init__"} <= ARROWS[part]
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if part_of(name_of(path)) == "core"], ids=name_of)
+def test_core_is_pure(path: Path) -> None:
+    modules = {name.split(".")[0] for name in imports_of(path)} - {"remote_kernel"}
+    assert modules <= sys.stdlib_module_names
+    assert not modules & IMPURE
+
+
+def test_public_names_are_listed() -> None:
+    assert remote_kernel.__all__ == ["__version__"]
+    public = {name for name in vars(remote_kernel) if not name.startswith("_")}
+    submodules = {path.stem for path in PACKAGE.iterdir()}
+    assert public <= {*remote_kernel.__all__, *submodules}
+
+
+def test_local_kernel_loads_neither_ipython_nor_the_other_side() -> None:
+    program = "import sys, remote_kernel.kernel.app; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert not {name.split(".")[0] for name in loaded} & {"IPython", "ipykernel", "starlette", "uvicorn", "nbclient"}
+    assert not [name for name in loaded if name.startswith(("remote_kernel.pod", "remote_kernel.pool"))]
