@@ -91,6 +91,10 @@ class LocalAccess:
         self._found: Endpoint | None = None
         self._lock = asyncio.Lock()
 
+    async def is_running(self) -> bool:
+        """Whether there is one, without starting it."""
+        return await self._pool.find() is not None
+
     async def endpoint(self) -> Endpoint:
         async with self._lock:
             if self._found is None:

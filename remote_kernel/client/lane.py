@@ -17,6 +17,7 @@ class Lane:
     def __init__(self) -> None:
         self.queue: deque[wire.Message] = deque()
         self.filled = asyncio.Event()
+        self._one_by_one = 0
         self._renumber()
 
     def _renumber(self) -> None:
@@ -30,6 +31,8 @@ class Lane:
 
     def batch(self) -> list[wire.Message]:
         """Return the messages for the next request; they stay in the queue until `done`."""
+        if self._one_by_one:
+            return [self.queue[0]] if self.queue else []
         size = 0
         batch: list[wire.Message] = []
         for message in self.queue:
@@ -46,11 +49,34 @@ class Lane:
     def done(self, count: int) -> None:
         for _ in range(count):
             self.queue.popleft()
+        self._one_by_one = max(0, self._one_by_one - count)
         if not self.queue:
             self.filled.clear()
 
-    def clear(self) -> None:
-        """Drop what was not accepted; the sender changes its name, as its numbers now have a hole."""
+    def refuse(self, count: int) -> wire.Message | None:
+        """Take out the message that the pod will never accept and return it; the ones around it stay.
+
+        Of several that were refused together it is not known which is at fault: they are then sent one by one.
+        """
+        if count > 1:
+            self._one_by_one = count
+            return None
+        refused = self.queue.popleft()
+        self._one_by_one = max(0, self._one_by_one - 1)
+        rest = list(self.queue)
+        self.queue.clear()
+        self._renumber()  # the refused one's number would be a hole
+        for message in rest:
+            self.put(message)
+        if not self.queue:
+            self.filled.clear()
+        return refused
+
+    def clear(self) -> list[wire.Message]:
+        """Drop what was not accepted and return it; the sender changes its name, as its numbers now have a hole."""
+        dropped = list(self.queue)
         self.queue.clear()
         self.filled.clear()
+        self._one_by_one = 0
         self._renumber()
+        return dropped

@@ -16,7 +16,7 @@ import httpx
 
 from remote_kernel.client.lane import Lane
 from remote_kernel.client.pool import ALLOCATE_SECONDS, PoolClient, describe
-from remote_kernel.client.retry import Backoff, describe_wait, is_passing
+from remote_kernel.client.retry import Backoff, Wait, describe_wait, is_passing, when_given_up
 from remote_kernel.core import wire
 from remote_kernel.core.errors import (
     PoolError,
@@ -60,8 +60,14 @@ class Listener(Protocol):
     async def dropped(self, gap: wire.Gap) -> None:
         """The pod could not keep these events until we came for them."""
 
-    async def waiting(self, reason: str) -> None:
-        """The link is down and is being tried again; `reason` is a few words."""
+    async def joined(self, peers: int) -> None:
+        """So many other kernels follow the same interpreter now."""
+
+    async def waiting(self, wait: Wait) -> None:
+        """The link is down and is being tried again."""
+
+    async def refused(self, message: wire.Message, error: RemoteKernelError) -> None:
+        """The pod does not take this one message, and will never; the link is up."""
 
     async def failed(self, error: RemoteKernelError) -> None:
         """The link is down and is not tried again before the next `send`; nothing sent so far will be answered."""
@@ -74,15 +80,21 @@ class Link:
         position: where an earlier process left off, to go on from there.
         wait_seconds: how long to wait for a free session or an unreachable pool before `Listener.failed`.
         keepalive_seconds: how long after the last message the pod is kept from cooling down.
+        reader: tells this reader from others, also when it comes back as another process; "" for nobody in particular.
+
+    Attributes:
+        is_busy: set by the owner while the session runs something for it.
+        peers: how many other kernels follow the same interpreter.
     """
 
     def __init__(
         self, pool: PoolClient, listener: Listener, *, kernel: str, kernelspec: str, position: Position | None = None,
-        wait_seconds: float, keepalive_seconds: float,
+        wait_seconds: float, keepalive_seconds: float, reader: str = "",
     ) -> None:  # fmt: skip
         self._pool = pool
         self._listener = listener
         self._target = {"kernel": kernel, "kernelspec": kernelspec}
+        self._reader = reader or secrets.token_hex(8)
         self._position = position
         self._wait_seconds = wait_seconds
         self._keepalive_seconds = keepalive_seconds
@@ -91,10 +103,12 @@ class Link:
         self._wanted = asyncio.Event()
         self._attached = asyncio.Event()
         self._moved = asyncio.Event()
+        self._given_up = asyncio.Event()
         self._last_activity = time.monotonic()
         self._last_call = 0.0
-        self._cooldown_seconds = 300.0
+        self.cooldown_seconds = 300.0
         self.is_busy = False
+        self.peers = 0
 
     @property
     def position(self) -> Position | None:
@@ -123,24 +137,29 @@ class Link:
         """
         if self._position is None:
             raise PoolUnreachable("There is no session.")
-        sender = secrets.token_hex(8)
-        answer = await self._post([replace(message, sequence=1)], sender, self._position.epoch)
-        kernels = answer.get("kernels")
-        return kernels if isinstance(kernels, int) else 1
+        return await post_once(self._pool, self._target, message, self._position.epoch)
 
     def start_anew(self) -> None:
         """Take whatever interpreter is there for the right one, as after a restart that was asked for."""
+        self.rest()
         self._position = None
+        self.forget_unsent()  # a new pod does not know the senders, and expects them to count from 1
+
+    def rest(self) -> None:
+        """Stay down until the next message: reaching for the pod would take a session for a notebook nobody uses."""
+        self._attached.clear()
+        self._wanted.clear()
 
     def give_up(self) -> None:
         """Stop trying to attach, and drop what was to be sent."""
         self.forget_unsent()
         self._wanted.clear()
+        self._given_up.set()
 
-    def forget_unsent(self) -> None:
-        """Drop the messages that the pod has not accepted."""
-        for lane in set(self._lanes.values()):
-            lane.clear()
+    def forget_unsent(self, *channels: wire.Channel) -> list[wire.Message]:
+        """Drop the messages that the pod has not accepted, of all channels or of some, and return them."""
+        lanes = {self._lanes[channel] for channel in channels or self._lanes}
+        return [message for lane in lanes for message in lane.clear()]
 
     async def run(self) -> None:
         """Do the link's work until cancelled."""
@@ -158,12 +177,13 @@ class Link:
         backoff = Backoff()
         while True:
             await self._wanted.wait()
+            self._given_up.clear()
             try:
                 await self._read_events()
                 failing_since = None
                 backoff.reset()
                 if self._is_idle():
-                    self._rest()
+                    self.rest()
                 continue
             except PoolError as error:
                 was_attached = self._attached.is_set()
@@ -177,21 +197,23 @@ class Link:
                 await self._fail(error if isinstance(error, RemoteKernelError) else PoolUnreachable(str(error)))
                 continue
             if self._is_idle():
-                self._rest()
+                self.rest()
                 continue
             now = time.monotonic()
             failing_since = failing_since or now
-            if not is_passing(problem) or now - failing_since > self._patience(problem):
+            left = failing_since + self._patience(problem) - now
+            if not is_passing(problem) or left <= 0:
                 failing_since = None
-                await self._fail(problem)
+                await self._fail(when_given_up(problem, self._wait_seconds))
                 continue
             await self._listener.waiting(describe_wait(problem))
-            await asyncio.sleep(backoff.next(problem))
+            await self._pause(min(backoff.next(problem), left))
 
-    def _rest(self) -> None:
-        """Stay down until the next message: reaching for the pod would take a session for a notebook nobody uses."""
-        self._attached.clear()
-        self._wanted.clear()
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next try, unless the try is given up meanwhile."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._given_up.wait()
 
     def _is_idle(self) -> bool:
         is_recent = time.monotonic() - self._last_activity < self._keepalive_seconds
@@ -218,7 +240,7 @@ class Link:
 
     async def _read_events(self) -> None:
         """Follow one event stream to its planned end; raises `PoolError` when it breaks."""
-        params = dict(self._target)
+        params = {**self._target, "reader": self._reader}
         if self._position is not None:
             params |= {"epoch": self._position.epoch, "after": str(self._position.cursor)}
         # A pod that is there answers at once, one that has to be made may take minutes.
@@ -258,7 +280,8 @@ class Link:
                     self._last_activity = time.monotonic()
                     await self._listener.received(frame)
             case wire.Hello():
-                self._cooldown_seconds = frame.cooldown_seconds
+                self.peers = 0
+                self.cooldown_seconds = frame.cooldown_seconds
                 if self._position is None:
                     self._position = Position(epoch=frame.epoch, cursor=frame.cursor)
                     for lane in set(self._lanes.values()):
@@ -268,6 +291,9 @@ class Link:
             case wire.Gap():
                 if self._advance(frame.last):
                     await self._listener.dropped(frame)
+            case wire.Peers():
+                self.peers = frame.count
+                await self._listener.joined(frame.count)
             case wire.EpochChange():
                 if self._advance(frame.sequence):
                     await self._change_epoch(frame)
@@ -306,24 +332,23 @@ class Link:
                 if is_passing(error):
                     await asyncio.sleep(backoff.next(error))
                     continue
+                if isinstance(error, PoolRefused) and error.code != wire.EPOCH_MISMATCH:
+                    if refused := lane.refuse(len(batch)):
+                        await self._listener.refused(refused, error)
+                    continue
                 await self._refuse(error, position.epoch)
                 continue
             backoff.reset()
             if lane.sender == sender:
                 lane.done(len(batch))
 
-    async def _post(self, batch: list[wire.Message], sender: str, epoch: str) -> dict[str, Any]:
+    async def _post(self, batch: list[wire.Message], sender: str, epoch: str) -> None:
         self._last_call = time.monotonic()
-        return await self._pool.request(
-            "POST",
-            wire.MESSAGES_PATH,
-            params={**self._target, "epoch": epoch, "sender": sender},
-            content=wire.encode_all(batch),
-        )
+        await _post(self._pool, self._target, batch, sender, epoch)
 
     async def _refuse(self, error: RemoteKernelError, epoch: str) -> None:
-        """Nothing of the batch was accepted, and trying again cannot help."""
-        if not (isinstance(error, PoolRefused) and error.code == wire.EPOCH_MISMATCH):
+        """Nothing of the batch was accepted, and nothing else would be."""
+        if not isinstance(error, PoolRefused):
             self.forget_unsent()
             await self._listener.failed(error)
             return
@@ -342,15 +367,33 @@ class Link:
         """Call the pod often enough that the pool does not take it for idle."""
         while True:
             await self._attached.wait()
-            pause = self._last_call + self._cooldown_seconds / 3 - time.monotonic()
+            pause = self._last_call + self.cooldown_seconds / 3 - time.monotonic()
             if pause > 0:
                 await asyncio.sleep(pause)
             elif self._is_idle():
-                await asyncio.sleep(self._cooldown_seconds / 3)
+                await asyncio.sleep(self.cooldown_seconds / 3)
             else:
                 self._last_call = time.monotonic()
                 with contextlib.suppress(PoolError):
                     await self._pool.request("GET", wire.SESSION_PATH)
+
+
+async def post_once(pool: PoolClient, target: dict[str, str], message: wire.Message, epoch: str) -> int:
+    """Send one message, once, to the kernel and kernelspec `target`; return how many kernels its pod has after it.
+
+    Raises:
+        PoolError: it did not arrive, or the interpreter there is not `epoch` (see `wire.EPOCH_MISMATCH`).
+    """
+    answer = await _post(pool, target, [replace(message, sequence=1)], secrets.token_hex(8), epoch)
+    kernels = answer.get("kernels")
+    return kernels if isinstance(kernels, int) else 1
+
+
+async def _post(
+    pool: PoolClient, target: dict[str, str], batch: list[wire.Message], sender: str, epoch: str
+) -> dict[str, Any]:
+    params = {**target, "epoch": epoch, "sender": sender}
+    return await pool.request("POST", wire.MESSAGES_PATH, params=params, content=wire.encode_all(batch))
 
 
 def describe_change(change: wire.EpochChange) -> str:

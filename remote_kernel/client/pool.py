@@ -1,15 +1,25 @@
 """The pool's HTTP API for one session: every request carries the same identifier."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from remote_kernel.client.access import Access, Endpoint
-from remote_kernel.core.errors import Forbidden, PoolError, PoolFull, PoolRefused, PoolUnreachable, Unauthorized
+from remote_kernel.core.errors import (
+    Forbidden,
+    PoolError,
+    PoolFull,
+    PoolRefused,
+    PoolUnreachable,
+    PoolUntrusted,
+    Unauthorized,
+)
 from remote_kernel.core.identity import Identifier
 
 CONNECT_SECONDS = 10.0
@@ -19,6 +29,8 @@ WRITE_SECONDS = 30.0
 ALLOCATE_SECONDS = 240.0
 
 API_VERSION = "2025-10-02-preview"
+
+_FULL = re.compile(r"(?=.*session)(?=.*(max|limit|capacity|available|in use|exceed|free))", re.IGNORECASE | re.DOTALL)
 
 
 class PoolClient:
@@ -83,12 +95,9 @@ class PoolClient:
         )
         try:
             return await client.send(request, stream=True)
-        except httpx.ConnectError as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol) as error:
             self._access.forget()
-            raise PoolUnreachable(
-                f"The session pool at {_host(endpoint.url)} cannot be reached: {describe(error)}. "
-                "Check the network and REMOTE_KERNEL_ENDPOINT."
-            ) from error
+            raise _no_connection(endpoint.url, error) from error
         except httpx.HTTPError as error:
             raise _unreachable(error) from error
 
@@ -123,9 +132,40 @@ async def _read_error(response: httpx.Response) -> PoolError:
             "The login has no right to use the session pool: ask for the role "
             "'Azure ContainerApps Session Executor' on it."
         )
-    if status == httpx.codes.TOO_MANY_REQUESTS:
-        return PoolFull(message or "All sessions are in use.", retry_after_seconds=_retry_after(response))
-    return PoolRefused(message or f"The session pool answered with HTTP status {status}.", status=status, code=code)
+    if status == httpx.codes.TOO_MANY_REQUESTS or _says_full(status, code, message):
+        full = message or "All sessions are in use."
+        return PoolFull(full, retry_after_seconds=_retry_after(response), usage=_usage(fields))
+    return PoolRefused(message or _describe_status(status), status=status, code=code)
+
+
+def _says_full(status: int, code: str, message: str) -> bool:
+    """Whether this is the 404 that one page of Azure's documentation gives to a pool without a free session."""
+    return status == httpx.codes.NOT_FOUND and bool(_FULL.search(f"{code} {message}"))
+
+
+def _usage(fields: Mapping[str, Any]) -> str:
+    """Return "5 of 5" from the details that the local pool gives."""
+    details = fields.get("details")
+    for detail in details if isinstance(details, list) else []:
+        if isinstance(detail, dict) and detail.get("code") == "SessionsInUse":
+            return str(detail.get("message", ""))
+    return ""
+
+
+def _describe_status(status: int) -> str:
+    """Return a sentence for an answer that has none of its own, as those of gateways and proxies."""
+    match status:
+        case httpx.codes.NOT_FOUND:
+            return (
+                "There is no session pool, or no pod agent in it, at this address: check REMOTE_KERNEL_ENDPOINT "
+                "(the pool management endpoint) and the image of the pool."
+            )
+        case httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+            return "This is more than the session pool takes at once: send it in smaller pieces, or as a file."
+        case _ if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            return f"The session pool has a fault (HTTP status {status}): try again, and look at the pool's health."
+        case _:
+            return f"The session pool answered with HTTP status {status}: check REMOTE_KERNEL_ENDPOINT."
 
 
 def _retry_after(response: httpx.Response) -> float | None:
@@ -143,6 +183,34 @@ def _parse_object(body: bytes) -> dict[str, Any]:
 
 def _host(url: str) -> str:
     return urlsplit(url).netloc
+
+
+def _no_connection(url: str, error: httpx.HTTPError) -> PoolError:
+    """Say why there is no connection, and what to do."""
+    host, reason = _host(url), describe(error)
+    if "CERTIFICATE_VERIFY_FAILED" in reason:
+        return PoolUntrusted(
+            f"The certificate of the session pool at {host} cannot be verified: set SSL_CERT_FILE to the file with "
+            "your organisation's certificates, and check REMOTE_KERNEL_ENDPOINT."
+        )
+    through = _proxy_for(url)
+    if isinstance(error, httpx.ProxyError) or through:
+        return PoolUnreachable(
+            f"The session pool at {host} cannot be reached through the proxy {through or 'of this machine'}: {reason}. "
+            "Check HTTPS_PROXY, or add the host to NO_PROXY."
+        )
+    return PoolUnreachable(
+        f"The session pool at {host} cannot be reached: {reason}. Check the network and REMOTE_KERNEL_ENDPOINT."
+    )
+
+
+def _proxy_for(url: str) -> str:
+    """Return host and port of the proxy on the way to `url`, without its password; "" when there is none."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" or proxy_bypass(parts.hostname or ""):
+        return ""
+    proxies = getproxies()
+    return urlsplit(proxies.get("https") or proxies.get("all") or "").netloc.rpartition("@")[2]
 
 
 def _unreachable(error: httpx.HTTPError) -> PoolUnreachable:

@@ -1,6 +1,7 @@
 """When to try again, how soon, and what to say meanwhile."""
 
 import random
+from dataclasses import dataclass
 
 from remote_kernel.core.errors import PoolFull, PoolRefused, PoolUnreachable, RemoteKernelError
 
@@ -18,10 +19,11 @@ class Backoff:
         self._seconds = MIN_BACKOFF_SECONDS
 
     def next(self, problem: RemoteKernelError) -> float:
-        """Return the seconds until the next try; a `Retry-After` is taken as an upper bound."""
+        """Return the seconds until the next try: never less than the `Retry-After` of a full pool."""
+        least = (problem.retry_after_seconds or 0.0) if isinstance(problem, PoolFull) else 0.0
         pause = self._seconds * random.uniform(0.5, 1.0)  # noqa: S311
         self._seconds = min(self._seconds * 2, MAX_BACKOFF_SECONDS)
-        return pause
+        return least + pause if least else pause
 
 
 def is_passing(problem: RemoteKernelError) -> bool:
@@ -31,6 +33,27 @@ def is_passing(problem: RemoteKernelError) -> bool:
     return isinstance(problem, PoolUnreachable | PoolFull)
 
 
-def describe_wait(problem: RemoteKernelError) -> str:
-    """Return the few words that the cell shows while it waits."""
-    return "waiting for a free session" if isinstance(problem, PoolFull) else "waiting for the session pool"
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What the cell shows while it waits: a few words before the time, and perhaps some after it."""
+
+    reason: str
+    detail: str = ""
+
+
+def describe_wait(problem: RemoteKernelError) -> Wait:
+    """Return what to say while a passing problem lasts."""
+    if isinstance(problem, PoolFull):
+        return Wait("waiting for a free session", f"{problem.usage} in use" if problem.usage else "")
+    return Wait("waiting for the session pool")
+
+
+def when_given_up(problem: RemoteKernelError, wait_seconds: float) -> RemoteKernelError:
+    """Return the error for a problem that has lasted for longer than anybody wants to wait."""
+    if not isinstance(problem, PoolFull):
+        return problem
+    return PoolFull(
+        f"No session of the pool became free within {wait_seconds:g} s. Shut down a notebook that you no longer need, "
+        "which frees its session at once, or set REMOTE_KERNEL_WAIT_SECONDS to wait longer; then run the cell again.",
+        usage=problem.usage,
+    )

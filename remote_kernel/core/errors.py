@@ -6,6 +6,7 @@
     │   └── IdentityError         the identity key or a literal identifier
     ├── PoolError                 the session pool said no, or nothing at all
     │   ├── PoolUnreachable       no connection, or it broke; the request may be tried again
+    │   ├── PoolUntrusted         its certificate cannot be verified
     │   ├── PoolFull              429, or Azure's 404 for the same: every session is taken
     │   ├── Unauthorized          401
     │   ├── Forbidden             403
@@ -48,16 +49,22 @@ class PoolUnreachable(PoolError):
     """There is no connection to the pool, or it broke before the answer was complete."""
 
 
+class PoolUntrusted(PoolError):
+    """The pool's certificate cannot be verified; nothing was sent."""
+
+
 class PoolFull(PoolError):
     """The pool has no free session.
 
     Attributes:
         retry_after_seconds: what the pool asked for in `Retry-After`, if it did.
+        usage: how many sessions are in use, such as "5 of 5"; "" where the pool does not tell.
     """
 
-    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None, usage: str = "") -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.usage = usage
 
 
 class Unauthorized(PoolError):

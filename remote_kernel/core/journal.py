@@ -1,40 +1,119 @@
-"""What a pod's kernel has said, numbered, bounded, ready to be read again from any position."""
+"""What a pod's kernel has said, numbered, bounded, ready to be read again from any position.
 
+The newest entries are in memory, older ones in files, and what does not fit there either is dropped, oldest first. So
+what is kept is always the end of what was said, without holes.
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Protocol
 
 from remote_kernel.core.wire import Gap
 
-# Enough for minutes of a cell that prints without pause; a pod has a few GB.
-DEFAULT_MAX_BYTES = 64 * 1024 * 1024
+# Enough for a reader that is a little behind; a pod has many kernels.
+DEFAULT_MEMORY_BYTES = 8 * 1024 * 1024
+# Enough for a front end that is away while a long job prints.
+DEFAULT_DISK_BYTES = 256 * 1024 * 1024
+
+# How much goes to disk at a time: large enough to be worth a system call, small enough to keep nobody waiting.
+SPILL_BYTES = 1024 * 1024
+# How much is dropped at a time.
+SEGMENT_BYTES = 16 * 1024 * 1024
+
+
+class File(Protocol):
+    """Where older entries go. Both may raise `OSError`, after which the file is only closed."""
+
+    def append(self, data: bytes) -> None:
+        """Add bytes at the end."""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return exactly `size` bytes."""
+
+    def close(self) -> None:
+        """Remove the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much a journal keeps, in bytes of encoded frames; the newest entry stays in memory whatever its size."""
+
+    memory_bytes: int = DEFAULT_MEMORY_BYTES
+    disk_bytes: int = DEFAULT_DISK_BYTES
+    spill_bytes: int = SPILL_BYTES
+    segment_bytes: int = SEGMENT_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What a reader gets: `gap` comes before `entries`; `cursor` is where to go on."""
+    """What a reader gets: `gap` comes before `entries`, runs of whole frames; `cursor` is where to go on."""
 
     gap: Gap | None
     entries: list[bytes]
     cursor: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """Entries in a file: number of the first one, and where each one ends."""
+
+    first: int
+    file: File
+    ends: "array[int]" = field(default_factory=lambda: array("Q"))
+
+    @property
+    def size(self) -> int:
+        return self.ends[-1] if self.ends else 0
+
+    def append(self, entries: Sequence[bytes]) -> None:
+        self.file.append(b"".join(entries))
+        self.ends.extend(accumulate(map(len, entries[1:]), initial=self.size + len(entries[0])))
+
+    def read(self, sequence: int, max_bytes: int) -> tuple[bytes, int]:
+        """Return entries from number `sequence` on, and the number of the last one."""
+        index = sequence - self.first
+        start = self.ends[index - 1] if index else 0
+        last = max(index, bisect_right(self.ends, start + max_bytes) - 1)
+        return self.file.read(start, self.ends[last] - start), self.first + last
+
+
 class Journal:
     """Encoded frames by sequence number, from 1 without holes.
 
-    When the entries together pass `max_bytes` the oldest go; the newest always stays, whatever its size. A
-    reader that comes too late for some is told with a `Gap`.
+    A reader that comes too late for some is told with a `Gap`.
+
+    Args:
+        make_file: makes a file for older entries, raising `OSError` when it cannot; without it they are dropped.
     """
 
-    def __init__(self, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
-        self._max_bytes = max_bytes
+    def __init__(self, limits: Limits | None = None, make_file: Callable[[], File] | None = None) -> None:
+        self._limits = limits or Limits()
+        self._make_file = make_file
         self._entries: deque[bytes] = deque()
-        self._bytes = 0
-        self._first = 1
+        self._memory_bytes = 0
+        self._first_in_memory = 1
+        self._segments: deque[_Segment] = deque()
+        # For each time that something was dropped: the number of the first entry left, and the bytes dropped so far.
+        self._drops: list[tuple[int, int]] = [(1, 0)]
+
+    @property
+    def memory_bytes(self) -> int:
+        """How many bytes of entries are in memory."""
+        return self._memory_bytes
+
+    @property
+    def disk_bytes(self) -> int:
+        """How many bytes of entries are in files."""
+        return sum(segment.size for segment in self._segments)
 
     @property
     def next_sequence(self) -> int:
         """The number that the next entry will get."""
-        return self._first + len(self._entries)
+        return self._first_in_memory + len(self._entries)
 
     @property
     def last_sequence(self) -> int:
@@ -44,25 +123,92 @@ class Journal:
     def append(self, entry: bytes) -> None:
         """Add one encoded frame, which carries `next_sequence` inside."""
         self._entries.append(entry)
-        self._bytes += len(entry)
-        while self._bytes > self._max_bytes and len(self._entries) > 1:
-            self._bytes -= len(self._entries.popleft())
-            self._first += 1
+        self._memory_bytes += len(entry)
+        if self._memory_bytes > self._limits.memory_bytes and len(self._entries) > 1:
+            self._move_out()
 
     def read(self, after: int, max_bytes: int) -> Batch:
         """Return entries after position `after`, together at most `max_bytes` (but at least one if there is one).
 
         A position beyond the end is taken for the end.
         """
-        gap = Gap(first=after + 1, last=self._first - 1) if after + 1 < self._first else None
-        index = max(after + 1, self._first) - self._first
+        start = min(after, self.last_sequence) + 1
+        gap = None
+        if start < self._first:
+            gap = Gap(first=start, last=self._first - 1, bytes=self._count_dropped(start))
+            start = self._first
+        if start >= self._first_in_memory:
+            entries = self._read_memory(start, max_bytes)
+            return Batch(gap=gap, entries=entries, cursor=start + len(entries) - 1)
+        segment = self._segments[bisect_right([segment.first for segment in self._segments], start) - 1]
+        try:
+            data, last = segment.read(start, max_bytes)
+        except OSError:
+            self._drop_all_files()
+            return self.read(after, max_bytes)
+        return Batch(gap=gap, entries=[data], cursor=last)
+
+    def close(self) -> None:
+        """Remove the files."""
+        self._drop_all_files()
+
+    @property
+    def _first(self) -> int:
+        """The number of the oldest entry that is kept."""
+        return self._segments[0].first if self._segments else self._first_in_memory
+
+    def _read_memory(self, start: int, max_bytes: int) -> list[bytes]:
         entries: list[bytes] = []
         size = 0
-        while index + len(entries) < len(self._entries):
-            entry = self._entries[index + len(entries)]
-            if entries and size + len(entry) > max_bytes:
+        for index in range(start - self._first_in_memory, len(self._entries)):
+            size += len(self._entries[index])
+            if entries and size > max_bytes:
                 break
-            entries.append(entry)
-            size += len(entry)
-        cursor = min(self._first + index + len(entries) - 1, self.last_sequence)
-        return Batch(gap=gap, entries=entries, cursor=cursor)
+            entries.append(self._entries[index])
+        return entries
+
+    def _move_out(self) -> None:
+        """Move the oldest entries to a file, a piece at a time, and make room there."""
+        first = self._first_in_memory
+        moved: list[bytes] = []
+        goal = max(0, self._limits.memory_bytes - self._limits.spill_bytes)
+        while self._memory_bytes > goal and len(self._entries) > 1:
+            entry = self._entries.popleft()
+            self._memory_bytes -= len(entry)
+            moved.append(entry)
+        self._first_in_memory += len(moved)
+        try:
+            self._segment_for(first).append(moved)
+        except OSError:
+            # A full disk. What is kept must have no holes, so the older entries go with these.
+            self._drop_all_files()
+            self._note_drop(sum(map(len, moved)))
+        while self.disk_bytes > self._limits.disk_bytes:
+            segment = self._segments.popleft()
+            segment.file.close()
+            self._note_drop(segment.size)
+
+    def _segment_for(self, first: int) -> _Segment:
+        if self._segments and self._segments[-1].size < self._limits.segment_bytes:
+            return self._segments[-1]
+        if self._make_file is None:
+            raise OSError
+        self._segments.append(_Segment(first, self._make_file()))
+        return self._segments[-1]
+
+    def _drop_all_files(self) -> None:
+        size = self.disk_bytes
+        while self._segments:
+            self._segments.popleft().file.close()
+        if size:
+            self._note_drop(size)
+
+    def _note_drop(self, size: int) -> None:
+        self._drops.append((self._first, self._drops[-1][1] + size))
+
+    def _count_dropped(self, start: int) -> int:
+        """Return about how many bytes the dropped entries from number `start` on had."""
+        index = bisect_left(self._drops, (start + 1, 0))
+        (first_before, bytes_before), (first_after, bytes_after) = self._drops[index - 1], self._drops[index]
+        of_first = (bytes_after - bytes_before) * (first_after - start) // max(1, first_after - first_before)
+        return of_first + self._drops[-1][1] - bytes_after

@@ -70,6 +70,7 @@ class FrameType(IntEnum):
     GAP = 4
     EPOCH = 5
     END = 6
+    PEERS = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +111,11 @@ class Hello:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """Journal positions `first` to `last` were dropped because the journal was full."""
+    """Journal positions `first` to `last`, about `bytes` in all, were dropped because the journal was full."""
 
     first: int
     last: int
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,16 +145,24 @@ class End:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peers:
+    """How many other readers follow the same kernel; sent when it changes, and at first when there are any."""
+
+    count: int
+
+
 _TYPE_OF: dict[type, FrameType] = {
     Keepalive: FrameType.KEEPALIVE,
     Hello: FrameType.HELLO,
     Gap: FrameType.GAP,
     EpochChange: FrameType.EPOCH,
     End: FrameType.END,
+    Peers: FrameType.PEERS,
 }
 _CLASS_OF = {frame_type: frame_class for frame_class, frame_type in _TYPE_OF.items()}
 
-Frame = Message | Keepalive | Hello | Gap | EpochChange | End
+Frame = Message | Keepalive | Hello | Gap | EpochChange | End | Peers
 
 _PREFIX = struct.Struct(">IB")
 _MESSAGE = struct.Struct(">BQQH")

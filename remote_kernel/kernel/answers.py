@@ -100,6 +100,11 @@ def is_for_widgets(msg_type: str, content_part: bytes) -> bool:
     return msg_type == "comm_open" and parse_object(content_part).get("target_name") == WIDGET_CONTROL_TARGET
 
 
+def execute_content() -> dict[str, Any]:
+    """Return the content of the `execute_reply` to a cell that was done here; the pod's kernel counts its own only."""
+    return {"status": "ok", "execution_count": None, "user_expressions": {}, "payload": []}
+
+
 def error_content(error: RemoteKernelError) -> dict[str, Any]:
     """Return the content of an `error` message, which is also that of a reply of status "error"."""
     evalue = str(error)

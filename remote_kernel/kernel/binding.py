@@ -46,6 +46,7 @@ class Binding:
         is_private: nobody knew the notebook, so the session is this kernel's alone.
         epoch: which life of the interpreter the link followed; "" for none.
         restart: whether a restart was asked for and may not have happened.
+        reader: how the pod tells this kernel, in whichever process, from others of the same session.
     """
 
     identifier: Identifier = field(repr=False)
@@ -54,6 +55,7 @@ class Binding:
     is_private: bool = False
     epoch: str = ""
     restart: bool = False
+    reader: str = field(default_factory=lambda: secrets.token_hex(8), compare=False)
 
 
 def decide(

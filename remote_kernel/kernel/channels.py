@@ -1,10 +1,11 @@
 """The front end's side: five ZeroMQ sockets as a connection file describes them."""
 
 import asyncio
+import contextlib
 import json
 import secrets
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ import zmq.asyncio
 from remote_kernel.core.errors import SettingsError, WireError
 from remote_kernel.core.jupyter import Author, Signer
 from remote_kernel.core.wire import Channel
+from remote_kernel.kernel.outbox import Outbox
 from remote_kernel.private_files import write_private
 
 _SOCKET_TYPES = {
@@ -29,6 +31,11 @@ _SOCKET_TYPES = {
 # Front ends subscribe to everything; the topic is for people who look at the wire.
 _TOPIC = b"remote"
 
+# Sockets of front ends that were connected to a kernel before us come back within a tenth of a second of each other.
+GATHERING_SECONDS = 0.25
+
+_CURVE_KEYS = ("curve_publickey", "curve_secretkey")
+
 Handle = Callable[[Channel, list[bytes], tuple[bytes, ...]], Awaitable[None]]
 
 
@@ -41,6 +48,7 @@ class Connection:
         transport: "tcp" or "ipc".
         ip: address, or for ipc the beginning of the sockets' paths.
         ports: by lower-case channel name, and "hb"; 0 picks a free one.
+        curve: public and secret key of CurveZMQ, where the front end wants the transport encrypted.
     """
 
     path: Path
@@ -48,6 +56,7 @@ class Connection:
     ip: str
     key: bytes = field(repr=False)
     ports: dict[str, int]
+    curve: tuple[bytes, bytes] | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, path: Path) -> "Connection":
@@ -62,13 +71,15 @@ class Connection:
             key = str(fields.get("key", "")).encode()
             scheme = fields.get("signature_scheme", "hmac-sha256")
             transport, ip = fields.get("transport", "tcp"), fields.get("ip", "127.0.0.1")
+            curve_keys = [str(fields[name]).encode() for name in _CURVE_KEYS if fields.get(name)]
         except OSError as error:
             raise SettingsError(f"The connection file {path} cannot be read: {error.strerror}.") from error
         except (ValueError, TypeError, AttributeError) as error:
             raise SettingsError(f"{path} is not a Jupyter connection file.") from error
         if scheme != "hmac-sha256" or transport not in {"tcp", "ipc"}:
             raise SettingsError(f"{path} asks for {transport!r} with {scheme!r}; use tcp or ipc with hmac-sha256.")
-        return cls(path=path, transport=transport, ip=ip, key=key, ports=ports)
+        curve = (curve_keys[0], curve_keys[1]) if len(curve_keys) == len(_CURVE_KEYS) else None
+        return cls(path=path, transport=transport, ip=ip, key=key, ports=ports, curve=curve)
 
     def url(self, name: str) -> str:
         """Return the address to bind for a channel."""
@@ -94,6 +105,8 @@ class Channels:
         self._context = zmq.asyncio.Context()
         self._sockets: dict[Channel, zmq.asyncio.Socket] = {}
         self._heartbeat_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._outbox: Outbox | None = None
+        self._is_heard = asyncio.Event()
 
     def bind(self) -> None:
         """Bind all five sockets and start the heartbeat.
@@ -105,10 +118,11 @@ class Channels:
         try:
             for channel, socket_type in _SOCKET_TYPES.items():
                 socket = self._context.socket(socket_type)
-                # At the default limit of 1,000 messages ZeroMQ drops what a busy cell prints.
-                socket.set_hwm(0)
+                socket.set_hwm(0)  # replies are as many as requests; iopub has a limit of its own
                 # Long enough for the last replies, short enough to go when the front end is gone.
                 socket.linger = 500
+                if channel is Channel.IOPUB:
+                    self._outbox = Outbox(socket)
                 self._bind(socket, channel.name.lower())
                 self._sockets[channel] = socket
             self._sockets[Channel.IOPUB].setsockopt(zmq.XPUB_VERBOSE, 1)
@@ -127,6 +141,9 @@ class Channels:
             connection.ports[name] = next(
                 port for port in range(1, 65536) if port not in taken and not Path(f"{connection.ip}-{port}").exists()
             )
+        if connection.curve is not None:
+            socket.curve_publickey, socket.curve_secretkey = connection.curve
+            socket.curve_server = True
         socket.bind(connection.url(name))
         if not connection.ports[name]:
             endpoint = bytes(socket.getsockopt(zmq.LAST_ENDPOINT))
@@ -170,28 +187,51 @@ class Channels:
             if event[:1] == b"\x01":
                 topic = event[1:].decode(errors="replace")
                 parts = self._author.write("iopub_welcome", {"subscription": topic}, date=datetime.now(UTC))
-                await socket.send_multipart(self._signer.to_zmq(parts, [event[1:]]))
+                self._send_out(self._signer.to_zmq(parts, [event[1:]]))
+                self._is_heard.set()
+
+    async def wait_heard(self, patience_seconds: float) -> None:
+        """Return when front ends listen on iopub, or nobody has come for so long.
+
+        What is published before is heard by nobody: sockets of front ends that were connected to the process before us
+        need a moment to come back.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_seconds):
+                await self._is_heard.wait()
+            await asyncio.sleep(GATHERING_SECONDS)
 
     async def send(self, channel: Channel, prefixes: list[bytes], parts: tuple[bytes, ...]) -> None:
         """Send a message that exists already to the front end that `prefixes` names."""
         await self._sockets[channel].send_multipart(self._signer.to_zmq(parts, prefixes), copy=False)
 
-    async def publish(self, parts: tuple[bytes, ...]) -> None:
-        """Send a message that exists already to every front end."""
-        await self._sockets[Channel.IOPUB].send_multipart(self._signer.to_zmq(parts, [_TOPIC]), copy=False)
+    async def room(self) -> None:
+        """Return when the front ends have taken enough of what was published for more to come."""
+        assert self._outbox is not None
+        await self._outbox.room()
+
+    def publish(self, parts: tuple[bytes, ...]) -> None:
+        """Send a message that exists already to every front end; who has many of them waits for `room` before each."""
+        self._send_out(self._signer.to_zmq(parts, [_TOPIC]))
+
+    def _send_out(self, frames: list[bytes]) -> None:
+        assert self._outbox is not None
+        self._outbox.put(frames)
 
     async def reply(
-        self, channel: Channel, prefixes: list[bytes], msg_type: str, content: dict[str, Any], parent: bytes
+        self, channel: Channel, prefixes: list[bytes], msg_type: str, content: Mapping[str, Any], parent: bytes
     ) -> None:
         """Answer a request ourselves; `parent` is its header part."""
         await self.send(channel, prefixes, self._author.write(msg_type, content, parent=parent, date=datetime.now(UTC)))
 
-    async def say(self, msg_type: str, content: dict[str, Any], parent: bytes = b"{}") -> None:
+    def say(self, msg_type: str, content: Mapping[str, Any], parent: bytes = b"{}") -> None:
         """Publish a message of our own on iopub."""
-        await self.publish(self._author.write(msg_type, content, parent=parent, date=datetime.now(UTC)))
+        self.publish(self._author.write(msg_type, content, parent=parent, date=datetime.now(UTC)))
 
     def close(self) -> None:
         """Close the sockets after their last messages have gone, or half a second."""
+        if self._outbox is not None:
+            self._outbox.close()
         for socket in self._sockets.values():
             socket.close()
         self._context.term()

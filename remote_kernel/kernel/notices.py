@@ -5,6 +5,7 @@ import contextlib
 import secrets
 import time
 
+from remote_kernel.client.retry import Wait
 from remote_kernel.kernel.channels import Channels
 
 # Nobody needs to be told of less.
@@ -17,12 +18,12 @@ class Notice:
 
     Args:
         parent: header part of the cell's `execute_request`.
-        reason: a few words; may be set anew while the line is shown.
+        wait: what to say; may be set anew while the line is shown.
         has_output: whether the cell has shown something already, which must stay.
     """
 
-    def __init__(self, channels: Channels, parent: bytes, reason: str, *, has_output: bool) -> None:
-        self.reason = reason
+    def __init__(self, channels: Channels, parent: bytes, wait: Wait, *, has_output: bool) -> None:
+        self.wait = wait
         self._channels = channels
         self._parent = parent
         self._has_output = has_output
@@ -34,10 +35,11 @@ class Notice:
     async def _run(self) -> None:
         await asyncio.sleep(PATIENCE_SECONDS)
         while True:
-            await self._show(f"{self.reason}, {format_seconds(time.monotonic() - self._started)}")
+            detail = f" ({self.wait.detail})" if self.wait.detail else ""
+            self._show(f"{self.wait.reason}, {format_seconds(time.monotonic() - self._started)}{detail}")
             await asyncio.sleep(UPDATE_SECONDS)
 
-    async def _show(self, text: str) -> None:
+    def _show(self, text: str) -> None:
         msg_type = "update_display_data" if self._is_shown else "display_data"
         self._is_shown = True
         content = {
@@ -45,7 +47,7 @@ class Notice:
             "metadata": {},
             "transient": {"display_id": self._display_id},
         }
-        await self._channels.say(msg_type, content, self._parent)
+        self._channels.say(msg_type, content, self._parent)
 
     async def aclose(self) -> None:
         """End the waiting: the line goes, or where other output stands around it, says how long it was."""
@@ -55,9 +57,9 @@ class Notice:
         if not self._is_shown:
             return
         if self._has_output:
-            await self._show(f"{self.reason}: over after {format_seconds(time.monotonic() - self._started)}")
+            self._show(f"{self.wait.reason}: over after {format_seconds(time.monotonic() - self._started)}")
         else:
-            await self._channels.say("clear_output", {"wait": False}, self._parent)
+            self._channels.say("clear_output", {"wait": False}, self._parent)
 
 
 def format_seconds(seconds: float) -> str:

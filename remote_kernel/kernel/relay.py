@@ -6,26 +6,50 @@ cannot be passed on, which end with an error like one of the kernel's own.
 """
 
 import asyncio
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from remote_kernel.client.retry import Wait
 from remote_kernel.core import wire
 from remote_kernel.core.errors import RemoteKernelError, SessionLost
 from remote_kernel.core.jupyter import Header, parse_header, parse_object
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC, Channel, Message
-from remote_kernel.kernel import answers
+from remote_kernel.kernel import answers, commands
 from remote_kernel.kernel.channels import Channels
+from remote_kernel.kernel.commands import Command
 from remote_kernel.kernel.known_info import KnownInfo
+from remote_kernel.kernel.missed import Missed
 from remote_kernel.kernel.notebook import Hints
 from remote_kernel.kernel.notices import Notice
 from remote_kernel.kernel.session import Session
 
-STARTING = "starting a remote session"
-UNREACHABLE = "the session cannot be reached to interrupt it (interrupt again to stop waiting)"
+STARTING = Wait("starting a remote session")
+LINK_IS_DOWN = Wait("waiting for the session")
+UNREACHABLE = Wait("the session cannot be reached to interrupt it (interrupt again to stop waiting)")
 
+# A pod that is there acknowledges an interrupt within milliseconds.
+INTERRUPT_SECONDS = 2.0
+
+# A front end whose kernel was replaced connects again within a tenth of a second; one that never listens is no reason
+# to wait for long.
+REJOIN_SECONDS = 5.0
+
+NOT_DONE = "The command was interrupted; the session is as it was."
 NOT_SENT = "The cell was interrupted before it was sent."
 LEFT = (
     "The cell was left alone, as the session cannot be reached: it may still run there. "
     "The next cell finds the session again if it is still there."
+)
+
+
+MISSED = (
+    "[A cell that was sent before this process of the kernel started has said something since; '%session missed' shows "
+    "it.]\n"
+)
+SHARED = (
+    "[Another kernel uses this notebook's session as well: both have the same variables, and their cells run one after "
+    "the other.]\n"
 )
 
 
@@ -78,6 +102,22 @@ class Farewell:
     restart: bool
 
 
+@dataclass(slots=True)
+class PendingInterrupts:
+    """The interrupts that the pod has not acknowledged, and whether the user has been told so."""
+
+    msg_ids: set[str] = field(default_factory=set)
+    are_told: bool = False
+    timer: asyncio.TimerHandle | None = None
+
+    def clear(self) -> None:
+        self.msg_ids.clear()
+        self.are_told = False
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
 class Relay:
     """The local kernel's behaviour; a `Listener` of its link.
 
@@ -97,14 +137,20 @@ class Relay:
         self._untold: SessionLost | None = None
         self._notice: Notice | None = None
         self._is_wanted = False
-        self._is_interrupted = False
+        self._interrupts = PendingInterrupts()
+        self._notes: list[str] = []
+        self._has_told_of_peers = False
+        self._held: deque[tuple[Request, tuple[bytes, ...]]] = deque()
+        self._commanding: asyncio.Task[None] | None = None
+        self._missed = Missed()
         self._farewell: Farewell | None = None
         self.stopped = asyncio.Event()
 
     async def start(self) -> None:
         """Greet the front end; take up the session that an earlier process of this kernel left."""
-        await self._channels.say("status", {"execution_state": "starting"})
+        self._channels.say("status", {"execution_state": "starting"})
         if self._session.is_known:
+            self._missed.open()
             self._open()
 
     # From the front end
@@ -134,37 +180,45 @@ class Relay:
             return
         await self._answer(request, "kernel_info_reply", answers.kernel_info(known))
 
-    async def _answer(self, request: Request, msg_type: str, content: dict[str, object]) -> None:
+    async def _answer(self, request: Request, msg_type: str, content: Mapping[str, object]) -> None:
         """Reply to a request ourselves, between the two status messages that belong to it."""
-        await self._say_busy(request)
+        self._say_busy(request)
         await self._channels.reply(request.channel, request.prefixes, msg_type, content, request.header)
-        await self._say_status(request, "idle")
+        self._say_status(request, "idle")
 
-    async def _say_busy(self, request: Request) -> None:
+    def _say_busy(self, request: Request) -> None:
         if not (request.is_busy or request.has_begun):
             request.is_busy = True
-            await self._say_status(request, "busy")
+            self._say_status(request, "busy")
 
-    async def _say_status(self, request: Request, state: str) -> None:
-        await self._channels.say("status", {"execution_state": state}, request.header)
+    def _say_status(self, request: Request, state: str) -> None:
+        self._channels.say("status", {"execution_state": state}, request.header)
 
     async def _interrupt(self, request: Request, parts: tuple[bytes, ...]) -> None:
         await self._answer(request, "interrupt_reply", {"status": "ok"})
+        if self._commanding is not None:
+            self._commanding.cancel()
         link = self._session.link
         if not self._requests and not (link and link.is_attached):
             return  # as before every shutdown; reaching for a session only to interrupt it could take a new one
-        message = Message(channel=Channel.CONTROL, parts=parts)
-        if link is not None and link.is_attached:
-            link.send(message)
-        elif link is not None and link.position is not None and not self._is_interrupted:
-            self._is_interrupted = True
-            link.send(message)
-            self._begin_notice(UNREACHABLE)
-        else:
+        if link is None or link.position is None or self._interrupts.are_told:
             await self._free_cells(LEFT if link and link.position else NOT_SENT)
+            return
+        self._interrupts.msg_ids.add(request.info.msg_id)
+        link.send(Message(channel=Channel.CONTROL, parts=parts))
+        if not link.is_attached:
+            self._tell_unreachable()
+        elif self._interrupts.timer is None:
+            loop = asyncio.get_running_loop()
+            self._interrupts.timer = loop.call_later(INTERRUPT_SECONDS, self._tell_unreachable)
+
+    def _tell_unreachable(self) -> None:
+        self._interrupts.are_told = True
+        self._begin_notice(UNREACHABLE)
 
     async def _free_cells(self, what_happened: str) -> None:
         """End what waits for the session, without the session."""
+        self._interrupts.clear()
         self._early.clear()
         if self._session.link is not None:
             self._session.link.give_up()
@@ -178,9 +232,11 @@ class Relay:
 
     async def aclose(self) -> None:
         """Part from the session as asked: restart it, give it back, or, when nobody asked for anything, leave it."""
-        if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.gather(self._opening, return_exceptions=True)
+        for task in (self._commanding, self._opening):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        self._interrupts.clear()
         await self._end_notice()
         if self._farewell is None:
             await self._session.detach()
@@ -192,6 +248,38 @@ class Relay:
     async def _execute(self, request: Request, parts: tuple[bytes, ...]) -> None:
         content = parse_object(parts[3])
         request.is_silent = content.get("silent") is True
+        command = commands.parse(content.get("code"))
+        if self._held or self._commanding or (command and self._is_executing):
+            # A command waits for the cells before it, and the cells behind it wait for the command.
+            self._held.append((request, parts))
+        elif command:
+            self._obey(request, command)
+        else:
+            await self._execute_now(request, parts)
+
+    @property
+    def _is_executing(self) -> bool:
+        return any(request.is_execute for request in self._requests.values())
+
+    async def _take_held(self) -> None:
+        """Go on with what waited for a command or for the cells before it."""
+        while self._held and not self._commanding:
+            request, parts = self._held[0]
+            command = commands.parse(parse_object(parts[3]).get("code"))
+            if command and self._is_executing:
+                return
+            self._held.popleft()
+            if command:
+                self._obey(request, command)
+            else:
+                await self._execute_now(request, parts)
+
+    async def _abort_held(self) -> None:
+        held, self._held = self._held, deque()
+        for request, _ in held:
+            await self._answer(request, request.reply_type, {"status": "aborted"})
+
+    async def _execute_now(self, request: Request, parts: tuple[bytes, ...]) -> None:
         if not self._has_session:
             self._hints.read(parts[2], parts[3])
         if self._untold is not None:
@@ -200,6 +288,64 @@ class Relay:
                 self._untold = None
             return
         await self._pass_on(request, parts)
+
+    def _obey(self, request: Request, command: Command) -> None:
+        """Begin with a cell that is a command to us; other requests are answered meanwhile."""
+        self._commanding = asyncio.create_task(self._run_command(request, command))
+
+    async def _run_command(self, request: Request, command: Command) -> None:
+        self._say_busy(request)
+        try:
+            text = await self._do(request, command)
+        except (RemoteKernelError, asyncio.CancelledError) as error:
+            self._commanding = None
+            await self._fail(request, error if isinstance(error, RemoteKernelError) else Interrupted(NOT_DONE))
+            await self._abort_held()
+            return
+        if text and not request.is_silent:
+            self._channels.say("stream", {"name": "stdout", "text": text}, request.header)
+        self._commanding = None
+        await self._answer(request, request.reply_type, answers.execute_content())
+        await self._take_held()
+
+    async def _do(self, request: Request, command: Command) -> str:
+        match command:
+            case Command.HELP:
+                return commands.HELP
+            case Command.MISSED:
+                return self._show_missed(request)
+            case Command.DETACH:
+                return await self._detach()
+            case Command.RESET | Command.RELEASE:
+                return await self._let_go(is_reset=command is Command.RESET)
+
+    def _show_missed(self, request: Request) -> str:
+        for message in self._missed.messages:
+            self._channels.publish((message.parts[0], request.header, *message.parts[2:]))
+        if not self._missed.messages:
+            return commands.NOTHING_MISSED
+        return f"[{self._missed.dropped:,} older outputs are not kept]\n" if self._missed.dropped else ""
+
+    async def _detach(self) -> str:
+        link = self._session.link
+        if link is None or link.position is None:
+            return commands.NO_SESSION
+        await self._session.pause(self)
+        return commands.DETACHED.format(seconds=link.cooldown_seconds)
+
+    async def _let_go(self, *, is_reset: bool) -> str:
+        self._untold = None
+        if self._opening is not None:
+            await asyncio.gather(self._opening, return_exceptions=True)
+        link = self._session.link
+        if link is None or link.position is None:
+            return commands.NO_SESSION
+        kernels = await self._session.let_go(self)
+        if is_reset:
+            link.open()
+        if kernels:
+            return commands.STAYS
+        return commands.RESET if is_reset else commands.RELEASED
 
     async def _pass_or_answer(self, request: Request, parts: tuple[bytes, ...]) -> None:
         if not self._has_session and await self._answer_without_session(request, parts):
@@ -214,11 +360,11 @@ class Relay:
     async def _answer_without_session(self, request: Request, parts: tuple[bytes, ...]) -> bool:
         msg_type, content_part = request.info.msg_type, parts[3]
         if answers.is_for_widgets(msg_type, content_part):
-            await self._say_busy(request)
+            self._say_busy(request)
             if msg_type == "comm_open":
                 comm_id = parse_object(content_part).get("comm_id", "")
-                await self._channels.say("comm_close", {"comm_id": comm_id, "data": {}}, request.header)
-            await self._say_status(request, "idle")
+                self._channels.say("comm_close", {"comm_id": comm_id, "data": {}}, request.header)
+            self._say_status(request, "idle")
             return True
         if answer := answers.without_session(msg_type, content_part):
             await self._answer(request, *answer)
@@ -240,8 +386,8 @@ class Relay:
             link.send(message)
             self._tell_link()
         if request.is_cell and not (link and link.is_attached):
-            await self._say_busy(request)
-            self._begin_notice(STARTING if link is None or link.position is None else "waiting for the session")
+            self._say_busy(request)
+            self._begin_notice(STARTING if link is None or link.position is None else LINK_IS_DOWN)
 
     # The link
 
@@ -252,6 +398,8 @@ class Relay:
             self._opening = asyncio.create_task(self._open_session())
 
     async def _open_session(self) -> None:
+        if self._session.is_known:  # there may be output that nobody has seen
+            await self._channels.wait_heard(REJOIN_SECONDS)
         try:
             link = await self._session.open(self, self._hints)
         except RemoteKernelError as error:
@@ -275,7 +423,7 @@ class Relay:
         """See `Listener`."""
         self._known.learn(hello.kernel_info)
         self._session.note_position()
-        self._is_interrupted = False
+        self._interrupts.clear()  # what was sent while the link was down goes out now
         for request in [
             request for request in self._requests.values() if request.info.msg_type == "kernel_info_request"
         ]:
@@ -285,23 +433,41 @@ class Relay:
 
     async def received(self, message: Message) -> None:
         """See `Listener`."""
+        if message.channel is Channel.IOPUB:
+            await self._channels.room()
         # Before, not after: if this process is killed in between, a front end that saw a message twice would take the
         # second for a replay attack and stop ("Duplicate Signature" in jupyter_client).
         self._session.note_position()
-        await self._hand_on(message)
-
-    async def _hand_on(self, message: Message) -> None:
         if message.channel is Channel.IOPUB:
             if not self._is_second_busy(message):
-                await self._channels.publish(message.parts)
+                self._channels.publish(message.parts)
+            self._tell_notes()
+            self._note_missed(message)
             return
-        request = self._requests.get(parse_header(message.parts[1]).msg_id)
+        msg_id = parse_header(message.parts[1]).msg_id
+        if msg_id in self._interrupts.msg_ids:
+            was_told = self._interrupts.are_told
+            self._interrupts.clear()
+            if was_told:
+                await self._end_notice()
+        request = self._requests.get(msg_id)
         if request is None:
             return  # another front end's, or answered already
         await self._channels.send(message.channel, request.prefixes, message.parts)
-        if message.channel is not Channel.STDIN:
-            del self._requests[request.info.msg_id]
-            self._tell_link()
+        if message.channel is Channel.STDIN:
+            return
+        del self._requests[request.info.msg_id]
+        self._tell_link()
+        if self._held and request.is_execute:
+            await (self._abort_held() if _is_error(message) else self._take_held())
+
+    def _note_missed(self, message: Message) -> None:
+        if not self._missed.is_active or parse_header(message.parts[1]).msg_id in self._requests:
+            return
+        had_any = bool(self._missed.messages)
+        self._missed.note(message)
+        if self._missed.messages and not had_any:
+            self._tell(MISSED)
 
     def _is_second_busy(self, message: Message) -> bool:
         """Note that the pod begins with a request; whether the front end has been told already."""
@@ -311,19 +477,60 @@ class Relay:
         if request is None or request.has_begun:
             return False
         request.has_begun = True
+        if request.is_execute:
+            self._missed.close()  # what was sent before it has come to its end
         return request.is_busy
 
     async def dropped(self, gap: wire.Gap) -> None:
         """See `Listener`."""
         count = gap.last - gap.first + 1
-        text = f"\n[{count:,} messages of the session were dropped here: it said more than it can keep]\n"
-        parent = next((request.header for request in self._requests.values() if request.is_cell), b"{}")
-        await self._channels.say("stream", {"name": "stderr", "text": text}, parent)
+        self._tell(
+            f"\n[{count:,} messages of the session, {gap.bytes / 1e6:,.1f} MB, were dropped here: "
+            "it said more than it can keep]\n"
+        )
 
-    async def waiting(self, reason: str) -> None:
+    async def joined(self, peers: int) -> None:
         """See `Listener`."""
-        if not self._is_interrupted:
-            self._begin_notice(reason)
+        if peers and not self._has_told_of_peers:
+            self._has_told_of_peers = True
+            self._tell(SHARED)
+
+    def _tell(self, note: str) -> None:
+        """Show a line of ours in the cell that runs, or in the next one."""
+        self._notes.append(note)
+        self._tell_notes()
+
+    def _tell_notes(self) -> None:
+        if not self._notes:
+            return
+        cell = next((request for request in self._requests.values() if request.is_cell and request.has_begun), None)
+        if cell is not None:
+            self._channels.say("stream", {"name": "stderr", "text": "".join(self._notes)}, cell.header)
+            self._notes.clear()
+
+    async def waiting(self, wait: Wait) -> None:
+        """See `Listener`."""
+        if not self._interrupts.are_told:
+            self._begin_notice(wait)
+
+    async def refused(self, message: Message, error: RemoteKernelError) -> None:
+        """See `Listener`."""
+        request = self._requests.pop(parse_header(message.parts[0]).msg_id, None)
+        if request is None:
+            self._tell(f"[A message of the front end was not delivered. {error}]\n")
+            return
+        await self._fail(request, error)
+        if request.is_cell:
+            await self._abort_unsent()
+        self._tell_link()
+
+    async def _abort_unsent(self) -> None:
+        """Abort the cells that were to run behind one that failed before it was run."""
+        assert self._session.link is not None
+        unsent = {parse_header(message.parts[0]).msg_id for message in self._session.link.forget_unsent(Channel.SHELL)}
+        for msg_id in unsent & self._requests.keys():
+            request = self._requests.pop(msg_id)
+            await self._answer(request, request.reply_type, {"status": "aborted"})
 
     async def failed(self, error: RemoteKernelError) -> None:
         """See `Listener`."""
@@ -340,6 +547,7 @@ class Relay:
         await self._end_notice()
         requests, self._requests = list(self._requests.values()), {}
         self._tell_link()
+        await self._abort_held()
         is_told = False
         for request in requests:
             if request.info.msg_type == "kernel_info_request":
@@ -352,25 +560,29 @@ class Relay:
 
     async def _fail(self, request: Request, error: RemoteKernelError) -> None:
         content = answers.error_content(error)
-        await self._say_busy(request)
+        self._say_busy(request)
         if request.is_cell:
             shown = {name: content[name] for name in ("ename", "evalue", "traceback")}
-            await self._channels.say("error", shown, request.header)
+            self._channels.say("error", shown, request.header)
         if request.is_execute:
             content |= {"execution_count": 0, "user_expressions": {}, "payload": []}
         await self._answer(request, request.reply_type, content)
 
     # The waiting line
 
-    def _begin_notice(self, reason: str) -> None:
+    def _begin_notice(self, wait: Wait) -> None:
         if self._notice is not None:
-            self._notice.reason = reason
+            self._notice.wait = wait
             return
         cell = next((request for request in self._requests.values() if request.is_cell), None)
         if cell is not None:
-            self._notice = Notice(self._channels, cell.header, reason, has_output=cell.has_begun)
+            self._notice = Notice(self._channels, cell.header, wait, has_output=cell.has_begun)
 
     async def _end_notice(self) -> None:
         notice, self._notice = self._notice, None
         if notice is not None:
             await notice.aclose()
+
+
+def _is_error(reply: Message) -> bool:
+    return b'"error"' in reply.parts[3] and parse_object(reply.parts[3]).get("status") == "error"

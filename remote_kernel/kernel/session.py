@@ -11,21 +11,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from remote_kernel.client.access import choose_access
+from remote_kernel.client.access import Access, LocalAccess, choose_access
 from remote_kernel.client.link import Link, Listener, Position
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.core import wire
-from remote_kernel.core.errors import PoolError, PoolRefused, RemoteKernelError
+from remote_kernel.core.errors import PoolError, PoolRefused, PoolUnreachable, RemoteKernelError
 from remote_kernel.core.settings import Settings
 from remote_kernel.kernel.binding import Binding, BindingFile, after_restart, decide
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.notebook import Hints, find_notebook
+from remote_kernel.kernel.releases import Release, Releases, give_back, stop_pod
 from remote_kernel.kernel.userkey import load_key
 
 log = logging.getLogger(__name__)
 
 # jupyter_client terminates a kernel 2.5 s after it asked it to shut down.
 FAREWELL_SECONDS = 1.5
+
+# Somebody waits for it in a cell, and can interrupt.
+LET_GO_SECONDS = 10.0
+
+# The first cell waits for what an earlier kernel could not finish; it may be for the same session.
+CATCH_UP_SECONDS = 2.0
 
 
 class Session:
@@ -46,6 +53,8 @@ class Session:
         self._parent = parent
         self._file = BindingFile(folders.runtime, connection_file=connection_file, key=connection_key)
         self._binding = self._file.load()
+        self._releases = Releases(folders.runtime)
+        self._endpoint = ""
         self._pool: PoolClient | None = None
         self._running: asyncio.Task[None] | None = None
         self.link: Link | None = None
@@ -67,7 +76,10 @@ class Session:
         if binding is None:
             binding = await asyncio.to_thread(self._bind, settings, hints)
         self._remember(binding)
-        pool = PoolClient(choose_access(settings), binding.identifier)
+        access = choose_access(settings)
+        self._endpoint = settings.endpoint
+        await self._catch_up_releases(settings, access)
+        pool = PoolClient(access, binding.identifier)
         position = Position(epoch=binding.epoch, cursor=self._file.load_cursor()) if binding.epoch else None
         link = Link(
             pool,
@@ -77,6 +89,7 @@ class Session:
             position=position,
             wait_seconds=settings.wait_seconds,
             keepalive_seconds=settings.keepalive_minutes * 60,
+            reader=binding.reader,
         )
         if binding.restart:
             try:
@@ -92,7 +105,10 @@ class Session:
         """Run the link; a defect of ours must end in the cell, not in silence."""
         try:
             await link.run()
-        except Exception as error:
+        except Exception as raised:
+            error = raised
+            while isinstance(error, ExceptionGroup):  # of the link's tasks, one failed first
+                error = error.exceptions[0]
             # The trace without the error's text, which may hold an address with the identifier in it.
             log.error("%s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
             self.link = None
@@ -148,48 +164,99 @@ class Session:
         await self._stop_following()
         self._remember(replace(self._binding, restart=True))
         link = self.link
-        if link is not None and (link.position is None or await self._farewell(message) is not None):
+        if link is not None and (link.position is None or await self._farewell(message)):
             self._remember(after_restart(self._binding))
         await self._close()
 
     async def release(self, message: wire.Message) -> None:
         """Shut the pod's kernel down, and give the pod back when it was the last one.
 
-        Where there is no connection now, the session may be gone, and a message to it would take a new one. Then a pod
-        that is the notebook's alone is stopped without a word to it, and a shared one is left to its cooldown.
+        A session that another kernel uses as well is left to it. Where there is no connection now, the session may be
+        gone, and a message to it would take a new one. Then a pod that is the notebook's alone is stopped without a
+        word to it. What cannot be done within `FAREWELL_SECONDS` is done when the user's next kernel starts.
         """
-        link, is_alone = self.link, bool(self._binding and self._binding.kernel == wire.DEFAULT_KERNEL)
-        is_attached = link is not None and link.is_attached
+        link, pool = self.link, self._pool
         await self._stop_following()
-        if link is not None and link.position is not None:
-            kernels = await self._farewell(message) if is_attached else None
-            if kernels == 0 or (not is_attached and is_alone):
-                await self._stop_pod()
+        release = self._what_to_release()
+        if link is not None and pool is not None and release is not None and not link.peers:
+            written = self._releases.add(release)
+            with contextlib.suppress(PoolError, TimeoutError):
+                async with asyncio.timeout(FAREWELL_SECONDS):
+                    if link.is_attached or release.kernel != wire.DEFAULT_KERNEL:
+                        await give_back(pool, release, message)
+                    else:
+                        await stop_pod(pool)
+                    self._releases.remove(written)
         await self._close()
         self._file.remove()
 
-    async def _stop_pod(self) -> None:
-        if self._pool is not None:
-            with contextlib.suppress(PoolError, TimeoutError):
-                async with asyncio.timeout(FAREWELL_SECONDS):
-                    await self._pool.request("POST", wire.STOP_SESSION_PATH)
+    async def let_go(self, listener: Listener) -> int:
+        """Give the session back while the kernel lives on; return how many other kernels keep its pod.
 
-    async def _farewell(self, message: wire.Message) -> int | None:
-        """Send the last message; return how many kernels the pod still has, or `None` when it did not arrive."""
-        if self.link is None:
+        Raises:
+            PoolError: the pool cannot be reached; the session is as it was.
+        """
+        release = self._what_to_release()
+        assert release is not None
+        assert self._pool is not None
+        assert self.link is not None
+        await self._stop_following()
+        try:
+            async with asyncio.timeout(LET_GO_SECONDS):
+                kernels = await give_back(self._pool, release, _shutdown_message(restart=False))
+            self.link.start_anew()
+            self.note_position()
+        except TimeoutError:
+            raise PoolUnreachable("The session pool does not answer; the session was not given back.") from None
+        finally:
+            self._running = asyncio.create_task(self._run(self.link, listener))
+        return kernels
+
+    async def pause(self, listener: Listener) -> None:
+        """Stop talking to the session until the next message."""
+        assert self.link is not None
+        await self._stop_following()
+        self.link.rest()
+        self._running = asyncio.create_task(self._run(self.link, listener))
+
+    def _what_to_release(self) -> Release | None:
+        if self._binding is None or self.link is None or self.link.position is None:
             return None
+        return Release(
+            endpoint=self._endpoint,
+            identifier=self._binding.identifier,
+            kernel=self._binding.kernel,
+            kernelspec=self._binding.kernelspec,
+            epoch=self.link.position.epoch,
+            expires_at=time.time() + self.link.cooldown_seconds,
+        )
+
+    async def _catch_up_releases(self, settings: Settings, access: Access) -> None:
+        """Do what kernels before us could not, unless it would take the start of a local pool."""
+        if not self._releases.any() or (isinstance(access, LocalAccess) and not await access.is_running()):
+            return
+        for release in self._releases.take(settings.endpoint, time.time()):
+            pool = PoolClient(access, release.identifier)
+            try:
+                async with asyncio.timeout(CATCH_UP_SECONDS):
+                    await give_back(pool, release, _shutdown_message(restart=False))
+            except (PoolError, TimeoutError):
+                self._releases.add(release)
+            finally:
+                await pool.aclose()
+
+    async def _farewell(self, message: wire.Message) -> bool:
+        """Send the last message; whether it arrived, or has nobody to go to any more."""
+        if self.link is None:
+            return False
         try:
             async with asyncio.timeout(FAREWELL_SECONDS):
-                try:
-                    return await self.link.send_now(message)
-                except PoolRefused as error:
-                    if error.code != wire.EPOCH_MISMATCH or self._pool is None:
-                        raise
-                    # Another pod, perhaps one that this very message has taken; then nobody's kernel is in it.
-                    session = await self._pool.request("GET", wire.SESSION_PATH)
-                    return len(session.get("kernels", [None]))
+                await self.link.send_now(message)
+        except PoolRefused as error:
+            return error.code == wire.EPOCH_MISMATCH
         except (PoolError, TimeoutError):
-            return None
+            return False
+        return True
 
     async def detach(self) -> None:
         """Stop talking; the session stays for who comes next."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -13,16 +14,13 @@ from starlette.routing import Route
 
 from remote_kernel.core import wire
 from remote_kernel.core.errors import RemoteKernelError, WireError
-from remote_kernel.pod.execute import stream_execution
+from remote_kernel.pod.execute import MAX_BATCH_BYTES, stream_execution
 from remote_kernel.pod.interpreter import StartFailed, UnknownKernel
 from remote_kernel.pod.kernels import EpochMismatch, PodKernel
 from remote_kernel.pod.registry import Registry, TooManyKernels
 
 # Comms carry arrays, uploads of widgets whole files; more than this at once is a mistake.
 MAX_BODY_BYTES = 256 * 1024 * 1024
-
-# One write of a reader that is behind; small enough for the other kernels to have their turn.
-MAX_BATCH_BYTES = 1024 * 1024
 
 _STATUS_OF: dict[type[RemoteKernelError], int] = {
     WireError: 400,
@@ -55,6 +53,10 @@ class Pod:
 
 class BadRequest(Exception):
     """The request cannot be understood."""
+
+
+class BodyTooLarge(Exception):
+    """The request's body is over the limit."""
 
 
 class Api:
@@ -117,12 +119,10 @@ class Api:
             is_busy=kernel.is_busy,
             kernel_info=interpreter.kernel_info,
         )
-        stream = _stream_events(self._pod, kernel, hello)
-        return StreamingResponse(
-            stream,
-            media_type=wire.FRAME_MEDIA_TYPE,
-            headers={"cache-control": "no-store"},
-        )
+        # Who does not say who it is counts as somebody else each time.
+        reader = request.query_params.get("reader", "")[:128] or secrets.token_hex(8)
+        stream = _stream_events(self._pod, kernel, hello, reader)
+        return StreamingResponse(stream, media_type=wire.FRAME_MEDIA_TYPE, headers={"cache-control": "no-store"})
 
 
 def create_app(pod: Pod) -> Starlette:
@@ -136,7 +136,7 @@ def create_app(pod: Pod) -> Starlette:
             Route(wire.MESSAGES_PATH, api.messages, methods=["POST"]),
             Route(wire.EVENTS_PATH, api.events),
         ],
-        exception_handlers={RemoteKernelError: _explain, BadRequest: _explain, ClientDisconnect: _explain},
+        exception_handlers=dict.fromkeys((RemoteKernelError, BadRequest, BodyTooLarge, ClientDisconnect), _explain),
     )
 
 
@@ -150,33 +150,39 @@ def _describe(kernel: PodKernel) -> dict[str, object]:
     }
 
 
-async def _stream_events(pod: Pod, kernel: PodKernel, hello: wire.Hello) -> AsyncIterator[bytes]:
+async def _stream_events(pod: Pod, kernel: PodKernel, hello: wire.Hello, reader: str) -> AsyncIterator[bytes]:
     """Yield what the journal has after the cursor, and what it gets, until it is time for another request."""
     ends_at = pod.clock() + pod.max_stream_seconds
-    cursor = hello.cursor
+    cursor, peers = hello.cursor, 0
     yield wire.encode(hello)
     stopping = asyncio.create_task(pod.stopping.wait())
-    try:
-        while True:
-            news = asyncio.create_task(kernel.wait_news())
-            try:
-                batch = kernel.journal.read(cursor, MAX_BATCH_BYTES)
-                if batch.entries or batch.gap:
-                    cursor = batch.cursor
-                    yield b"".join([wire.encode(batch.gap) if batch.gap else b"", *batch.entries])
-                    continue
-                if reason := _reason_to_end(pod, kernel, ends_at):
-                    yield wire.encode(wire.End(reason=reason))
-                    return
-                done, _ = await asyncio.wait(
-                    {news, stopping}, timeout=wire.KEEPALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED
-                )
-                if not done:
-                    yield wire.encode(wire.Keepalive())
-            finally:
-                news.cancel()
-    finally:
-        stopping.cancel()
+    with kernel.reading(reader) as took:
+        try:
+            while True:
+                news = asyncio.create_task(kernel.news.wait())
+                try:
+                    if kernel.peers_of(reader) != peers:
+                        peers = kernel.peers_of(reader)
+                        yield wire.encode(wire.Peers(count=peers))
+                    batch = kernel.journal.read(cursor, MAX_BATCH_BYTES)
+                    if batch.entries or batch.gap:
+                        cursor = batch.cursor
+                        data = b"".join([wire.encode(batch.gap) if batch.gap else b"", *batch.entries])
+                        yield data  # comes back when the connection has room for more
+                        took(len(data))
+                        continue
+                    if reason := _reason_to_end(pod, kernel, ends_at):
+                        yield wire.encode(wire.End(reason=reason))
+                        return
+                    done, _ = await asyncio.wait(
+                        {news, stopping}, timeout=wire.KEEPALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    if not done:
+                        yield wire.encode(wire.Keepalive())
+                finally:
+                    news.cancel()
+        finally:
+            stopping.cancel()
 
 
 def _reason_to_end(pod: Pod, kernel: PodKernel, ends_at: float) -> str:
@@ -213,7 +219,10 @@ async def _read_body(request: Request) -> bytes:
     async for chunk in request.stream():
         size += len(chunk)
         if size > MAX_BODY_BYTES:
-            raise BadRequest(f"The body is over {MAX_BODY_BYTES:,} bytes.")
+            raise BodyTooLarge(
+                f"A message may have {MAX_BODY_BYTES >> 20} MB with all its buffers, and this one has more: "
+                "send it in smaller pieces, or as a file."
+            )
         chunks.append(chunk)
     return b"".join(chunks)
 
@@ -232,7 +241,9 @@ async def _read_code(request: Request) -> str:
 async def _explain(request: Request, error: Exception) -> Response:
     """Answer with an error in Azure's shape."""
     status, code = 400, "BadRequest"
-    if isinstance(error, RemoteKernelError):
+    if isinstance(error, BodyTooLarge):
+        status, code = 413, "BodyTooLarge"
+    elif isinstance(error, RemoteKernelError):
         status, code = _STATUS_OF.get(type(error), 500), error.name
     return JSONResponse(
         {"error": {"code": code, "message": str(error)}}, status_code=status, headers={"x-ms-error-code": code}

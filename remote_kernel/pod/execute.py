@@ -6,9 +6,12 @@ import secrets
 from collections.abc import AsyncIterator
 
 from remote_kernel.core.jupyter import Author, parse_header, parse_object
-from remote_kernel.core.wire import Channel, EpochChange, Message
+from remote_kernel.core.wire import Channel, EpochChange, Gap, Message, decode_all
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.kernels import PodKernel
+
+# One read of the journal; small enough for the other kernels to have their turn.
+MAX_BATCH_BYTES = 1024 * 1024
 
 
 async def stream_execution(kernel: PodKernel, code: str) -> AsyncIterator[bytes]:
@@ -21,25 +24,43 @@ async def stream_execution(kernel: PodKernel, code: str) -> AsyncIterator[bytes]
     content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False, "stop_on_error": False}
     request = Author(session).write("execute_request", content, date=utc_now())
     msg_id = parse_header(request[0]).msg_id
-    listener = kernel.listen(msg_id)
-    try:
-        message = Message(channel=Channel.SHELL, parts=request, sequence=1, seen=kernel.journal.last_sequence)
-        await kernel.accept([message], sender=session, epoch=kernel.epoch)
-        reply: Message | None = None
-        is_idle = False
-        while reply is None or not is_idle:
-            event = await listener.messages.get()
-            if isinstance(event, EpochChange):
-                yield to_line(_died(request[0], event))
-                return
-            if event.channel is Channel.SHELL:
-                reply = event
+    cursor = kernel.journal.last_sequence
+    message = Message(channel=Channel.SHELL, parts=request, sequence=1, seen=cursor)
+    await kernel.accept([message], sender=session, epoch=kernel.epoch)
+    reply: Message | None = None
+    is_idle = False
+    with kernel.reading(session) as took:
+        while True:
+            news = kernel.news
+            batch = kernel.journal.read(cursor, MAX_BATCH_BYTES)
+            if batch.gap is not None:
+                yield to_line(_dropped(request[0], batch.gap))
+            if not batch.entries:
+                await news.wait()
                 continue
-            is_idle = is_idle or _says_idle(event)
-            yield to_line(event)
-        yield to_line(reply)
-    finally:
-        kernel.forget(msg_id)
+            cursor = batch.cursor
+            data = b"".join(batch.entries)
+            for event in decode_all(data):
+                if isinstance(event, EpochChange):
+                    yield to_line(_died(request[0], event))
+                    return
+                if not isinstance(event, Message) or parse_header(event.parts[1]).msg_id != msg_id:
+                    continue
+                if event.channel is Channel.SHELL:
+                    reply = event
+                else:
+                    is_idle = is_idle or _says_idle(event)
+                    yield to_line(event)
+                if reply is not None and is_idle:
+                    yield to_line(reply)
+                    return
+            took(len(data))
+
+
+def _dropped(parent: bytes, gap: Gap) -> Message:
+    text = f"\n[{gap.last - gap.first + 1:,} messages, {gap.bytes / 1e6:,.1f} MB, were dropped here]\n"
+    parts = Author("agent").write("stream", {"name": "stderr", "text": text}, parent=parent, date=utc_now())
+    return Message(channel=Channel.IOPUB, parts=parts)
 
 
 def _says_idle(message: Message) -> bool:

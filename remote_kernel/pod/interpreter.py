@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from subprocess import DEVNULL
@@ -29,6 +30,10 @@ NUDGE_SECONDS = 0.2
 
 # What a process wrote before its end is on its way through ZeroMQ's own thread for less than this.
 QUIET_SECONDS = 0.05
+
+# How long a reader may be at it without a pause before the others have a turn, and before the process has to wait.
+TURN_SECONDS = 0.005
+BEHIND_SECONDS = 0.05
 
 _SOCKET_TYPES = {
     Channel.SHELL: zmq.DEALER,
@@ -65,6 +70,7 @@ class Interpreter:
         self.exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._pid: int | None = None
         self._received = 0
+        self._holds: set[str] = set()
         self._cwd = cwd
         self._environ = dict(environ)
         name = secrets.token_hex(4)
@@ -74,6 +80,8 @@ class Interpreter:
             transport="ipc",
             ip=str(folder / name),
         )
+        # The sockets are in a folder that only we can enter: signing everything twice would only cost time.
+        self._manager.session.key = b""
         self._signer = Signer(b"")
         self._sockets: dict[Channel, zmq.asyncio.Socket] = {}
         self._readers: list[asyncio.Task[None]] = []
@@ -128,7 +136,6 @@ class Interpreter:
             self.exited.set_result(describe_exit(code))
 
     def _connect(self) -> None:
-        self._signer = Signer(self._manager.session.key)
         identity = secrets.token_bytes(8)
         context = zmq.asyncio.Context.instance()
         for channel, socket_type in _SOCKET_TYPES.items():
@@ -146,16 +153,47 @@ class Interpreter:
             self._readers.append(asyncio.create_task(self._read(channel, socket)))
 
     async def _read(self, channel: Channel, socket: zmq.asyncio.Socket) -> None:
+        """Hand on what comes on one channel; a process that talks faster than this is held for a moment.
+
+        ZeroMQ would keep all of it, or, with a limit, drop some.
+        """
+        caught_up_at = turn_at = time.monotonic()
         while True:
-            _, parts = self._signer.from_zmq(await socket.recv_multipart())
-            self._received += 1
-            if self._receive is not None:
-                self._receive(channel, parts)
-            elif channel is Channel.IOPUB:
-                self._is_heard.set()
-            elif parse_header(parts[0]).msg_type == "kernel_info_reply":
-                self.kernel_info = parse_object(parts[3])
-                self._has_replied.set()
+            if not int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
+                self.hold(channel.name, False)
+                frames = await socket.recv_multipart()
+                caught_up_at = turn_at = time.monotonic()
+            else:
+                frames = await socket.recv_multipart()  # is there already, so that nobody else had a turn
+                now = time.monotonic()
+                if now - caught_up_at > BEHIND_SECONDS:
+                    self.hold(channel.name, True)
+                if now - turn_at > TURN_SECONDS:
+                    await asyncio.sleep(0)
+                    turn_at = time.monotonic()
+            self._hand_on(channel, frames)
+
+    def _hand_on(self, channel: Channel, frames: list[bytes]) -> None:
+        _, parts = self._signer.from_zmq(frames)
+        self._received += 1
+        if self._receive is not None:
+            self._receive(channel, parts)
+        elif channel is Channel.IOPUB:
+            self._is_heard.set()
+        elif parse_header(parts[0]).msg_type == "kernel_info_reply":
+            self.kernel_info = parse_object(parts[3])
+            self._has_replied.set()
+
+    def hold(self, reason: str, is_held: bool) -> None:
+        """Stop the process where it is, or let it go on when nobody else holds it."""
+        was_held = bool(self._holds)
+        if is_held:
+            self._holds.add(reason)
+        else:
+            self._holds.discard(reason)
+        if was_held != bool(self._holds) and self._pid is not None and not self.exited.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGSTOP if self._holds else signal.SIGCONT)
 
     async def _wait_ready(self) -> None:
         while not (self._is_heard.is_set() and self._has_replied.is_set()):
@@ -186,6 +224,8 @@ class Interpreter:
 
     async def interrupt(self) -> None:
         """Interrupt what the kernel is doing, in the way that its kernelspec asks for."""
+        for reason in list(self._holds):
+            self.hold(reason, False)
         if not self.exited.done():
             await self._manager.interrupt_kernel()
 

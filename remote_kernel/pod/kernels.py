@@ -1,10 +1,12 @@
 """The pod's kernels by name: each with a journal that outlives its interpreters, and an epoch for each of these."""
 
 import asyncio
+import contextlib
 import secrets
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.journal import Journal
@@ -12,6 +14,7 @@ from remote_kernel.core.jupyter import Author, Header, parse_header, parse_objec
 from remote_kernel.core.wire import Channel, EpochChange, Message, encode
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreter import Interpreter
+from remote_kernel.pod.pace import Pace
 
 # Senders come and go with local kernels, two at a time; this many can be told a repeated message from a new one.
 MAX_SENDERS = 256
@@ -37,17 +40,11 @@ class Execution:
         return bool(content.get("stop_on_error", True)) and not content.get("silent", False)
 
 
-class Listener:
-    """Collects the messages whose parent is one request."""
-
-    def __init__(self) -> None:
-        self.messages: asyncio.Queue[Message | EpochChange] = asyncio.Queue()
-
-
 class PodKernel:
     """A kernel as clients see it: it keeps its name and journal while interpreters come and go.
 
     Args:
+        journal: where what it says is kept.
         start: begins to start an interpreter of `kernelspec`.
         spare: one that is started already, or nearly, to begin with.
 
@@ -57,11 +54,17 @@ class PodKernel:
     """
 
     def __init__(
-        self, name: str, kernelspec: str, *, start: Start, spare: "asyncio.Task[Interpreter] | None" = None
+        self,
+        name: str,
+        kernelspec: str,
+        *,
+        journal: Journal,
+        start: Start,
+        spare: "asyncio.Task[Interpreter] | None" = None,
     ) -> None:
         self.name = name
         self.kernelspec = kernelspec
-        self.journal = Journal()
+        self.journal = journal
         self.epoch = _new_epoch()
         self.is_closed = False
         self._epochs = {self.epoch}
@@ -73,7 +76,8 @@ class PodKernel:
         self._lock = asyncio.Lock()
         self._accepted: OrderedDict[str, int] = OrderedDict()
         self._executions: dict[str, Execution] = {}
-        self._listeners: dict[str, Listener] = {}
+        self._pace = Pace(self._hold)
+        self._readers: Counter[str] = Counter()
         self._last_error: dict[str, int] = {}
         self._author = Author(f"agent-{secrets.token_hex(8)}")
 
@@ -86,9 +90,30 @@ class PodKernel:
         """Whether `epoch` is, or was, one of this kernel: a cursor from then is still good."""
         return epoch in self._epochs
 
-    async def wait_news(self) -> None:
-        """Return when the journal has grown."""
-        await self._news.wait()
+    @property
+    def news(self) -> asyncio.Event:
+        """Is set when the journal has grown, or a reader has come or gone; ask for it before reading."""
+        return self._news
+
+    @contextlib.contextmanager
+    def reading(self, reader: str) -> Iterator[Callable[[int], None]]:
+        """Count `reader` among those who follow this kernel; its own earlier streams may not have ended yet.
+
+        It calls what it is given with the number of bytes that it has passed on.
+        """
+        self._readers[reader] += 1
+        self._tell_news()
+        try:
+            with self._pace.reading() as stream:
+                yield partial(self._pace.took, stream)
+        finally:
+            self._readers[reader] -= 1
+            self._readers += Counter()  # forgets the zeros
+            self._tell_news()
+
+    def peers_of(self, reader: str) -> int:
+        """Return how many other readers follow this kernel."""
+        return len(self._readers) - (reader in self._readers)
 
     async def interpreter(self) -> Interpreter:
         """Return the interpreter of the current epoch, started if need be.
@@ -114,6 +139,7 @@ class PodKernel:
         return self._current
 
     def _adopt(self, interpreter: Interpreter) -> None:
+        self._pace.go()
         self._current = interpreter
         interpreter.listen(self._receive)
         self._watch = asyncio.create_task(self._watch_exit(interpreter))
@@ -132,11 +158,17 @@ class PodKernel:
         self._last_error.clear()
         change = EpochChange(epoch=self.epoch, sequence=self.journal.next_sequence, reason=reason, detail=detail)
         self._record(encode(change))
-        for listener in self._listeners.values():
-            listener.messages.put_nowait(change)
 
     def _record(self, entry: bytes) -> None:
         self.journal.append(entry)
+        self._pace.said(len(entry))
+        self._tell_news()
+
+    def _hold(self, is_held: bool) -> None:
+        if self._current is not None:
+            self._current.hold("readers", is_held)
+
+    def _tell_news(self) -> None:
         news, self._news = self._news, asyncio.Event()
         news.set()
 
@@ -147,8 +179,6 @@ class PodKernel:
         self._record(encode(message))
         if channel is Channel.SHELL:
             self._note_reply(message)
-        if self._listeners and (listener := self._listeners.get(parse_header(parts[1]).msg_id)):
-            listener.messages.put_nowait(message)
 
     def _note_reply(self, message: Message) -> None:
         execution = self._executions.pop(parse_header(message.parts[1]).msg_id, None)
@@ -156,13 +186,6 @@ class PodKernel:
             return
         if parse_object(message.parts[3]).get("status") == "error" and execution.stops_on_error():
             self._last_error[execution.subshell_id] = message.sequence
-
-    def listen(self, msg_id: str) -> Listener:
-        """Collect the messages that answer the request `msg_id`, until `forget`."""
-        return self._listeners.setdefault(msg_id, Listener())
-
-    def forget(self, msg_id: str) -> None:
-        self._listeners.pop(msg_id, None)
 
     # What clients say
 
@@ -224,6 +247,7 @@ class PodKernel:
 
     async def _interrupt(self, message: Message) -> None:
         if self._current is not None:
+            self._pace.free()
             await self._current.interrupt()
         self._say(message.channel, "interrupt_reply", {"status": "ok"}, message)
 
@@ -253,8 +277,9 @@ class PodKernel:
             await current.kill()
 
     async def aclose(self) -> None:
-        """End the interpreter and whatever it started."""
+        """End the interpreter and whatever it started, and forget what it said."""
         await self._stop_interpreter()
+        self.journal.close()
 
 
 def _new_epoch() -> str:

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.journal import Journal
 from remote_kernel.pod.interpreter import Interpreter
 from remote_kernel.pod.kernels import EpochMismatch, PodKernel
+from remote_kernel.pod.spill import SpillFile
 
 # A project's notebooks share a pod; more interpreters than this do not fit into one of a few GB.
 MAX_KERNELS = 32
@@ -55,7 +58,11 @@ class Registry:
                     f"The pod already runs {MAX_KERNELS} kernels: shut some notebooks of this project down."
                 )
             kernel = PodKernel(
-                name, kernelspec, start=lambda: self._start(kernelspec), spare=self._take_spare(kernelspec)
+                name,
+                kernelspec,
+                journal=Journal(make_file=partial(SpillFile, self._folder)),
+                start=lambda: self._start(kernelspec),
+                spare=self._take_spare(kernelspec),
             )
             self._kernels[name] = kernel
         elif kernel.kernelspec != kernelspec:
@@ -70,7 +77,7 @@ class Registry:
         return kernel
 
     def remove_closed(self) -> None:
-        """Forget the kernels that were shut down."""
+        """Forget the kernels that were shut down; their journals go with the last stream that reads them."""
         self._kernels = {name: kernel for name, kernel in self._kernels.items() if not kernel.is_closed}
 
     def _take_spare(self, kernelspec: str) -> asyncio.Task[Interpreter] | None:

@@ -13,6 +13,7 @@ import pytest
 from remote_kernel.client.access import ConfiguredAccess
 from remote_kernel.client.link import Link, Position
 from remote_kernel.client.pool import PoolClient
+from remote_kernel.client.retry import Wait
 from remote_kernel.core import wire
 from remote_kernel.core.errors import PoolUnreachable, RemoteKernelError, SessionLost
 from remote_kernel.core.identity import Identifier
@@ -35,7 +36,9 @@ class FrontEnd:
     def __init__(self) -> None:
         self.hellos: list[wire.Hello] = []
         self.messages: list[wire.Message] = []
-        self.waits: list[str] = []
+        self.waits: list[Wait] = []
+        self.peers: list[int] = []
+        self.refusals: list[tuple[wire.Message, RemoteKernelError]] = []
         self.errors: list[RemoteKernelError] = []
         self.gaps: list[wire.Gap] = []
         self._news = asyncio.Event()
@@ -52,8 +55,16 @@ class FrontEnd:
         self.gaps.append(gap)
         self._news.set()
 
-    async def waiting(self, reason: str) -> None:
-        self.waits.append(reason)
+    async def joined(self, peers: int) -> None:
+        self.peers.append(peers)
+        self._news.set()
+
+    async def waiting(self, wait: Wait) -> None:
+        self.waits.append(wait)
+        self._news.set()
+
+    async def refused(self, message: wire.Message, error: RemoteKernelError) -> None:
+        self.refusals.append((message, error))
         self._news.set()
 
     async def failed(self, error: RemoteKernelError) -> None:

@@ -1,10 +1,15 @@
 """The journal: numbers without holes, a bound, and readers that come late."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+import tempfile
+from pathlib import Path
 
-from remote_kernel.core.journal import Journal
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from remote_kernel.core.journal import File, Journal, Limits
 from remote_kernel.core.wire import Gap
+from remote_kernel.pod.spill import SpillFile
 
 UNLIMITED = 1 << 40
 
@@ -33,16 +38,16 @@ def test_a_batch_is_bounded_but_never_empty() -> None:
 
 
 def test_a_full_journal_drops_the_oldest_and_says_so() -> None:
-    journal = Journal(max_bytes=10)
+    journal = Journal(Limits(memory_bytes=10, spill_bytes=0))
     for entry in (b"11111", b"22222", b"33333"):
         journal.append(entry)
     batch = journal.read(0, UNLIMITED)
-    assert (batch.gap, batch.entries) == (Gap(first=1, last=1), [b"22222", b"33333"])
+    assert (batch.gap, batch.entries) == (Gap(first=1, last=1, bytes=5), [b"22222", b"33333"])
     assert journal.read(1, UNLIMITED).gap is None
 
 
 def test_the_newest_entry_stays_whatever_its_size() -> None:
-    journal = Journal(max_bytes=10)
+    journal = Journal(Limits(memory_bytes=10, spill_bytes=0))
     journal.append(b"1")
     journal.append(b"2" * 100)
     assert journal.read(1, UNLIMITED).entries == [b"2" * 100]
@@ -55,28 +60,120 @@ def test_a_cursor_beyond_the_end_is_the_end() -> None:
     assert (batch.gap, batch.entries, batch.cursor) == (None, [], 1)
 
 
-@given(st.lists(st.binary(min_size=1, max_size=20)), st.integers(1, 60), st.integers(1, 60), st.integers(0, 40))
-def test_a_reader_sees_every_entry_once_or_in_a_gap(
-    entries: list[bytes], max_bytes: int, batch_bytes: int, late: int
-) -> None:
-    journal = Journal(max_bytes=max_bytes)
-    cursor = 0
-    seen: list[tuple[int, bytes | None]] = []
-    for number, entry in enumerate(entries, 1):
-        assert journal.next_sequence == number
+def test_what_memory_does_not_hold_is_read_from_disk(tmp_path: Path) -> None:
+    limits = Limits(memory_bytes=100, spill_bytes=30, segment_bytes=200, disk_bytes=10_000)
+    journal = Journal(limits, lambda: SpillFile(tmp_path))
+    entries = [f"{number:010d}".encode() for number in range(100)]
+    for entry in entries:
         journal.append(entry)
-        if number >= late:
-            cursor = _read_once(journal, cursor, batch_bytes, seen)
-    while cursor < journal.last_sequence:
-        cursor = _read_once(journal, cursor, batch_bytes, seen)
-    assert [number for number, _ in seen] == list(range(1, len(entries) + 1))
-    assert all(entry is None or entry == entries[number - 1] for number, entry in seen)
+    assert journal.memory_bytes <= 100
+    assert journal.disk_bytes == 1000 - journal.memory_bytes
+    assert read_all(journal, 0, max_bytes=35) == (None, b"".join(entries))
+    assert list(tmp_path.iterdir()) == []  # the files have no names
+    journal.close()
+    assert journal.disk_bytes == 0
 
 
-def _read_once(journal: Journal, cursor: int, max_bytes: int, seen: list[tuple[int, bytes | None]]) -> int:
-    batch = journal.read(cursor, max_bytes)
-    if batch.gap:
-        seen += [(number, None) for number in range(batch.gap.first, batch.gap.last + 1)]
-    first = batch.cursor - len(batch.entries) + 1
-    seen += [(first + index, entry) for index, entry in enumerate(batch.entries)]
-    return batch.cursor
+def test_the_oldest_go_when_the_disk_is_full(tmp_path: Path) -> None:
+    limits = Limits(memory_bytes=100, spill_bytes=30, segment_bytes=100, disk_bytes=300)
+    journal = Journal(limits, lambda: SpillFile(tmp_path))
+    for number in range(100):
+        journal.append(f"{number:010d}".encode())
+    gap, data = read_all(journal, 0, max_bytes=1000)
+    assert gap is not None
+    assert (gap.first, gap.bytes) == (1, 10 * gap.last)
+    assert data == b"".join(f"{number:010d}".encode() for number in range(gap.last, 100))
+    assert len(data) >= limits.disk_bytes - limits.segment_bytes
+    journal.close()
+
+
+def read_all(journal: Journal, after: int, *, max_bytes: int) -> tuple[Gap | None, bytes]:
+    """Read from a position to the end, as a stream does."""
+    batch = first = journal.read(after, max_bytes)
+    pieces = [*batch.entries]
+    while batch.entries:
+        batch = journal.read(batch.cursor, max_bytes)
+        assert batch.gap is None
+        pieces += batch.entries
+    return first.gap, b"".join(pieces)
+
+
+class FailingFile(SpillFile):
+    """A file on a disk that has moods."""
+
+    def __init__(self, folder: Path, disk: "JournalMachine") -> None:
+        if disk.is_full:
+            raise OSError
+        super().__init__(folder)
+        self._disk = disk
+
+    def append(self, data: bytes) -> None:
+        if self._disk.is_full:
+            raise OSError
+        super().append(data)
+
+    def read(self, offset: int, size: int) -> bytes:
+        if self._disk.is_unreadable:
+            raise OSError
+        return super().read(offset, size)
+
+
+class JournalMachine(RuleBasedStateMachine):
+    """A journal with tiny limits beside a list of everything that was ever said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_full = self.is_unreadable = False
+        self.said: list[bytes] = []
+        self.folder = tempfile.TemporaryDirectory()
+        self.limits = Limits(memory_bytes=40, spill_bytes=10, segment_bytes=30, disk_bytes=90)
+        self.journal = Journal(self.limits, self.make_file)
+
+    def make_file(self) -> File:
+        return FailingFile(Path(self.folder.name), self)
+
+    @rule(size=st.integers(1, 60))
+    def append(self, size: int) -> None:
+        assert self.journal.next_sequence == len(self.said) + 1
+        entry = bytes([len(self.said) % 251]) * size
+        self.said.append(entry)
+        self.journal.append(entry)
+
+    @rule(is_full=st.booleans(), is_unreadable=st.booleans())
+    def change_the_disk(self, is_full: bool, is_unreadable: bool) -> None:
+        self.is_full, self.is_unreadable = is_full, is_unreadable
+
+    @rule(after=st.integers(0, 300), max_bytes=st.integers(1, 100))
+    def read(self, after: int, max_bytes: int) -> None:
+        start = min(after, len(self.said))
+        batch = self.journal.read(after, max_bytes)
+        if batch.gap is not None:
+            assert batch.gap.first == start + 1
+            assert batch.gap.last >= batch.gap.first
+            assert batch.gap.bytes >= 0
+            start = batch.gap.last
+        data = b"".join(batch.entries)
+        assert data == b"".join(self.said[start : batch.cursor])
+        assert len(data) <= max_bytes or batch.cursor == start + 1
+        assert batch.cursor > start or start == len(self.said)
+
+    @rule()
+    def read_from_the_beginning(self) -> None:
+        """What was dropped, as the reader is told, and what was kept are together everything."""
+        self.is_unreadable = False
+        gap, data = read_all(self.journal, 0, max_bytes=25)
+        assert len(data) + (gap.bytes if gap else 0) == sum(map(len, self.said))
+
+    @invariant()
+    def memory_and_disk_are_bounded(self) -> None:
+        newest = len(self.said[-1]) if self.said else 0
+        assert self.journal.memory_bytes <= max(self.limits.memory_bytes, newest)
+        assert self.journal.disk_bytes <= self.limits.disk_bytes
+
+    def teardown(self) -> None:
+        self.journal.close()
+        self.folder.cleanup()
+
+
+JournalMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestJournal = JournalMachine.TestCase

@@ -30,7 +30,7 @@ EXAMPLES: list[Frame] = [
     Message(channel=Channel.IOPUB, parts=(b"{}", b"{}", b"{}", b'{"a":1}'), sequence=1),
     Message(channel=Channel.SHELL, parts=(b"h", b"", b"m", b"c", b"\x00" * 300, b""), sequence=2**63, seen=7),
     Keepalive(),
-    Gap(first=4, last=9),
+    Gap(first=4, last=9, bytes=77),
     EpochChange(epoch="e2", sequence=10, reason="died", detail="signal 9 (SIGKILL)"),
     End(reason="cap"),
 ]
@@ -97,8 +97,8 @@ def test_a_gap_with_a_wrong_body_is_refused(body: bytes) -> None:
 
 
 def test_fields_of_newer_versions_are_passed_over() -> None:
-    body = json.dumps({"first": 1, "last": 2, "new": True}).encode()
-    assert decode_all((len(body) + 1).to_bytes(4, "big") + b"\x04" + body) == [Gap(first=1, last=2)]
+    body = json.dumps({"first": 1, "last": 2, "bytes": 3, "new": True}).encode()
+    assert decode_all((len(body) + 1).to_bytes(4, "big") + b"\x04" + body) == [Gap(first=1, last=2, bytes=3)]
 
 
 def test_a_whole_number_of_seconds_is_a_number() -> None:

@@ -1,5 +1,7 @@
 """What a user sees when something is wrong: a readable error in the cell, and a kernel that lives on."""
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.driver import Notebook, Pool, wait_until
+from tests.driver import Notebook, Pool, run_in_pod, wait_until
 from tests.faults.proxy import FaultProxy
 
 Start = Callable[..., Notebook]
@@ -136,6 +138,22 @@ def test_a_killed_kernel_s_successor_has_the_variables_and_the_running_cell(note
     notebook.wait_iopub(lambda message: message["msg_type"] == "stream" and "two" in message["content"]["text"])
     notebook.client.wait_for_ready(timeout=60)
     assert notebook.run("a").result == "42"
+
+
+def test_what_a_cell_printed_while_no_kernel_was_there_is_shown_by_the_next(start_notebook: Start, pool: Pool) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="missed-output")
+    notebook.run("pass")
+    notebook.client.execute(
+        "import os, time\nprint('one', flush=True)\nwhile not os.path.exists('go'): time.sleep(0.01)\nprint('two')"
+    )
+    notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
+    os.kill(notebook.pid, signal.SIGKILL)
+    with pool.client() as client:
+        run_in_pod(client, "open('go', 'w').close()", identifier="missed-output", kernel="helper")
+        session = "/api/v2/session?identifier=missed-output"
+        wait_until(lambda: not any(kernel["is_busy"] for kernel in client.get(session).json()["kernels"]))
+    notebook.manager.restart_kernel(now=True)
+    notebook.wait_iopub(lambda message: message["msg_type"] == "stream" and "two" in message["content"]["text"])
 
 
 def test_a_restart_without_a_network_happens_before_the_next_cell(pool: Pool) -> None:

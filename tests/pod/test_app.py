@@ -34,12 +34,12 @@ class Events:
         self._frames: list[wire.Frame] = []
 
     def next(self) -> wire.Frame:
-        """Return the next frame that is no keepalive."""
+        """Return the next frame that is no keepalive and does not speak of others."""
         while True:
             while not self._frames:
                 self._frames += self._decoder.feed(next(self._chunks))
             frame = self._frames.pop(0)
-            if not isinstance(frame, wire.Keepalive):
+            if not isinstance(frame, wire.Keepalive | wire.Peers):
                 return frame
 
     def hello(self) -> wire.Hello:

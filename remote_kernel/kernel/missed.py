@@ -1,0 +1,52 @@
+"""What cells said that an earlier process of this kernel had sent, which no front end may be showing."""
+
+from collections import deque
+
+from remote_kernel.core.jupyter import parse_header
+from remote_kernel.core.wire import Message
+
+# As much as somebody will read; the cell itself has not lost what it computed.
+MAX_BYTES = 8 * 1024 * 1024
+
+_OUTPUTS = frozenset({"stream", "display_data", "execute_result", "error"})
+
+
+class Missed:
+    """Collects outputs of strangers' cells, the newest `MAX_BYTES` of them.
+
+    Attributes:
+        messages: the outputs, oldest first.
+        dropped: how many older ones were too much.
+    """
+
+    def __init__(self) -> None:
+        self.messages: deque[Message] = deque()
+        self.dropped = 0
+        self._bytes = 0
+        self._parents: set[str] = set()
+        self._is_open = False
+
+    def open(self) -> None:
+        """Begin: whatever cell is heard of now was sent by an earlier process."""
+        self._is_open = True
+
+    def close(self) -> None:
+        """Take no new cells, only what those that are known still say."""
+        self._is_open = False
+
+    @property
+    def is_active(self) -> bool:
+        """Whether there is anything to look for."""
+        return self._is_open or bool(self._parents)
+
+    def note(self, message: Message) -> None:
+        """Look at a message on iopub whose parent is not a request of this process."""
+        parent = parse_header(message.parts[1]).msg_id
+        if self._is_open:
+            self._parents.add(parent)
+        if parent in self._parents and parse_header(message.parts[0]).msg_type in _OUTPUTS:
+            self.messages.append(message)
+            self._bytes += sum(map(len, message.parts))
+            while self._bytes > MAX_BYTES and len(self.messages) > 1:
+                self._bytes -= sum(map(len, self.messages.popleft().parts))
+                self.dropped += 1
