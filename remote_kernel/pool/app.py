@@ -1,5 +1,6 @@
 """The front door: who may come in, which session a request belongs to, and what is answered if something is wrong."""
 
+import asyncio
 import hmac
 import logging
 import traceback
@@ -7,13 +8,13 @@ from collections.abc import Callable
 from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from remote_kernel.core.errors import PoolFull
 from remote_kernel.core.identity import Identifier, is_identifier
 from remote_kernel.core.local_pool import STATUS_PATH, STOP_PATH
 from remote_kernel.core.wire import STOP_SESSION_PATH
-from remote_kernel.pool.exchange import RequestBody, serve_while_connected
+from remote_kernel.pool.exchange import BodyStalled, RequestBody, serve_while_connected
 from remote_kernel.pool.forward import SESSION_HEADER, PodBroke, PodUnreachable, ResponseCut, forward
 from remote_kernel.pool.pods import PodFailed
 from remote_kernel.pool.refusals import Refusal, pool_full, send_json, send_refusal
@@ -32,10 +33,19 @@ class PoolApp:
     Args:
         token: the bearer token that every request must carry.
         hosts: further names, besides those of loopback, by which clients may call the pool.
+        request_cap: after how many seconds a request to a pod is cut; `None` for never.
         stop: called when somebody asks the pool to leave.
     """
 
-    def __init__(self, pool: SessionPool, token: str, hosts: frozenset[str], stop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        pool: SessionPool,
+        token: str,
+        hosts: frozenset[str],
+        request_cap: float | None,
+        stop: Callable[[], None],
+    ) -> None:
+        self._request_cap = request_cap
         self._pool = pool
         self._authorization = f"bearer {token}".encode()
         self._hosts = LOOPBACK_NAMES | hosts
@@ -99,11 +109,25 @@ class PoolApp:
         try:
             pod = await self._pool.acquire(identifier)
         except PoolFull as error:
-            raise pool_full(str(error), error.retry_after_seconds or 0.0) from None
+            raise pool_full(str(error), error.retry_after_seconds or 0.0, error.usage) from None
         except PodFailed:
             raise Refusal(503, "SessionUnavailable", "The session's pod did not start; nothing was run.") from None
+        has_begun = False
+
+        async def pass_on(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
         try:
-            await forward(pod.http, scope, body, send, identifier)
+            async with asyncio.timeout(self._request_cap):
+                await forward(pod.http, scope, body, pass_on, identifier)
+        except TimeoutError:
+            if has_begun:
+                raise ResponseCut from None
+            raise Refusal(504, "RequestTimeout", "The request took longer than the pool allows.") from None
+        except BodyStalled:
+            raise Refusal(408, "RequestTimeout", "The rest of the request did not arrive.") from None
         except PodUnreachable:
             self._pool.discard(pod)
             raise Refusal(503, "SessionUnavailable", "The session's pod is gone; nothing was run.") from None

@@ -7,6 +7,13 @@ from starlette.types import Receive
 
 RequestBody = AsyncIterator[bytes]
 
+# A client that sends nothing for so long within a body has gone, or means harm.
+BODY_SECONDS = 60.0
+
+
+class BodyStalled(Exception):
+    """The client stopped sending within its request."""
+
 
 async def serve_while_connected(receive: Receive, serve: Callable[[RequestBody], Awaitable[None]]) -> None:
     """Run `serve` with the request's body, and cancel it when the client closes the connection.
@@ -41,5 +48,12 @@ async def _watch(receive: Receive, pieces: asyncio.Queue[bytes | None]) -> None:
 
 
 async def _iterate(pieces: asyncio.Queue[bytes | None]) -> RequestBody:
-    while (piece := await pieces.get()) is not None:
+    while True:
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                piece = await pieces.get()
+        except TimeoutError:
+            raise BodyStalled from None
+        if piece is None:
+            return
         yield piece

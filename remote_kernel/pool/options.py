@@ -23,6 +23,7 @@ class Options:
         prints_json: whether the line that says that the pool is ready is JSON with endpoint and token.
         is_daemon: whether to go on in the background and to leave when unused.
         idle_exit_seconds: how long a daemon stays without a session.
+        request_cap: after how many seconds a request to a pod is cut, as Azure does; `None` for never.
     """
 
     host: str
@@ -31,6 +32,7 @@ class Options:
     prints_json: bool
     is_daemon: bool
     idle_exit_seconds: float
+    request_cap: float | None = None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +52,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--ready", type=_count(0), default=DEFAULT_READY, metavar="N",
         help="how many pods wait for new sessions (default: %(default)s)",
     )  # fmt: skip
+    add(
+        "--request-cap", type=_seconds, metavar="SECONDS",
+        help="cut requests that take longer, as Azure does after about 1800 (default: never)",
+    )  # fmt: skip
     add("--json", action="store_true", help="print one line of JSON with endpoint and token when ready")
     add("--daemon", action="store_true", help="go to the background, and leave when unused for a while")
     add(
@@ -67,6 +73,7 @@ def options_from(arguments: argparse.Namespace) -> Options:
         prints_json=arguments.json,
         is_daemon=arguments.daemon,
         idle_exit_seconds=arguments.idle_exit,
+        request_cap=arguments.request_cap,
     )
 
 

@@ -15,26 +15,42 @@ class Refusal(Exception):
         code: `error.code` of the body and the header `x-ms-error-code`.
         message: `error.message`: a sentence for people. It never holds an identifier or a token.
         headers: further headers of the answer.
+        details: pairs of code and message, as `error.details`.
     """
 
-    def __init__(self, status: int, code: str, message: str, headers: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        headers: Sequence[tuple[str, str]] = (),
+        details: Sequence[tuple[str, str]] = (),
+    ) -> None:
         super().__init__(code)
         self.status = status
         self.code = code
         self.message = message
         self.headers = headers
+        self.details = details
 
 
-def pool_full(message: str, retry_after_seconds: float) -> Refusal:
-    """Return the answer to a new identifier while every session is taken."""
-    seconds = max(1, math.ceil(retry_after_seconds))
-    return Refusal(429, "TooManySessions", message, [("retry-after", str(seconds))])
+# A session may be given back at any moment; a client that was told to wait for a whole cooldown would be late.
+MAX_RETRY_AFTER_SECONDS = 5
+
+
+def pool_full(message: str, retry_after_seconds: float, usage: str) -> Refusal:
+    """Return the answer to a new identifier while every session is taken; `usage` says how many are, as "5 of 5"."""
+    seconds = min(max(1, math.ceil(retry_after_seconds)), MAX_RETRY_AFTER_SECONDS)
+    headers = [("retry-after", str(seconds))]
+    return Refusal(429, "TooManySessions", message, headers, [("SessionsInUse", usage)])
 
 
 async def send_refusal(send: Send, refusal: Refusal) -> None:
     """Answer with the error."""
-    body = {"error": {"code": refusal.code, "message": refusal.message}}
-    await send_json(send, refusal.status, body, [("x-ms-error-code", refusal.code), *refusal.headers])
+    error: dict[str, object] = {"code": refusal.code, "message": refusal.message}
+    if refusal.details:
+        error["details"] = [{"code": code, "message": message} for code, message in refusal.details]
+    await send_json(send, refusal.status, {"error": error}, [("x-ms-error-code", refusal.code), *refusal.headers])
 
 
 async def send_json(send: Send, status: int, body: object, headers: Sequence[tuple[str, str]] = ()) -> None:

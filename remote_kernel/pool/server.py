@@ -10,6 +10,7 @@ import uvicorn
 
 from remote_kernel.pool.app import PoolApp
 from remote_kernel.pool.options import Options
+from remote_kernel.pool.protocol import PatientProtocol
 from remote_kernel.pool.session_pool import SessionPool
 
 # Longer than any client keeps an idle connection, so that no client sends on one that the pool is just closing.
@@ -17,6 +18,9 @@ KEEPALIVE_SECONDS = 75
 
 # Pods are gone after at most 2.5 s and what they were answering is cut; this is for clients that do not read.
 SHUTDOWN_SECONDS = 3
+
+# Every kernel has a handful; one more gets status 503.
+MAX_CONNECTIONS = 1_000
 
 WILDCARD_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
@@ -56,7 +60,7 @@ async def serve(
     stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     _stop_on_signals(stopped)
     pool = make_pool()
-    app = PoolApp(pool, token, frozenset({options.host.lower()}), lambda: _resolve(stopped, 0))
+    app = PoolApp(pool, token, frozenset({options.host.lower()}), options.request_cap, lambda: _resolve(stopped, 0))
     server = _Server(_server_config(app))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     waits: set[asyncio.Future[int] | asyncio.Task[None]] = {stopped, serving}
@@ -85,7 +89,8 @@ class _Server(uvicorn.Server):
 def _server_config(app: PoolApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="h11",
+        http=PatientProtocol,
+        limit_concurrency=MAX_CONNECTIONS,
         ws="none",
         lifespan="off",
         # A pod's own headers pass; the pool adds none to them.

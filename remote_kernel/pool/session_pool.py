@@ -100,10 +100,11 @@ class SessionPool:
             raise PodFailed("the pool is stopping")
         decision = self._sessions.call(identifier, self._clock())
         if isinstance(decision, Full):
+            count = self._sessions.limits.max_sessions
             raise PoolFull(
-                f"All {self._sessions.limits.max_sessions} sessions of this pool are in use. Stop one, or wait until "
-                "the cooldown has freed one.",
+                f"All {count} sessions of this pool are in use. Stop one, or wait until the cooldown has freed one.",
                 retry_after_seconds=decision.retry_after_seconds,
+                usage=f"{len(self._sessions)} of {count}",
             )
         self._act(decision.changes)
         life = self._lives[decision.pod]

@@ -1,0 +1,135 @@
+"""What a client may not do to the pool: take for ever, send for ever, or send what is no request."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from remote_kernel.pool import exchange, protocol
+from remote_kernel.pool.sessions import Limits
+from tests.pool.running import TOKEN, RunningServer, run_pool
+
+pytestmark = pytest.mark.anyio
+
+SHORT_SECONDS = 0.2
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[RunningServer]:
+    async with run_pool(Limits(ready=1)) as running:
+        yield running
+
+
+async def send_raw(server: RunningServer, data: bytes) -> bytes:
+    """Send bytes and return all that comes until the pool closes the connection."""
+    parts = urlsplit(server.endpoint)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    try:
+        writer.write(data)
+        async with asyncio.timeout(20):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+async def test_a_request_that_takes_too_long_is_cut_before_its_answer() -> None:
+    async with run_pool(Limits(ready=1), request_cap=SHORT_SECONDS) as server:
+        pod = await server.pod_of("a-session")
+        answer = await server.client.get("/hang/silently", params={"identifier": "a-session"})
+        assert answer.status_code == 504
+        assert answer.json()["error"]["code"] == "RequestTimeout"
+        assert await server.pod_of("a-session") == pod
+
+
+async def test_an_answer_that_takes_too_long_is_cut_within() -> None:
+    async with run_pool(Limits(ready=1), request_cap=SHORT_SECONDS) as server:
+        pod = await server.pod_of("a-session")
+        async with server.client.stream("GET", "/two_pieces", params={"identifier": "a-session"}) as answer:
+            pieces = answer.aiter_raw()
+            assert await anext(pieces) == b"first"
+            with pytest.raises(httpx.RemoteProtocolError):
+                await anext(pieces)
+        assert await server.pod_of("a-session") == pod
+
+
+@pytest.mark.parametrize("beginning", [b"", b"GET / HTTP/1.1\r\nHost: loc"])
+async def test_a_request_head_that_does_not_arrive_ends_the_connection(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch, beginning: bytes
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", SHORT_SECONDS)
+    assert await send_raw(server, beginning) == b""
+
+
+async def test_the_head_of_a_second_request_has_a_limit_too(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", SHORT_SECONDS)
+    parts = urlsplit(server.endpoint)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(b"GET /.local/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert (await reader.readuntil(b"}}")).startswith(b"HTTP/1.1 401")
+    writer.write(b"GET /.local/status HTTP/1.1\r\nHo")
+    async with asyncio.timeout(20):
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_slow_answer_is_no_slow_request(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", SHORT_SECONDS)
+    params = {"identifier": "slow-answer"}
+    async with server.client.stream("GET", "/two_pieces", params=params) as answer:
+        pieces = answer.aiter_raw()
+        assert await anext(pieces) == b"first"
+        await asyncio.sleep(2 * SHORT_SECONDS)  # longer than any head may take
+        await server.client.get("/release", params=params)
+        assert await anext(pieces) == b"second"
+
+
+async def test_a_body_that_stops_arriving_is_given_up(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "BODY_SECONDS", SHORT_SECONDS)
+    head = (
+        f"POST /show?identifier=stalled HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+        "Content-Length: 100\r\nConnection: close\r\n\r\nsome"
+    )
+    assert (await send_raw(server, head.encode())).startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 100_000,
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999999999\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+    ids=["tls", "no-host", "version", "long-head", "huge", "negative", "chunks"],
+)
+async def test_what_is_no_request_is_refused_and_the_pool_lives(server: RunningServer, data: bytes) -> None:
+    end = b"" if data.endswith(b"x") else b"Connection: close\r\n\r\n"
+    answer = await send_raw(server, data.removesuffix(b"\r\n") + end if b"Host" in data else data)
+    assert answer[:10] in {b"HTTP/1.1 4", b""}
+    await server.pod_of("alive")
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["identifier=" + "a" * 50_000, "identifier=a&identifier=b", "identifier=%00", "identifier=../x", "identifier="],
+    ids=["long", "two", "nul", "path", "empty"],
+)
+async def test_an_identifier_that_is_none_is_refused(server: RunningServer, query: str) -> None:
+    answer = await server.client.get(f"/show?{query}")
+    assert 400 <= answer.status_code < 500
+    assert len(list(server.pool.status().sessions)) == 0
+
+
+async def test_a_full_pool_says_how_full_it_is_and_when_to_come_back() -> None:
+    async with run_pool(Limits(max_sessions=1, ready=0)) as server:
+        await server.pod_of("the-one")
+        answer = await server.client.get("/show", params={"identifier": "another"})
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "5")
+        assert answer.json()["error"]["details"] == [{"code": "SessionsInUse", "message": "1 of 1"}]
