@@ -2,10 +2,11 @@
 #
 #   make demo                  execute notebooks/quickstart.ipynb in a session of the local pool
 #   make test [ARGS="-k run"]  the whole suite, or what pytest's arguments select
+#   make soak [ARGS="--runs 50"]  hundreds of notebooks over lines that fail by chance, in minutes
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo test browser lint clean
+.PHONY: demo test soak browser lint clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -34,6 +35,9 @@ demo: $(VENV)/demo.stamp
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+soak: $(VENV)/test.stamp
+	$(BIN)/python -m tests.soak $(ARGS)
 
 # What the tests in a real JupyterLab need beside Debian's chromium; without it they are skipped.
 browser: $(VENV)/browser.stamp

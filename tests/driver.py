@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 from jupyter_client.blocking.client import BlockingKernelClient
@@ -35,9 +35,9 @@ class Pool:
 
     @classmethod
     @contextmanager
-    def start(cls, *options: str) -> Iterator["Pool"]:
+    def start(cls, *options: str, stderr: IO[bytes] | None = None) -> Iterator["Pool"]:
         command = [sys.executable, "-m", "remote_kernel.pool", "--port", "0", "--json", *options]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
             try:
                 assert process.stdout is not None
                 fields = json.loads(process.stdout.readline())
@@ -104,10 +104,25 @@ class Notebook:
         self._replies: dict[str, Content] = {}
 
     @classmethod
-    def start(cls, kernel_name: str = "remote", environ: Mapping[str, str] | None = None) -> "Notebook":
+    def start(
+        cls,
+        kernel_name: str = "remote",
+        environ: Mapping[str, str] | None = None,
+        *,
+        stderr: int | IO[bytes] = subprocess.DEVNULL,
+        receives: int | None = None,
+    ) -> "Notebook":
+        """Start a kernel and connect to it.
+
+        Args:
+            stderr: where the kernel's log goes.
+            receives: how many messages the client takes from the network before they are asked for.
+        """
         manager = KernelManager(kernel_name=kernel_name)
-        manager.start_kernel(env={**os.environ, **(environ or {})}, stderr=subprocess.DEVNULL)
+        manager.start_kernel(env={**os.environ, **(environ or {})}, stderr=stderr)
         client = manager.blocking_client()
+        if receives is not None:
+            client.context.rcvhwm = receives
         client.start_channels()
         client.wait_for_ready(timeout=TIMEOUT_SECONDS)
         return cls(manager, client)

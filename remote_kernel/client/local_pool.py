@@ -37,7 +37,7 @@ REQUEST_TIMEOUT_SECONDS = 5.0
 LOOK_AGAIN_SECONDS = 0.05
 
 # The daemon has to find the same runtime folder; a pod has no business there.
-_DAEMON_VARIABLES = ("JUPYTER_RUNTIME_DIR",)
+_DAEMON_VARIABLES = ("JUPYTER_RUNTIME_DIR", "REMOTE_KERNEL_LOG_LEVEL")
 
 
 class LocalPool:

@@ -106,3 +106,9 @@ def _parse_switch(environ: Mapping[str, str], name: str) -> bool:
     if text not in {"", "0", "1", "true", "false"}:
         raise SettingsError(f"{name} is {text!r}: use 1 or 0")
     return text in {"1", "true"}
+
+
+def log_level(environ: Mapping[str, str], default: str = "WARNING") -> str:
+    """Return `REMOTE_KERNEL_LOG_LEVEL`, or `default` where it is not set or no level of Python's logging."""
+    level = environ.get("REMOTE_KERNEL_LOG_LEVEL", "").upper()
+    return level if level in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"} else default

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from remote_kernel.core.errors import RemoteKernelError
-from remote_kernel.core.settings import Settings
+from remote_kernel.core.settings import Settings, log_level
 from remote_kernel.kernel.channels import Channels, Connection
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.known_info import KnownInfo
@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("-f", metavar="FILE", dest="connection_file", type=Path, required=True, help="connection file")
     arguments, _ = parser.parse_known_args(argv)
-    logging.basicConfig(level=logging.WARNING, format="[remote-kernel] %(message)s")
+    logging.basicConfig(level=log_level(os.environ), format="[remote-kernel] %(message)s")
     # httpx writes URLs, which hold identifiers, to its log.
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -12,6 +12,7 @@ from functools import partial
 
 from remote_kernel.core.environment import pod_environment
 from remote_kernel.core.local_pool import LOG_FILE, RunningPool
+from remote_kernel.core.settings import log_level
 from remote_kernel.pool.daemon import detach, release_standard_streams
 from remote_kernel.pool.options import Options
 from remote_kernel.pool.registration import Registration, runtime_folder
@@ -102,7 +103,7 @@ def _describe(options: Options, pool: RunningPool, is_registered: bool) -> str:
 
 
 def _set_up_logging(options: Options) -> None:
-    level = logging.INFO if options.is_daemon else logging.WARNING
+    level = log_level(os.environ, "INFO" if options.is_daemon else "WARNING")
     logging.basicConfig(level=level, format="%(asctime)s %(message)s", stream=sys.stderr)
     # These write URLs and headers, and with them identifiers.
     for name in ("httpx", "httpcore"):

@@ -15,7 +15,7 @@ from remote_kernel.client.link import Link, Position
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.client.retry import Wait
 from remote_kernel.core import wire
-from remote_kernel.core.errors import PoolUnreachable, RemoteKernelError, SessionLost
+from remote_kernel.core.errors import PoolRefused, PoolUnreachable, RemoteKernelError, SessionLost
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.jupyter import Author, parse_header, parse_object
 from tests.driver import TIMEOUT_SECONDS, Pod
@@ -266,3 +266,33 @@ async def test_a_dead_interpreter_is_told_with_its_reason(pod: Pod, kernel: str)
         link.send(request)
         await front_end.wait(lambda: front_end.reply_to(request))
     assert front_end.printed() == "again\n"
+
+
+async def test_a_message_that_the_pod_refuses_takes_no_other_with_it(pod: Pod, kernel: str) -> None:
+    async with linked(pod.endpoint, kernel) as (link, front_end):
+        running, after = execute("import time; time.sleep(0.3); print('ran')"), execute("print('ran, too')")
+        nonsense = wire.Message(channel=wire.Channel.SHELL, parts=(b"[]", b"{}", b"{}", b"{}"))
+        for message in (running, nonsense, after):
+            link.send(message)
+        await front_end.wait(lambda: front_end.reply_to(running) and front_end.reply_to(after))
+    ((refused, error),) = front_end.refusals
+    assert refused.parts == nonsense.parts
+    assert isinstance(error, PoolRefused)
+    assert front_end.errors == []
+    assert front_end.printed() == "ran\nran, too\n"
+
+
+async def test_readers_hear_of_each_other_but_not_of_their_own_earlier_streams(pod: Pod, kernel: str) -> None:
+    with FaultProxy.before(pod.endpoint) as proxy:
+        async with linked(proxy.endpoint, kernel) as (link, front_end):
+            link.open()
+            await front_end.wait(lambda: front_end.hellos)
+            proxy.cut()
+            await front_end.wait(lambda: len(front_end.hellos) == 2)
+            assert front_end.peers == []
+            async with linked(pod.endpoint, kernel) as (other, listener):
+                other.open()
+                await listener.wait(lambda: listener.peers)
+                await front_end.wait(lambda: front_end.peers)
+                assert (link.peers, other.peers) == (1, 1)
+            await front_end.wait(lambda: front_end.peers == [1, 0])

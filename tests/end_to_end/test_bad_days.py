@@ -1,7 +1,10 @@
 """What a user sees when something is wrong: a readable error in the cell, and a kernel that lives on."""
 
 import os
+import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,7 +71,9 @@ def crowded(**environ: str) -> Iterator[tuple[Notebook, Notebook]]:
 
 def test_a_full_pool_is_an_error_after_the_wait_and_none_once_there_is_room() -> None:
     with crowded(REMOTE_KERNEL_WAIT_SECONDS="0.5") as (first, second):
-        assert second.run("pass").reply["ename"] == "PoolFull"
+        reply = second.run("pass").reply
+        assert reply["ename"] == "PoolFull"
+        assert "within 0.5 s. Shut down a notebook" in reply["evalue"]
         first.close()
         assert second.run("1 + 1").result == "2"
 
@@ -76,7 +81,8 @@ def test_a_full_pool_is_an_error_after_the_wait_and_none_once_there_is_room() ->
 def test_a_cell_waits_for_a_free_session_says_so_and_runs() -> None:
     with crowded() as (first, second):
         msg_id = second.client.execute("print('in')")
-        second.wait_iopub(lambda message: "waiting for a free session, 0" in str(message["content"]))
+        line = r"waiting for a free session, \d\d:\d\d \(1 of 1 in use\)"
+        second.wait_iopub(lambda message: re.search(line, str(message["content"])) is not None)
         first.close()
         assert second.reply_to(msg_id)["status"] == "ok"
         second.wait_iopub(lambda message: message["msg_type"] == "clear_output")
@@ -208,6 +214,58 @@ def test_the_second_interrupt_frees_a_cell_whose_session_cannot_be_reached(pool:
             assert notebook.run("a").result == "42"
         finally:
             notebook.close()
+
+
+def test_an_interrupt_that_the_pod_does_not_acknowledge_is_not_taken_for_done(pool: Pool) -> None:
+    """The link looks well, but nothing gets through: as in the first seconds after a Wi-Fi network has gone."""
+    with FaultProxy.before(pool.endpoint) as proxy:
+        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+        notebook = Notebook.start(environ=environ)
+        try:
+            msg_id = notebook.client.execute("print('go', flush=True)\nimport time; time.sleep(600)")
+            notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
+            proxy.stall(True)
+            notebook.manager.interrupt_kernel()
+            notebook.wait_iopub(lambda message: "interrupt again to stop waiting" in str(message["content"]))
+            notebook.manager.interrupt_kernel()
+            assert "may still run there" in notebook.reply_to(msg_id)["evalue"]
+            proxy.cut()
+            proxy.stall(False)
+            assert notebook.run("1").result == "1"  # the first interrupt has arrived, too
+        finally:
+            proxy.stall(False)
+            notebook.close()
+
+
+def test_a_pool_that_was_restarted_is_found_again_and_the_loss_is_told() -> None:
+    """The user's own local pool: another process, another port, another token."""
+    notebook = Notebook.start()
+    try:
+        notebook.run("a = 1")
+        msg_id = notebook.client.execute("print('go', flush=True)\nimport time; time.sleep(600)")
+        notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
+        subprocess.run([sys.executable, "-m", "remote_kernel.cli", "pool", "stop"], check=True, capture_output=True)
+        assert notebook.reply_to(msg_id)["ename"] == "SessionLost"
+        assert notebook.run("'a' in globals()").result == "False"
+    finally:
+        notebook.close()
+        subprocess.run([sys.executable, "-m", "remote_kernel.cli", "pool", "stop"], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("end", ["import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "import os; os.abort()"])
+def test_an_interpreter_that_crashes_is_told_with_its_signal(notebook: Notebook, end: str) -> None:
+    cell = notebook.run(end)
+    assert cell.reply["ename"] == "SessionLost"
+    assert "(SIGSEGV)" in cell.reply["evalue"] or "(SIGABRT)" in cell.reply["evalue"]
+
+
+def test_a_message_that_is_too_large_ends_its_cell_and_nothing_else(notebook: Notebook) -> None:
+    notebook.run("a = 42")
+    ids = [notebook.client.execute(code) for code in ("import time; time.sleep(0.5); a", "#" * (257 << 20), "b = 1")]
+    replies = [notebook.reply_to(msg_id) for msg_id in ids]
+    assert [reply["status"] for reply in replies] == ["ok", "error", "aborted"]
+    assert "in smaller pieces" in replies[1]["evalue"]
+    assert notebook.run("a, 'b' in globals()").result == "(42, False)"
 
 
 def test_ending_a_notebook_whose_session_is_gone_takes_no_new_one(start_notebook: Start, pool: Pool) -> None:

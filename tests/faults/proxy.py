@@ -1,8 +1,10 @@
-"""A TCP proxy that misbehaves on request: it cuts, refuses, stalls and delays what passes through."""
+"""A TCP proxy that misbehaves on request: it cuts, refuses, stalls, delays and throttles what passes through."""
 
 import asyncio
 import contextlib
+import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,18 +13,56 @@ from typing import Any
 CHUNK_BYTES = 16 * 1024
 
 
-@dataclass
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What is to happen to one connection.
 
     Attributes:
+        is_refused: close it at once.
         cut_up_after, cut_down_after: close both sides once so many bytes have passed in that direction.
+        stall_seconds: at the place of the cut, first let nothing through for so long.
         delay_seconds: hold each chunk back that long, as a slow link does, in both directions.
+        bytes_per_second: let no more through in each direction.
     """
 
+    is_refused: bool = False
     cut_up_after: int | None = None
     cut_down_after: int | None = None
+    stall_seconds: float = 0.0
     delay_seconds: float = 0.0
+    bytes_per_second: float = float("inf")
+
+
+class RandomPlans:
+    """Plans by chance, the same ones for the same seed; about a third of the connections is left alone.
+
+    Attributes:
+        injected: how many connections were treated in which way.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.injected: Counter[str] = Counter()
+        self._random = random.Random(seed)
+
+    def __call__(self, _number: int) -> Plan:
+        kind = self._random.choice(["clean", "clean", "clean", "refused", "up", "down", "down", "stall", "slow"])
+        if kind != "clean":
+            self.injected[kind] += 1
+        # Mostly within heads and first frames, sometimes deep inside an output.
+        place = int(10 ** self._random.uniform(0, 5.5))
+        match kind:
+            case "refused":
+                return Plan(is_refused=True)
+            case "up":
+                return Plan(cut_up_after=min(place, 3000))
+            case "down":
+                return Plan(cut_down_after=place)
+            case "stall":
+                return Plan(cut_down_after=place, stall_seconds=self._random.uniform(0.05, 0.5))
+            case "slow":
+                return Plan(delay_seconds=self._random.uniform(0.001, 0.02), bytes_per_second=2e6, cut_down_after=place)
+            case _:
+                return Plan()
 
 
 class FaultProxy:
@@ -111,13 +151,16 @@ class FaultProxy:
             return
         plan = self.plan(self.connections)
         self.connections += 1
+        if plan.is_refused:
+            writer.transport.abort()
+            return
         target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target)
         pair = {writer, target_writer}
         self._writers |= pair
         try:
             await asyncio.gather(
-                self._pump(reader, target_writer, plan.cut_up_after, plan.delay_seconds, pair),
-                self._pump(target_reader, writer, plan.cut_down_after, plan.delay_seconds, pair),
+                self._pump(reader, target_writer, plan, plan.cut_up_after, pair),
+                self._pump(target_reader, writer, plan, plan.cut_down_after, pair),
             )
         finally:
             self._writers -= pair
@@ -128,21 +171,22 @@ class FaultProxy:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
+        plan: Plan,
         cut_after: int | None,
-        delay_seconds: float,
         pair: set[asyncio.StreamWriter],
     ) -> None:
         passed = 0
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK_BYTES):
                 await self._flowing.wait()
-                await asyncio.sleep(delay_seconds)
+                await asyncio.sleep(plan.delay_seconds + len(data) / plan.bytes_per_second)
                 if cut_after is not None:
                     data = data[: cut_after - passed]
                 writer.write(data)
                 await writer.drain()
                 passed += len(data)
                 if passed == cut_after:
+                    await asyncio.sleep(plan.stall_seconds)
                     break
         for each in pair:
             each.close()

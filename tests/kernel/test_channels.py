@@ -2,13 +2,16 @@
 
 import json
 import os
+import queue
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
+from jupyter_client.manager import KernelManager
 
 from remote_kernel.core.errors import SettingsError
 from remote_kernel.kernel.channels import Connection
@@ -138,3 +141,30 @@ def test_a_port_in_use_is_told_in_a_sentence(tmp_path: Path) -> None:
     assert second.returncode == 2
     assert second.stderr.count("\n") == 1
     assert "cannot be used: Address already in use" in second.stderr
+
+
+def test_the_transport_is_encrypted_where_the_front_end_wants_it() -> None:
+    manager = KernelManager(kernel_name="remote", transport_encryption="required")
+    manager.start_kernel()
+    client = manager.blocking_client()
+    client.start_channels()
+    eavesdropper = connect_in_the_clear(Path(manager.connection_file))
+    try:
+        client.wait_for_ready(timeout=30)
+        assert client.hb_channel.is_beating()
+        eavesdropper.kernel_info()
+        with pytest.raises(queue.Empty):
+            eavesdropper.get_shell_msg(timeout=0.5)
+        assert manager.is_alive()
+    finally:
+        eavesdropper.stop_channels()
+        client.stop_channels()
+        manager.shutdown_kernel()
+
+
+def connect_in_the_clear(connection_file: Path) -> BlockingKernelClient:
+    fields = json.loads(connection_file.read_text())
+    client = BlockingKernelClient()
+    client.load_connection_info(cast(Any, {name: fields[name] for name in fields if not name.startswith("curve_")}))
+    client.start_channels(hb=False)
+    return client

@@ -1,0 +1,76 @@
+"""At most once, nothing lost, in order: notebooks over lines that fail, and a laptop that sleeps.
+
+`make soak` does the first test hundreds of times.
+"""
+
+import os
+import signal
+
+import pytest
+
+from tests.driver import Notebook, Pool, run_in_pod, stdout_of, wait_until
+from tests.faults.proxy import FaultProxy, RandomPlans
+from tests.faults.runs import run_seed
+
+RUN_COUNT = "sum(1 for _ in open('count'))"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_cells_run_once_and_their_output_is_whole(pool: Pool, seed: int) -> None:
+    outcome = run_seed(pool, seed)
+    assert outcome.is_good, outcome
+
+
+def test_a_seed_decides_what_is_injected() -> None:
+    first, second, other = RandomPlans(1), RandomPlans(1), RandomPlans(2)
+    plans = [[make(number) for number in range(50)] for make in (first, second, other)]
+    assert plans[0] == plans[1] != plans[2]
+    assert set(first.injected + other.injected) == {"refused", "up", "down", "stall", "slow"}
+
+
+def test_a_laptop_that_sleeps_finds_everything_when_it_wakes(pool: Pool) -> None:
+    with FaultProxy.before(pool.endpoint) as proxy, pool.client() as client:
+        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+        notebook = Notebook.start(environ={**environ, "REMOTE_KERNEL_IDENTIFIER": "asleep"})
+        try:
+            code = (
+                "open('count', 'a').write('x\\n')\nimport os, time\nfor i in range(100):\n    print(i, flush=True)\n"
+                "    while i == 20 and not os.path.exists('wake'): time.sleep(0.01)\n"
+            )
+            msg_id = notebook.client.execute(code)
+            printed = wait_for_line(notebook, "20\n")
+            os.kill(notebook.pid, signal.SIGSTOP)
+            try:
+                proxy.cut()
+                run_in_pod(client, "open('wake', 'w').close()", identifier="asleep", kernel="other")
+                session = "/api/v2/session?identifier=asleep"
+                wait_until(lambda: not any(kernel["is_busy"] for kernel in client.get(session).json()["kernels"]))
+            finally:
+                os.kill(notebook.pid, signal.SIGCONT)
+            printed += wait_for_line(notebook, "99\n")
+            assert notebook.reply_to(msg_id)["status"] == "ok"
+            assert printed == "".join(f"{number}\n" for number in range(100))
+            assert notebook.run(f"print({RUN_COUNT})").stdout == "1\n"
+        finally:
+            notebook.close()
+
+
+def wait_for_line(notebook: Notebook, line: str) -> str:
+    """Collect what is printed up to a line."""
+    printed = ""
+    while not printed.endswith(line):
+        printed += stdout_of([notebook.wait_iopub(lambda message: message["msg_type"] == "stream")])
+    return printed
+
+
+def test_a_cell_outlives_the_cap_on_requests() -> None:
+    with Pool.start("--request-cap", "1") as pool:
+        environ = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+        notebook = Notebook.start(environ=environ)
+        try:
+            code = "import time\nfor i in range(70): print(i, flush=True); time.sleep(0.05)"
+            cell = notebook.run(f"runs = globals().get('runs', 0) + 1\n{code}")
+            assert cell.stdout == "".join(f"{number}\n" for number in range(70))
+            assert notebook.run("runs").result == "1"
+        finally:
+            notebook.close()

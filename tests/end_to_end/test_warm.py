@@ -1,0 +1,46 @@
+"""Warm as long as wanted, no longer."""
+
+import time
+
+from tests.driver import Notebook, Pool, wait_until
+
+
+def start(pool: Pool, **environ: str) -> Notebook:
+    settings = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+    return Notebook.start(environ=settings | environ)
+
+
+def test_a_cell_is_not_cooled_down_while_it_runs_and_its_pod_is_afterwards() -> None:
+    with Pool.start("--cooldown", "1.5") as pool:
+        notebook = start(pool, REMOTE_KERNEL_KEEPALIVE_MINUTES="0")
+        try:
+            cell = notebook.run("import time\nfor i in range(5): print(i, flush=True); time.sleep(1)\na = 42\na")
+            assert (cell.stdout, cell.result) == ("0\n1\n2\n3\n4\n", "42")
+            wait_until(lambda: not pool.sessions())
+            cell = notebook.run("a")
+            assert cell.reply["ename"] == "SessionLost"
+            assert "given back after a pause" in cell.reply["evalue"]
+            assert notebook.run("'a' in globals()").result == "False"
+        finally:
+            notebook.close()
+
+
+def test_a_notebook_that_is_open_is_kept_for_the_time_that_was_asked_for() -> None:
+    with Pool.start("--cooldown", "1") as pool:
+        notebook = start(pool, REMOTE_KERNEL_KEEPALIVE_MINUTES="0.05")
+        try:
+            notebook.run("pass")
+            ended = time.monotonic()
+            wait_until(lambda: not pool.sessions())
+            assert time.monotonic() - ended > 3
+        finally:
+            notebook.close()
+
+
+def test_a_silent_cell_is_kept_as_well() -> None:
+    with Pool.start("--cooldown", "1") as pool:
+        notebook = start(pool, REMOTE_KERNEL_KEEPALIVE_MINUTES="0")
+        try:
+            assert notebook.run("import time; time.sleep(4); 42").result == "42"
+        finally:
+            notebook.close()
