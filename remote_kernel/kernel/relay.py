@@ -38,8 +38,8 @@ REJOIN_SECONDS = 5.0
 NOT_DONE = "The command was interrupted; the session is as it was."
 NOT_SENT = "The cell was interrupted before it was sent."
 LEFT = (
-    "The cell was left alone, as the session cannot be reached: it may still run there. "
-    "The next cell finds the session again if it is still there."
+    "The cell was left alone, as the session cannot be reached: it may still run there. The session is looked for, "
+    "and the next cell runs in it once it is found."
 )
 
 
@@ -202,7 +202,7 @@ class Relay:
         if not self._requests and not (link and link.is_attached):
             return  # as before every shutdown; reaching for a session only to interrupt it could take a new one
         if link is None or link.position is None or self._interrupts.are_told:
-            await self._free_cells(LEFT if link and link.position else NOT_SENT)
+            await self._free_cells()
             return
         self._interrupts.msg_ids.add(request.info.msg_id)
         link.send(Message(channel=Channel.CONTROL, parts=parts))
@@ -216,13 +216,15 @@ class Relay:
         self._interrupts.are_told = True
         self._begin_notice(UNREACHABLE)
 
-    async def _free_cells(self, what_happened: str) -> None:
-        """End what waits for the session, without the session."""
+    async def _free_cells(self) -> None:
+        """End what waits for the session, without the session; one that exists is still looked for."""
         self._interrupts.clear()
         self._early.clear()
-        if self._session.link is not None:
-            self._session.link.give_up()
-        await self._fail_requests(Interrupted(what_happened))
+        link = self._session.link
+        is_left = link is not None and link.position is not None
+        if link is not None:
+            link.forget_unsent() if is_left else link.give_up()
+        await self._fail_requests(Interrupted(LEFT if is_left else NOT_SENT))
 
     async def _shut_down(self, request: Request, parts: tuple[bytes, ...]) -> None:
         restart = parse_object(parts[3]).get("restart") is True
