@@ -55,7 +55,7 @@ def test_wheel_puts_the_kernelspec_where_jupyter_looks(wheel: Path, names: set[s
         "display_name": "Python (remote session)",
         "language": "python",
         "interrupt_mode": "message",
-        "metadata": {"debugger": True},
+        "metadata": {"debugger": True, "supported_encryption": "curve"},
     }
 
 

@@ -35,8 +35,9 @@ FIRST_CONTACT_SECONDS = 10.0
 EXPLANATION_SECONDS = 1.0
 
 POD_GONE = (
-    "The remote session is gone: its pod was given back after a pause, or was replaced. Variables, imports and files "
-    "of the session are lost. Run the notebook again from the top; the next cell starts in a new session."
+    "The remote session is gone{when}: its pod was given back after a pause, was replaced, or ended with its pool. "
+    "Variables, imports and files of the session are lost. Run the notebook again from the top; the next cell starts "
+    "in a new session."
 )
 
 
@@ -106,6 +107,7 @@ class Link:
         self._given_up = asyncio.Event()
         self._last_activity = time.monotonic()
         self._last_call = 0.0
+        self._heard_at = 0.0
         self.cooldown_seconds = 300.0
         self.is_busy = False
         self.peers = 0
@@ -255,16 +257,17 @@ class Link:
                         chunk = await anext(chunks, b"")
                     if not chunk:
                         raise PoolUnreachable("The connection to the session ended.")
+                    self._heard_at = time.time()
                     for frame in decoder.feed(chunk):
                         if not isinstance(frame, wire.End):
                             await self._take(frame)
                         elif frame.reason == "cap":
                             return
                         else:
-                            raise SessionLost(POD_GONE)
+                            raise self._pod_gone()
         except PoolRefused as error:
             if error.code == wire.EPOCH_MISMATCH:
-                raise SessionLost(POD_GONE) from None
+                raise self._pod_gone() from None
             raise
         except TimeoutError:
             raise PoolUnreachable("The session has sent nothing for too long.") from None
@@ -272,6 +275,14 @@ class Link:
             raise PoolUnreachable(f"The connection to the session broke: {describe(error)}.") from error
         except WireError as error:
             raise PoolUnreachable(f"The session sent something unreadable: {error}.") from error
+
+    def _pod_gone(self) -> SessionLost:
+        when = (
+            f" (it was last heard of at {time.strftime('%X', time.localtime(self._heard_at))})"
+            if self._heard_at
+            else ""
+        )
+        return SessionLost(POD_GONE.format(when=when))
 
     async def _take(self, frame: wire.Frame) -> None:
         match frame:
@@ -358,7 +369,7 @@ class Link:
                 async with asyncio.timeout(EXPLANATION_SECONDS):
                     await self._moved.wait()  # the event stream has told what happened
         if self._is_at(epoch):
-            await self._fail(SessionLost(POD_GONE))
+            await self._fail(self._pod_gone())
 
     def _is_at(self, epoch: str) -> bool:
         return self._position is not None and self._position.epoch == epoch
@@ -403,6 +414,7 @@ def describe_change(change: wire.EpochChange) -> str:
         "shutdown": "another client shut it down",
     }.get(change.reason, "another client restarted it")
     return (
-        f"The remote session has lost its state: {what}. Variables and imports are gone, files are still there. "
+        f"The remote session has lost its state at {time.strftime('%X')}: {what}. Variables and imports are gone, "
+        "files are still there. "
         "Run the notebook again from the top; the next cell starts in a new interpreter."
     )

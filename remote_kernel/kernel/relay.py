@@ -44,7 +44,7 @@ LEFT = (
 
 
 MISSED = (
-    "[A cell that was sent before this process of the kernel started has said something since; '%session missed' shows "
+    "[A cell that was running when this kernel was replaced has gone on and said something; '%session missed' shows "
     "it.]\n"
 )
 SHARED = (
@@ -140,6 +140,7 @@ class Relay:
         self._interrupts = PendingInterrupts()
         self._notes: list[str] = []
         self._has_told_of_peers = False
+        self._is_left_busy = False
         self._held: deque[tuple[Request, tuple[bytes, ...]]] = deque()
         self._commanding: asyncio.Task[None] | None = None
         self._missed = Missed()
@@ -185,6 +186,7 @@ class Relay:
         self._say_busy(request)
         await self._channels.reply(request.channel, request.prefixes, msg_type, content, request.header)
         self._say_status(request, "idle")
+        self._say_left_busy()
 
     def _say_busy(self, request: Request) -> None:
         if not (request.is_busy or request.has_begun):
@@ -193,6 +195,11 @@ class Relay:
 
     def _say_status(self, request: Request, state: str) -> None:
         self._channels.say("status", {"execution_state": state}, request.header)
+
+    def _say_left_busy(self) -> None:
+        """Say that the session runs something that nobody here waits for; front ends believe the last word on it."""
+        if self._is_left_busy:
+            self._channels.say("status", {"execution_state": "busy"})
 
     async def _interrupt(self, request: Request, parts: tuple[bytes, ...]) -> None:
         await self._answer(request, "interrupt_reply", {"status": "ok"})
@@ -425,6 +432,8 @@ class Relay:
         """See `Listener`."""
         self._known.learn(hello.kernel_info)
         self._session.note_position()
+        self._is_left_busy = hello.is_busy and not self._is_executing
+        self._say_left_busy()
         self._interrupts.clear()  # what was sent while the link was down goes out now
         for request in [
             request for request in self._requests.values() if request.info.msg_type == "kernel_info_request"
@@ -443,6 +452,8 @@ class Relay:
         if message.channel is Channel.IOPUB:
             if not self._is_second_busy(message):
                 self._channels.publish(message.parts)
+            if self._is_left_busy and b'"idle"' in message.parts[3]:
+                self._is_left_busy = parse_header(message.parts[1]).msg_id in self._requests
             self._tell_notes()
             self._note_missed(message)
             return
@@ -538,6 +549,7 @@ class Relay:
         """See `Listener`."""
         is_told = any(request.is_cell for request in self._requests.values())
         if isinstance(error, SessionLost):
+            self._is_left_busy = False
             self._session.note_position()
             self._untold = None if is_told else error
         await self._fail_requests(error)

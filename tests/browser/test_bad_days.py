@@ -1,0 +1,129 @@
+"""What a user of JupyterLab sees on a bad day: sentences that say what happened and what to do."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from remote_kernel.core.local_pool import RUNTIME_FILE, RUNTIME_FOLDER, RunningPool
+from tests.browser.lab import Lab, OpenNotebook
+from tests.driver import TIMEOUT_SECONDS, wait_until
+
+expect = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install -e .[browser]").expect
+
+pytestmark = pytest.mark.browser
+
+Shoot = Callable[[str], None]
+
+COOLDOWN_SECONDS = 2
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A JupyterLab whose kernels use the user's own local pool."""
+    pytest.importorskip("jupyterlab", reason="needs JupyterLab: pip install -e .[browser]")
+    with Lab.start(tmp_path_factory.mktemp("lab"), {"REMOTE_KERNEL_KEEPALIVE_MINUTES": "0"}) as running:
+        yield running
+
+
+@pytest.fixture
+def daemon(lab: Lab) -> Iterator[Callable[[], RunningPool]]:
+    """The user's pool: small, and quick to take sessions back."""
+    environ = {**os.environ, "JUPYTER_RUNTIME_DIR": str(lab.folder.parent / "runtime")}
+    file = lab.folder.parent / "runtime" / RUNTIME_FOLDER / RUNTIME_FILE
+    limits = ("--max-sessions", "1", "--cooldown", str(COOLDOWN_SECONDS))
+    command = [sys.executable, "-m", "remote_kernel.pool", "--daemon", "--json", *limits]
+    subprocess.run(command, env=environ, check=True, stdout=subprocess.PIPE)
+    wait_until(file.exists)
+
+    def read() -> RunningPool:
+        pool = RunningPool.from_json(file.read_text())
+        assert pool is not None
+        return pool
+
+    yield read
+    lab.shut_kernels_down()
+    subprocess.run([sys.executable, "-m", "remote_kernel.cli", "pool", "stop"], env=environ, check=True)
+
+
+def ask(pool: RunningPool, method: str, path: str, **params: str) -> httpx.Response:
+    headers = {"authorization": f"Bearer {pool.token}"}
+    return httpx.request(method, pool.endpoint + path, params=params, headers=headers, timeout=TIMEOUT_SECONDS)
+
+
+def open_notebook(lab: Lab, page: object, name: str, *cells: str) -> OpenNotebook:
+    lab.write_notebook(name, cells)
+    return OpenNotebook.open(page, name)  # type: ignore[arg-type]
+
+
+def test_bad_days(lab: Lab, page: object, daemon: Callable[[], RunningPool], shoot: Shoot, tmp_path: Path) -> None:
+    notebook = open_notebook(
+        lab,
+        page,
+        "bad_days.ipynb",
+        "a = 42",
+        "a + 1",
+        "'a' in globals()",
+        "import time\nfor i in range(600):\n    print(i, flush=True)\n    time.sleep(0.5)",
+        "'ran'",
+    )
+    notebook.run(0)
+    expect(notebook.prompt(0)).to_have_text("[1]:")
+
+    # The pod cools down.
+    wait_until(lambda: not ask(daemon(), "GET", "/.local/status").json()["sessions"])
+    notebook.run(1)
+    expect(notebook.output(1)).to_contain_text("SessionLost: The remote session is gone")
+    expect(notebook.output(1)).to_contain_text("Run the notebook again from the top")
+    shoot("1-cooled-down")
+
+    # Somebody else has the only session.
+    ask(daemon(), "POST", "/api/v2/execute", identifier="somebody-else").close()
+    notebook.run(2)
+    line = re.compile(r"waiting for a free session, \d\d:\d\d \(1 of 1 in use\)")
+    expect(notebook.output(2)).to_have_text(line)
+    shoot("2-full")
+    expect(notebook.output(2)).to_have_text(re.compile("False$"))
+    shoot("3-room-again")
+
+    # The local kernel is killed while a cell runs; JupyterLab starts another.
+    notebook.run(3)
+    expect(notebook.output(3)).to_contain_text("2\n")
+    kill_kernel(lab)
+    page.get_by_text("Kernel Restarting").wait_for()  # type: ignore[attr-defined]
+    shoot("4-kernel-killed")
+    notebook.confirm()
+    notebook.wait_state("Busy")
+    notebook.press_button("Interrupt the kernel")
+    notebook.wait_state("Idle")
+    notebook.run(4)
+    expect(notebook.output(4)).to_contain_text("'%session missed' shows it")
+    expect(notebook.output(4)).to_contain_text("'ran'")
+    shoot("5-reattached")
+
+    # The pool is killed while a cell runs.
+    notebook.run(3)
+    expect(notebook.output(3)).to_contain_text("2\n")
+    os.kill(daemon().pid, signal.SIGKILL)
+    expect(notebook.output(3)).to_contain_text("SessionLost: The remote session is gone")
+    shoot("6-pool-killed")
+    notebook.run(2)
+    expect(notebook.output(2)).to_have_text(re.compile("False$"))
+
+
+def kill_kernel(lab: Lab) -> None:
+    """Kill the one local kernel of the server."""
+    (kernel,) = (
+        process
+        for process in psutil.process_iter(["cmdline", "environ"])
+        if "remote_kernel" in (process.info["cmdline"] or [])
+        and (process.info["environ"] or {}).get("JUPYTER_RUNTIME_DIR") == str(lab.folder.parent / "runtime")
+    )
+    kernel.kill()
