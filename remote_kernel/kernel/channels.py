@@ -5,6 +5,7 @@ import contextlib
 import json
 import secrets
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,6 +31,10 @@ _SOCKET_TYPES = {
 
 # Front ends subscribe to everything; the topic is for people who look at the wire.
 _TOPIC = b"remote"
+
+# Front ends choose free ports before we bind them; meanwhile a connection of some other program may have taken one.
+BIND_SECONDS = 2.0
+BIND_AGAIN_SECONDS = 0.05
 
 # Sockets of front ends that were connected to a kernel before us come back within a tenth of a second of each other.
 GATHERING_SECONDS = 0.25
@@ -144,7 +149,7 @@ class Channels:
         if connection.curve is not None:
             socket.curve_publickey, socket.curve_secretkey = connection.curve
             socket.curve_server = True
-        socket.bind(connection.url(name))
+        _bind_patiently(socket, connection.url(name))
         if not connection.ports[name]:
             endpoint = bytes(socket.getsockopt(zmq.LAST_ENDPOINT))
             connection.ports[name] = int(endpoint.rstrip(b"\0").rsplit(b":", 1)[1])
@@ -236,3 +241,17 @@ class Channels:
             socket.close()
         self._context.term()
         self._heartbeat_context.term()
+
+
+def _bind_patiently(socket: "zmq.Socket[Any]", url: str) -> None:
+    """Bind, and wait a little for an address that is in use; raises `zmq.ZMQError`."""
+    gives_up_at = time.monotonic() + BIND_SECONDS
+    while True:
+        try:
+            socket.bind(url)
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EADDRINUSE or time.monotonic() > gives_up_at:
+                raise
+            time.sleep(BIND_AGAIN_SECONDS)  # nothing else is to be done before the sockets are there
+        else:
+            return

@@ -6,6 +6,7 @@ cannot be passed on, which end with an error like one of the kernel's own.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,11 @@ UNREACHABLE = Wait("the session cannot be reached to interrupt it (interrupt aga
 
 # A pod that is there acknowledges an interrupt within milliseconds.
 INTERRUPT_SECONDS = 2.0
+
+# "Run All" sends its cells one by one but at once: what comes so soon behind another was sent with it.
+TOGETHER_SECONDS = 0.05
+# However many there are, the first one's error is not held back for longer.
+SETTLE_SECONDS = 1.0
 
 # A front end whose kernel was replaced connects again within a tenth of a second; one that never listens is no reason
 # to wait for long.
@@ -143,6 +149,7 @@ class Relay:
         self._is_left_busy = False
         self._held: deque[tuple[Request, tuple[bytes, ...]]] = deque()
         self._commanding: asyncio.Task[None] | None = None
+        self._settling: asyncio.Task[None] | None = None
         self._missed = Missed()
         self._farewell: Farewell | None = None
         self.stopped = asyncio.Event()
@@ -241,7 +248,7 @@ class Relay:
 
     async def aclose(self) -> None:
         """Part from the session as asked: restart it, give it back, or, when nobody asked for anything, leave it."""
-        for task in (self._commanding, self._opening):
+        for task in (self._commanding, self._opening, self._settling):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
@@ -258,7 +265,9 @@ class Relay:
         content = parse_object(parts[3])
         request.is_silent = content.get("silent") is True
         command = commands.parse(content.get("code"))
-        if self._held or self._commanding or (command and self._is_executing):
+        if self._settling is not None:
+            self._requests[request.info.msg_id] = request  # sent before the loss could be seen
+        elif self._held or self._commanding or (command and self._is_executing):
             # A command waits for the cells before it, and the cells behind it wait for the command.
             self._held.append((request, parts))
         elif command:
@@ -291,12 +300,28 @@ class Relay:
     async def _execute_now(self, request: Request, parts: tuple[bytes, ...]) -> None:
         if not self._has_session:
             self._hints.read(parts[2], parts[3])
-        if self._untold is not None:
+        if self._untold is None:
+            await self._pass_on(request, parts)
+        elif request.is_cell:
+            self._requests[request.info.msg_id] = request
+            self._begin_to_settle(self._untold)
+            self._untold = None
+        else:
             await self._fail(request, self._untold)
-            if request.is_cell:
-                self._untold = None
-            return
-        await self._pass_on(request, parts)
+
+    def _begin_to_settle(self, loss: SessionLost) -> None:
+        """Tell of a lost session as soon as all that was sent together has arrived, and abort what stands behind."""
+        if self._settling is None:
+            self._settling = asyncio.create_task(self._settle(loss))
+
+    async def _settle(self, loss: SessionLost) -> None:
+        ends_at = time.monotonic() + SETTLE_SECONDS
+        count = 0
+        while count < len(self._requests) and time.monotonic() < ends_at:
+            count = len(self._requests)
+            await asyncio.sleep(TOGETHER_SECONDS)
+        self._settling = None
+        await self._fail_requests(loss)
 
     def _obey(self, request: Request, command: Command) -> None:
         """Begin with a cell that is a command to us; other requests are answered meanwhile."""
@@ -535,6 +560,7 @@ class Relay:
         await self._fail(request, error)
         if request.is_cell:
             await self._abort_unsent()
+            await self._abort_held()
         self._tell_link()
 
     async def _abort_unsent(self) -> None:
@@ -552,6 +578,9 @@ class Relay:
             self._is_left_busy = False
             self._session.note_position()
             self._untold = None if is_told else error
+            if is_told:
+                self._begin_to_settle(error)
+                return
         await self._fail_requests(error)
 
     # Requests that end here

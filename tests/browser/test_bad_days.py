@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import psutil
@@ -15,6 +15,9 @@ import pytest
 from remote_kernel.core.local_pool import RUNTIME_FILE, RUNTIME_FOLDER, RunningPool
 from tests.browser.lab import Lab, OpenNotebook
 from tests.driver import TIMEOUT_SECONDS, wait_until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 expect = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install -e .[browser]").expect
 
@@ -58,22 +61,16 @@ def ask(pool: RunningPool, method: str, path: str, **params: str) -> httpx.Respo
     return httpx.request(method, pool.endpoint + path, params=params, headers=headers, timeout=TIMEOUT_SECONDS)
 
 
-def open_notebook(lab: Lab, page: object, name: str, *cells: str) -> OpenNotebook:
-    lab.write_notebook(name, cells)
-    return OpenNotebook.open(page, name)  # type: ignore[arg-type]
-
-
-def test_bad_days(lab: Lab, page: object, daemon: Callable[[], RunningPool], shoot: Shoot, tmp_path: Path) -> None:
-    notebook = open_notebook(
-        lab,
-        page,
-        "bad_days.ipynb",
+def test_bad_days(lab: Lab, page: "Page", daemon: Callable[[], RunningPool], shoot: Shoot) -> None:
+    cells = (
         "a = 42",
         "a + 1",
         "'a' in globals()",
         "import time\nfor i in range(600):\n    print(i, flush=True)\n    time.sleep(0.5)",
         "'ran'",
     )
+    lab.write_notebook("bad_days.ipynb", cells)
+    notebook = OpenNotebook.open(page, "bad_days.ipynb")
     notebook.run(0)
     expect(notebook.prompt(0)).to_have_text("[1]:")
 
@@ -97,7 +94,7 @@ def test_bad_days(lab: Lab, page: object, daemon: Callable[[], RunningPool], sho
     notebook.run(3)
     expect(notebook.output(3)).to_contain_text("2\n")
     kill_kernel(lab)
-    page.get_by_text("Kernel Restarting").wait_for()  # type: ignore[attr-defined]
+    page.get_by_text("Kernel Restarting").wait_for()
     shoot("4-kernel-killed")
     notebook.confirm()
     notebook.wait_state("Busy")

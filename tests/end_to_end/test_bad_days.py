@@ -1,5 +1,6 @@
 """What a user sees when something is wrong: a readable error in the cell, and a kernel that lives on."""
 
+import json
 import os
 import re
 import signal
@@ -124,6 +125,23 @@ def test_a_lost_pod_is_told_before_anything_runs(start_notebook: Start, pool: Po
     assert cell.reply["ename"] == "SessionLost"
     assert "files" in cell.reply["evalue"]
     assert notebook.run("import os; 'a' in globals(), os.path.exists('ran')").result == "(False, False)"
+
+
+@pytest.mark.parametrize("is_noticed", [True, False])
+def test_run_all_on_a_lost_session_fails_once_and_runs_nothing(
+    start_notebook: Start, pool: Pool, private_folders: Path, is_noticed: bool
+) -> None:
+    identifier = f"lost-run-all-{is_noticed}"
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER=identifier)
+    notebook.run("a = 1")
+    (binding,) = (private_folders / "runtime/remote-kernel/kernels").glob("*.json")
+    lose_pod(pool, identifier)
+    if is_noticed:
+        wait_until(lambda: json.loads(binding.read_text())["epoch"] == "")
+    ids = [notebook.client.execute(f"open('ran-{number}', 'w').close()") for number in range(20)]
+    replies = [notebook.reply_to(msg_id) for msg_id in ids]
+    assert [reply.get("ename", reply["status"]) for reply in replies] == ["SessionLost"] + ["aborted"] * 19
+    assert notebook.run("import glob; 'a' in globals(), glob.glob('ran*')").result == "(False, [])"
 
 
 def test_a_running_cell_whose_pod_is_lost_ends_within_seconds(start_notebook: Start, pool: Pool) -> None:

@@ -3,8 +3,10 @@
 import json
 import os
 import queue
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +17,7 @@ from jupyter_client.connect import write_connection_file
 from jupyter_client.manager import KernelManager
 
 from remote_kernel.core.errors import SettingsError
-from remote_kernel.kernel.channels import Connection
+from remote_kernel.kernel.channels import Channels, Connection
 from tests.driver import is_alive, wait_until
 
 
@@ -178,3 +180,17 @@ def answers(client: BlockingKernelClient) -> bool:
     except (queue.Empty, zmq.Again):
         return False
     return True
+
+
+@pytest.mark.anyio
+async def test_a_port_that_is_taken_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    write_connection_file(str(path), key=b"secret")
+    connection = Connection.read(path)
+    taken = socket.create_server(("127.0.0.1", connection.ports["iopub"]))
+    release = threading.Timer(0.2, taken.close)
+    release.start()
+    channels = Channels(connection)
+    channels.bind()
+    channels.close()
+    release.join()
