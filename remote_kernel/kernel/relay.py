@@ -451,13 +451,14 @@ class Relay:
 
     def _tell_link(self) -> None:
         if self._session.link is not None:
-            self._session.link.is_busy = any(request.is_execute for request in self._requests.values())
+            self._session.link.is_busy = self._is_executing or self._is_left_busy
 
     async def attached(self, hello: wire.Hello) -> None:
         """See `Listener`."""
         self._known.learn(hello.kernel_info)
         self._session.note_position()
         self._is_left_busy = hello.is_busy and not self._is_executing
+        self._tell_link()
         self._say_left_busy()
         self._interrupts.clear()  # what was sent while the link was down goes out now
         for request in [
@@ -479,6 +480,7 @@ class Relay:
                 self._channels.publish(message.parts)
             if self._is_left_busy and b'"idle"' in message.parts[3]:
                 self._is_left_busy = parse_header(message.parts[1]).msg_id in self._requests
+                self._tell_link()
             self._tell_notes()
             self._note_missed(message)
             return

@@ -32,7 +32,7 @@ COOLDOWN_SECONDS = 2
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A JupyterLab whose kernels use the user's own local pool."""
     pytest.importorskip("jupyterlab", reason="needs JupyterLab: pip install -e .[browser]")
-    with Lab.start(tmp_path_factory.mktemp("lab"), {"REMOTE_KERNEL_KEEPALIVE_MINUTES": "0"}) as running:
+    with Lab.start(tmp_path_factory.mktemp("lab"), {"REMOTE_KERNEL_KEEPALIVE_MINUTES": "0.1"}) as running:
         yield running
 
 

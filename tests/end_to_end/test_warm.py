@@ -44,3 +44,17 @@ def test_a_silent_cell_is_kept_as_well() -> None:
             assert notebook.run("import time; time.sleep(4); 42").result == "42"
         finally:
             notebook.close()
+
+
+def test_a_cell_whose_kernel_was_killed_is_kept_by_the_next() -> None:
+    with Pool.start("--cooldown", "1.5") as pool, pool.client() as client:
+        notebook = start(pool, REMOTE_KERNEL_KEEPALIVE_MINUTES="0", REMOTE_KERNEL_IDENTIFIER="kept-by-the-next")
+        try:
+            notebook.run("a = 42")
+            notebook.client.execute("print('go', flush=True)\nimport time; time.sleep(5); print('done', flush=True)")
+            notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
+            notebook.manager.restart_kernel(now=True)
+            notebook.wait_iopub(lambda message: "done" in str(message["content"]))
+            assert client.get("/api/v2/session", params={"identifier": "kept-by-the-next"}).json()["kernels"]
+        finally:
+            notebook.close()
