@@ -479,7 +479,9 @@ class Relay:
             if not self._is_second_busy(message):
                 self._channels.publish(message.parts)
             if self._is_left_busy and b'"idle"' in message.parts[3]:
-                self._is_left_busy = parse_header(message.parts[1]).msg_id in self._requests
+                parent = parse_header(message.parts[1])
+                self._is_left_busy = parent.msg_type != "execute_request" or parent.msg_id in self._requests
+                self._say_left_busy()
                 self._tell_link()
             self._tell_notes()
             self._note_missed(message)
