@@ -74,8 +74,7 @@ class Request:
     Attributes:
         prefixes: ZeroMQ's way back to who asked.
         header: the header part, the parent of everything said about it.
-        is_busy: whether the front end has been told that it is being worked on.
-        has_begun: whether the pod's kernel has.
+        has_begun: whether the pod's kernel works on it, or has.
     """
 
     channel: Channel
@@ -83,7 +82,6 @@ class Request:
     header: bytes
     info: Header
     is_silent: bool = False
-    is_busy: bool = False
     has_begun: bool = False
 
     @property
@@ -138,6 +136,8 @@ class Relay:
         self._kernelspec = kernelspec
         self._hints = Hints()
         self._requests: dict[str, Request] = {}
+        # The requests of which we have said "busy" and the pod has not, which is also when a reply has come first.
+        self._said_busy: set[str] = set()
         self._early: list[Message] = []
         self._opening: asyncio.Task[None] | None = None
         self._untold: SessionLost | None = None
@@ -192,13 +192,17 @@ class Relay:
         """Reply to a request ourselves, between the two status messages that belong to it."""
         self._say_busy(request)
         await self._channels.reply(request.channel, request.prefixes, msg_type, content, request.header)
-        self._say_status(request, "idle")
+        self._say_idle(request)
         self._say_left_busy()
 
     def _say_busy(self, request: Request) -> None:
-        if not (request.is_busy or request.has_begun):
-            request.is_busy = True
+        if not (request.info.msg_id in self._said_busy or request.has_begun):
+            self._said_busy.add(request.info.msg_id)
             self._say_status(request, "busy")
+
+    def _say_idle(self, request: Request) -> None:
+        self._said_busy.discard(request.info.msg_id)
+        self._say_status(request, "idle")
 
     def _say_status(self, request: Request, state: str) -> None:
         self._channels.say("status", {"execution_state": state}, request.header)
@@ -398,7 +402,7 @@ class Relay:
             if msg_type == "comm_open":
                 comm_id = parse_object(content_part).get("comm_id", "")
                 self._channels.say("comm_close", {"comm_id": comm_id, "data": {}}, request.header)
-            self._say_status(request, "idle")
+            self._say_idle(request)
             return True
         if answer := answers.without_session(msg_type, content_part):
             await self._answer(request, *answer)
@@ -515,13 +519,15 @@ class Relay:
         """Note that the pod begins with a request; whether the front end has been told already."""
         if b'"status"' not in message.parts[0] or b'"busy"' not in message.parts[3]:
             return False
-        request = self._requests.get(parse_header(message.parts[1]).msg_id)
-        if request is None or request.has_begun:
-            return False
-        request.has_begun = True
-        if request.is_execute:
-            self._missed.close()  # what was sent before it has come to its end
-        return request.is_busy
+        msg_id = parse_header(message.parts[1]).msg_id
+        request = self._requests.get(msg_id)
+        if request is not None:
+            request.has_begun = True
+            if request.is_execute:
+                self._missed.close()  # what was sent before it has come to its end
+        is_second = msg_id in self._said_busy
+        self._said_busy.discard(msg_id)
+        return is_second
 
     async def dropped(self, gap: wire.Gap) -> None:
         """See `Listener`."""

@@ -1,0 +1,75 @@
+"""What a front end is told, whatever order the session's channels come in."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.connect import write_connection_file
+
+from remote_kernel.core.jupyter import Author
+from remote_kernel.core.wire import Channel, Message
+from remote_kernel.kernel.channels import Channels, Connection
+from remote_kernel.kernel.folders import Folders
+from remote_kernel.kernel.known_info import KnownInfo
+from remote_kernel.kernel.relay import Relay
+from remote_kernel.kernel.session import Session
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def relay_of(path: Path) -> AsyncIterator[Relay]:
+    """A relay behind real channels, whose session is out of reach: the test says what comes from there."""
+    connection = Connection.read(path)
+    channels = Channels(connection)
+    channels.bind()
+    folders = Folders.of_user()
+    session = Session(os.environ, folders, connection_file=path, connection_key=connection.key, parent=os.getppid())
+    known = KnownInfo(folders.runtime, endpoint="", kernelspec="python3")
+    relay = Relay(channels, session, known, kernelspec="python3")
+    serving = asyncio.create_task(channels.serve(relay.handle))
+    yield relay
+    await relay.aclose()
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+    channels.close()
+
+
+def connect(path: Path) -> AsyncKernelClient:
+    client = AsyncKernelClient(connection_file=str(path))
+    client.load_connection_file()
+    client.start_channels(hb=False, control=False, stdin=False)
+    return client
+
+
+async def test_busy_is_said_once_when_the_reply_overtakes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reply and status come through two sockets of the pod's kernel, so either may be the first in its journal."""
+    monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("REMOTE_KERNEL_TOKEN", "token")
+    path = tmp_path / "c.json"
+    write_connection_file(str(path), key=b"secret")
+    async with relay_of(path) as relay:
+        client = connect(path)
+        while (await client.get_iopub_msg(timeout=10))["msg_type"] != "iopub_welcome":
+            pass
+        msg_id = client.execute("pass")
+        first = await client.get_iopub_msg(timeout=10)
+        assert first["content"] == {"execution_state": "busy"}
+
+        author, request = Author("pod"), client.session.pack(first["parent_header"])
+
+        def say(channel: Channel, msg_type: str, **content: object) -> Message:
+            parts = author.write(msg_type, content, parent=request, date=datetime.now(UTC))
+            return Message(channel=channel, parts=parts)
+
+        await relay.received(say(Channel.SHELL, "execute_reply", status="ok", execution_count=1))
+        await relay.received(say(Channel.IOPUB, "status", execution_state="busy"))
+        await relay.received(say(Channel.IOPUB, "status", execution_state="idle"))
+        assert (await client.get_shell_msg(timeout=10))["parent_header"]["msg_id"] == msg_id
+        assert (await client.get_iopub_msg(timeout=10))["content"] == {"execution_state": "idle"}
+        client.stop_channels()
