@@ -20,13 +20,11 @@ from starlette.applications import Starlette
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC
 from remote_kernel.pod.app import Pod, create_app
+from remote_kernel.pod.data_folder import AZURE_DATA
 from remote_kernel.pod.registry import Registry
 
 DEFAULT_PORT = 8080
 DEFAULT_COOLDOWN_SECONDS = 300.0  # Azure's smallest
-
-# Azure's own interpreter pods keep the user's files here.
-AZURE_DATA = Path("/mnt/data")
 
 # Open event streams have been told to end; nobody needs longer.
 SHUTDOWN_SECONDS = 1
