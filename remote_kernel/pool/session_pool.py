@@ -14,6 +14,7 @@ from typing import Any
 
 from remote_kernel.core.errors import PoolFull
 from remote_kernel.core.identity import Identifier
+from remote_kernel.pool.history import EventKind, History
 from remote_kernel.pool.pods import COOLDOWN_VARIABLE, Pod, PodCommand, PodFailed
 from remote_kernel.pool.sessions import Changes, Full, Limits, PodNumber, Session, Sessions
 
@@ -35,12 +36,14 @@ class SessionStatus:
     Attributes:
         label: tells sessions of one pool apart; the identifier cannot be found from it.
         pid: the pod's process; `None` while it starts.
+        age_seconds: since its first call.
         expires_in_seconds: until it is stopped if nobody calls; `None` while its pod starts.
     """
 
     label: str
     pid: int | None
     calls: int
+    age_seconds: float
     idle_seconds: float
     expires_in_seconds: float | None
 
@@ -65,6 +68,9 @@ class SessionPool:
         environment: what pods see, before the pool adds its cooldown.
         command: how to start a pod.
         clock: seconds, monotonic. One that stands still while the machine sleeps keeps sessions over a sleep.
+
+    Attributes:
+        history: what has happened, in seconds of `clock`.
     """
 
     def __init__(
@@ -74,11 +80,13 @@ class SessionPool:
         command: PodCommand,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.history = History(clock())
         self._sessions = Sessions(limits, clock())
         self._environment = {**environment, COOLDOWN_VARIABLE: f"{limits.cooldown_seconds:g}"}
         self._command = command
         self._clock = clock
         self._lives: dict[PodNumber, _Life] = {}
+        self._labels: dict[PodNumber, str] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._label_key = secrets.token_bytes(16)
         self._is_closed = False
@@ -100,6 +108,7 @@ class SessionPool:
             raise PodFailed("the pool is stopping")
         decision = self._sessions.call(identifier, self._clock())
         if isinstance(decision, Full):
+            self.history.note_refusal(self._clock())
             count = self._sessions.limits.max_sessions
             raise PoolFull(
                 f"All {count} sessions of this pool are in use. Stop one, or wait until the cooldown has freed one.",
@@ -107,6 +116,9 @@ class SessionPool:
                 usage=f"{len(self._sessions)} of {count}",
             )
         self._act(decision.changes)
+        if decision.is_new:
+            self._labels[decision.pod] = self._make_label(identifier)
+            self._note(EventKind.ALLOCATED, decision.pod)
         life = self._lives[decision.pod]
         if not life.ready.done():
             either: set[asyncio.Future[Any]] = {life.ready, life.task}
@@ -120,7 +132,7 @@ class SessionPool:
         for number, life in self._lives.items():
             is_it = life.ready.done() and life.ready.result() is pod
             # Once only: a second cancellation would interrupt the cleaning up.
-            if is_it and self._sessions.pod_gone(number, self._clock()):
+            if is_it and self._lose(number, EventKind.ENDED):
                 life.task.cancel()
 
     def stop_session(self, identifier: Identifier) -> bool:
@@ -128,7 +140,7 @@ class SessionPool:
         changes = self._sessions.stop(identifier, self._clock())
         if changes is None:
             return False
-        self._act(changes)
+        self._act(changes, EventKind.STOPPED)
         return True
 
     def status(self) -> PoolStatus:
@@ -156,21 +168,30 @@ class SessionPool:
         if self._timer is not None:
             self._timer.cancel()
         tasks = [life.task for life in self._lives.values()]  # also those that are already stopping
-        self._act(self._sessions.stop_all(self._clock()))
+        self._act(self._sessions.stop_all(self._clock()), EventKind.STOPPED)
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _act(self, changes: Changes) -> None:
+    def _act(self, changes: Changes, ended_by: EventKind = EventKind.COOLED_DOWN) -> None:
         for number in changes.stop:
+            self._note(ended_by, number)
             self._lives[number].task.cancel()
         for number in changes.start:
             ready: asyncio.Future[Pod] = asyncio.get_running_loop().create_future()
             task = asyncio.create_task(self._keep(number, ready))
             task.add_done_callback(functools.partial(self._bury, number))
             self._lives[number] = _Life(task=task, ready=ready)
+        self._note_counts()
         self._set_timer()
+
+    def _note(self, kind: EventKind, number: PodNumber) -> None:
+        self.history.note(kind, self._labels.get(number, ""), self._clock())
+
+    def _note_counts(self) -> None:
+        self.history.note_counts(len(self._sessions), self._sessions.ready_count, self._clock())
 
     def _bury(self, number: PodNumber, _task: asyncio.Task[None]) -> None:
         del self._lives[number]
+        self._labels.pop(number, None)
 
     async def _keep(self, number: PodNumber, ready: asyncio.Future[Pod]) -> None:
         """Keep one pod from its start to its end."""
@@ -187,10 +208,18 @@ class SessionPool:
         except PodFailed as error:
             _log.error("pod %d: did not start: %s", number, error)
         finally:
-            self._sessions.pod_gone(number, self._clock())
+            self._lose(number, EventKind.ENDED if ready.done() else EventKind.FAILED)
             with contextlib.suppress(PodFailed):
                 await (await spawning).stop()
             _log.info("pod %d: gone", number)
+
+    def _lose(self, number: PodNumber, kind: EventKind) -> bool:
+        """Forget a pod that is no more; `False` when that was done."""
+        if not self._sessions.pod_gone(number, self._clock()):
+            return False
+        self._note(kind, number)
+        self._note_counts()
+        return True
 
     def _set_timer(self) -> None:
         """Wake when the next session may expire; a call in the meantime only makes that later."""
@@ -202,13 +231,18 @@ class SessionPool:
         self._timer = None
         self._act(self._sessions.expire(self._clock()))
 
+    def _make_label(self, identifier: Identifier) -> str:
+        return hmac.new(self._label_key, identifier.encode(), hashlib.sha256).hexdigest()[:8]
+
     def _describe(self, session: Session) -> SessionStatus:
-        idle = 0.0 if session.called_at is None else self._clock() - session.called_at
+        now = self._clock()
+        idle = 0.0 if session.called_at is None else now - session.called_at
         life = self._lives[session.pod]
         return SessionStatus(
-            label=hmac.new(self._label_key, session.identifier.encode(), hashlib.sha256).hexdigest()[:8],
+            label=self._labels[session.pod],
             pid=life.ready.result().pid if life.ready.done() else None,
             calls=session.calls,
+            age_seconds=now - session.created_at,
             idle_seconds=idle,
             expires_in_seconds=(
                 None if session.called_at is None else max(0.0, self._sessions.limits.cooldown_seconds - idle)

@@ -43,9 +43,10 @@ class Changes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocated:
-    """The call goes to `pod`, which may still be starting."""
+    """The call goes to `pod`, which may still be starting; `is_new` says that it is the first of its session."""
 
     pod: PodNumber
+    is_new: bool = False
     changes: Changes = Changes()
 
 
@@ -61,12 +62,14 @@ class Session:
     """An identifier and its pod.
 
     Attributes:
+        created_at: when its first call came.
         called_at: when its last call began; `None` while its pod starts, so that a slow start costs no idle time.
         calls: how many calls it has had.
     """
 
     identifier: Identifier = field(repr=False)
     pod: PodNumber
+    created_at: float
     called_at: float | None
     calls: int = 0
 
@@ -109,7 +112,7 @@ class Sessions:
         if len(self._sessions) >= self.limits.max_sessions:
             return Full(retry_after_seconds=self._earliest_free(now))
         session, start = self._new_session(identifier, now)
-        return Allocated(pod=session.pod, changes=Changes(start=start + self._refill(), stop=stop))
+        return Allocated(pod=session.pod, is_new=True, changes=Changes(start=start + self._refill(), stop=stop))
 
     def pod_ready(self, pod: PodNumber, now: float) -> Changes:
         """Note that a started pod accepts requests; the idle clock of its session, if it has one, starts here."""
@@ -185,7 +188,8 @@ class Sessions:
         else:
             pod, is_ready = self._new_number(), False
             start = (pod,)
-        session = Session(identifier=identifier, pod=pod, called_at=now if is_ready else None, calls=1)
+        called_at = now if is_ready else None
+        session = Session(identifier=identifier, pod=pod, created_at=now, called_at=called_at, calls=1)
         self._sessions[identifier] = session
         return session, start
 

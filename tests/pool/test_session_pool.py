@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import httpx
 import psutil
 import pytest
 
+from remote_kernel.pool.history import EventKind
 from remote_kernel.pool.sessions import Limits
 from tests.pool.running import run_pool
 
@@ -143,3 +145,37 @@ async def test_pod_sees_nothing_of_the_pool_but_the_cooldown() -> None:
         environ = (await server.client.get("/show")).json()["environ"]
         assert environ["REMOTE_KERNEL_POD_COOLDOWN_SECONDS"] == "42"
         assert set(environ) <= {"PATH", "REMOTE_KERNEL_POD_COOLDOWN_SECONDS", "LC_CTYPE"}
+
+
+async def test_history_tells_how_sessions_begin_and_end() -> None:
+    async with run_pool(Limits(max_sessions=2, ready=0)) as server:
+        killed = await server.pod_of("first")
+        await server.pod_of("second")
+        first, second = (session.label for session in server.pool.status().sessions)
+        assert (await server.client.get("/show", params={"identifier": "third"})).status_code == 429
+        os.kill(killed, signal.SIGKILL)
+        await wait_until(lambda: len(server.pool.status().sessions) == 1)
+        await server.client.post("/.management/stopSession", params={"identifier": "second"})
+        now = time.monotonic()
+        happened = [(event.kind, event.label) for event in reversed(server.pool.history.events(now))]
+        counts = [sample.sessions for sample in server.pool.history.samples(now)]
+    assert happened == [
+        (EventKind.ALLOCATED, first),
+        (EventKind.ALLOCATED, second),
+        (EventKind.REFUSED, ""),
+        (EventKind.ENDED, first),
+        (EventKind.STOPPED, second),
+    ]
+    assert counts == [0, 1, 2, 1, 0]
+
+
+async def test_history_tells_of_cooldowns_and_of_pods_that_do_not_start() -> None:
+    async with run_pool(Limits(max_sessions=1, cooldown_seconds=0.2, ready=0)) as server:
+        await server.pod_of("first")
+        await wait_until(lambda: server.pool.status().sessions == [])
+        assert server.pool.history.events(time.monotonic())[0].kind is EventKind.COOLED_DOWN
+    async with run_pool(Limits(max_sessions=1, ready=0), lambda *_: ["/does/not/exist"]) as server:
+        await server.client.get("/show")
+        (failed, allocated) = server.pool.history.events(time.monotonic())
+    assert (failed.kind, allocated.kind) == (EventKind.FAILED, EventKind.ALLOCATED)
+    assert failed.label == allocated.label != ""

@@ -137,7 +137,7 @@ def test_pod_that_somebody_waits_for_starts_alone() -> None:
     sessions = make_sessions(ready=1)
     (pod,) = sessions.refill().start
     decision = sessions.call(A, now=0)
-    assert decision == Allocated(pod=pod, changes=Changes())
+    assert decision == Allocated(pod=pod, is_new=True, changes=Changes())
     assert len(sessions.pod_ready(pod, now=1).start) == 1
 
 
@@ -155,7 +155,7 @@ def test_last_slot_has_no_ready_pod_beside_it() -> None:
     (pod,) = sessions.refill().start
     sessions.pod_ready(pod, now=0)
     decision = sessions.call(A, now=0)
-    assert decision == Allocated(pod=pod, changes=Changes())
+    assert decision == Allocated(pod=pod, is_new=True, changes=Changes())
 
 
 def test_unused_since_the_last_session_went() -> None:
