@@ -9,6 +9,9 @@ RUNTIME_FILE = "pool.json"
 LOCK_FILE = "pool.lock"
 LOG_FILE = "pool.log"
 
+# Names of this machine that never leave it.
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
 # Paths of the local pool itself; no pod ever sees a request for them.
 STATUS_PATH = "/.local/status"
 STOP_PATH = "/.local/stop"

@@ -1,12 +1,11 @@
 """The front door: who may come in, which session a request belongs to, and what is answered if something is wrong."""
 
 import asyncio
-import hmac
 import logging
 import traceback
 from collections.abc import Callable
 from functools import partial
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -14,13 +13,12 @@ from remote_kernel.core.errors import PoolFull
 from remote_kernel.core.identity import Identifier, is_identifier
 from remote_kernel.core.local_pool import STATUS_PATH, STOP_PATH
 from remote_kernel.core.wire import STOP_SESSION_PATH
+from remote_kernel.pool.callers import Callers
 from remote_kernel.pool.exchange import BodyStalled, RequestBody, serve_while_connected
 from remote_kernel.pool.forward import SESSION_HEADER, PodBroke, PodUnreachable, ResponseCut, forward
 from remote_kernel.pool.pods import PodFailed
 from remote_kernel.pool.refusals import Refusal, pool_full, send_json, send_refusal
 from remote_kernel.pool.session_pool import SessionPool
-
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 DEFAULT_IDENTIFIER = "default-session"
 
@@ -31,8 +29,7 @@ class PoolApp:
     """The pool as an ASGI application.
 
     Args:
-        token: the bearer token that every request must carry.
-        hosts: further names, besides those of loopback, by which clients may call the pool.
+        callers: who may come in.
         request_cap: after how many seconds a request to a pod is cut; `None` for never.
         stop: called when somebody asks the pool to leave.
     """
@@ -40,15 +37,13 @@ class PoolApp:
     def __init__(
         self,
         pool: SessionPool,
-        token: str,
-        hosts: frozenset[str],
+        callers: Callers,
         request_cap: float | None,
         stop: Callable[[], None],
     ) -> None:
         self._request_cap = request_cap
         self._pool = pool
-        self._authorization = f"bearer {token}".encode()
-        self._hosts = LOOPBACK_NAMES | hosts
+        self._callers = callers
         self._stop = stop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,7 +53,7 @@ class PoolApp:
         client sees the cut.
         """
         try:
-            self._check_caller(scope)
+            await self._callers.check(scope)
             await serve_while_connected(receive, partial(self._serve, scope, send))
         except Refusal as refusal:
             await send_refusal(send, refusal)
@@ -68,19 +63,6 @@ class PoolApp:
             # The trace without the error's text, which may hold what the client sent.
             _log.error("%s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
             await send_refusal(send, Refusal(500, "InternalError", "The pool has a fault; its log says where."))
-
-    def _check_caller(self, scope: Scope) -> None:
-        headers = dict(scope["headers"])
-        hosts = self._hosts | {scope["server"][0]}
-        if _host_name(b"//" + headers.get(b"host", b"")) not in hosts:
-            # A web page may point a name of its own at this machine (DNS rebinding), but the browser sends that name.
-            raise Refusal(403, "HostNotAllowed", "Call the pool by the address that it printed.")
-        if b"origin" in headers and _host_name(headers[b"origin"]) not in hosts:
-            raise Refusal(403, "OriginNotAllowed", "Web pages of other sites may not call the pool.")
-        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
-        if not hmac.compare_digest(scheme.lower() + b" " + token.strip(), self._authorization):
-            message = "Send the pool's token as 'Authorization: Bearer …'; 'remote-kernel pool status --json' shows it."
-            raise Refusal(401, "Unauthorized", message, [("www-authenticate", "Bearer")])
 
     async def _serve(self, scope: Scope, send: Send, body: RequestBody) -> None:
         path = scope["path"]
@@ -159,11 +141,3 @@ def read_identifier(scope: Scope) -> Identifier:
 def _check_method(scope: Scope, method: str) -> None:
     if scope["method"] != method:
         raise Refusal(405, "MethodNotAllowed", f"Use {method}.", [("allow", method)])
-
-
-def _host_name(url: bytes) -> str:
-    """Return the host of a URL in lower case; "" when it has none."""
-    try:
-        return urlsplit(url.decode("ascii")).hostname or ""
-    except ValueError:
-        return ""

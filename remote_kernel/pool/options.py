@@ -5,7 +5,9 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
+from urllib.parse import urlsplit
 
+from remote_kernel.core.local_pool import LOOPBACK_NAMES
 from remote_kernel.pool.sessions import DEFAULT_COOLDOWN_SECONDS, DEFAULT_MAX_SESSIONS, DEFAULT_READY, Limits
 
 N = TypeVar("N", int, float)
@@ -24,6 +26,8 @@ class Options:
         is_daemon: whether to go on in the background and to leave when unused.
         idle_exit_seconds: how long a daemon stays without a session.
         request_cap: after how many seconds a request to a pod is cut, as Azure does; `None` for never.
+        issuer: whose tokens open the pool's sessions, besides the pool's own token; "" for nobody's.
+        executors: object ids that have the role to use sessions; empty for everybody with a token of the issuer.
     """
 
     host: str
@@ -33,6 +37,8 @@ class Options:
     is_daemon: bool
     idle_exit_seconds: float
     request_cap: float | None = None
+    issuer: str = ""
+    executors: frozenset[str] = frozenset()
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +62,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--request-cap", type=_seconds, metavar="SECONDS",
         help="cut requests that take longer, as Azure does after about 1800 (default: never)",
     )  # fmt: skip
+    add(
+        "--issuer", type=_issuer, metavar="URL",
+        help="accept the tokens of this OpenID issuer for sessions, as Azure does those of Microsoft Entra ID",
+    )  # fmt: skip
+    add(
+        "--executor", action="append", default=[], metavar="OBJECT_ID",
+        help="with --issuer: who has the role to use sessions, again for each; others get status 403 "
+        "(default: everybody with a token)",
+    )  # fmt: skip
     add("--json", action="store_true", help="print one line of JSON with endpoint and token when ready")
     add("--daemon", action="store_true", help="go to the background, and leave when unused for a while")
     add(
@@ -74,6 +89,8 @@ def options_from(arguments: argparse.Namespace) -> Options:
         is_daemon=arguments.daemon,
         idle_exit_seconds=arguments.idle_exit,
         request_cap=arguments.request_cap,
+        issuer=arguments.issuer or "",
+        executors=frozenset(arguments.executor),
     )
 
 
@@ -87,6 +104,16 @@ def _count(least: int) -> Callable[[str], int]:
 
 def _seconds(text: str) -> float:
     return _number(text, float, "a number of seconds above 0", lambda seconds: 0 < seconds < float("inf"))
+
+
+def _issuer(text: str) -> str:
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(text)
+        # Whoever can change the keys on their way can make tokens.
+        is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES)
+        if is_safe and parts.hostname:
+            return text
+    raise argparse.ArgumentTypeError(f"{text!r} is not an https:// address, nor an http:// one of this machine")
 
 
 def _number(text: str, kind: type[N], wanted: str, is_wanted: Callable[[N], bool]) -> N:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from remote_kernel.pool.app import PoolApp
+from remote_kernel.pool.callers import Callers
 from remote_kernel.pool.options import Options
 from remote_kernel.pool.protocol import PatientProtocol
 from remote_kernel.pool.session_pool import SessionPool
@@ -60,7 +61,7 @@ async def serve(
     stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     _stop_on_signals(stopped)
     pool = make_pool()
-    app = PoolApp(pool, token, frozenset({options.host.lower()}), options.request_cap, lambda: _resolve(stopped, 0))
+    app = PoolApp(pool, _make_callers(options, token), options.request_cap, lambda: _resolve(stopped, 0))
     server = _Server(_server_config(app))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     waits: set[asyncio.Future[int] | asyncio.Task[None]] = {stopped, serving}
@@ -77,6 +78,16 @@ async def serve(
         for wait in waits - {stopped}:
             wait.cancel()
     return stopped.result() if stopped.done() else 0
+
+
+def _make_callers(options: Options, token: str) -> Callers:
+    hosts = frozenset({options.host.lower()})
+    if not options.issuer:
+        return Callers(token, hosts)
+    # Imported late: the cryptography in it takes a tenth of a second, and few pools need it.
+    from remote_kernel.pool.issuer import Issuer
+
+    return Callers(token, hosts, Issuer(options.issuer, options.executors))
 
 
 class _Server(uvicorn.Server):

@@ -39,12 +39,17 @@ class RunningServer:
 
 @contextlib.asynccontextmanager
 async def run_pool(
-    limits: Limits, command: PodCommand = stand_in, *, request_cap: float | None = None
+    limits: Limits,
+    command: PodCommand = stand_in,
+    *,
+    request_cap: float | None = None,
+    issuer: str = "",
+    executors: frozenset[str] = frozenset(),
 ) -> AsyncIterator[RunningServer]:
     listener = open_listener("127.0.0.1", 0)
     options = Options(
         host="127.0.0.1", port=0, limits=limits, prints_json=True, is_daemon=False, idle_exit_seconds=60,
-        request_cap=request_cap,
+        request_cap=request_cap, issuer=issuer, executors=executors,
     )  # fmt: skip
     pool = SessionPool(limits, {"PATH": os.environ["PATH"]}, command)
     ready = asyncio.Event()

@@ -1,0 +1,64 @@
+"""Who may call the pool."""
+
+import hmac
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.types import Scope
+
+from remote_kernel.core.local_pool import LOOPBACK_NAMES, STATUS_PATH, STOP_PATH
+from remote_kernel.pool.refusals import Refusal
+
+if TYPE_CHECKING:
+    from remote_kernel.pool.issuer import Issuer
+
+# What the pool's owner alone may do: in Azure these belong to the management API, not to the pool's endpoint.
+OWNER_PATHS = frozenset({STATUS_PATH, STOP_PATH})
+
+
+class Callers:
+    """Checks where a request comes from and what it bears.
+
+    Args:
+        token: the pool's own token, good for everything.
+        hosts: further names, besides those of loopback, by which clients may call the pool.
+        issuer: whose tokens are good for sessions, too; `None` for nobody's.
+    """
+
+    def __init__(self, token: str, hosts: frozenset[str], issuer: "Issuer | None" = None) -> None:
+        self._token = token.encode()
+        self._hosts = LOOPBACK_NAMES | hosts
+        self._issuer = issuer
+
+    async def check(self, scope: Scope) -> None:
+        """Return if the request may go on.
+
+        Raises:
+            Refusal: it comes from a web page of another site, or its token is not good for what it asks.
+        """
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._check_site(headers, self._hosts | {scope["server"][0]})
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        is_bearer, token = scheme.lower() == b"bearer", token.strip()
+        if is_bearer and hmac.compare_digest(token, self._token):
+            return
+        if is_bearer and self._issuer is not None and scope["path"] not in OWNER_PATHS:
+            await self._issuer.check(token.decode("latin-1"))
+            return
+        message = "Send the pool's token as 'Authorization: Bearer …'; 'remote-kernel pool status --json' shows it."
+        raise Refusal(401, "Unauthorized", message, [("www-authenticate", "Bearer")])
+
+    def _check_site(self, headers: dict[bytes, bytes], hosts: frozenset[str]) -> None:
+        if _host_name(b"//" + headers.get(b"host", b"")) not in hosts:
+            # A web page may point a name of its own at this machine (DNS rebinding), but the browser sends that name.
+            raise Refusal(403, "HostNotAllowed", "Call the pool by the address that it printed.")
+        if b"origin" in headers and _host_name(headers[b"origin"]) not in hosts:
+            raise Refusal(403, "OriginNotAllowed", "Web pages of other sites may not call the pool.")
+
+
+def _host_name(url: bytes) -> str:
+    """Return the host of a URL in lower case; "" when it has none."""
+    try:
+        return urlsplit(url.decode("ascii")).hostname or ""
+    except ValueError:
+        return ""
