@@ -7,23 +7,24 @@ cannot be passed on, which end with an error like one of the kernel's own.
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from remote_kernel.client.retry import Wait
 from remote_kernel.core import wire
 from remote_kernel.core.errors import RemoteKernelError, SessionLost
-from remote_kernel.core.jupyter import Header, parse_header, parse_object
+from remote_kernel.core.jupyter import parse_header, parse_object
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC, Channel, Message
-from remote_kernel.kernel import answers, commands
+from remote_kernel.kernel import answers
 from remote_kernel.kernel.channels import Channels
-from remote_kernel.kernel.commands import Command
 from remote_kernel.kernel.known_info import KnownInfo
 from remote_kernel.kernel.missed import Missed
 from remote_kernel.kernel.notebook import Hints
+from remote_kernel.kernel.notes import MISSED, SHARED, Notes, describe_gap, describe_refusal
 from remote_kernel.kernel.notices import Notice
+from remote_kernel.kernel.requests import Interrupted, Replies, Request
 from remote_kernel.kernel.session import Session
+from remote_kernel.kernel.turns import Turns
+from remote_kernel.kernel.verbs import Verbs
 
 STARTING = Wait("starting a remote session")
 LINK_IS_DOWN = Wait("waiting for the session")
@@ -41,61 +42,11 @@ SETTLE_SECONDS = 1.0
 # to wait for long.
 REJOIN_SECONDS = 5.0
 
-NOT_DONE = "The command was interrupted; the session is as it was."
 NOT_SENT = "The cell was interrupted before it was sent."
 LEFT = (
     "The cell was left alone, as the session cannot be reached: it may still run there. The session is looked for, "
     "and the next cell runs in it once it is found."
 )
-
-
-MISSED = (
-    "[A cell that was running when this kernel was replaced has gone on and said something; '%session missed' shows "
-    "it.]\n"
-)
-SHARED = (
-    "[Another kernel uses this notebook's session as well: both have the same variables, and their cells run one after "
-    "the other.]\n"
-)
-
-
-class Interrupted(RemoteKernelError):
-    """The user interrupted a cell that waits for the session."""
-
-    @property
-    def name(self) -> str:
-        return "KeyboardInterrupt"
-
-
-@dataclass(slots=True, kw_only=True)
-class Request:
-    """A request of the front end that has no reply yet.
-
-    Attributes:
-        prefixes: ZeroMQ's way back to who asked.
-        header: the header part, the parent of everything said about it.
-        has_begun: whether the pod's kernel works on it, or has.
-    """
-
-    channel: Channel
-    prefixes: list[bytes] = field(repr=False)
-    header: bytes
-    info: Header
-    is_silent: bool = False
-    has_begun: bool = False
-
-    @property
-    def is_execute(self) -> bool:
-        return self.info.msg_type == "execute_request"
-
-    @property
-    def is_cell(self) -> bool:
-        """Whether a user sees the result."""
-        return self.is_execute and not self.is_silent
-
-    @property
-    def reply_type(self) -> str:
-        return self.info.msg_type.removesuffix("_request") + "_reply"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,26 +82,29 @@ class Relay:
 
     def __init__(self, channels: Channels, session: Session, known: KnownInfo, *, kernelspec: str) -> None:
         self._channels = channels
+        self._replies = Replies(channels)
         self._session = session
         self._known = known
         self._kernelspec = kernelspec
         self._hints = Hints()
         self._requests: dict[str, Request] = {}
-        # The requests of which we have said "busy" and the pod has not, which is also when a reply has come first.
-        self._said_busy: set[str] = set()
         self._early: list[Message] = []
         self._opening: asyncio.Task[None] | None = None
         self._untold: SessionLost | None = None
         self._notice: Notice | None = None
         self._is_wanted = False
         self._interrupts = PendingInterrupts()
-        self._notes: list[str] = []
+        self._notes = Notes(channels, self._find_begun_cell)
         self._has_told_of_peers = False
-        self._is_left_busy = False
-        self._held: deque[tuple[Request, tuple[bytes, ...]]] = deque()
-        self._commanding: asyncio.Task[None] | None = None
         self._settling: asyncio.Task[None] | None = None
         self._missed = Missed()
+        verbs = Verbs(channels, session, self, self._missed, self._settle_before_letting_go)
+        self._turns = Turns(
+            self._replies,
+            perform=verbs.perform,
+            execute=self._execute_now,
+            is_executing=lambda: self._is_executing,
+        )
         self._farewell: Farewell | None = None
         self.stopped = asyncio.Event()
 
@@ -186,36 +140,11 @@ class Relay:
             self._requests[request.info.msg_id] = request
             self._open()
             return
-        await self._answer(request, "kernel_info_reply", answers.kernel_info(known))
-
-    async def _answer(self, request: Request, msg_type: str, content: Mapping[str, object]) -> None:
-        """Reply to a request ourselves, between the two status messages that belong to it."""
-        self._say_busy(request)
-        await self._channels.reply(request.channel, request.prefixes, msg_type, content, request.header)
-        self._say_idle(request)
-        self._say_left_busy()
-
-    def _say_busy(self, request: Request) -> None:
-        if not (request.info.msg_id in self._said_busy or request.has_begun):
-            self._said_busy.add(request.info.msg_id)
-            self._say_status(request, "busy")
-
-    def _say_idle(self, request: Request) -> None:
-        self._said_busy.discard(request.info.msg_id)
-        self._say_status(request, "idle")
-
-    def _say_status(self, request: Request, state: str) -> None:
-        self._channels.say("status", {"execution_state": state}, request.header)
-
-    def _say_left_busy(self) -> None:
-        """Say that the session runs something that nobody here waits for; front ends believe the last word on it."""
-        if self._is_left_busy:
-            self._channels.say("status", {"execution_state": "busy"})
+        await self._replies.answer(request, "kernel_info_reply", answers.kernel_info(known))
 
     async def _interrupt(self, request: Request, parts: tuple[bytes, ...]) -> None:
-        await self._answer(request, "interrupt_reply", {"status": "ok"})
-        if self._commanding is not None:
-            self._commanding.cancel()
+        await self._replies.answer(request, "interrupt_reply", {"status": "ok"})
+        self._turns.interrupt()
         link = self._session.link
         if not self._requests and not (link and link.is_attached):
             return  # as before every shutdown; reaching for a session only to interrupt it could take a new one
@@ -246,13 +175,14 @@ class Relay:
 
     async def _shut_down(self, request: Request, parts: tuple[bytes, ...]) -> None:
         restart = parse_object(parts[3]).get("restart") is True
-        await self._answer(request, "shutdown_reply", {"status": "ok", "restart": restart})
+        await self._replies.answer(request, "shutdown_reply", {"status": "ok", "restart": restart})
         self._farewell = Farewell(Message(channel=Channel.CONTROL, parts=parts), restart)
         self.stopped.set()
 
     async def aclose(self) -> None:
         """Part from the session as asked: restart it, give it back, or, when nobody asked for anything, leave it."""
-        for task in (self._commanding, self._opening, self._settling):
+        await self._turns.aclose()
+        for task in (self._opening, self._settling):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
@@ -268,38 +198,14 @@ class Relay:
     async def _execute(self, request: Request, parts: tuple[bytes, ...]) -> None:
         content = parse_object(parts[3])
         request.is_silent = content.get("silent") is True
-        command = commands.parse(content.get("code"))
         if self._settling is not None:
             self._requests[request.info.msg_id] = request  # sent before the loss could be seen
-        elif self._held or self._commanding or (command and self._is_executing):
-            # A command waits for the cells before it, and the cells behind it wait for the command.
-            self._held.append((request, parts))
-        elif command:
-            self._obey(request, command)
         else:
-            await self._execute_now(request, parts)
+            await self._turns.take(request, parts, content.get("code"))
 
     @property
     def _is_executing(self) -> bool:
         return any(request.is_execute for request in self._requests.values())
-
-    async def _take_held(self) -> None:
-        """Go on with what waited for a command or for the cells before it."""
-        while self._held and not self._commanding:
-            request, parts = self._held[0]
-            command = commands.parse(parse_object(parts[3]).get("code"))
-            if command and self._is_executing:
-                return
-            self._held.popleft()
-            if command:
-                self._obey(request, command)
-            else:
-                await self._execute_now(request, parts)
-
-    async def _abort_held(self) -> None:
-        held, self._held = self._held, deque()
-        for request, _ in held:
-            await self._answer(request, request.reply_type, {"status": "aborted"})
 
     async def _execute_now(self, request: Request, parts: tuple[bytes, ...]) -> None:
         if not self._has_session:
@@ -311,7 +217,7 @@ class Relay:
             self._begin_to_settle(self._untold)
             self._untold = None
         else:
-            await self._fail(request, self._untold)
+            await self._replies.fail(request, self._untold)
 
     def _begin_to_settle(self, loss: SessionLost) -> None:
         """Tell of a lost session as soon as all that was sent together has arrived, and abort what stands behind."""
@@ -327,63 +233,10 @@ class Relay:
         self._settling = None
         await self._fail_requests(loss)
 
-    def _obey(self, request: Request, command: Command) -> None:
-        """Begin with a cell that is a command to us; other requests are answered meanwhile."""
-        self._commanding = asyncio.create_task(self._run_command(request, command))
-
-    async def _run_command(self, request: Request, command: Command) -> None:
-        self._say_busy(request)
-        try:
-            text = await self._do(request, command)
-        except (RemoteKernelError, asyncio.CancelledError) as error:
-            self._commanding = None
-            await self._fail(request, error if isinstance(error, RemoteKernelError) else Interrupted(NOT_DONE))
-            await self._abort_held()
-            return
-        if text and not request.is_silent:
-            self._channels.say("stream", {"name": "stdout", "text": text}, request.header)
-        self._commanding = None
-        await self._answer(request, request.reply_type, answers.execute_content())
-        await self._take_held()
-
-    async def _do(self, request: Request, command: Command) -> str:
-        match command:
-            case Command.HELP:
-                return commands.HELP
-            case Command.MISSED:
-                return self._show_missed(request)
-            case Command.DETACH:
-                return await self._detach()
-            case Command.RESET | Command.RELEASE:
-                return await self._let_go(is_reset=command is Command.RESET)
-
-    def _show_missed(self, request: Request) -> str:
-        for message in self._missed.messages:
-            self._channels.publish((message.parts[0], request.header, *message.parts[2:]))
-        if not self._missed.messages:
-            return commands.NOTHING_MISSED
-        return f"[{self._missed.dropped:,} older outputs are not kept]\n" if self._missed.dropped else ""
-
-    async def _detach(self) -> str:
-        link = self._session.link
-        if link is None or link.position is None:
-            return commands.NO_SESSION
-        await self._session.pause(self)
-        return commands.DETACHED.format(seconds=link.cooldown_seconds)
-
-    async def _let_go(self, *, is_reset: bool) -> str:
+    async def _settle_before_letting_go(self) -> None:
         self._untold = None
         if self._opening is not None:
             await asyncio.gather(self._opening, return_exceptions=True)
-        link = self._session.link
-        if link is None or link.position is None:
-            return commands.NO_SESSION
-        kernels = await self._session.let_go(self)
-        if is_reset:
-            link.open()
-        if kernels:
-            return commands.STAYS
-        return commands.RESET if is_reset else commands.RELEASED
 
     async def _pass_or_answer(self, request: Request, parts: tuple[bytes, ...]) -> None:
         if not self._has_session and await self._answer_without_session(request, parts):
@@ -398,14 +251,14 @@ class Relay:
     async def _answer_without_session(self, request: Request, parts: tuple[bytes, ...]) -> bool:
         msg_type, content_part = request.info.msg_type, parts[3]
         if answers.is_for_widgets(msg_type, content_part):
-            self._say_busy(request)
+            self._replies.say_busy(request)
             if msg_type == "comm_open":
                 comm_id = parse_object(content_part).get("comm_id", "")
                 self._channels.say("comm_close", {"comm_id": comm_id, "data": {}}, request.header)
-            self._say_idle(request)
+            self._replies.say_idle(request)
             return True
         if answer := answers.without_session(msg_type, content_part):
-            await self._answer(request, *answer)
+            await self._replies.answer(request, *answer)
             if answers.starts_debugger(msg_type, content_part):
                 self._is_wanted = True
                 self._open()
@@ -424,7 +277,7 @@ class Relay:
             link.send(message)
             self._tell_link()
         if request.is_cell and not (link and link.is_attached):
-            self._say_busy(request)
+            self._replies.say_busy(request)
             self._begin_notice(STARTING if link is None or link.position is None else LINK_IS_DOWN)
 
     # The link
@@ -455,21 +308,21 @@ class Relay:
 
     def _tell_link(self) -> None:
         if self._session.link is not None:
-            self._session.link.is_busy = self._is_executing or self._is_left_busy
+            self._session.link.is_busy = self._is_executing or self._replies.is_left_busy
 
     async def attached(self, hello: wire.Hello) -> None:
         """See `Listener`."""
         self._known.learn(hello.kernel_info)
         self._session.note_position()
-        self._is_left_busy = hello.is_busy and not self._is_executing
+        self._replies.is_left_busy = hello.is_busy and not self._is_executing
         self._tell_link()
-        self._say_left_busy()
+        self._replies.say_left_busy()
         self._interrupts.clear()  # what was sent while the link was down goes out now
         for request in [
             request for request in self._requests.values() if request.info.msg_type == "kernel_info_request"
         ]:
             del self._requests[request.info.msg_id]
-            await self._answer(request, "kernel_info_reply", answers.kernel_info(self._known.content))
+            await self._replies.answer(request, "kernel_info_reply", answers.kernel_info(self._known.content))
         await self._end_notice()
 
     async def received(self, message: Message) -> None:
@@ -482,12 +335,12 @@ class Relay:
         if message.channel is Channel.IOPUB:
             if not self._is_second_busy(message):
                 self._channels.publish(message.parts)
-            if self._is_left_busy and b'"idle"' in message.parts[3]:
+            if self._replies.is_left_busy and b'"idle"' in message.parts[3]:
                 parent = parse_header(message.parts[1])
-                self._is_left_busy = parent.msg_type != "execute_request" or parent.msg_id in self._requests
-                self._say_left_busy()
+                self._replies.is_left_busy = parent.msg_type != "execute_request" or parent.msg_id in self._requests
+                self._replies.say_left_busy()
                 self._tell_link()
-            self._tell_notes()
+            self._notes.show()
             self._note_missed(message)
             return
         msg_id = parse_header(message.parts[1]).msg_id
@@ -504,8 +357,8 @@ class Relay:
             return
         del self._requests[request.info.msg_id]
         self._tell_link()
-        if self._held and request.is_execute:
-            await (self._abort_held() if _is_error(message) else self._take_held())
+        if request.is_execute:
+            await self._turns.cell_ended(is_error=_is_error(message))
 
     def _note_missed(self, message: Message) -> None:
         if not self._missed.is_active or parse_header(message.parts[1]).msg_id in self._requests:
@@ -513,7 +366,7 @@ class Relay:
         had_any = bool(self._missed.messages)
         self._missed.note(message)
         if self._missed.messages and not had_any:
-            self._tell(MISSED)
+            self._notes.tell(MISSED)
 
     def _is_second_busy(self, message: Message) -> bool:
         """Note that the pod begins with a request; whether the front end has been told already."""
@@ -525,36 +378,20 @@ class Relay:
             request.has_begun = True
             if request.is_execute:
                 self._missed.close()  # what was sent before it has come to its end
-        is_second = msg_id in self._said_busy
-        self._said_busy.discard(msg_id)
-        return is_second
+        return self._replies.was_said_busy(msg_id)
 
     async def dropped(self, gap: wire.Gap) -> None:
         """See `Listener`."""
-        count = gap.last - gap.first + 1
-        self._tell(
-            f"\n[{count:,} messages of the session, {gap.bytes / 1e6:,.1f} MB, were dropped here: "
-            "it said more than it can keep]\n"
-        )
+        self._notes.tell(describe_gap(gap))
 
     async def joined(self, peers: int) -> None:
         """See `Listener`."""
         if peers and not self._has_told_of_peers:
             self._has_told_of_peers = True
-            self._tell(SHARED)
+            self._notes.tell(SHARED)
 
-    def _tell(self, note: str) -> None:
-        """Show a line of ours in the cell that runs, or in the next one."""
-        self._notes.append(note)
-        self._tell_notes()
-
-    def _tell_notes(self) -> None:
-        if not self._notes:
-            return
-        cell = next((request for request in self._requests.values() if request.is_cell and request.has_begun), None)
-        if cell is not None:
-            self._channels.say("stream", {"name": "stderr", "text": "".join(self._notes)}, cell.header)
-            self._notes.clear()
+    def _find_begun_cell(self) -> Request | None:
+        return next((request for request in self._requests.values() if request.is_cell and request.has_begun), None)
 
     async def waiting(self, wait: Wait) -> None:
         """See `Listener`."""
@@ -565,12 +402,12 @@ class Relay:
         """See `Listener`."""
         request = self._requests.pop(parse_header(message.parts[0]).msg_id, None)
         if request is None:
-            self._tell(f"[A message of the front end was not delivered. {error}]\n")
+            self._notes.tell(describe_refusal(error))
             return
-        await self._fail(request, error)
+        await self._replies.fail(request, error)
         if request.is_cell:
             await self._abort_unsent()
-            await self._abort_held()
+            await self._turns.abort()
         self._tell_link()
 
     async def _abort_unsent(self) -> None:
@@ -579,13 +416,13 @@ class Relay:
         unsent = {parse_header(message.parts[0]).msg_id for message in self._session.link.forget_unsent(Channel.SHELL)}
         for msg_id in unsent & self._requests.keys():
             request = self._requests.pop(msg_id)
-            await self._answer(request, request.reply_type, {"status": "aborted"})
+            await self._replies.abort(request)
 
     async def failed(self, error: RemoteKernelError) -> None:
         """See `Listener`."""
         is_told = any(request.is_cell for request in self._requests.values())
         if isinstance(error, SessionLost):
-            self._is_left_busy = False
+            self._replies.is_left_busy = False
             self._session.note_position()
             self._untold = None if is_told else error
             if is_told:
@@ -600,26 +437,16 @@ class Relay:
         await self._end_notice()
         requests, self._requests = list(self._requests.values()), {}
         self._tell_link()
-        await self._abort_held()
+        await self._turns.abort()
         is_told = False
         for request in requests:
             if request.info.msg_type == "kernel_info_request":
-                await self._answer(request, "kernel_info_reply", answers.kernel_info(None))
+                await self._replies.answer(request, "kernel_info_reply", answers.kernel_info(None))
             elif request.is_cell and is_told:
-                await self._answer(request, request.reply_type, {"status": "aborted"})
+                await self._replies.abort(request)
             else:
-                await self._fail(request, error)
+                await self._replies.fail(request, error)
                 is_told = is_told or request.is_cell
-
-    async def _fail(self, request: Request, error: RemoteKernelError) -> None:
-        content = answers.error_content(error)
-        self._say_busy(request)
-        if request.is_cell:
-            shown = {name: content[name] for name in ("ename", "evalue", "traceback")}
-            self._channels.say("error", shown, request.header)
-        if request.is_execute:
-            content |= {"execution_count": 0, "user_expressions": {}, "payload": []}
-        await self._answer(request, request.reply_type, content)
 
     # The waiting line
 

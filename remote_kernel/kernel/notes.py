@@ -1,0 +1,58 @@
+"""Lines of ours about the session, shown in the cell that runs, or in the next one."""
+
+from collections.abc import Callable
+
+from remote_kernel.core import wire
+from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.kernel.channels import Channels
+from remote_kernel.kernel.requests import Request
+
+MISSED = (
+    "[A cell that was running when this kernel was replaced has gone on and said something; '%session missed' shows "
+    "it.]\n"
+)
+SHARED = (
+    "[Another kernel uses this notebook's session as well: both have the same variables, and their cells run one after "
+    "the other.]\n"
+)
+
+
+class Notes:
+    """Notes that wait for a cell to be shown in.
+
+    Args:
+        find_cell: returns the cell whose output the user is looking at, if there is one.
+    """
+
+    def __init__(self, channels: Channels, find_cell: Callable[[], Request | None]) -> None:
+        self._channels = channels
+        self._find_cell = find_cell
+        self._waiting: list[str] = []
+
+    def tell(self, note: str) -> None:
+        """Show a note as soon as a cell runs."""
+        self._waiting.append(note)
+        self.show()
+
+    def show(self) -> None:
+        """Show what waits, if a cell runs."""
+        if not self._waiting:
+            return
+        cell = self._find_cell()
+        if cell is not None:
+            self._channels.say("stream", {"name": "stderr", "text": "".join(self._waiting)}, cell.header)
+            self._waiting.clear()
+
+
+def describe_gap(gap: wire.Gap) -> str:
+    """Return the note for output that the pod could not keep."""
+    count = gap.last - gap.first + 1
+    return (
+        f"\n[{count:,} messages of the session, {gap.bytes / 1e6:,.1f} MB, were dropped here: "
+        "it said more than it can keep]\n"
+    )
+
+
+def describe_refusal(error: RemoteKernelError) -> str:
+    """Return the note for a message to which nobody expects a reply."""
+    return f"[A message of the front end was not delivered. {error}]\n"

@@ -1,0 +1,111 @@
+"""A request of the front end, and how it is answered without the kernel in the pod."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.jupyter import Header
+from remote_kernel.core.wire import Channel
+from remote_kernel.kernel import answers
+from remote_kernel.kernel.channels import Channels
+
+
+class Interrupted(RemoteKernelError):
+    """The user interrupted a cell that waits for the session."""
+
+    @property
+    def name(self) -> str:
+        return "KeyboardInterrupt"
+
+
+@dataclass(slots=True, kw_only=True)
+class Request:
+    """A request of the front end that has no reply yet.
+
+    Attributes:
+        prefixes: ZeroMQ's way back to who asked.
+        header: the header part, the parent of everything said about it.
+        has_begun: whether the pod's kernel works on it, or has.
+    """
+
+    channel: Channel
+    prefixes: list[bytes] = field(repr=False)
+    header: bytes
+    info: Header
+    is_silent: bool = False
+    has_begun: bool = False
+
+    @property
+    def is_execute(self) -> bool:
+        return self.info.msg_type == "execute_request"
+
+    @property
+    def is_cell(self) -> bool:
+        """Whether a user sees the result."""
+        return self.is_execute and not self.is_silent
+
+    @property
+    def reply_type(self) -> str:
+        return self.info.msg_type.removesuffix("_request") + "_reply"
+
+
+class Replies:
+    """Replies of our own, between the two status messages that belong to each.
+
+    Attributes:
+        is_left_busy: whether the session runs something that nobody here waits for; front ends believe the last word
+            on it, so that it is said again behind each reply.
+    """
+
+    def __init__(self, channels: Channels) -> None:
+        self._channels = channels
+        self.is_left_busy = False
+        # The requests of which we have said "busy" and the pod has not, which is also when a reply has come first.
+        self._said_busy: set[str] = set()
+
+    def say_busy(self, request: Request) -> None:
+        """Say that a request is being worked on, unless the front end knows."""
+        if not (request.info.msg_id in self._said_busy or request.has_begun):
+            self._said_busy.add(request.info.msg_id)
+            self._say_status(request, "busy")
+
+    def say_idle(self, request: Request) -> None:
+        """Say that nothing more comes of a request."""
+        self._said_busy.discard(request.info.msg_id)
+        self._say_status(request, "idle")
+
+    def was_said_busy(self, msg_id: str) -> bool:
+        """Note that the pod says "busy" of a request; whether we have said it before."""
+        is_second = msg_id in self._said_busy
+        self._said_busy.discard(msg_id)
+        return is_second
+
+    def _say_status(self, request: Request, state: str) -> None:
+        self._channels.say("status", {"execution_state": state}, request.header)
+
+    def say_left_busy(self) -> None:
+        """Say that the session is busy with something of which nobody here waits for the end, if it is."""
+        if self.is_left_busy:
+            self._channels.say("status", {"execution_state": "busy"})
+
+    async def answer(self, request: Request, msg_type: str, content: Mapping[str, object]) -> None:
+        """Reply to a request."""
+        self.say_busy(request)
+        await self._channels.reply(request.channel, request.prefixes, msg_type, content, request.header)
+        self.say_idle(request)
+        self.say_left_busy()
+
+    async def abort(self, request: Request) -> None:
+        """Reply as a kernel does to what stands behind a cell that failed."""
+        await self.answer(request, request.reply_type, {"status": "aborted"})
+
+    async def fail(self, request: Request, error: RemoteKernelError) -> None:
+        """Reply with an error, which a cell shows as it shows the kernel's own."""
+        content = answers.error_content(error)
+        self.say_busy(request)
+        if request.is_cell:
+            shown = {name: content[name] for name in ("ename", "evalue", "traceback")}
+            self._channels.say("error", shown, request.header)
+        if request.is_execute:
+            content |= {"execution_count": 0, "user_expressions": {}, "payload": []}
+        await self.answer(request, request.reply_type, content)
