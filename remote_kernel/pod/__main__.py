@@ -19,7 +19,8 @@ from starlette.applications import Starlette
 
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC
-from remote_kernel.pod.app import Pod, create_app
+from remote_kernel.pod.api import Pod
+from remote_kernel.pod.app import create_app
 from remote_kernel.pod.data_folder import AZURE_DATA
 from remote_kernel.pod.registry import Registry
 

@@ -1,0 +1,267 @@
+"""What a pod answers: wire version 2, whatever way a request has come."""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from remote_kernel.core import wire
+from remote_kernel.core.errors import RemoteKernelError, WireError
+from remote_kernel.pod.execute import MAX_BATCH_BYTES, stream_execution
+from remote_kernel.pod.interpreter import StartFailed, UnknownKernel
+from remote_kernel.pod.kernels import EpochMismatch, PodKernel
+from remote_kernel.pod.registry import Registry, TooManyKernels
+
+# Comms carry arrays, uploads of widgets whole files; more than this at once is a mistake.
+MAX_BODY_BYTES = 256 * 1024 * 1024
+
+JSON_MEDIA_TYPE = "application/json"
+
+_STATUS_OF: dict[type[RemoteKernelError], int] = {
+    WireError: 400,
+    UnknownKernel: 404,
+    EpochMismatch: 409,
+    TooManyKernels: 429,
+    StartFailed: 500,
+}
+
+
+@dataclass(slots=True)
+class Pod:
+    """What all requests share.
+
+    Attributes:
+        name: for people, to tell pods apart.
+        cooldown_seconds: how long the pool keeps a pod without a call.
+        stopping: set when the pod is about to go.
+        last_call: when the last request came, in seconds of `clock`.
+    """
+
+    registry: Registry
+    name: str
+    cooldown_seconds: float
+    max_stream_seconds: float = wire.MAX_STREAM_SECONDS
+    clock: Callable[[], float] = time.monotonic
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    last_call: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: the parameters of its query, and how to get its body, which may raise `BodyTooLarge`."""
+
+    params: Mapping[str, str]
+    read_body: Callable[[], Awaitable[bytes]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a request is answered with.
+
+    Attributes:
+        body: all of it, or its pieces as they come; whoever sends them closes the iterator.
+        is_busy: whether the kernel that the body speaks of is executing something.
+    """
+
+    body: bytes | AsyncIterator[bytes]
+    media_type: str = JSON_MEDIA_TYPE
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    is_busy: Callable[[], bool] = bool
+
+
+class BadRequest(Exception):
+    """The request cannot be understood."""
+
+
+class BodyTooLarge(Exception):
+    """The request's body is over the limit."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"A message may have {MAX_BODY_BYTES >> 20} MB with all its buffers, and this one has more: "
+            "send it in smaller pieces, or as a file."
+        )
+
+
+REFUSALS = (RemoteKernelError, BadRequest, BodyTooLarge)
+
+Handler = Callable[[Call], Awaitable[Answer]]
+
+
+class Api:
+    """The requests that one pod understands.
+
+    Attributes:
+        handlers: by method and path. They raise `REFUSALS`, which `explain` turns into answers.
+    """
+
+    def __init__(self, pod: Pod) -> None:
+        self._pod = pod
+        self.handlers: dict[tuple[str, str], Handler] = {
+            ("GET", wire.SESSION_PATH): self._session,
+            ("POST", wire.EXECUTE_PATH): self._execute,
+            ("POST", wire.MESSAGES_PATH): self._messages,
+            ("GET", wire.EVENTS_PATH): self._events,
+        }
+
+    async def _session(self, call: Call) -> Answer:
+        kernels = [_describe(kernel) for kernel in self._pod.registry.kernels]
+        idle_seconds = round(self._pod.clock() - self._pod.last_call, 3) if self._pod.last_call else None
+        self._pod.last_call = self._pod.clock()
+        return _json(
+            {
+                "pod": self._pod.name,
+                "cooldown_seconds": self._pod.cooldown_seconds,
+                "idle_seconds": idle_seconds,
+                "kernels": kernels,
+            }
+        )
+
+    async def _execute(self, call: Call) -> Answer:
+        self._pod.last_call = self._pod.clock()
+        code = _parse_code(await call.read_body())
+        kernel = self._pod.registry.get_or_create(*_kernel_of(call))
+        await kernel.interpreter()  # before the status line is sent, so that its failure has a status of its own
+        return Answer(body=stream_execution(kernel, code), media_type=wire.NDJSON_MEDIA_TYPE)
+
+    async def _messages(self, call: Call) -> Answer:
+        self._pod.last_call = self._pod.clock()
+        name, _ = _kernel_of(call)
+        epoch, sender = _required(call, "epoch"), _required(call, "sender")
+        frames = wire.decode_all(await call.read_body())
+        messages = [frame for frame in frames if isinstance(frame, wire.Message)]
+        if len(messages) < len(frames):
+            raise WireError("only messages may be sent here")
+        kernel = self._pod.registry.get(name, epoch)
+        accepted = await kernel.accept(messages, sender=sender, epoch=epoch)
+        self._pod.registry.remove_closed()
+        return _json({"accepted": accepted, "kernels": len(self._pod.registry.kernels)})
+
+    async def _events(self, call: Call) -> Answer:
+        self._pod.last_call = self._pod.clock()
+        name, kernelspec = _kernel_of(call)
+        if epoch := call.params.get("epoch", ""):
+            kernel = self._pod.registry.get(name, epoch)
+            cursor = _parse_cursor(_required(call, "after"))
+        else:
+            kernel = self._pod.registry.get_or_create(name, kernelspec)
+            cursor = kernel.journal.last_sequence
+        interpreter = await kernel.interpreter()
+        hello = wire.Hello(
+            epoch=kernel.epoch,
+            cursor=cursor,
+            cooldown_seconds=self._pod.cooldown_seconds,
+            pod=self._pod.name,
+            is_busy=kernel.is_busy,
+            kernel_info=interpreter.kernel_info,
+        )
+        # Who does not say who it is counts as somebody else each time.
+        reader = call.params.get("reader", "")[:128] or secrets.token_hex(8)
+        return Answer(
+            body=_stream_events(self._pod, kernel, hello, reader),
+            media_type=wire.FRAME_MEDIA_TYPE,
+            headers={"cache-control": "no-store"},
+            is_busy=lambda: kernel.is_busy,
+        )
+
+
+def explain(error: Exception) -> Answer:
+    """Return the answer for one of `REFUSALS`: an error in Azure's shape."""
+    status, code = 400, "BadRequest"
+    if isinstance(error, BodyTooLarge):
+        status, code = 413, "BodyTooLarge"
+    elif isinstance(error, RemoteKernelError):
+        status, code = _STATUS_OF.get(type(error), 500), error.name
+    body = _json({"error": {"code": code, "message": str(error)}}).body
+    return Answer(body=body, status=status, headers={"x-ms-error-code": code})
+
+
+def _json(value: Mapping[str, object]) -> Answer:
+    return Answer(body=json.dumps(value, separators=(",", ":")).encode())
+
+
+def _describe(kernel: PodKernel) -> dict[str, object]:
+    return {
+        "name": kernel.name,
+        "kernelspec": kernel.kernelspec,
+        "epoch": kernel.epoch,
+        "cursor": kernel.journal.last_sequence,
+        "is_busy": kernel.is_busy,
+    }
+
+
+async def _stream_events(pod: Pod, kernel: PodKernel, hello: wire.Hello, reader: str) -> AsyncIterator[bytes]:
+    """Yield what the journal has after the cursor, and what it gets, until it is time for another request."""
+    ends_at = pod.clock() + pod.max_stream_seconds
+    cursor, peers = hello.cursor, 0
+    yield wire.encode(hello)
+    stopping = asyncio.create_task(pod.stopping.wait())
+    with kernel.reading(reader) as took:
+        try:
+            while True:
+                news = asyncio.create_task(kernel.news.wait())
+                try:
+                    if kernel.peers_of(reader) != peers:
+                        peers = kernel.peers_of(reader)
+                        yield wire.encode(wire.Peers(count=peers))
+                    batch = kernel.journal.read(cursor, MAX_BATCH_BYTES)
+                    if batch.entries or batch.gap:
+                        cursor = batch.cursor
+                        data = b"".join([wire.encode(batch.gap) if batch.gap else b"", *batch.entries])
+                        yield data  # comes back when the connection has room for more
+                        took(len(data))
+                        continue
+                    if reason := _reason_to_end(pod, kernel, ends_at):
+                        yield wire.encode(wire.End(reason=reason))
+                        return
+                    done, _ = await asyncio.wait(
+                        {news, stopping}, timeout=wire.KEEPALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    if not done:
+                        yield wire.encode(wire.Keepalive())
+                finally:
+                    news.cancel()
+        finally:
+            stopping.cancel()
+
+
+def _reason_to_end(pod: Pod, kernel: PodKernel, ends_at: float) -> str:
+    if pod.stopping.is_set():
+        return "stopping"
+    if kernel.is_closed:
+        return "closed"
+    return "cap" if pod.clock() >= ends_at else ""
+
+
+def _kernel_of(call: Call) -> tuple[str, str]:
+    name = call.params.get("kernel", wire.DEFAULT_KERNEL)
+    kernelspec = call.params.get("kernelspec", wire.DEFAULT_KERNELSPEC)
+    if not (0 < len(name) <= 128 and 0 < len(kernelspec) <= 128):
+        raise BadRequest("The parameters 'kernel' and 'kernelspec' are names of 1 to 128 characters.")
+    return name, kernelspec
+
+
+def _required(call: Call, name: str) -> str:
+    value = call.params.get(name, "")
+    if not 0 < len(value) <= 128:
+        raise BadRequest(f"The parameter {name!r} is missing or too long.")
+    return value
+
+
+def _parse_cursor(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 19):
+        raise BadRequest("The parameter 'after' is not a journal position.")
+    return int(text)
+
+
+def _parse_code(body: bytes) -> str:
+    try:
+        code = json.loads(body)["code"]
+    except (ValueError, RecursionError, TypeError, KeyError):
+        code = None
+    if not isinstance(code, str):
+        raise BadRequest('The body is not JSON of the form {"code": "…"}.')
+    return code
