@@ -3,10 +3,11 @@
 #   make demo                  execute notebooks/quickstart.ipynb in a session of the local pool
 #   make test [ARGS="-k run"]  the whole suite, or what pytest's arguments select
 #   make soak [ARGS="--runs 50"]  hundreds of notebooks over lines that fail by chance, in minutes
+#   make bench [ARGS="cell --quick"]  side by side with ipykernel: a table, JSON and a plot in .build, in ten minutes
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo test soak browser lint clean
+.PHONY: demo test soak bench browser lint clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -38,6 +39,9 @@ test: $(VENV)/test.stamp
 
 soak: $(VENV)/test.stamp
 	$(BIN)/python -m tests.soak $(ARGS)
+
+bench: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks --output $(BUILD) $(ARGS)
 
 # What the tests in a real JupyterLab need beside Debian's chromium; without it they are skipped.
 browser: $(VENV)/browser.stamp

@@ -12,6 +12,9 @@ from typing import Any
 
 CHUNK_BYTES = 16 * 1024
 
+# Four megabytes on their way are a long, fast line; more than that holds up whoever sends.
+MAX_CHUNKS_ON_THE_WAY = 256
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -21,7 +24,7 @@ class Plan:
         is_refused: close it at once.
         cut_up_after, cut_down_after: close both sides once so many bytes have passed in that direction.
         stall_seconds: at the place of the cut, first let nothing through for so long.
-        delay_seconds: hold each chunk back that long, as a slow link does, in both directions.
+        delay_seconds: how long each byte is on its way, in both directions, as on a long line.
         bytes_per_second: let no more through in each direction.
     """
 
@@ -154,6 +157,7 @@ class FaultProxy:
         if plan.is_refused:
             writer.transport.abort()
             return
+        await asyncio.sleep(2 * plan.delay_seconds)  # a connection is made by a round trip
         target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target)
         pair = {writer, target_writer}
         self._writers |= pair
@@ -175,11 +179,14 @@ class FaultProxy:
         cut_after: int | None,
         pair: set[asyncio.StreamWriter],
     ) -> None:
+        """Pass on what comes in one direction; what is on its way does not hold up what comes after it."""
+        line: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=MAX_CHUNKS_ON_THE_WAY)
+        reading = asyncio.create_task(self._read(reader, line, plan.delay_seconds))
         passed = 0
         with contextlib.suppress(OSError):
-            while data := await reader.read(CHUNK_BYTES):
+            while data := await self._arrive(line):
                 await self._flowing.wait()
-                await asyncio.sleep(plan.delay_seconds + len(data) / plan.bytes_per_second)
+                await asyncio.sleep(len(data) / plan.bytes_per_second)
                 if cut_after is not None:
                     data = data[: cut_after - passed]
                 writer.write(data)
@@ -188,5 +195,24 @@ class FaultProxy:
                 if passed == cut_after:
                     await asyncio.sleep(plan.stall_seconds)
                     break
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
         for each in pair:
             each.close()
+
+    async def _read(
+        self, reader: asyncio.StreamReader, line: asyncio.Queue[tuple[float, bytes]], delay_seconds: float
+    ) -> None:
+        data = b"."
+        while data:
+            try:
+                data = await reader.read(CHUNK_BYTES)
+            except OSError:
+                data = b""
+            await line.put((self._loop.time() + delay_seconds, data))
+
+    async def _arrive(self, line: asyncio.Queue[tuple[float, bytes]]) -> bytes:
+        """Return the next chunk when its time has come; b"" at the end."""
+        due, data = await line.get()
+        await asyncio.sleep(due - self._loop.time())
+        return data

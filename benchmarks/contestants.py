@@ -1,0 +1,120 @@
+"""Who is measured: ipykernel on this machine, and this kernel over shorter and longer ways."""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.front_end import FrontEnd
+from tests.driver import Pod, Pool, wait_until
+from tests.faults.proxy import FaultProxy, Plan
+
+LOCAL, POOL, AGENT, LINK = "ipykernel", "pool", "agent", "link"
+
+# There and back over the emulated link.
+ROUND_TRIP_SECONDS = 0.050
+
+MAX_SESSIONS = 20
+
+
+@dataclass
+class Contestant:
+    """One way to run a cell.
+
+    Attributes:
+        start: starts another kernel of this kind.
+        prepare: makes sure that a kernel may be started now, as with a pod that is ready.
+    """
+
+    name: str
+    start: Callable[[], FrontEnd]
+    prepare: Callable[[], None] = lambda: None
+    _front_end: FrontEnd | None = field(default=None, repr=False)
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """One kernel that stays, and has run a cell."""
+        if self._front_end is None:
+            self._front_end = self.start_ready()
+        return self._front_end
+
+    def start_ready(self) -> FrontEnd:
+        """Return a new kernel that has run a cell."""
+        self.prepare()
+        front_end = self.start()
+        front_end.wait_ready()
+        front_end.run("pass")
+        return front_end
+
+    def close(self) -> None:
+        if self._front_end is not None:
+            self._front_end.close()
+
+
+@contextmanager
+def contestants(names: set[str]) -> Iterator[dict[str, Contestant]]:
+    """Give the contestants of these names, with whatever pools and pods they need."""
+    with ExitStack() as stack:
+        stack.enter_context(private_home())
+        found = {LOCAL: Contestant(LOCAL, lambda: FrontEnd.start("python3", {}))}
+        if names & {POOL, LINK}:
+            found |= _of_pool(stack, names)
+        if AGENT in names:
+            found[AGENT] = _of_agent(stack)
+        for contestant in found.values():
+            stack.callback(contestant.close)
+        yield {name: contestant for name, contestant in found.items() if name in names}
+
+
+def _of_pool(stack: ExitStack, names: set[str]) -> dict[str, Contestant]:
+    pool = stack.enter_context(Pool.start("--max-sessions", str(MAX_SESSIONS)))
+
+    def wait_pod_ready() -> None:
+        with pool.client() as client:
+            wait_until(lambda: client.get("/.local/status").json()["ready"] > 0)
+
+    found = {POOL: Contestant(POOL, lambda: start_remote(pool.endpoint, pool.token), wait_pod_ready)}
+    if LINK in names:
+        proxy = stack.enter_context(FaultProxy.before(pool.endpoint))
+        proxy.plan = lambda _number: Plan(delay_seconds=ROUND_TRIP_SECONDS / 2)
+        found[LINK] = Contestant(LINK, lambda: start_remote(proxy.endpoint, pool.token), wait_pod_ready)
+    return found
+
+
+def _of_agent(stack: ExitStack) -> Contestant:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rk-", ignore_cleanup_errors=True)))
+    pod = stack.enter_context(Pod.start(folder))
+    return Contestant(AGENT, lambda: start_remote(pod.endpoint, "none"))
+
+
+def start_remote(endpoint: str, token: str) -> FrontEnd:
+    """Start a kernel of ours with a session of its own."""
+    return FrontEnd.start(
+        "remote",
+        {
+            "REMOTE_KERNEL_ENDPOINT": endpoint,
+            "REMOTE_KERNEL_TOKEN": token,
+            "REMOTE_KERNEL_IDENTIFIER": f"bench-{secrets.token_hex(8)}",
+        },
+    )
+
+
+@contextmanager
+def private_home() -> Iterator[None]:
+    """Keep everything out of the caller's own folders, and the caller's settings out of the kernels."""
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="rk-bench-", ignore_cleanup_errors=True) as home:
+        for name in [name for name in os.environ if name.startswith(("REMOTE_KERNEL_", "JUPYTER", "JPY_"))]:
+            del os.environ[name]
+        for name in ("HOME", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR"):
+            folder = Path(home, name.lower())
+            folder.mkdir()
+            os.environ[name] = str(folder)
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
