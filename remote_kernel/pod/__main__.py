@@ -21,7 +21,7 @@ from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC
 from remote_kernel.pod.api import Pod
 from remote_kernel.pod.app import create_app
-from remote_kernel.pod.data_folder import AZURE_DATA
+from remote_kernel.pod.data_folder import AZURE_DATA, DataFolder
 from remote_kernel.pod.registry import Registry
 
 DEFAULT_PORT = 8080
@@ -93,7 +93,7 @@ async def serve(arguments: argparse.Namespace, scratch: Path) -> None:
     data.mkdir(parents=True, exist_ok=True)
     name = f"pod-{secrets.token_hex(3)}"
     registry = Registry(folder=scratch, data=data, environ=kernel_environ(os.environ, name))
-    pod = Pod(registry=registry, name=name, cooldown_seconds=cooldown_seconds(os.environ))
+    pod = Pod(registry=registry, folder=DataFolder(data), name=name, cooldown_seconds=cooldown_seconds(os.environ))
     server = Server(_server_config(create_app(pod), arguments))
 
     def stop() -> None:

@@ -8,7 +8,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from remote_kernel.pod.api import MAX_BODY_BYTES, REFUSALS, Answer, Api, BodyTooLarge, Call, Handler, Pod, explain
+from remote_kernel.pod.api import Api, Pod, explain
+from remote_kernel.pod.calls import MAX_BODY_BYTES, REFUSALS, Answer, BodyTooLarge, Call, Handler
 
 
 def create_app(pod: Pod) -> Starlette:
