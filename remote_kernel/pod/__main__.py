@@ -18,10 +18,14 @@ import uvicorn
 from starlette.applications import Starlette
 
 from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.flavor import Flavor
+from remote_kernel.core.interpreter_api import SYNC_LIMIT_SECONDS
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC
 from remote_kernel.pod.api import Pod
 from remote_kernel.pod.app import create_app
 from remote_kernel.pod.data_folder import AZURE_DATA, DataFolder
+from remote_kernel.pod.executions import Executions
+from remote_kernel.pod.interpreter_api import InterpreterApi
 from remote_kernel.pod.registry import Registry
 
 DEFAULT_PORT = 8080
@@ -68,6 +72,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", metavar="DIR", type=Path, help="the kernels' folder (default: /mnt/data, else .)")
     parser.add_argument("--kernel", default=DEFAULT_KERNELSPEC, help="kernelspec to have ready (default: %(default)s)")
     parser.add_argument("--scratch", metavar="DIR", type=Path, help="private folder to use, removed at the end")
+    parser.add_argument(
+        "--flavor", type=Flavor, choices=list(Flavor), default=Flavor.CUSTOM,
+        help="serve notebooks and the interpreter API, or the latter alone (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--sync-limit", type=float, default=SYNC_LIMIT_SECONDS, help=argparse.SUPPRESS)
     parser.add_argument("--supervised", action="store_true", help="say on standard output when ready; end with stdin")
     return parser.parse_args(argv)
 
@@ -93,8 +102,11 @@ async def serve(arguments: argparse.Namespace, scratch: Path) -> None:
     data.mkdir(parents=True, exist_ok=True)
     name = f"pod-{secrets.token_hex(3)}"
     registry = Registry(folder=scratch, data=data, environ=kernel_environ(os.environ, name))
-    pod = Pod(registry=registry, folder=DataFolder(data), name=name, cooldown_seconds=cooldown_seconds(os.environ))
-    server = Server(_server_config(create_app(pod), arguments))
+    pod = Pod(registry=registry, name=name, cooldown_seconds=cooldown_seconds(os.environ))
+    executions = Executions(registry, kernelspec=arguments.kernel, sync_limit_seconds=arguments.sync_limit)
+    interpreter_api = InterpreterApi(executions, DataFolder(data))
+    app = create_app(pod, interpreter_api, is_interpreter_only=arguments.flavor is Flavor.INTERPRETER)
+    server = Server(_server_config(app, arguments))
 
     def stop() -> None:
         pod.stopping.set()

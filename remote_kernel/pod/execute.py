@@ -15,26 +15,30 @@ MAX_BATCH_BYTES = 1024 * 1024
 
 
 async def stream_execution(kernel: PodKernel, code: str) -> AsyncIterator[bytes]:
-    """Execute `code` and yield a line for each message of it, the `execute_reply` last.
+    """Execute `code` and yield a line for each message of it: see `run_cell`."""
+    async for message in run_cell(kernel, code):
+        yield to_line(message)
 
-    The cell goes on running when the reader goes away. Where the interpreter dies, the last line is an
+
+async def run_cell(kernel: PodKernel, code: str) -> AsyncIterator[Message]:
+    """Execute `code` and yield each message of it, the `execute_reply` last.
+
+    The cell goes on running when the reader goes away. Where the interpreter dies, the last message is an
     `execute_reply` of status "error" that says so.
     """
-    session = secrets.token_hex(8)
     content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False, "stop_on_error": False}
-    request = Author(session).write("execute_request", content, date=utc_now())
+    request = Author(secrets.token_hex(8)).write("execute_request", content, date=utc_now())
     msg_id = parse_header(request[0]).msg_id
     cursor = kernel.journal.last_sequence
-    message = Message(channel=Channel.SHELL, parts=request, sequence=1, seen=cursor)
-    await kernel.accept([message], sender=session, epoch=kernel.epoch)
+    await kernel.request(Channel.SHELL, request)
     reply: Message | None = None
     is_idle = False
-    with kernel.reading(session) as took:
+    with kernel.listening() as took:
         while True:
             news = kernel.news
             batch = kernel.journal.read(cursor, MAX_BATCH_BYTES)
             if batch.gap is not None:
-                yield to_line(_dropped(request[0], batch.gap))
+                yield _dropped(request[0], batch.gap)
             if not batch.entries:
                 await news.wait()
                 continue
@@ -42,7 +46,7 @@ async def stream_execution(kernel: PodKernel, code: str) -> AsyncIterator[bytes]
             data = b"".join(batch.entries)
             for event in decode_all(data):
                 if isinstance(event, EpochChange):
-                    yield to_line(_died(request[0], event))
+                    yield _died(request[0], event)
                     return
                 if not isinstance(event, Message) or parse_header(event.parts[1]).msg_id != msg_id:
                     continue
@@ -50,9 +54,9 @@ async def stream_execution(kernel: PodKernel, code: str) -> AsyncIterator[bytes]
                     reply = event
                 else:
                     is_idle = is_idle or _says_idle(event)
-                    yield to_line(event)
+                    yield event
                 if reply is not None and is_idle:
-                    yield to_line(reply)
+                    yield reply
                     return
             took(len(data))
 

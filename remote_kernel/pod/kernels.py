@@ -104,12 +104,18 @@ class PodKernel:
         self._readers[reader] += 1
         self._tell_news()
         try:
-            with self._pace.reading() as stream:
-                yield partial(self._pace.took, stream)
+            with self.listening() as took:
+                yield took
         finally:
             self._readers[reader] -= 1
             self._readers += Counter()  # forgets the zeros
             self._tell_news()
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[Callable[[int], None]]:
+        """Be heard for as `reading` is, without being somebody that others are told of: for the agent itself."""
+        with self._pace.reading() as stream:
+            yield partial(self._pace.took, stream)
 
     def peers_of(self, reader: str) -> int:
         """Return how many other readers follow this kernel."""
@@ -213,6 +219,12 @@ class PodKernel:
                 self._count(sender, message.sequence)
                 await self._deliver(message, header)
             return len(new)
+
+    async def request(self, channel: Channel, parts: tuple[bytes, ...]) -> None:
+        """Pass on a message of the agent's own, which is not counted: the agent is no sender that may repeat itself."""
+        async with self._lock:
+            message = Message(channel=channel, parts=parts, seen=self.journal.last_sequence)
+            await self._deliver(message, parse_header(parts[0]))
 
     def _count(self, sender: str, sequence: int) -> None:
         self._accepted[sender] = sequence

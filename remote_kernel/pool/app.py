@@ -10,14 +10,18 @@ from urllib.parse import parse_qs
 from starlette.types import Message, Receive, Scope, Send
 
 from remote_kernel.core.errors import PoolFull
+from remote_kernel.core.flavor import Flavor
 from remote_kernel.core.identity import Identifier, is_identifier
 from remote_kernel.core.local_pool import STATUS_PATH, STOP_PATH
 from remote_kernel.core.wire import STOP_SESSION_PATH
+from remote_kernel.pool import session_api
 from remote_kernel.pool.callers import Callers
 from remote_kernel.pool.exchange import BodyStalled, RequestBody, serve_while_connected
 from remote_kernel.pool.forward import SESSION_HEADER, PodBroke, PodUnreachable, ResponseCut, forward
 from remote_kernel.pool.pods import PodFailed
-from remote_kernel.pool.refusals import Refusal, pool_full, send_json, send_refusal
+from remote_kernel.pool.prefix import strip_prefix
+from remote_kernel.pool.refusals import Refusal, check_method, pool_full, send_json, send_refusal
+from remote_kernel.pool.session_api import SessionApi
 from remote_kernel.pool.session_pool import SessionPool
 
 DEFAULT_IDENTIFIER = "default-session"
@@ -30,6 +34,7 @@ class PoolApp:
 
     Args:
         callers: who may come in.
+        flavor: what its pods are.
         request_cap: after how many seconds a request to a pod is cut; `None` for never.
         stop: called when somebody asks the pool to leave.
     """
@@ -38,9 +43,12 @@ class PoolApp:
         self,
         pool: SessionPool,
         callers: Callers,
+        flavor: Flavor,
         request_cap: float | None,
         stop: Callable[[], None],
     ) -> None:
+        self._flavor = flavor
+        self._session_api = SessionApi(pool, read_identifier)
         self._request_cap = request_cap
         self._pool = pool
         self._callers = callers
@@ -52,6 +60,7 @@ class PoolApp:
         Returns without a complete answer when a pod's answer was cut, so that the server closes the connection and the
         client sees the cut.
         """
+        scope = strip_prefix(scope)
         try:
             await self._callers.check(scope)
             await serve_while_connected(receive, partial(self._serve, scope, send))
@@ -67,19 +76,23 @@ class PoolApp:
     async def _serve(self, scope: Scope, send: Send, body: RequestBody) -> None:
         path = scope["path"]
         if path == STATUS_PATH:
-            _check_method(scope, "GET")
+            check_method(scope, "GET")
             await send_json(send, 200, self._pool.status().to_json())
         elif path == STOP_PATH:
-            _check_method(scope, "POST")
+            check_method(scope, "POST")
             await send_json(send, 202, {})
             self._stop()
         elif path == STOP_SESSION_PATH:
-            _check_method(scope, "POST")
+            check_method(scope, "POST")
             await self._stop_session(read_identifier(scope), send)
+        elif path in session_api.PATHS:
+            await self._session_api.serve(scope, send)
         else:
             await self._forward(scope, send, body)
 
     async def _stop_session(self, identifier: Identifier, send: Send) -> None:
+        if self._flavor is Flavor.INTERPRETER:
+            raise Refusal(404, "NotFound", "Sessions of an interpreter pool are ended with DELETE /session.")
         if not self._pool.stop_session(identifier):
             raise Refusal(404, "SessionNotFound", "No session has this identifier.")
         await send_json(send, 200, {})
@@ -136,8 +149,3 @@ def read_identifier(scope: Scope) -> Identifier:
     if candidates or not is_identifier(identifier):
         raise Refusal(400, "InvalidIdentifier", "Use one identifier of 4 to 128 letters, digits and hyphens.")
     return Identifier(identifier)
-
-
-def _check_method(scope: Scope, method: str) -> None:
-    if scope["method"] != method:
-        raise Refusal(405, "MethodNotAllowed", f"Use {method}.", [("allow", method)])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from remote_kernel.core.flavor import Flavor
 from remote_kernel.core.local_pool import LOOPBACK_NAMES
 from remote_kernel.pool.sessions import DEFAULT_COOLDOWN_SECONDS, DEFAULT_MAX_SESSIONS, DEFAULT_READY, Limits
 
@@ -26,6 +27,8 @@ class Options:
         is_daemon: whether to go on in the background and to leave when unused.
         idle_exit_seconds: how long a daemon stays without a session.
         request_cap: after how many seconds a request to a pod is cut, as Azure does; `None` for never.
+        flavor: what the pods are.
+        sync_limit: how long a synchronous execution may take, in seconds; `None` for as long as in Azure.
         issuer: whose tokens open the pool's sessions, besides the pool's own token; "" for nobody's.
         executors: object ids that have the role to use sessions; empty for everybody with a token of the issuer.
     """
@@ -37,6 +40,8 @@ class Options:
     is_daemon: bool
     idle_exit_seconds: float
     request_cap: float | None = None
+    flavor: Flavor = Flavor.CUSTOM
+    sync_limit: float | None = None
     issuer: str = ""
     executors: frozenset[str] = frozenset()
 
@@ -71,6 +76,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="with --issuer: who has the role to use sessions, again for each; others get status 403 "
         "(default: everybody with a token)",
     )  # fmt: skip
+    add(
+        "--flavor", type=Flavor, choices=list(Flavor), default=Flavor.CUSTOM,
+        help="'interpreter': pods that know only Azure's interpreter API, as those of its built-in Python pools "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    # For tests, which have no 220 s.
+    add("--sync-limit", type=_seconds, metavar="SECONDS", help=argparse.SUPPRESS)
     add("--json", action="store_true", help="print one line of JSON with endpoint and token when ready")
     add("--daemon", action="store_true", help="go to the background, and leave when unused for a while")
     add(
@@ -89,6 +101,8 @@ def options_from(arguments: argparse.Namespace) -> Options:
         is_daemon=arguments.daemon,
         idle_exit_seconds=arguments.idle_exit,
         request_cap=arguments.request_cap,
+        flavor=arguments.flavor,
+        sync_limit=arguments.sync_limit,
         issuer=arguments.issuer or "",
         executors=frozenset(arguments.executor),
     )

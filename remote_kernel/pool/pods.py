@@ -34,11 +34,15 @@ COOLDOWN_VARIABLE = "REMOTE_KERNEL_POD_COOLDOWN_SECONDS"
 PodCommand = Callable[[Path, Path, Path], Sequence[str]]
 
 
-def agent_command(socket: Path, data: Path, scratch: Path) -> Sequence[str]:
-    """Return the command of the pod agent."""
-    # -P: the working folder is the user's data folder, and a file of its own there must not replace a module.
-    options = ("--uds", str(socket), "--data", str(data), "--scratch", str(scratch), "--supervised")
-    return (sys.executable, "-P", "-m", "remote_kernel.pod", *options)
+def agent_command(*options: str) -> PodCommand:
+    """Return the command of the pod agent, with `options` of its own."""
+
+    def command(socket: Path, data: Path, scratch: Path) -> Sequence[str]:
+        # -P: the working folder is the user's data folder, and a file of its own there must not replace a module.
+        places = ("--uds", str(socket), "--data", str(data), "--scratch", str(scratch), "--supervised")
+        return (sys.executable, "-P", "-m", "remote_kernel.pod", *places, *options)
+
+    return command
 
 
 class PodFailed(PoolError):

@@ -57,12 +57,19 @@ def _run(options: Options) -> int:
                     options,
                     listener,
                     pool.token,
-                    partial(SessionPool, options.limits, pod_environment(os.environ), agent_command),
+                    partial(
+                        SessionPool, options.limits, pod_environment(os.environ), agent_command(*_pod_options(options))
+                    ),
                     partial(_announce, options, pool, registration if registers else None),
                 )
             )
         finally:
             registration.remove(pool)
+
+
+def _pod_options(options: Options) -> list[str]:
+    limit = [] if options.sync_limit is None else ["--sync-limit", str(options.sync_limit)]
+    return ["--flavor", options.flavor, *limit]
 
 
 def _announce(options: Options, pool: RunningPool, registration: Registration | None) -> None:

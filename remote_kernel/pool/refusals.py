@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 
-from starlette.types import Send
+from starlette.types import Scope, Send
 
 
 class Refusal(Exception):
@@ -43,6 +43,12 @@ def pool_full(message: str, retry_after_seconds: float, usage: str) -> Refusal:
     seconds = min(max(1, math.ceil(retry_after_seconds)), MAX_RETRY_AFTER_SECONDS)
     headers = [("retry-after", str(seconds))]
     return Refusal(429, "TooManySessions", message, headers, [("SessionsInUse", usage)])
+
+
+def check_method(scope: Scope, *methods: str) -> None:
+    """Return if a request is made with one of `methods`; raises `Refusal`."""
+    if scope["method"] not in methods:
+        raise Refusal(405, "MethodNotAllowed", f"Use {' or '.join(methods)}.", [("allow", ", ".join(methods))])
 
 
 async def send_refusal(send: Send, refusal: Refusal) -> None:

@@ -61,7 +61,9 @@ async def serve(
     stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     _stop_on_signals(stopped)
     pool = make_pool()
-    app = PoolApp(pool, _make_callers(options, token), options.request_cap, lambda: _resolve(stopped, 0))
+    app = PoolApp(
+        pool, _make_callers(options, token), options.flavor, options.request_cap, lambda: _resolve(stopped, 0)
+    )
     server = _Server(_server_config(app))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     waits: set[asyncio.Future[int] | asyncio.Task[None]] = {stopped, serving}

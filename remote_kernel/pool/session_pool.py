@@ -8,8 +8,9 @@ import hmac
 import logging
 import secrets
 import time
+import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from remote_kernel.core.errors import PoolFull
@@ -59,6 +60,15 @@ class PoolStatus:
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionDetails:
+    """What the holder of the pool's token may be told about a session besides; `etag` names its pod."""
+
+    identifier: Identifier = field(repr=False)
+    etag: str
+    status: SessionStatus
 
 
 class SessionPool:
@@ -153,6 +163,15 @@ class SessionPool:
             cooldown_seconds=limits.cooldown_seconds,
         )
 
+    def sessions(self) -> list[SessionDetails]:
+        """Return the sessions with their identifiers, which are secrets."""
+        return [
+            SessionDetails(
+                identifier=session.identifier, etag=self._make_etag(session.pod), status=self._describe(session)
+            )
+            for session in self._sessions
+        ]
+
     async def wait_unused(self, seconds: float) -> None:
         """Return when there has been no session for so long."""
         while True:
@@ -233,6 +252,11 @@ class SessionPool:
 
     def _make_label(self, identifier: Identifier) -> str:
         return hmac.new(self._label_key, identifier.encode(), hashlib.sha256).hexdigest()[:8]
+
+    def _make_etag(self, pod: PodNumber) -> str:
+        """Return a name for a pod, of no use elsewhere, in the form that Azure's have."""
+        digest = hmac.new(self._label_key, f"pod {pod}".encode(), hashlib.sha256).digest()
+        return str(uuid.UUID(bytes=digest[:16], version=4))
 
     def _describe(self, session: Session) -> SessionStatus:
         now = self._clock()

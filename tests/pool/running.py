@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from remote_kernel.core.flavor import Flavor
 from remote_kernel.pool.options import Options
 from remote_kernel.pool.pods import PodCommand
 from remote_kernel.pool.server import endpoint_of, open_listener, serve
@@ -45,11 +46,12 @@ async def run_pool(
     request_cap: float | None = None,
     issuer: str = "",
     executors: frozenset[str] = frozenset(),
+    flavor: Flavor = Flavor.CUSTOM,
 ) -> AsyncIterator[RunningServer]:
     listener = open_listener("127.0.0.1", 0)
     options = Options(
         host="127.0.0.1", port=0, limits=limits, prints_json=True, is_daemon=False, idle_exit_seconds=60,
-        request_cap=request_cap, issuer=issuer, executors=executors,
+        request_cap=request_cap, issuer=issuer, executors=executors, flavor=flavor,
     )  # fmt: skip
     pool = SessionPool(limits, {"PATH": os.environ["PATH"]}, command)
     ready = asyncio.Event()

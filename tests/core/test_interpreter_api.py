@@ -1,0 +1,167 @@
+"""The JSON of the interpreter API, version by version."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remote_kernel.core.errors import WireError
+from remote_kernel.core.interpreter_api import (
+    ApiRefusal,
+    ApiVersion,
+    Execution,
+    ExecutionRequest,
+    Outcome,
+    Status,
+    parse_api_version,
+    parse_execution,
+    parse_request,
+)
+
+OLD, FIRST, MIDDLE, NEWEST = (
+    ApiVersion.V2024_02_02, ApiVersion.V2024_10_02, ApiVersion.V2025_02_02, ApiVersion.V2025_10_02,
+)  # fmt: skip
+
+
+def body_of(fields: object) -> bytes:
+    return json.dumps(fields).encode()
+
+
+# The bodies of the specification's examples and of the clients on PyPI.
+@pytest.mark.parametrize(
+    ("version", "fields", "request_"),
+    [
+        (
+            NEWEST,
+            {"codeInputType": "Inline", "executionType": "Synchronous", "code": "print(7*9)", "timeoutInSeconds": 60,
+             "useEmptyKernel": False, "outputStreamsMaxLength": 4096},
+            ExecutionRequest(code="print(7*9)", timeout_seconds=60.0),
+        ),
+        (
+            FIRST,
+            {"codeInputType": "Inline", "executionType": "Asynchronous", "code": "1", "timeoutInSeconds": 60},
+            ExecutionRequest(code="1", is_asynchronous=True, timeout_seconds=60.0),
+        ),
+        (
+            OLD,
+            {"properties": {"codeInputType": "inline", "executionType": "synchronous", "code": "1"}},
+            ExecutionRequest(code="1"),
+        ),
+        (FIRST, {"code": "1", "codeInputType": "InlineText"}, ExecutionRequest(code="1")),
+        (NEWEST, {"code": "YQ==", "codeInputType": "InlineBase64"}, ExecutionRequest(code="a")),
+        (
+            NEWEST,
+            {"code": "1", "outputStreamsMaxLength": 0, "useEmptyKernel": True,
+             "returnJupyterFormatExecutionResult": True},
+            ExecutionRequest(code="1", max_output=0, is_empty_kernel=True, is_jupyter_format=True),
+        ),
+        (
+            MIDDLE,
+            {"code": "1", "outputStreamsMaxLength": 1, "useEmptyKernel": True,
+             "returnJupyterFormatExecutionResult": True},
+            ExecutionRequest(code="1"),
+        ),
+    ],
+)  # fmt: skip
+def test_request_is_understood(version: ApiVersion, fields: Any, request_: ExecutionRequest) -> None:
+    assert parse_request(body_of(fields), version) == request_
+
+
+@pytest.mark.parametrize(
+    ("version", "body", "target"),
+    [
+        (NEWEST, b"", "body"), (NEWEST, b"[]", "body"), (NEWEST, b"{}", "code"), (NEWEST, b'{"code": 1}', "code"),
+        (NEWEST, b"[" * 100_000, "body"), (OLD, b'{"code": "1"}', "body"), (OLD, b'{"properties": 1}', "body"),
+        (NEWEST, body_of({"code": "1", "codeInputType": "file"}), "codeInputType"),
+        (NEWEST, body_of({"code": "1", "executionType": 1}), "executionType"),
+        (NEWEST, body_of({"code": "1", "timeoutInSeconds": 0}), "timeoutInSeconds"),
+        (NEWEST, body_of({"code": "1", "timeoutInSeconds": "5"}), "timeoutInSeconds"),
+        (NEWEST, body_of({"code": "1", "timeoutInSeconds": True}), "timeoutInSeconds"),
+        (NEWEST, body_of({"code": "1", "outputStreamsMaxLength": -1}), "outputStreamsMaxLength"),
+        (NEWEST, body_of({"code": "1", "outputStreamsMaxLength": 2**31}), "outputStreamsMaxLength"),
+        (NEWEST, body_of({"code": "1", "useEmptyKernel": "no"}), "useEmptyKernel"),
+        (NEWEST, body_of({"code": "?", "codeInputType": "InlineBase64"}), "code"),
+        (NEWEST, body_of({"code": "/w==", "codeInputType": "InlineBase64"}), "code"),
+        (NEWEST, body_of({"shellCommand": "ls"}), "shellCommand"),
+    ],
+)  # fmt: skip
+def test_request_that_makes_no_sense_is_refused(version: ApiVersion, body: bytes, target: str) -> None:
+    with pytest.raises(ApiRefusal) as refused:
+        parse_request(body, version)
+    assert (refused.value.status, refused.value.code, refused.value.target) == (400, "InvalidRequestBody", target)
+
+
+@given(
+    st.builds(
+        ExecutionRequest,
+        code=st.text(),
+        is_asynchronous=st.booleans(),
+        timeout_seconds=st.none() | st.integers(1, 1000).map(float),
+        max_output=st.integers(0, 10**6),
+        is_empty_kernel=st.booleans(),
+        is_jupyter_format=st.booleans(),
+    )
+)
+def test_newest_request_survives_the_way(request_: ExecutionRequest) -> None:
+    assert parse_request(body_of(request_.to_json(NEWEST)), NEWEST) == request_
+
+
+@pytest.mark.parametrize("version", list(ApiVersion))
+def test_every_version_carries_code_and_timeout(version: ApiVersion) -> None:
+    request_ = ExecutionRequest(code="1", is_asynchronous=True, timeout_seconds=7.0)
+    assert parse_request(body_of(request_.to_json(version)), version) == request_
+
+
+def test_unknown_and_missing_api_versions_have_names_of_their_own() -> None:
+    with pytest.raises(ApiRefusal, match="2025-10-02-preview") as unknown:
+        parse_api_version("2020-01-01")
+    assert (unknown.value.status, unknown.value.code) == (400, "UnsupportedApiVersionValue")
+    for missing in (None, ""):
+        with pytest.raises(ApiRefusal) as refused:
+            parse_api_version(missing)
+        assert (refused.value.status, refused.value.code) == (400, "MissingApiVersionParameter")
+
+
+DONE = Execution(
+    id="op", identifier="session", is_asynchronous=False, status=Status.SUCCEEDED,
+    outcome=Outcome(stdout="63\n", stderr="", value=4, milliseconds=4),
+)  # fmt: skip
+FAILED = Execution(
+    id="op", identifier="session", is_asynchronous=True, status=Status.FAILED,
+    outcome=Outcome(stdout="", stderr="…", value="", milliseconds=1, error=("NameError", "no x")),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("version", [FIRST, MIDDLE, NEWEST])
+def test_execution_has_the_shape_of_the_specification(version: ApiVersion) -> None:
+    assert DONE.to_json(version) == {
+        "id": "op", "identifier": "session", "executionType": "Synchronous", "status": "Succeeded",
+        "result": {"stdout": "63\n", "stderr": "", "executionResult": 4, "executionTimeInMilliseconds": 4},
+    }  # fmt: skip
+    assert FAILED.to_json(version)["error"] == {"error": {"code": "NameError", "message": "no x"}}
+
+
+def test_execution_that_runs_has_no_result() -> None:
+    running = Execution(id="op", identifier="session", is_asynchronous=True, status=Status.RUNNING)
+    expected = {"id": "op", "identifier": "session", "executionType": "Asynchronous", "status": "Running"}
+    assert running.to_json(NEWEST) == expected
+
+
+def test_old_execution_says_success_and_failure() -> None:
+    properties = DONE.to_json(OLD)["properties"]
+    assert properties["status"] == "Success"
+    assert (properties["result"], properties["executionResult"], properties["stdout"]) == (4, 4, "63\n")
+    assert FAILED.to_json(OLD)["properties"]["status"] == "Failure"
+
+
+@pytest.mark.parametrize("execution", [DONE, FAILED], ids=["done", "failed"])
+def test_execution_survives_the_way(execution: Execution) -> None:
+    assert parse_execution(body_of(execution.to_json(NEWEST))) == execution
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"id": "a", "status": "0"}', b'{"id": "a", "status": []}'])
+def test_answer_that_is_no_execution_is_a_wire_error(body: bytes) -> None:
+    with pytest.raises(WireError):
+        parse_execution(body)
