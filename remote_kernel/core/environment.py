@@ -25,12 +25,13 @@ def pod_environment(environ: Mapping[str, str]) -> dict[str, str]:
     It is a list of what is allowed, because no list of secrets is ever complete. Of what is allowed, a variable with
     the name of a secret or with a URL that holds credentials (a package index, a proxy) is left out all the same.
     """
-    return {name: value for name, value in environ.items() if _is_allowed(name) and not _is_secret(name, value)}
+    return {name: value for name, value in environ.items() if _is_allowed(name) and not is_secret(name, value)}
 
 
 def _is_allowed(name: str) -> bool:
     return name in _NAMES or name.startswith(_PREFIXES)
 
 
-def _is_secret(name: str, value: str) -> bool:
+def is_secret(name: str, value: str) -> bool:
+    """Whether a variable has the name of a secret, or holds a URL with a password."""
     return bool(_SECRET_NAME.search(name) or _URL_WITH_CREDENTIALS.search(value))

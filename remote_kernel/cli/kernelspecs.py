@@ -1,0 +1,152 @@
+"""Kernelspecs of ours: each makes one pool, with one set of settings, a kernel that front ends offer.
+
+Source: "Kernel specs" in jupyter_client's documentation.
+"""
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
+
+import remote_kernel
+from remote_kernel.core.errors import NotWritten, UsageError
+
+# Shipped in the wheel, where it is also the kernelspec `remote` under the environment's prefix.
+SHIPPED = Path(remote_kernel.__file__).parent / "kernelspec"
+
+_MODULE = ["-m", "remote_kernel"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """A kernelspec of ours as Jupyter finds it.
+
+    Attributes:
+        endpoint: of its pool; "" for the local pool, or for what the environment says.
+        is_shipped: whether it came with the package.
+        problem: why it cannot work; "" where nothing is known.
+    """
+
+    name: str
+    display_name: str
+    endpoint: str
+    environ: Mapping[str, str]
+    folder: Path
+    is_shipped: bool
+    problem: str
+
+
+def make_spec(*, display_name: str, language: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the contents of a kernel.json that starts our kernel with this very Python and with `environ`."""
+    spec: dict[str, Any] = json.loads((SHIPPED / "kernel.json").read_text(encoding="utf-8"))
+    # With its whole path: the Jupyter that reads it may belong to another environment.
+    spec["argv"] = [sys.executable, *spec["argv"][1:]]
+    spec["display_name"] = display_name
+    spec["language"] = language
+    if environ:
+        spec["env"] = dict(environ)
+    return spec
+
+
+def write_spec(spec: Mapping[str, Any], name: str, *, prefix: Path | None, is_private: bool) -> Path:
+    """Install a kernelspec with its logos and return its folder; one of ours that is there is replaced.
+
+    Args:
+        prefix: installs into `prefix`/share/jupyter; `None` into the user's folder.
+        is_private: makes a folder that only the user can read.
+
+    Raises:
+        UsageError: the name is not one, or belongs to a kernel that is not ours.
+        NotWritten: the file system said no.
+    """
+    manager = KernelSpecManager()
+    parent = Path(manager.user_kernel_dir) if prefix is None else prefix.absolute() / "share" / "jupyter" / "kernels"
+    _check_is_ours(parent / name)
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            source = Path(scratch) / name
+            source.mkdir()
+            for logo in SHIPPED.glob("logo-*"):
+                shutil.copyfile(logo, source / logo.name)
+            (source / "kernel.json").write_text(json.dumps(spec, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            for path in (source, *source.iterdir()):
+                path.chmod((0o700 if is_private else 0o755) if path.is_dir() else (0o600 if is_private else 0o644))
+            folder = manager.install_kernel_spec(
+                str(source), name, user=prefix is None, prefix=None if prefix is None else str(prefix)
+            )
+    except OSError as error:
+        raise NotWritten(f"cannot write {parent / name}: {error.strerror}. Try --user, or another --prefix") from None
+    return Path(folder)
+
+
+def find_installed() -> list[Installed]:
+    """Return the kernelspecs of ours that Jupyter finds, by name."""
+    found = []
+    for name, folder in sorted(KernelSpecManager().find_kernel_specs().items()):
+        spec = _read(Path(folder))
+        if spec is not None and _is_ours(spec):
+            found.append(_describe(name, Path(folder), spec))
+    return found
+
+
+def remove_spec(name: str) -> Path:
+    """Remove a kernelspec of ours and return the folder that it was in.
+
+    Raises:
+        UsageError: there is none of this name, it is not ours, or it came with the package.
+        NotWritten: the file system said no.
+    """
+    manager = KernelSpecManager()
+    try:
+        folder = Path(manager.get_kernel_spec(name).resource_dir)
+    except NoSuchKernel:
+        raise UsageError(f"there is no Jupyter kernel named {name!r}: see 'remote-kernel list'") from None
+    _check_is_ours(folder)
+    spec = _read(folder)
+    if spec is not None and _describe(name, folder, spec).is_shipped:
+        raise UsageError(f"{name!r} came with the package: 'pip uninstall remote-session-kernel' removes both")
+    try:
+        manager.remove_kernel_spec(name)
+    except OSError as error:
+        raise NotWritten(f"cannot remove {folder}: {error.strerror}") from None
+    return folder
+
+
+def _describe(name: str, folder: Path, spec: KernelSpec) -> Installed:
+    python = Path(spec.argv[0])
+    is_gone = python.is_absolute() and not python.exists()
+    return Installed(
+        name=name,
+        display_name=spec.display_name,
+        endpoint=spec.env.get("REMOTE_KERNEL_ENDPOINT", ""),
+        environ=spec.env,
+        folder=folder,
+        is_shipped=not python.is_absolute(),
+        problem=f"{python} is gone: install it again" if is_gone else "",
+    )
+
+
+def _read(folder: Path) -> KernelSpec | None:
+    try:
+        return KernelSpec.from_resource_dir(str(folder))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _is_ours(spec: KernelSpec) -> bool:
+    return list(spec.argv[1:3]) == _MODULE
+
+
+def _check_is_ours(folder: Path) -> None:
+    """Raise `UsageError` for a kernelspec of somebody else."""
+    if not folder.exists():
+        return
+    spec = _read(folder)
+    if spec is None or not _is_ours(spec):
+        raise UsageError(f"the kernel in {folder} is not one of remote-kernel's: choose another name")
