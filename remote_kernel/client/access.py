@@ -1,22 +1,17 @@
 """Where the session pool is and what opens it: a configured endpoint, or the user's local pool."""
 
 import asyncio
-import time
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from remote_kernel.client.local_pool import LocalPool
-from remote_kernel.core.errors import SettingsError, Unauthorized
+from remote_kernel.client.login import AzureLogin
+from remote_kernel.client.tokens import Tokens
+from remote_kernel.core.credential import CredentialKind
+from remote_kernel.core.errors import SettingsError
+from remote_kernel.core.local_pool import LOOPBACK_NAMES
 from remote_kernel.core.settings import Settings
-
-# "Authentication" in the documentation of dynamic sessions.
-AZURE_SCOPE = "https://dynamicsessions.io/.default"
-
-# Entra tokens live about an hour; asking five minutes early leaves time for a slow answer.
-REFRESH_AHEAD_SECONDS = 300.0
-
-_LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +28,8 @@ class Access(Protocol):
     async def endpoint(self) -> Endpoint:
         """Return where to send requests and with which token; raises `RemoteKernelError`."""
 
-    def forget(self) -> None:
-        """Say that the last answer did not work: no connection, or 401."""
+    def forget(self, endpoint: Endpoint) -> None:
+        """Say that an answer does not work any more: no connection, or 401. Newer answers stay."""
 
 
 class ConfiguredAccess:
@@ -46,41 +41,22 @@ class ConfiguredAccess:
     async def endpoint(self) -> Endpoint:
         return self._endpoint
 
-    def forget(self) -> None:
+    def forget(self, endpoint: Endpoint) -> None:
         """Nothing to forget: both were given."""
 
 
 class AzureAccess:
-    """An endpoint from the settings, and Entra tokens from `azure-identity`'s `DefaultAzureCredential`."""
+    """An endpoint from the settings, and tokens of an Azure login."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, tokens: Tokens) -> None:
         self._url = url
-        self._token = ""
-        self._expires_at = 0.0  # seconds since 1970, as Entra gives it
-        self._lock = asyncio.Lock()
+        self._tokens = tokens
 
     async def endpoint(self) -> Endpoint:
-        async with self._lock:
-            if not self._token or self._expires_at - time.time() < REFRESH_AHEAD_SECONDS:
-                self._token, self._expires_at = await asyncio.to_thread(self._get_token)
-        return Endpoint(self._url, self._token)
+        return Endpoint(self._url, await self._tokens.get())
 
-    def _get_token(self) -> tuple[str, float]:
-        # Imported late: most kernels use the local pool, and the import takes half a second.
-        from azure.core.exceptions import ClientAuthenticationError
-        from azure.identity import DefaultAzureCredential
-
-        try:
-            with DefaultAzureCredential() as credential:
-                token = credential.get_token(AZURE_SCOPE)
-        except ClientAuthenticationError:
-            raise Unauthorized(
-                "No Azure login was found for the session pool: run 'az login', or set REMOTE_KERNEL_TOKEN."
-            ) from None
-        return token.token, float(token.expires_on)
-
-    def forget(self) -> None:
-        self._token = ""
+    def forget(self, endpoint: Endpoint) -> None:
+        self._tokens.forget(endpoint.token)
 
 
 class LocalAccess:
@@ -102,8 +78,9 @@ class LocalAccess:
                 self._found = Endpoint(running.endpoint, running.token)
             return self._found
 
-    def forget(self) -> None:
-        self._found = None
+    def forget(self, endpoint: Endpoint) -> None:
+        if self._found == endpoint:
+            self._found = None
 
 
 def choose_access(settings: Settings) -> Access:
@@ -117,10 +94,17 @@ def choose_access(settings: Settings) -> Access:
     if settings.token:
         return ConfiguredAccess(settings.endpoint, settings.token)
     parts = urlsplit(settings.endpoint)
-    if parts.scheme == "http":
-        where = "this machine" if parts.hostname in _LOOPBACK_HOSTS else "the network in the clear"
-        raise SettingsError(
-            f"REMOTE_KERNEL_ENDPOINT is an http:// address, and an Azure token is not sent over {where}: "
-            "use https://, or set REMOTE_KERNEL_TOKEN to the pool's own token."
-        )
-    return AzureAccess(settings.endpoint)
+    is_here = parts.hostname in LOOPBACK_NAMES
+    # A test pool on this machine gets an Azure token when somebody asks for that in so many words.
+    if parts.scheme == "http" and not (is_here and settings.credential.kind is not CredentialKind.DEFAULT):
+        raise SettingsError(_in_the_clear(is_here))
+    return AzureAccess(settings.endpoint, Tokens(AzureLogin(settings.credential, settings.token_scope)))
+
+
+def _in_the_clear(is_here: bool) -> str:
+    where = "this machine" if is_here else "the network"
+    remedy = "name the login in REMOTE_KERNEL_CREDENTIAL" if is_here else "use https://"
+    return (
+        f"REMOTE_KERNEL_ENDPOINT is an http:// address, and an Azure token is not sent over {where} in the clear: "
+        f"{remedy}, or set REMOTE_KERNEL_TOKEN to the pool's own token."
+    )

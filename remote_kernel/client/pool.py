@@ -1,6 +1,7 @@
 """The pool's HTTP API for one session: every request carries the same identifier."""
 
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,6 +12,8 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from remote_kernel.client.access import Access, Endpoint
+from remote_kernel.client.certificates import tls_context
+from remote_kernel.client.refused import describe_forbidden, describe_unauthorized
 from remote_kernel.core.errors import (
     Forbidden,
     PoolError,
@@ -68,22 +71,24 @@ class PoolClient:
     ) -> AsyncIterator[httpx.Response]:  # fmt: skip
         """Send a request and give the answer with its body unread; raises as `request` does, and httpx's own
         errors while the body is read."""
-        response = await self._send(method, path, params, content, read_seconds)
+        endpoint = await self._access.endpoint()
+        response = await self._send(endpoint, method, path, params, content, read_seconds)
         if response.status_code == httpx.codes.UNAUTHORIZED:
             await response.aclose()
-            self._access.forget()
-            response = await self._send(method, path, params, content, read_seconds)
+            self._access.forget(endpoint)
+            endpoint = await self._access.endpoint()
+            response = await self._send(endpoint, method, path, params, content, read_seconds)
         try:
             if response.status_code >= httpx.codes.BAD_REQUEST:
-                raise await _read_error(response)
+                raise await _read_error(response, endpoint)
             yield response
         finally:
             await response.aclose()
 
     async def _send(
-        self, method: str, path: str, params: Mapping[str, str] | None, content: bytes, read_seconds: float
-    ) -> httpx.Response:
-        endpoint = await self._access.endpoint()
+        self, endpoint: Endpoint, method: str, path: str, params: Mapping[str, str] | None, content: bytes,
+        read_seconds: float,
+    ) -> httpx.Response:  # fmt: skip
         client = self._client_for(endpoint)
         request = client.build_request(
             method,
@@ -96,7 +101,7 @@ class PoolClient:
         try:
             return await client.send(request, stream=True)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol) as error:
-            self._access.forget()
+            self._access.forget(endpoint)
             raise _no_connection(endpoint.url, error) from error
         except httpx.HTTPError as error:
             raise _unreachable(error) from error
@@ -105,7 +110,8 @@ class PoolClient:
         is_tls = endpoint.url.startswith("https:")
         if self._client is None or self._is_tls != is_tls:
             # Reading the system's certificates takes 70 ms, and the local pool needs none.
-            self._client = httpx.AsyncClient(verify=is_tls, trust_env=is_tls, headers={"accept-encoding": "identity"})
+            verify = tls_context(os.environ) if is_tls else False
+            self._client = httpx.AsyncClient(verify=verify, trust_env=is_tls, headers={"accept-encoding": "identity"})
             self._is_tls = is_tls
         return self._client
 
@@ -115,7 +121,7 @@ class PoolClient:
             await self._client.aclose()
 
 
-async def _read_error(response: httpx.Response) -> PoolError:
+async def _read_error(response: httpx.Response, endpoint: Endpoint) -> PoolError:
     """Translate the answer of a request that was refused."""
     try:
         body = _parse_object(await response.aread())
@@ -126,12 +132,9 @@ async def _read_error(response: httpx.Response) -> PoolError:
     code, message = str(fields.get("code", "")), str(fields.get("message", ""))
     status = response.status_code
     if status == httpx.codes.UNAUTHORIZED:
-        return Unauthorized("The session pool does not accept the token: run 'az login', or renew REMOTE_KERNEL_TOKEN.")
+        return Unauthorized(describe_unauthorized(endpoint.token, response.headers.get("www-authenticate", "")))
     if status == httpx.codes.FORBIDDEN:
-        return Forbidden(
-            "The login has no right to use the session pool: ask for the role "
-            "'Azure ContainerApps Session Executor' on it."
-        )
+        return Forbidden(describe_forbidden(endpoint.token, endpoint.url))
     if status == httpx.codes.TOO_MANY_REQUESTS or _says_full(status, code, message):
         full = message or "All sessions are in use."
         return PoolFull(full, retry_after_seconds=_retry_after(response), usage=_usage(fields))

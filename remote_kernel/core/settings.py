@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from remote_kernel.core.credential import DEFAULT_TOKEN_SCOPE, Credential, parse_credential, parse_token_scope
 from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.identity import Identifier, Scope, parse_identifier
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC
@@ -20,6 +21,8 @@ class Settings:
     Attributes:
         endpoint: URL of the session pool; "" for the local pool.
         token: a ready-made bearer token.
+        credential: which Azure login to ask for tokens where there is no ready-made one.
+        token_scope: what for.
         scope: who shares a session.
         notebook: path of the notebook.
         project: name of the project, for scope `project`.
@@ -32,6 +35,8 @@ class Settings:
 
     endpoint: str = ""
     token: str = field(default="", repr=False)
+    credential: Credential = Credential()  # noqa: RUF009 - it is frozen
+    token_scope: str = DEFAULT_TOKEN_SCOPE
     scope: Scope = Scope.NOTEBOOK
     notebook: str = ""
     project: str = ""
@@ -52,6 +57,8 @@ class Settings:
         return cls(
             endpoint=_parse_endpoint(environ.get("REMOTE_KERNEL_ENDPOINT", "").strip()),
             token=environ.get("REMOTE_KERNEL_TOKEN", "").strip(),
+            credential=parse_credential(environ.get("REMOTE_KERNEL_CREDENTIAL", "")),
+            token_scope=parse_token_scope(environ.get("REMOTE_KERNEL_TOKEN_SCOPE", "")),
             scope=parse_scope(environ.get("REMOTE_KERNEL_SCOPE", "") or Scope.NOTEBOOK),
             notebook=environ.get("REMOTE_KERNEL_NOTEBOOK", ""),
             project=environ.get("REMOTE_KERNEL_PROJECT", ""),

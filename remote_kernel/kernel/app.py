@@ -72,8 +72,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("-f", metavar="FILE", dest="connection_file", type=Path, required=True, help="connection file")
     arguments, _ = parser.parse_known_args(argv)
     logging.basicConfig(level=log_level(os.environ), format="[remote-kernel] %(message)s")
-    # httpx writes URLs, which hold identifiers, to its log.
-    for name in ("httpx", "httpcore"):
+    # These write URLs and what servers answer to the log, and so identifiers and parts of logins.
+    for name in ("httpx", "httpcore", "azure", "msal", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         asyncio.run(run(arguments.connection_file))

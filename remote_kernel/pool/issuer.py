@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import jwt
 
+from remote_kernel.core.credential import AUDIENCE
 from remote_kernel.pool.refusals import Refusal
 
-AUDIENCE = "https://dynamicsessions.io"
 EXECUTOR_ROLE = "Azure ContainerApps Session Executor"
 
 # Public keys only: with a shared secret, who can check a token can make one.

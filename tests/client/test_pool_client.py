@@ -2,21 +2,12 @@
 
 import json
 import ssl
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from remote_kernel.client.access import AzureAccess, ConfiguredAccess, Endpoint
+from remote_kernel.client.access import ConfiguredAccess, Endpoint
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.client.retry import Backoff, describe_wait, is_passing
 from remote_kernel.core.errors import (
@@ -29,40 +20,9 @@ from remote_kernel.core.errors import (
     Unauthorized,
 )
 from remote_kernel.core.identity import Identifier
+from tests.client.serving import Answer, serve
 
 pytestmark = pytest.mark.anyio
-
-Answer = tuple[int, dict[str, str], bytes]
-
-
-@contextmanager
-def serve(answer: Callable[[BaseHTTPRequestHandler], Answer], context: ssl.SSLContext | None = None) -> Iterator[int]:
-    """Answer every request with what `answer` returns, on the port that is given."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, headers, body = answer(self)
-            self.send_response(status)
-            for name, value in {**headers, "content-length": str(len(body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_CONNECT = do_GET  # noqa: N815
-
-        def log_message(self, *_arguments: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        if context is not None:
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 async def ask(url: str) -> PoolError:
@@ -129,7 +89,8 @@ class Renewing:
     async def endpoint(self) -> Endpoint:
         return Endpoint(self._url, f"token-{self.count}")
 
-    def forget(self) -> None:
+    def forget(self, endpoint: Endpoint) -> None:
+        assert endpoint.token == f"token-{self.count}"
         self.count += 1
 
 
@@ -145,51 +106,6 @@ async def test_a_token_that_is_not_accepted_is_renewed_once() -> None:
         assert await pool.request("GET", "/") == {}
         await pool.aclose()
     assert seen == ["Bearer token-1", "Bearer token-2"]
-
-
-async def test_an_azure_token_is_asked_for_again_before_it_expires(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real azure-identity, against a managed identity endpoint on loopback."""
-    lifetimes = iter([100, 3600])
-    given: list[str] = []
-
-    def answer(request: BaseHTTPRequestHandler) -> Answer:
-        assert "dynamicsessions.io" in request.path
-        given.append(f"token-{len(given)}")
-        fields = {"access_token": given[-1], "expires_on": str(int(time.time()) + next(lifetimes)), "token_type": "x"}
-        return 200, {"content-type": "application/json"}, json.dumps(fields).encode()
-
-    with serve(answer) as port:
-        monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{port}/token")
-        monkeypatch.setenv("IDENTITY_HEADER", "a-header")
-        access = AzureAccess("https://pool.example")
-        tokens = [(await access.endpoint()).token for _ in range(3)]
-    assert tokens == ["token-0", "token-1", "token-1"]
-
-
-@pytest.fixture
-def server_certificate(tmp_path: Path) -> ssl.SSLContext:
-    """A certificate that nobody has signed but itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
-        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path / "server.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
-    return context
 
 
 async def test_a_certificate_that_nobody_knows_is_not_waited_for(server_certificate: ssl.SSLContext) -> None:
