@@ -7,7 +7,7 @@
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo test soak bench browser lint clean
+.PHONY: demo test soak bench browser places lint clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -45,6 +45,9 @@ bench: $(VENV)/test.stamp
 
 # What the tests in a real JupyterLab need beside Debian's chromium; without it they are skipped.
 browser: $(VENV)/browser.stamp
+
+# What the tests need that run the kernel under JupyterHub and in another language; without it they are skipped.
+places: $(VENV)/places.stamp
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check

@@ -99,9 +99,16 @@ def find_notebook(
         return canonical(session_name)
     if path := _ask_server(runtime_folder, parent, connection_file):
         return path
-    for hint in (hints.vscode, hints.papermill):
-        if hint:
-            return canonical(hint)
+    if Path(hints.vscode).is_absolute():  # a notebook that was never saved has a name only
+        return canonical(hints.vscode)
+    return _papermill_path(hints.papermill, environ)
+
+
+def _papermill_path(path: str, environ: Mapping[str, str]) -> Path | None:
+    """Return the file that papermill was given, in words relative to its own folder, which need not be the kernel's."""
+    for folder in (environ.get("PWD", ""), ""):
+        if path and (found := Path(folder, path)).is_file():
+            return canonical(str(found))
     return None
 
 

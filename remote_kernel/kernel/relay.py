@@ -16,6 +16,7 @@ from remote_kernel.core.jupyter import parse_header, parse_object
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC, Channel, Message
 from remote_kernel.kernel import answers
 from remote_kernel.kernel.channels import Channels
+from remote_kernel.kernel.hidden import HiddenCells
 from remote_kernel.kernel.known_info import KnownInfo
 from remote_kernel.kernel.missed import Missed
 from remote_kernel.kernel.notebook import Hints
@@ -87,6 +88,7 @@ class Relay:
         self._known = known
         self._kernelspec = kernelspec
         self._hints = Hints()
+        self._hidden = HiddenCells()
         self._requests: dict[str, Request] = {}
         self._early: list[Message] = []
         self._opening: asyncio.Task[None] | None = None
@@ -210,6 +212,9 @@ class Relay:
     async def _execute_now(self, request: Request, parts: tuple[bytes, ...]) -> None:
         if not self._has_session:
             self._hints.read(parts[2], parts[3])
+            if answer := self._hidden.answer(request.info.msg_type, Message(channel=request.channel, parts=parts)):
+                await self._answer(request, *answer)
+                return
         if self._untold is None:
             await self._pass_on(request, parts)
         elif request.is_cell:
@@ -250,6 +255,9 @@ class Relay:
 
     async def _answer_without_session(self, request: Request, parts: tuple[bytes, ...]) -> bool:
         msg_type, content_part = request.info.msg_type, parts[3]
+        if answer := self._hidden.answer(msg_type, Message(channel=request.channel, parts=parts)):
+            await self._answer(request, *answer)
+            return True
         if answers.is_for_widgets(msg_type, content_part):
             self._replies.say_busy(request)
             if msg_type == "comm_open":
@@ -268,13 +276,14 @@ class Relay:
     async def _pass_on(self, request: Request, parts: tuple[bytes, ...]) -> None:
         if request.info.msg_type.endswith("_request"):
             self._requests[request.info.msg_id] = request
-        message = Message(channel=request.channel, parts=parts)
+        messages = [*self._hidden.take(), Message(channel=request.channel, parts=parts)]
         link = self._session.link
         if link is None:
-            self._early.append(message)
+            self._early += messages
             self._open()
         else:
-            link.send(message)
+            for message in messages:
+                link.send(message)
             self._tell_link()
         if request.is_cell and not (link and link.is_attached):
             self._replies.say_busy(request)
@@ -333,7 +342,7 @@ class Relay:
         # second for a replay attack and stop ("Duplicate Signature" in jupyter_client).
         self._session.note_position()
         if message.channel is Channel.IOPUB:
-            if not self._is_second_busy(message):
+            if not self._hidden.has_ended_before(message) and not self._is_second_busy(message):
                 self._channels.publish(message.parts)
             if self._replies.is_left_busy and b'"idle"' in message.parts[3]:
                 parent = parse_header(message.parts[1])
@@ -378,6 +387,7 @@ class Relay:
             request.has_begun = True
             if request.is_execute:
                 self._missed.close()  # what was sent before it has come to its end
+                self._hidden.close()
         return self._replies.was_said_busy(msg_id)
 
     async def dropped(self, gap: wire.Gap) -> None:

@@ -74,21 +74,28 @@ class Interpreter:
         self._cwd = cwd
         self._environ = dict(environ)
         name = secrets.token_hex(4)
-        self._manager = AsyncKernelManager(
-            kernel_name=kernelspec,
-            connection_file=str(folder / f"{name}.json"),
-            transport="ipc",
-            ip=str(folder / name),
-        )
-        # The sockets are in a folder that only we can enter: signing everything twice would only cost time.
-        self._manager.session.key = b""
-        self._signer = Signer(b"")
+        self._manager = AsyncKernelManager(kernel_name=kernelspec, connection_file=str(folder / f"{name}.json"))
+        self._signer = self._choose_transport(folder / name)
         self._sockets: dict[Channel, zmq.asyncio.Socket] = {}
         self._readers: list[asyncio.Task[None]] = []
         self._receive: Receive | None = None
         self._is_heard = asyncio.Event()
         self._has_replied = asyncio.Event()
         self._author = Author(f"agent-{name}")
+
+    def _choose_transport(self, sockets: Path) -> Signer:
+        """Talk over Unix sockets where the kernel can, and return what signs its messages.
+
+        IPython's kernel can. Others promise TCP only, and some, such as Deno's, end when they are asked for anything
+        else; on loopback their messages are signed with a key of this kernel's own.
+        """
+        manager = self._manager
+        if _language_of(manager) != "python":
+            return Signer(manager.session.key)
+        manager.transport, manager.ip = "ipc", str(sockets)
+        # The sockets are in a folder that only we can enter: signing everything twice would only cost time.
+        manager.session.key = b""
+        return Signer(b"")
 
     async def start(self) -> None:
         """Start the process and return when it answers on shell and iopub.
@@ -249,6 +256,15 @@ class Interpreter:
             await self.exited
         self._manager.cleanup_connection_file()
         self._manager.cleanup_ipc_files()
+
+
+def _language_of(manager: AsyncKernelManager) -> str:
+    """Return the language of the manager's kernelspec; "" for one that is not installed, which ends at the start."""
+    try:
+        spec = manager.kernel_spec
+    except NoSuchKernel:
+        return ""
+    return spec.language.lower() if spec else ""
 
 
 def describe_exit(code: int) -> str:

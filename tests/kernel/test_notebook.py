@@ -37,10 +37,28 @@ def test_the_setting_comes_before_everything(tmp_path: Path) -> None:
     assert find(environ, Hints(vscode="/v/c.ipynb"), configured=f"{tmp_path}/a.ipynb") == f"{tmp_path}/a.ipynb"
 
 
-def test_jupyter_comes_before_vscode_and_papermill() -> None:
+def test_jupyter_comes_before_vscode_and_papermill(tmp_path: Path) -> None:
+    papermill = tmp_path / "d.ipynb"
+    papermill.touch()
     assert find({"JPY_SESSION_NAME": "/j/b.ipynb"}, Hints(vscode="/v/c.ipynb")) == "/j/b.ipynb"
-    assert find({}, Hints(vscode="/v/c.ipynb", papermill="/p/d.ipynb")) == "/v/c.ipynb"
-    assert find({}, Hints(papermill="/p/d.ipynb")) == "/p/d.ipynb"
+    assert find({}, Hints(vscode="/v/c.ipynb", papermill=str(papermill))) == "/v/c.ipynb"
+    assert find({}, Hints(papermill=str(papermill))) == str(papermill)
+
+
+def test_a_notebook_that_vscode_has_never_saved_has_no_path() -> None:
+    assert find({}, Hints(vscode="Untitled-1.ipynb")) is None
+
+
+def test_a_relative_path_of_papermill_is_one_in_the_folder_it_was_typed_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.ipynb").touch()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)  # papermill --cwd elsewhere
+    assert find({"PWD": str(tmp_path)}, Hints(papermill="a.ipynb")) == str(tmp_path / "a.ipynb")
+    assert find({"PWD": str(elsewhere)}, Hints(papermill="a.ipynb")) is None
+    assert find({}, Hints(papermill="s3://bucket/a.ipynb")) is None
 
 
 @pytest.mark.parametrize("name", ["", "b.ipynb", "/j/console-1", "/j/RTC:b.ipynb", "RTC:b.ipynb", "/j/b.py"])
