@@ -213,7 +213,7 @@ class Relay:
         if not self._has_session:
             self._hints.read(parts[2], parts[3])
             if answer := self._hidden.answer(request.info.msg_type, Message(channel=request.channel, parts=parts)):
-                await self._answer(request, *answer)
+                await self._replies.answer(request, *answer)
                 return
         if self._untold is None:
             await self._pass_on(request, parts)
@@ -256,7 +256,7 @@ class Relay:
     async def _answer_without_session(self, request: Request, parts: tuple[bytes, ...]) -> bool:
         msg_type, content_part = request.info.msg_type, parts[3]
         if answer := self._hidden.answer(msg_type, Message(channel=request.channel, parts=parts)):
-            await self._answer(request, *answer)
+            await self._replies.answer(request, *answer)
             return True
         if answers.is_for_widgets(msg_type, content_part):
             self._replies.say_busy(request)
