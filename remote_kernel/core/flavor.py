@@ -1,4 +1,4 @@
-"""The two kinds of session pool."""
+"""The kinds of session pool, and of what its code may do."""
 
 from enum import StrEnum
 
@@ -8,3 +8,10 @@ class Flavor(StrEnum):
 
     CUSTOM = "custom"
     INTERPRETER = "interpreter"
+
+
+class Sandbox(StrEnum):
+    """What the code in a pod is kept from: nothing, or writing files and starting programs."""
+
+    NONE = "none"
+    STRICT = "strict"

@@ -18,7 +18,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from remote_kernel.core.errors import RemoteKernelError
-from remote_kernel.core.flavor import Flavor
+from remote_kernel.core.flavor import Flavor, Sandbox
 from remote_kernel.core.interpreter_api import SYNC_LIMIT_SECONDS
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC
 from remote_kernel.pod.api import Pod
@@ -76,6 +76,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--flavor", type=Flavor, choices=list(Flavor), default=Flavor.CUSTOM,
         help="serve notebooks and the interpreter API, or the latter alone (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--sandbox", type=Sandbox, choices=list(Sandbox), default=Sandbox.NONE,
+        help="'strict': code can neither write files nor start programs (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--sync-limit", type=float, default=SYNC_LIMIT_SECONDS, help=argparse.SUPPRESS)
     parser.add_argument("--supervised", action="store_true", help="say on standard output when ready; end with stdin")
     return parser.parse_args(argv)
@@ -86,6 +90,11 @@ def kernel_environ(environ: Mapping[str, str], pod_name: str) -> dict[str, str]:
     kept = {name: value for name, value in environ.items() if not name.startswith("REMOTE_KERNEL_")}
     # The pod's interpreters are never debugged across versions; the warning would stand in every notebook.
     return kept | {"REMOTE_KERNEL_POD": pod_name, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+
+
+def strict_environ(scratch: Path) -> dict[str, str]:
+    """Return what makes an IPython kernel lock itself in as it starts; matplotlib wants a folder all the same."""
+    return {"PYTHONSTARTUP": str(Path(__file__).with_name("strict.py")), "MPLCONFIGDIR": str(scratch)}
 
 
 def cooldown_seconds(environ: Mapping[str, str]) -> float:
@@ -101,10 +110,12 @@ async def serve(arguments: argparse.Namespace, scratch: Path) -> None:
     data = arguments.data or (AZURE_DATA if os.access(AZURE_DATA, os.W_OK) else Path.cwd())
     data.mkdir(parents=True, exist_ok=True)
     name = f"pod-{secrets.token_hex(3)}"
-    registry = Registry(folder=scratch, data=data, environ=kernel_environ(os.environ, name))
+    is_strict = arguments.sandbox is Sandbox.STRICT
+    environ = kernel_environ(os.environ, name) | (strict_environ(scratch) if is_strict else {})
+    registry = Registry(folder=scratch, data=data, environ=environ)
     pod = Pod(registry=registry, name=name, cooldown_seconds=cooldown_seconds(os.environ))
     executions = Executions(registry, kernelspec=arguments.kernel, sync_limit_seconds=arguments.sync_limit)
-    interpreter_api = InterpreterApi(executions, DataFolder(data))
+    interpreter_api = InterpreterApi(executions, DataFolder(data, is_read_only=is_strict))
     app = create_app(pod, interpreter_api, is_interpreter_only=arguments.flavor is Flavor.INTERPRETER)
     server = Server(_server_config(app, arguments))
 

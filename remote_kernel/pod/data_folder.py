@@ -102,9 +102,11 @@ class DataFolder:
 
     Args:
         root: the folder, which exists.
+        is_read_only: whether all that would change it is refused.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, is_read_only: bool = False) -> None:
+        self._is_read_only = is_read_only
         self.root = root.resolve()
         self._roots = tuple(dict.fromkeys((str(AZURE_DATA), str(root), str(self.root))))
 
@@ -178,6 +180,7 @@ class DataFolder:
             WrongKind: a folder has this path, or a file that of a folder on the way.
             NotWritable: the system refuses, as when the disk is full.
         """
+        self._check_writable()
         target = self.resolve(path)
         if target.is_dir():
             raise WrongKind("The path is a folder.")
@@ -198,6 +201,7 @@ class DataFolder:
             InvalidPath: see `parse_path`; or it is the data folder itself.
             FileMissing, NotWritable.
         """
+        self._check_writable()
         target = self._unresolved(path)
         try:
             if target.is_symlink() or not target.is_dir():
@@ -208,6 +212,10 @@ class DataFolder:
             raise FileMissing("There is no file of this name.") from None
         except OSError as error:
             raise NotWritable(f"The file cannot be removed: {error.strerror}.") from None
+
+    def _check_writable(self) -> None:
+        if self._is_read_only:
+            raise NotWritable("The data folder cannot be written.")
 
     def _unresolved(self, path: str) -> Path:
         """Return the path with its last part as it stands, which may be a link."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from remote_kernel.core.flavor import Flavor
+from remote_kernel.core.flavor import Flavor, Sandbox
 from remote_kernel.core.local_pool import LOOPBACK_NAMES
 from remote_kernel.pool.sessions import DEFAULT_COOLDOWN_SECONDS, DEFAULT_MAX_SESSIONS, DEFAULT_READY, Limits
 
@@ -28,6 +28,7 @@ class Options:
         idle_exit_seconds: how long a daemon stays without a session.
         request_cap: after how many seconds a request to a pod is cut, as Azure does; `None` for never.
         flavor: what the pods are.
+        sandbox: what their code is kept from.
         sync_limit: how long a synchronous execution may take, in seconds; `None` for as long as in Azure.
         issuer: whose tokens open the pool's sessions, besides the pool's own token; "" for nobody's.
         executors: object ids that have the role to use sessions; empty for everybody with a token of the issuer.
@@ -41,6 +42,7 @@ class Options:
     idle_exit_seconds: float
     request_cap: float | None = None
     flavor: Flavor = Flavor.CUSTOM
+    sandbox: Sandbox = Sandbox.NONE
     sync_limit: float | None = None
     issuer: str = ""
     executors: frozenset[str] = frozenset()
@@ -81,6 +83,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="'interpreter': pods that know only Azure's interpreter API, as those of its built-in Python pools "
         "(default: %(default)s)",
     )  # fmt: skip
+    add(
+        "--sandbox", type=Sandbox, choices=list(Sandbox), default=Sandbox.NONE,
+        help="'strict': the code in the pods can neither write files nor start programs (default: %(default)s)",
+    )  # fmt: skip
     # For tests, which have no 220 s.
     add("--sync-limit", type=_seconds, metavar="SECONDS", help=argparse.SUPPRESS)
     add("--json", action="store_true", help="print one line of JSON with endpoint and token when ready")
@@ -102,6 +108,7 @@ def options_from(arguments: argparse.Namespace) -> Options:
         idle_exit_seconds=arguments.idle_exit,
         request_cap=arguments.request_cap,
         flavor=arguments.flavor,
+        sandbox=arguments.sandbox,
         sync_limit=arguments.sync_limit,
         issuer=arguments.issuer or "",
         executors=frozenset(arguments.executor),

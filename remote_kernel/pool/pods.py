@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 from remote_kernel.core.errors import PoolError
+from remote_kernel.pool.mounts import DATA, with_data_mounted
 
 # A cold machine may take many seconds to import what a pod needs; a pod that hangs must not hold a slot for ever.
 START_TIMEOUT_SECONDS = 60.0
@@ -34,13 +35,14 @@ COOLDOWN_VARIABLE = "REMOTE_KERNEL_POD_COOLDOWN_SECONDS"
 PodCommand = Callable[[Path, Path, Path], Sequence[str]]
 
 
-def agent_command(*options: str) -> PodCommand:
-    """Return the command of the pod agent, with `options` of its own."""
+def agent_command(*options: str, mounts_data: bool = False) -> PodCommand:
+    """Return the command of the pod agent, with `options` of its own; `mounts_data` gives it a `/mnt/data`."""
 
     def command(socket: Path, data: Path, scratch: Path) -> Sequence[str]:
         # -P: the working folder is the user's data folder, and a file of its own there must not replace a module.
-        places = ("--uds", str(socket), "--data", str(data), "--scratch", str(scratch), "--supervised")
-        return (sys.executable, "-P", "-m", "remote_kernel.pod", *places, *options)
+        agent = (sys.executable, "-P", "-m", "remote_kernel.pod", "--supervised", *options)
+        places = ("--uds", str(socket), "--scratch", str(scratch), "--data", DATA if mounts_data else str(data))
+        return with_data_mounted(str(data), [*agent, *places]) if mounts_data else (*agent, *places)
 
     return command
 

@@ -9,13 +9,18 @@ import secrets
 import socket
 import sys
 from functools import partial
+from typing import TYPE_CHECKING
 
 from remote_kernel.core.environment import pod_environment
+from remote_kernel.core.flavor import Flavor
 from remote_kernel.core.local_pool import LOG_FILE, RunningPool
 from remote_kernel.core.settings import log_level
 from remote_kernel.pool.daemon import detach, release_standard_streams
 from remote_kernel.pool.options import Options
 from remote_kernel.pool.registration import Registration, runtime_folder
+
+if TYPE_CHECKING:
+    from remote_kernel.pool.pods import PodCommand
 
 
 def run(options: Options) -> int:
@@ -34,7 +39,6 @@ def _run(options: Options) -> int:
         except OSError as error:
             return _fail(f"The log of the pool cannot be written in {folder}: {error.strerror}.")
     # Not before the fork: these take most of a second, and what they might raise belongs in the log.
-    from remote_kernel.pool.pods import agent_command
     from remote_kernel.pool.server import endpoint_of, open_listener, serve
     from remote_kernel.pool.session_pool import SessionPool
 
@@ -57,9 +61,7 @@ def _run(options: Options) -> int:
                     options,
                     listener,
                     pool.token,
-                    partial(
-                        SessionPool, options.limits, pod_environment(os.environ), agent_command(*_pod_options(options))
-                    ),
+                    partial(SessionPool, options.limits, pod_environment(os.environ), _pod_command(options)),
                     partial(_announce, options, pool, registration if registers else None),
                 )
             )
@@ -67,9 +69,13 @@ def _run(options: Options) -> int:
             registration.remove(pool)
 
 
-def _pod_options(options: Options) -> list[str]:
+def _pod_command(options: Options) -> "PodCommand":
+    from remote_kernel.pool.mounts import can_mount
+    from remote_kernel.pool.pods import agent_command
+
     limit = [] if options.sync_limit is None else ["--sync-limit", str(options.sync_limit)]
-    return ["--flavor", options.flavor, *limit]
+    mounts_data = options.flavor is Flavor.INTERPRETER and can_mount()
+    return agent_command("--flavor", options.flavor, "--sandbox", options.sandbox, *limit, mounts_data=mounts_data)
 
 
 def _announce(options: Options, pool: RunningPool, registration: Registration | None) -> None:

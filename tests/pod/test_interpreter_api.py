@@ -374,7 +374,7 @@ def test_upload_over_the_limit_is_refused_and_leaves_nothing(files: httpx.Client
 
 @pytest.fixture(scope="module")
 def interpreter_pod() -> Iterator[httpx.Client]:
-    options = ("--flavor", "interpreter", "--sync-limit", "1")
+    options = ("--flavor", "interpreter", "--sandbox", "strict", "--sync-limit", "2")
     with (
         Pod.start(Path(tempfile.mkdtemp(prefix="rk-")), *options) as pod,
         httpx.Client(base_url=pod.endpoint, params={"api-version": NEW.value}, timeout=TIMEOUT_SECONDS) as client,
@@ -394,4 +394,33 @@ def test_pod_of_an_interpreter_pool_knows_nothing_of_notebooks(
 
 def test_synchronous_execution_cannot_ask_for_more_than_the_limit(interpreter_pod: httpx.Client) -> None:
     resource = execute(interpreter_pod, "import time\ntime.sleep(60)", timeoutInSeconds=100)
-    assert resource["error"]["error"]["message"] == "The execution took longer than 1 s."
+    assert resource["error"]["error"]["message"] == "The execution took longer than 2 s."
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("open('x', 'w')", "OSError"),
+        ("import os\nos.open('x', os.O_CREAT)", "OSError"),
+        ("import os\nos.mkdir('x')", "OSError"),
+        ("import tempfile\ntempfile.TemporaryFile()", "OSError"),
+        ("import subprocess\nsubprocess.Popen(['true'])", "PermissionError"),
+        ("!true", "PermissionError"),
+        ("import os\nos.fork()", "PermissionError"),
+        (
+            "import multiprocessing\nmultiprocessing.get_context('spawn').Process(target=print).start()",
+            "PermissionError",
+        ),
+    ],
+)
+def test_strict_sandbox_neither_writes_nor_starts_anything(
+    interpreter_pod: httpx.Client, code: str, error: str
+) -> None:
+    assert execute(interpreter_pod, code)["error"]["error"]["code"] == error
+
+
+def test_strict_sandbox_computes_and_leaves_no_names(interpreter_pod: httpx.Client) -> None:
+    assert result_of(interpreter_pod, "[name for name in dir() if 'lock' in name]")["executionResult"] == []
+    answer = interpreter_pod.post("/files", files={"file": ("a", b"")})
+    assert_refused(answer, 500, "NotWritable")
+    assert_refused(interpreter_pod.delete("/files/a"), 500, "NotWritable")

@@ -1,0 +1,34 @@
+"""Giving each pod a `/mnt/data` of its own, where Azure's pods have their files and clients' code looks for them."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+
+DATA = "/mnt/data"
+
+# In a mount namespace of the pod's own: nobody else sees what is mounted there, and it goes with the pod.
+_SCRIPT = (
+    f'if [ ! -d {DATA} ]; then mount -t tmpfs tmpfs /mnt && mkdir {DATA}; fi && mount --bind "$0" {DATA} && exec "$@"'
+)
+
+_PROBE_SECONDS = 5.0
+
+
+def with_data_mounted(folder: str, command: Sequence[str]) -> tuple[str, ...]:
+    """Return a command that runs `command` with `folder` at `/mnt/data`; see `can_mount`."""
+    identity = () if os.geteuid() == 0 else ("--map-root-user",)
+    return ("unshare", *identity, "--mount", "sh", "-c", _SCRIPT, folder, *command)
+
+
+def can_mount() -> bool:
+    """Whether this system lets us: Linux does, as far as it allows namespaces, which containers often may not have."""
+    if sys.platform != "linux":
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        probe = with_data_mounted(folder, ["true"])
+        try:
+            return subprocess.run(probe, capture_output=True, timeout=_PROBE_SECONDS, check=False).returncode == 0
+        except (OSError, subprocess.TimeoutExpired):
+            return False

@@ -1,0 +1,46 @@
+"""A pod's kernel, where no interpreter is needed."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from remote_kernel.core.journal import Journal
+from remote_kernel.core.jupyter import Author
+from remote_kernel.core.wire import Channel, Message
+from remote_kernel.pod.clock import utc_now
+from remote_kernel.pod.interpreter import Interpreter
+from remote_kernel.pod.kernels import MAX_SENDERS, PodKernel
+
+pytestmark = pytest.mark.anyio
+
+
+def make_kernel() -> PodKernel:
+    def start() -> "asyncio.Task[Interpreter]":
+        raise AssertionError("nothing here needs an interpreter")
+
+    return PodKernel("main", "python3", journal=Journal(), start=start)
+
+
+def interrupt(sequence: int) -> Message:
+    parts = Author("front end").write("interrupt_request", {}, date=utc_now())
+    return Message(channel=Channel.CONTROL, parts=parts, sequence=sequence)
+
+
+async def test_agents_own_messages_make_nobodys_be_forgotten() -> None:
+    kernel = make_kernel()
+    assert await kernel.accept([interrupt(1)], sender="notebook", epoch=kernel.epoch) == 1
+    for _ in range(MAX_SENDERS + 1):
+        await kernel.request(Channel.CONTROL, interrupt(0).parts)
+    assert await kernel.accept([interrupt(1)], sender="notebook", epoch=kernel.epoch) == 0
+    assert await kernel.accept([interrupt(2)], sender="notebook", epoch=kernel.epoch) == 1
+
+
+async def test_agent_that_listens_is_no_peer() -> None:
+    kernel = make_kernel()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(kernel.reading("notebook"))
+        stack.enter_context(kernel.listening())
+        assert kernel.peers_of("notebook") == 0
+        stack.enter_context(kernel.reading("other"))
+        assert kernel.peers_of("notebook") == 1
