@@ -18,15 +18,15 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
 from remote_kernel.cli.kernel_process import KernelDied, KernelProcess
-from remote_kernel.cli.signals import Signals, watch_signals
+from remote_kernel.cli.signals import Signals, Watch
 from remote_kernel.cli.transcript import traceback_lines
 
 # How long an interrupted cell may take to close its files and say KeyboardInterrupt.
 GRACE_SECONDS = 5.0
 # nbclient's default of 4 s loses the end of an output that takes longer to arrive than its reply.
 OUTPUT_SECONDS = 120
-# Jupyter's own tags.
-SKIP_TAG = "skip-execution"
+# Jupyter's own tags, and one of nbval's.
+SKIP_TAGS = frozenset({"skip-execution", "nbval-skip"})
 MAY_RAISE_TAG = "raises-exception"
 
 
@@ -81,12 +81,25 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a run: `started` of `total` code cells were started."""
+    """What came of a run.
 
+    Attributes:
+        cells: the indexes of the code cells that it was to execute.
+        started: how many of them were started.
+        seconds: how long it took, with the start of the kernel.
+        cell_seconds: how long each cell took that has ended.
+    """
+
+    cells: tuple[int, ...]
     started: int
-    total: int
     seconds: float
     failure: Failure | None
+    cell_seconds: tuple[float, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """How many code cells there are."""
+        return len(self.cells)
 
 
 class Listener(Protocol):
@@ -101,24 +114,26 @@ class Listener(Protocol):
     def cell_ended(self) -> None: ...
 
 
-async def execute_notebook(notebook: NotebookNode, plan: Plan, listener: Listener) -> Outcome:
-    """Execute `notebook` in place and return how it went; must run in the main thread, which gets the signals.
-
-    Raises:
-        UsageError: there is no such kernel.
-    """
+async def execute_notebook(notebook: NotebookNode, plan: Plan, listener: Listener, signals: Signals) -> Outcome:
+    """Execute `notebook` in place, in a task of its own, and return how it went."""
     began = monotonic()
     run = _Run(notebook, plan, listener)
-    async with watch_signals() as signals:
+    with signals.watch() as watch:
         try:
-            failure = await run.to_end(signals)
+            failure = await run.to_end(signals, watch)
         except KernelDied as error:
             failure = run.failure(Cause.DEAD_KERNEL, log=error.log)
         except asyncio.CancelledError:
             if not signals.number:
                 raise
             failure = run.failure(Cause.SIGNAL, signal=signals.number)
-    return Outcome(started=run.started, total=len(run.cells), seconds=monotonic() - began, failure=failure)
+    return Outcome(
+        cells=tuple(run.cells),
+        started=run.started,
+        seconds=monotonic() - began,
+        failure=failure,
+        cell_seconds=tuple(run.cell_seconds),
+    )
 
 
 def code_cells(notebook: NotebookNode) -> list[int]:
@@ -126,8 +141,13 @@ def code_cells(notebook: NotebookNode) -> list[int]:
     return [
         index
         for index, cell in enumerate(notebook.cells)
-        if cell.cell_type == "code" and cell.source.strip() and SKIP_TAG not in cell.metadata.get("tags", [])
+        if cell.cell_type == "code" and cell.source.strip() and SKIP_TAGS.isdisjoint(_tags(cell))
     ]
+
+
+def _tags(cell: NotebookNode) -> list[str]:
+    tags: list[str] = cell.metadata.get("tags", [])
+    return tags
 
 
 class _Client(NotebookClient):
@@ -138,7 +158,7 @@ class _Client(NotebookClient):
         self._hear = hear
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
-        if msg["msg_type"] != "error" or self.allow_errors or MAY_RAISE_TAG in cell.metadata.get("tags", []):
+        if msg["msg_type"] != "error" or self.allow_errors or MAY_RAISE_TAG in _tags(cell):
             self._hear(msg)
         return super().process_message(msg, cell, cell_index)
 
@@ -149,6 +169,7 @@ class _Run:
     def __init__(self, notebook: NotebookNode, plan: Plan, listener: Listener) -> None:
         self.cells = code_cells(notebook)
         self.started = 0
+        self.cell_seconds: list[float] = []
         self._notebook = notebook
         self._plan = plan
         self._listener = listener
@@ -161,11 +182,11 @@ class _Run:
         )
         self._kernel = KernelProcess(self._client)
 
-    async def to_end(self, signals: Signals) -> Failure | None:
+    async def to_end(self, signals: Signals, watch: Watch) -> Failure | None:
         """Execute all cells between the start and the stop of the kernel; cancelled, kill the kernel."""
         try:
             await self._kernel.start(self._plan.path)
-            signals.is_patient = True
+            watch.is_patient = True
             failure = await self._execute_cells(signals)
             self._client.set_widgets_metadata()
         except asyncio.CancelledError:
@@ -213,12 +234,14 @@ class _Run:
         cell = self._notebook.cells[index]
         self.started += 1
         self._listener.cell_started(self.started, cell.source)
+        began = monotonic()
         task = asyncio.ensure_future(self._client.async_execute_cell(cell, index))
         try:
             cause = await self._watch(task, signals) or _cause_of(task)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)  # nbclient turns the cancellation into an error
+        self.cell_seconds.append(monotonic() - began)
         self._listener.cell_ended()
         if cause is Cause.DEAD_KERNEL:
             raise KernelDied(self._kernel.read_log())

@@ -5,11 +5,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from jupyter_client.kernelspec import NoSuchKernel
 from jupyter_core.utils import ensure_async
 from nbclient import NotebookClient
-
-from remote_kernel.core.errors import UsageError
 
 # A traceback's worth.
 LOG_BYTES = 4_000
@@ -42,7 +39,6 @@ class KernelProcess:
         """Start the kernel in the notebook's folder and wait until it answers; `notebook` is an absolute path.
 
         Raises:
-            UsageError: no kernel has this name.
             KernelDied: it ended before it was ready, or was not ready in a minute.
         """
         try:
@@ -58,10 +54,6 @@ class KernelProcess:
                 stderr=self._log,
             )
             await self._client.async_start_new_kernel_client()
-        except NoSuchKernel as error:
-            raise UsageError(
-                f"there is no Jupyter kernel named {error.name!r}: see 'jupyter kernelspec list'"
-            ) from None
         except RuntimeError:
             raise KernelDied(self.read_log()) from None
 

@@ -1,7 +1,7 @@
 """What a run shows while it runs: on a terminal a live bar under the cells' output, elsewhere plain lines."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self, TextIO
 
 from rich.ansi import AnsiDecoder
@@ -10,26 +10,49 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from remote_kernel.cli.batch import Display, Job, Result
+from remote_kernel.cli.execution import code_cells
 from remote_kernel.cli.transcript import Transcript, strip_control_sequences
 
 INTERRUPTING = "interrupting the cell (Ctrl-C leaves at once)"
 
 
-def choose_progress(stream: TextIO, total: int) -> "PlainProgress | TerminalProgress":
-    """Return what suits standard output `stream`; `total` is the number of cells."""
+def choose_display(jobs: Sequence[Job], stream: TextIO, *, is_quiet: bool) -> Display:
+    """Return what suits `stream`; `is_quiet` leaves out everything but bars on a terminal."""
     is_terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
-    return TerminalProgress(total) if is_terminal else PlainProgress(stream, total)
+    if len(jobs) > 1:
+        from remote_kernel.cli.progress_of_many import PlainBatch, TerminalBatch
+
+        return TerminalBatch(stream, len(jobs)) if is_terminal else PlainBatch(None if is_quiet else stream)
+    total = len(code_cells(jobs[0].notebook))
+    return TerminalProgress(stream, total) if is_terminal else PlainProgress(None if is_quiet else stream, total)
+
+
+class Lines:
+    """Lines of plain text for a stream, as long as somebody reads it."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def write(self, lines: Sequence[str]) -> None:
+        """Write complete lines, without their colours."""
+        if not lines or self._stream is None:
+            return
+        try:
+            self._stream.write("".join(f"{strip_control_sequences(line)}\n" for line in lines))
+            self._stream.flush()
+        except BrokenPipeError:
+            self._stream = None
 
 
 class PlainProgress:
     """Cells and their output as lines of plain text, for files, pipes and logs.
 
-    When nobody reads them any more it goes on in silence: the run is worth finishing.
+    When nobody reads them any more it goes on in silence: the run is worth finishing. A stream of `None` has no reader.
     """
 
-    def __init__(self, stream: TextIO, total: int) -> None:
-        self._stream = stream
-        self._is_read = True
+    def __init__(self, stream: TextIO | None, total: int) -> None:
+        self._lines = Lines(stream)
         self._total = total
         self._transcript = Transcript()
 
@@ -39,26 +62,23 @@ class PlainProgress:
     def __exit__(self, *error: object) -> None:
         pass
 
+    def notebook_started(self, job: Job) -> Self:
+        return self
+
+    def notebook_ended(self, result: Result) -> None:
+        pass
+
     def cell_started(self, number: int, source: str) -> None:
-        self._write([heading(number, self._total, source)])
+        self._lines.write([heading(number, self._total, source)])
 
     def message_arrived(self, message: Mapping[str, Any]) -> None:
-        self._write(self._transcript.feed(message))
+        self._lines.write(self._transcript.feed(message))
 
     def cell_interrupted(self) -> None:
-        self._write([*self._transcript.close(), INTERRUPTING])
+        self._lines.write([*self._transcript.close(), INTERRUPTING])
 
     def cell_ended(self) -> None:
-        self._write(self._transcript.close())
-
-    def _write(self, lines: list[str]) -> None:
-        if not lines or not self._is_read:
-            return
-        try:
-            self._stream.write("".join(f"{strip_control_sequences(line)}\n" for line in lines))
-            self._stream.flush()
-        except BrokenPipeError:
-            self._is_read = False
+        self._lines.write(self._transcript.close())
 
 
 def heading(number: int, total: int, source: str) -> str:
@@ -73,9 +93,9 @@ class TerminalProgress:
     Use it as a context manager: the bar goes when it ends, and when there is an error.
     """
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, stream: TextIO, total: int) -> None:
         self._total = total
-        self._console = Console(highlight=False)
+        self._console = Console(file=stream, highlight=False)
         self._decoder = AnsiDecoder()
         self._transcript = Transcript()
         self._bar = Progress(
@@ -94,6 +114,12 @@ class TerminalProgress:
 
     def __exit__(self, *error: object) -> None:
         self._live.stop()
+
+    def notebook_started(self, job: Job) -> Self:
+        return self
+
+    def notebook_ended(self, result: Result) -> None:
+        pass
 
     def cell_started(self, number: int, source: str) -> None:
         self._bar.update(self._task, description=f"cell {number} of {self._total}")

@@ -1,74 +1,77 @@
-"""`remote-kernel run`: execute a notebook in its remote session, without a front end.
+"""`remote-kernel run`: execute notebooks in their remote sessions, without a front end.
 
-Parse, execute, write, report: one function for each, so that several notebooks, parameters and comparisons can be
-put together from the same parts.
+Parse, prepare, execute, report: one function for each.
 """
 
 import argparse
 import math
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nbformat import NotebookNode
-
-    from remote_kernel.cli.execution import Outcome
+    from remote_kernel.cli.batch import Result
 
 DEFAULT_KERNEL = "remote"
 
 DESCRIPTION = """\
-Execute a notebook from top to bottom, in a fresh interpreter in the notebook's own remote session, and write the
-executed notebook. The notebook's own kernel setting is not used, its stored outputs are dropped first, and cells
-tagged "raises-exception" may raise.
+Execute notebooks from top to bottom, each in a fresh interpreter in its own remote session, and write the executed
+notebooks. A notebook's own kernel setting is not used, its stored outputs are dropped first, cells tagged
+"raises-exception" may raise, and cells tagged "skip-execution" are passed over.
 """
 
 EPILOG = """\
-Ctrl-C interrupts the running cell, and what was executed so far is written; a second one leaves at once.
-Exit status: 0 every cell ran; 1 a cell raised or took too long, or the kernel died; 2 something given cannot be used;
-130 Ctrl-C, 143 SIGTERM.
+examples:
+  remote-kernel run report.ipynb -p year 2026 --html report.html
+  remote-kernel run --verify notebooks/*.ipynb --jobs 2 --junit results.xml
+
+Ctrl-C interrupts the running cells, and what was executed so far is written; a second one leaves at once.
+
+exit status: 0 every cell ran, and with --verify gave the stored outputs; 1 a cell raised, took too long or gave other
+outputs, or a kernel died; 2 something given cannot be used; 130 Ctrl-C, 143 SIGTERM
 """
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One notebook to execute and where its results go; `html` is `None` for no report."""
-
-    notebook: Path
-    output: Path
-    html: Path | None
-    kernel: str
-    cell_seconds: float | None
-    allow_errors: bool
+VERIFY_HELP = """\
+compare the outputs with those stored in the notebook, say what differs, and write no notebook. Times, object addresses,
+temporary paths, pod names and progress bars may differ, and so may everything in cells tagged "verify-ignore"
+"""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `run` to the commands."""
     parser = subparsers.add_parser(
-        "run", help="execute a notebook and write the result", description=DESCRIPTION, epilog=EPILOG
+        "run",
+        help="execute notebooks and write or verify the results",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("notebook", metavar="NOTEBOOK", type=Path)
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="OUT",
-        type=Path,
-        help="where the executed notebook goes (default: NAME.executed.ipynb beside NAME.ipynb; "
+    add = parser.add_argument
+    add("notebooks", metavar="NOTEBOOK", type=Path, nargs="+")
+    add(
+        "-o", "--output", metavar="OUT", type=Path,
+        help="where the executed notebook goes, a folder for several (default: NAME.executed.ipynb beside NAME.ipynb; "
         "to overwrite the notebook itself, name it)",
+    )  # fmt: skip
+    add("--html", metavar="OUT", type=Path, help="write a report as one HTML page, too; a folder for several notebooks")
+    add("--verify", action="store_true", help=VERIFY_HELP)
+    add(
+        "--jobs", metavar="N", type=parse_count, default=1, help="how many notebooks run at once (default: %(default)s)"
     )
-    parser.add_argument("--html", metavar="OUT", type=Path, help="write a report as one HTML page, too")
-    parser.add_argument(
-        "--timeout",
-        metavar="S",
-        type=parse_seconds,
-        dest="cell_seconds",
+    add(
+        "-p", "--parameter", metavar=("NAME", "VALUE"), nargs=2, action="append", default=[], dest="parameters",
+        help="a parameter, by papermill's conventions: a cell that sets it follows the one tagged 'parameters'",
+    )  # fmt: skip
+    add("-f", "--parameters-file", metavar="FILE", type=Path, help="parameters from a file of JSON or YAML")
+    add(
+        "--timeout", metavar="S", type=parse_seconds, dest="cell_seconds",
         help="interrupt a cell after this many seconds, its wait for a session included (default: no limit)",
-    )
-    parser.add_argument("--allow-errors", action="store_true", help="go on after a cell that raised")
-    parser.add_argument(
-        "--kernel", metavar="NAME", default=DEFAULT_KERNEL, help="Jupyter kernel to use (default: %(default)s)"
-    )
+    )  # fmt: skip
+    add("--allow-errors", action="store_true", help="go on after a cell that raised")
+    add("--kernel", metavar="NAME", default=DEFAULT_KERNEL, help="Jupyter kernel to use (default: %(default)s)")
+    add("--junit", metavar="FILE", type=Path, help="write the results as JUnit XML, for CI systems")
+    add("--json", action="store_true", help="print the results as JSON, and nothing else, on standard output")
     parser.set_defaults(handler=handle)
 
 
@@ -83,84 +86,54 @@ def parse_seconds(text: str) -> float:
     return seconds
 
 
+def parse_count(text: str) -> int:
+    """Read a whole number over 0."""
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number over 0")
+    return int(text)
+
+
 def handle(arguments: argparse.Namespace) -> int:
-    """Execute one notebook as the parsed `arguments` say and return the exit status."""
-    job = Job(
-        notebook=arguments.notebook,
-        output=arguments.output or arguments.notebook.parent / f"{arguments.notebook.stem}.executed.ipynb",
-        html=arguments.html,
-        kernel=arguments.kernel,
-        cell_seconds=arguments.cell_seconds,
-        allow_errors=arguments.allow_errors,
-    )
-    notebook = prepare(job)
-    outcome = execute(job, notebook)
-    # A file that is there already is worth more than a notebook of which nothing was executed.
-    written = write_results(job, notebook) if outcome.started or outcome.failure is None else []
-    return report(outcome, written)
-
-
-def prepare(job: Job) -> "NotebookNode":
-    """Return the notebook to execute, without stored outputs.
-
-    Raises:
-        UsageError: it cannot be read, or a result could not be written where the user wants it.
-    """
-    from remote_kernel.cli import notebooks
-
-    notebook = notebooks.read_notebook(job.notebook)
-    notebooks.check_writable(job.output)
-    if job.html is not None:
-        notebooks.check_html_is_possible()
-        notebooks.check_writable(job.html)
-    return notebooks.without_outputs(notebook)
-
-
-def execute(job: Job, notebook: "NotebookNode") -> "Outcome":
-    """Execute `notebook` in place, showing what happens.
-
-    Raises:
-        UsageError: there is no such kernel.
-    """
+    """Execute the notebooks as the parsed `arguments` say and return the exit status."""
     import asyncio
 
-    from remote_kernel.cli.execution import Plan, code_cells, execute_notebook
-    from remote_kernel.cli.progress import choose_progress
+    from remote_kernel.cli.batch import execute_batch
+    from remote_kernel.cli.preparation import prepare
+    from remote_kernel.cli.progress import choose_display
 
-    plan = Plan(
-        path=job.notebook.parent.resolve() / job.notebook.name,
-        kernel=job.kernel,
-        cell_seconds=job.cell_seconds,
-        allow_errors=job.allow_errors,
-    )
-    with choose_progress(sys.stdout, len(code_cells(notebook))) as progress:
-        return asyncio.run(execute_notebook(notebook, plan, progress))
+    jobs = prepare(arguments)
+    began = monotonic()
+    with choose_display(jobs, sys.stderr if arguments.json else sys.stdout, is_quiet=arguments.json) as display:
+        results = asyncio.run(execute_batch(jobs, arguments.jobs, display))
+    return report(arguments, results, monotonic() - began)
 
 
-def write_results(job: Job, notebook: "NotebookNode") -> list[Path]:
-    """Write the executed notebook and the report, and return their paths.
+def report(arguments: argparse.Namespace, results: "list[Result]", seconds: float) -> int:
+    """Say how it went and return the exit status; raises `NotWritten`."""
+    import json
 
-    Raises:
-        NotWritten: the file system said no.
-    """
-    from remote_kernel.cli import notebooks
-
-    result = notebooks.with_merged_streams(notebook)
-    notebooks.write_whole(job.output, notebooks.to_text(result))
-    if job.html is None:
-        return [job.output]
-    notebooks.write_whole(job.html, notebooks.render_html(result, title=job.notebook.stem))
-    return [job.output, job.html]
-
-
-def report(outcome: "Outcome", written: list[Path]) -> int:
-    """Say how it went and return the exit status."""
-    from remote_kernel.cli.report import exit_status, explanation, summary
+    from remote_kernel.cli.report import exit_status, explanation, to_json
     from remote_kernel.cli.transcript import strip_control_sequences
 
-    if outcome.failure is not None:
-        text = explanation(outcome, outcome.failure)
-        print(text if sys.stderr.isatty() else strip_control_sequences(text), file=sys.stderr)
-    if written:
-        print(summary(outcome, written))
-    return exit_status(outcome)
+    for result in results:
+        if text := explanation(result, names_notebook=len(results) > 1):
+            print(text if sys.stderr.isatty() else strip_control_sequences(text), file=sys.stderr)
+    if arguments.json:
+        print(json.dumps(to_json(results, seconds)))
+    else:
+        _print_summary(results)
+    if arguments.junit is not None:
+        from remote_kernel.cli.junit import to_junit
+        from remote_kernel.cli.notebooks import write_whole
+
+        write_whole(arguments.junit, to_junit(results))
+    return exit_status(results)
+
+
+def _print_summary(results: "list[Result]") -> None:
+    from remote_kernel.cli.report import summary, table
+
+    if len(results) > 1:
+        print(table(results, has_colours=sys.stdout.isatty()))
+    elif results[0].written or results[0].job.is_verified:
+        print(summary(results[0]))

@@ -2,10 +2,24 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(slots=True, eq=False)
+class Watch:
+    """A task that signals are for.
+
+    Attributes:
+        is_patient: whether the first signal only sets `Signals.received`, for a task that watches it. Otherwise, and
+            from the second signal on, the task is cancelled.
+    """
+
+    task: asyncio.Task[object]
+    is_patient: bool = False
 
 
 class Signals:
@@ -14,30 +28,38 @@ class Signals:
     Attributes:
         received: set by the first signal.
         number: which signal came last; 0 before there was one.
-        is_patient: whether the first signal only sets `received`, for a task that watches it. Otherwise, and from
-            the second signal on, the task is cancelled.
     """
 
-    def __init__(self, task: asyncio.Task[object]) -> None:
+    def __init__(self) -> None:
         self.received = asyncio.Event()
         self.number = 0
-        self.is_patient = False
-        self._task = task
+        self._watches: set[Watch] = set()
 
     def handle(self, number: int) -> None:
         """Take note of one signal."""
-        if self.received.is_set() or not self.is_patient:
-            self._task.cancel()
+        for watch in self._watches:
+            if self.received.is_set() or not watch.is_patient:
+                watch.task.cancel()
         self.number = number
         self.received.set()
+
+    @contextmanager
+    def watch(self) -> Iterator[Watch]:
+        """Let signals cancel the current task for as long as this lasts."""
+        task = asyncio.current_task()
+        assert task is not None
+        watch = Watch(task)
+        self._watches.add(watch)
+        try:
+            yield watch
+        finally:
+            self._watches.remove(watch)
 
 
 @asynccontextmanager
 async def watch_signals() -> AsyncIterator[Signals]:
-    """Handle signals for the current task, which must run in the main thread; nothing is left in place after it."""
-    task = asyncio.current_task()
-    assert task is not None
-    signals = Signals(task)
+    """Handle signals; must be used in the main thread. Nothing is left in place after it."""
+    signals = Signals()
     loop = asyncio.get_running_loop()
     for number in HANDLED:
         loop.add_signal_handler(number, signals.handle, number)

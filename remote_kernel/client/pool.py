@@ -42,6 +42,9 @@ class PoolClient:
     Nothing is retried here but a request refused with 401, once, with a new token: it did not reach the pod.
     """
 
+    # Small enough that a line of 1 Mbit/s carries it before anybody's patience ends, large enough for a fast one.
+    piece_bytes = 4 * 1024 * 1024
+
     def __init__(self, access: Access, identifier: Identifier) -> None:
         self._access = access
         self._identifier = identifier

@@ -3,7 +3,8 @@
     RemoteKernelError
     ├── UsageError                what the user gave us; mended by the user, never retried
     │   ├── SettingsError         an environment variable or option
-    │   └── IdentityError         the identity key or a literal identifier
+    │   ├── IdentityError         the identity key or a literal identifier
+    │   └── TransferError         a file that cannot be sent or fetched
     ├── PoolError                 the session pool said no, or nothing at all
     │   ├── PoolUnreachable       no connection, or it broke; the request may be tried again
     │   ├── PoolUntrusted         its certificate cannot be verified
@@ -39,6 +40,10 @@ class SettingsError(UsageError):
 
 class IdentityError(UsageError):
     """The identity key, or an identifier, cannot be used."""
+
+
+class TransferError(UsageError):
+    """A file or folder cannot be sent to the session or fetched from it."""
 
 
 class PoolError(RemoteKernelError):

@@ -247,7 +247,7 @@ def _decode(frame_type: int, body: memoryview) -> Frame:
         fields = json.loads(bytes(body))
     except (ValueError, RecursionError) as error:
         raise WireError(f"the body of a {frame_class.__name__} frame is not JSON") from error
-    frame: Frame = _from_fields(frame_class, fields)
+    frame: Frame = from_fields(frame_class, fields)
     return frame
 
 
@@ -268,7 +268,7 @@ def _decode_message(body: memoryview) -> Message:
     return Message(channel=Channel(channel), parts=tuple(parts), sequence=sequence, seen=seen)
 
 
-def _from_fields(frame_class: type, fields: Any) -> Any:
+def from_fields(frame_class: type, fields: Any) -> Any:
     """Build a frame of `frame_class` from JSON; unknown fields are left to newer versions."""
     if not isinstance(fields, Mapping):
         raise WireError(f"the body of a {frame_class.__name__} frame is not an object")

@@ -113,9 +113,10 @@ async def serve(arguments: argparse.Namespace, scratch: Path) -> None:
     is_strict = arguments.sandbox is Sandbox.STRICT
     environ = kernel_environ(os.environ, name) | (strict_environ(scratch) if is_strict else {})
     registry = Registry(folder=scratch, data=data, environ=environ)
-    pod = Pod(registry=registry, name=name, cooldown_seconds=cooldown_seconds(os.environ))
+    folder = DataFolder(data, is_read_only=is_strict)
+    pod = Pod(registry=registry, folder=folder, name=name, cooldown_seconds=cooldown_seconds(os.environ))
     executions = Executions(registry, kernelspec=arguments.kernel, sync_limit_seconds=arguments.sync_limit)
-    interpreter_api = InterpreterApi(executions, DataFolder(data, is_read_only=is_strict))
+    interpreter_api = InterpreterApi(executions, folder)
     app = create_app(pod, interpreter_api, is_interpreter_only=arguments.flavor is Flavor.INTERPRETER)
     server = Server(_server_config(app, arguments))
 

@@ -4,22 +4,20 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from remote_kernel.core import wire
 from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.interpreter_api import ApiRefusal
-from remote_kernel.pod.data_folder import FileMissing, InvalidPath, NotWritable, WrongKind
+from remote_kernel.pod.calls import Answer, BadRequest, BodyTooLarge, Call, Handler
+from remote_kernel.pod.data_folder import DataFolder, FileMissing, InvalidPath, NotWritable, WrongKind
 from remote_kernel.pod.execute import MAX_BATCH_BYTES, stream_execution
+from remote_kernel.pod.files import FileChanged, Files, PodMismatch
 from remote_kernel.pod.interpreter import StartFailed, UnknownKernel
 from remote_kernel.pod.kernels import EpochMismatch, PodKernel
 from remote_kernel.pod.registry import Registry, TooManyKernels
-
-# Comms carry arrays, uploads of widgets whole files; more than this at once is a mistake.
-MAX_BODY_BYTES = 256 * 1024 * 1024
-
-JSON_MEDIA_TYPE = "application/json"
+from remote_kernel.pod.uploads import ChecksumMismatch
 
 _STATUS_OF: dict[type[RemoteKernelError], int] = {
     WireError: 400,
@@ -30,7 +28,10 @@ _STATUS_OF: dict[type[RemoteKernelError], int] = {
     InvalidPath: 400,
     FileMissing: 404,
     WrongKind: 400,
-    NotWritable: 500,
+    PodMismatch: 409,
+    FileChanged: 409,
+    ChecksumMismatch: 409,
+    NotWritable: 507,  # not one that clients try again
 }
 
 
@@ -39,6 +40,7 @@ class Pod:
     """What all requests share.
 
     Attributes:
+        folder: where the interpreters run.
         name: for people, to tell pods apart.
         cooldown_seconds: how long the pool keeps a pod without a call.
         stopping: set when the pod is about to go.
@@ -46,55 +48,13 @@ class Pod:
     """
 
     registry: Registry
+    folder: DataFolder
     name: str
     cooldown_seconds: float
     max_stream_seconds: float = wire.MAX_STREAM_SECONDS
     clock: Callable[[], float] = time.monotonic
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     last_call: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request: the parameters of its query, and how to get its body, which may raise `BodyTooLarge`."""
-
-    params: Mapping[str, str]
-    read_body: Callable[[], Awaitable[bytes]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a request is answered with.
-
-    Attributes:
-        body: all of it, or its pieces as they come; whoever sends them closes the iterator.
-        is_busy: whether the kernel that the body speaks of is executing something.
-    """
-
-    body: bytes | AsyncIterator[bytes]
-    media_type: str = JSON_MEDIA_TYPE
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-    is_busy: Callable[[], bool] = bool
-
-
-class BadRequest(Exception):
-    """The request cannot be understood."""
-
-
-class BodyTooLarge(Exception):
-    """The request's body is over the limit."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            f"A message may have {MAX_BODY_BYTES >> 20} MB with all its buffers, and this one has more: "
-            "send it in smaller pieces, or as a file."
-        )
-
-
-REFUSALS = (RemoteKernelError, BadRequest, BodyTooLarge)
-
-Handler = Callable[[Call], Awaitable[Answer]]
 
 
 class Api:
@@ -111,13 +71,21 @@ class Api:
             ("POST", wire.EXECUTE_PATH): self._execute,
             ("POST", wire.MESSAGES_PATH): self._messages,
             ("GET", wire.EVENTS_PATH): self._events,
+            **{route: self._noted(handler) for route, handler in Files(pod.folder, pod.name).handlers.items()},
         }
+
+    def _noted(self, handler: Handler) -> Handler:
+        async def handle(call: Call) -> Answer:
+            self._pod.last_call = self._pod.clock()
+            return await handler(call)
+
+        return handle
 
     async def _session(self, call: Call) -> Answer:
         kernels = [_describe(kernel) for kernel in self._pod.registry.kernels]
         idle_seconds = round(self._pod.clock() - self._pod.last_call, 3) if self._pod.last_call else None
         self._pod.last_call = self._pod.clock()
-        return _json(
+        return Answer.of_json(
             {
                 "pod": self._pod.name,
                 "cooldown_seconds": self._pod.cooldown_seconds,
@@ -136,7 +104,7 @@ class Api:
     async def _messages(self, call: Call) -> Answer:
         self._pod.last_call = self._pod.clock()
         name, _ = _kernel_of(call)
-        epoch, sender = _required(call, "epoch"), _required(call, "sender")
+        epoch, sender = call.required("epoch"), call.required("sender")
         frames = wire.decode_all(await call.read_body())
         messages = [frame for frame in frames if isinstance(frame, wire.Message)]
         if len(messages) < len(frames):
@@ -144,14 +112,14 @@ class Api:
         kernel = self._pod.registry.get(name, epoch)
         accepted = await kernel.accept(messages, sender=sender, epoch=epoch)
         self._pod.registry.remove_closed()
-        return _json({"accepted": accepted, "kernels": len(self._pod.registry.kernels)})
+        return Answer.of_json({"accepted": accepted, "kernels": len(self._pod.registry.kernels)})
 
     async def _events(self, call: Call) -> Answer:
         self._pod.last_call = self._pod.clock()
         name, kernelspec = _kernel_of(call)
         if epoch := call.params.get("epoch", ""):
             kernel = self._pod.registry.get(name, epoch)
-            cursor = _parse_cursor(_required(call, "after"))
+            cursor = call.number("after")
         else:
             kernel = self._pod.registry.get_or_create(name, kernelspec)
             cursor = kernel.journal.last_sequence
@@ -189,11 +157,7 @@ def explain(error: Exception) -> Answer:
 def refusal(status: int, code: str, message: str, *, target: str = "") -> Answer:
     """Return an answer that is an error in Azure's shape; `target` names the part of the request that is at fault."""
     fields = {"code": code, "message": message} | ({"target": target} if target else {})
-    return Answer(body=_json({"error": fields}).body, status=status, headers={"x-ms-error-code": code})
-
-
-def _json(value: Mapping[str, object]) -> Answer:
-    return Answer(body=json.dumps(value, separators=(",", ":")).encode())
+    return Answer(body=Answer.of_json({"error": fields}).body, status=status, headers={"x-ms-error-code": code})
 
 
 def _describe(kernel: PodKernel) -> dict[str, object]:
@@ -255,19 +219,6 @@ def _kernel_of(call: Call) -> tuple[str, str]:
     if not (0 < len(name) <= 128 and 0 < len(kernelspec) <= 128):
         raise BadRequest("The parameters 'kernel' and 'kernelspec' are names of 1 to 128 characters.")
     return name, kernelspec
-
-
-def _required(call: Call, name: str) -> str:
-    value = call.params.get(name, "")
-    if not 0 < len(value) <= 128:
-        raise BadRequest(f"The parameter {name!r} is missing or too long.")
-    return value
-
-
-def _parse_cursor(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 19):
-        raise BadRequest("The parameter 'after' is not a journal position.")
-    return int(text)
 
 
 def _parse_code(body: bytes) -> str:

@@ -11,8 +11,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from remote_kernel.pod.api import REFUSALS, Answer, Api, Call, Handler, Pod, explain, refusal
+from remote_kernel.pod.api import Api, Pod, explain, refusal
 from remote_kernel.pod.bodies import read_body
+from remote_kernel.pod.calls import REFUSALS, Answer, Call, Handler
 from remote_kernel.pod.interpreter_api import InterpreterApi
 
 

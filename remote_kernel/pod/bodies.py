@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
-from remote_kernel.pod.api import JSON_MEDIA_TYPE, MAX_BODY_BYTES, BodyTooLarge
+from remote_kernel.pod.calls import JSON_MEDIA_TYPE, MAX_BODY_BYTES, BodyTooLarge
 
 
 async def read_body(request: Request) -> bytes:

@@ -24,6 +24,9 @@ AZURE_DATA = Path("/mnt/data")
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4096
 
+# Files that are not complete; nobody is shown them.
+UPLOAD_PREFIX = ".upload-"
+
 DEFAULT_CONTENT_TYPE = "application/octet-stream"
 
 
@@ -150,7 +153,7 @@ class DataFolder:
         except OSError:
             return  # removed, or closed to us, in the meantime
         for child in children:
-            if child.is_symlink() and not self._leads_inside(child):
+            if child.name.startswith(UPLOAD_PREFIX) or (child.is_symlink() and not self._leads_inside(child)):
                 continue
             try:
                 yield _describe(child, directory=_text(directory))
@@ -236,19 +239,19 @@ class _Upload:
 
     def __init__(self, target: Path) -> None:
         self._target = target
-        with _explaining():
+        with explaining():
             target.parent.mkdir(parents=True, exist_ok=True)
             # Beside the target, as a file can only be moved at once within one file system.
-            descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".upload-")
+            descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=UPLOAD_PREFIX)
         self._file = os.fdopen(descriptor, "wb")
         self._path = Path(name)
 
     def append(self, piece: bytes) -> None:
-        with _explaining():
+        with explaining():
             self._file.write(piece)
 
     def finish(self) -> None:
-        with _explaining():
+        with explaining():
             self._file.close()
             self._path.chmod(0o644)  # as what the session's own code writes; mkstemp's 0600 would keep others out
             self._path.replace(self._target)
@@ -260,7 +263,8 @@ class _Upload:
 
 
 @contextlib.contextmanager
-def _explaining() -> Iterator[None]:
+def explaining() -> Iterator[None]:
+    """Turn what the system says of writing into `WrongKind` and `NotWritable`."""
     try:
         yield
     except (FileExistsError, NotADirectoryError):

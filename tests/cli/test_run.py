@@ -32,7 +32,13 @@ def test_output_is_shown_as_plain_lines_where_there_is_no_terminal(tmp_path: Pat
     notebook = write_notebook(tmp_path / "n.ipynb", "print('\\x1b[31mred\\x1b[0m')\n6 * 7", "None")
     done = run_command("run", notebook, "--kernel", remote_kernel, "-o", tmp_path / "out.ipynb")
     *lines, summary, path = done.stdout.splitlines()
-    assert lines == ["[1/2] print('\\x1b[31mred\\x1b[0m') …", "red", "42", "[2/2] None"]
+    # A machine that is busy takes more than a second to start a session, which is told.
+    assert [line for line in lines if not line.startswith("starting a remote session")] == [
+        "[1/2] print('\\x1b[31mred\\x1b[0m') …",
+        "red",
+        "42",
+        "[2/2] None",
+    ]
     assert summary.startswith("2 cells in ")
     assert path == str(tmp_path / "out.ipynb")
 

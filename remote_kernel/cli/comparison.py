@@ -1,0 +1,142 @@
+"""Whether a notebook did what its stored outputs say it did."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from nbformat import NotebookNode
+
+from remote_kernel.cli.notebooks import with_merged_streams
+from remote_kernel.cli.picture import describe_picture
+from remote_kernel.cli.transcript import strip_control_sequences
+from remote_kernel.cli.volatile import is_progress, settle, settle_svg
+
+# The first is ours; the second is what nbval's users have in their notebooks.
+IGNORE_TAGS = frozenset({"verify-ignore", "nbval-ignore-output"})
+
+# Lines of one diff; the rest is counted.
+SHOWN_LINES = 20
+SHOWN_COLUMNS = 160
+# Equal lines around those that differ.
+CONTEXT_LINES = 1
+
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One cell with other outputs than those stored.
+
+    Attributes:
+        cell: number of the code cell among those that were executed, from 1.
+        source: its code.
+        lines: a diff without headings: " " before what is equal, "-" before what is stored, "+" before what came.
+    """
+
+    cell: int
+    source: str
+    lines: tuple[str, ...]
+
+
+class _Line(NamedTuple):
+    """A line as it is shown, and as it is compared."""
+
+    shown: str
+    compared: str
+
+
+def compare(stored: NotebookNode, executed: NotebookNode, cells: Sequence[int]) -> list[Difference]:
+    """Compare the outputs of two copies of a notebook in the code cells at these indexes.
+
+    What may differ (see `volatile`) and cells tagged as one of `IGNORE_TAGS` are passed over; so are an error's
+    traceback, the metadata of outputs, and how standard output and standard error alternate.
+    """
+    before, after = with_merged_streams(stored).cells, with_merged_streams(executed).cells
+    differences = []
+    for number, index in enumerate(cells, start=1):
+        if IGNORE_TAGS.isdisjoint(before[index].metadata.get("tags", [])):
+            lines = _diff(_describe(before[index].outputs), _describe(after[index].outputs))
+            if lines:
+                differences.append(Difference(cell=number, source=before[index].source, lines=lines))
+    return differences
+
+
+def has_outputs(notebook: NotebookNode) -> bool:
+    """Whether any output is stored."""
+    return any(cell.outputs for cell in notebook.cells if cell.cell_type == "code")
+
+
+def _diff(stored: list[_Line], came: list[_Line]) -> tuple[str, ...]:
+    matcher = SequenceMatcher(None, [line.compared for line in stored], [line.compared for line in came], False)
+    lines: list[str] = []
+    for group in matcher.get_grouped_opcodes(CONTEXT_LINES):
+        for kind, i1, i2, j1, j2 in group:
+            if kind == "equal":
+                lines += [f" {_shorten(line.shown)}" for line in came[j1:j2]]
+            else:
+                lines += [f"-{_shorten(line.shown)}" for line in stored[i1:i2]]
+                lines += [f"+{_shorten(line.shown)}" for line in came[j1:j2]]
+    if len(lines) > SHOWN_LINES:
+        lines[SHOWN_LINES:] = [f" … {len(lines) - SHOWN_LINES} more lines"]
+    return tuple(lines)
+
+
+def _shorten(line: str) -> str:
+    line = strip_control_sequences(line)
+    return line if len(line) <= SHOWN_COLUMNS else line[: SHOWN_COLUMNS - 1] + "…"
+
+
+def _describe(outputs: Iterable[Mapping[str, Any]]) -> list[_Line]:
+    """Return the lines to compare. Standard error comes last: its place among the rest is a matter of chance."""
+    ordered = sorted(outputs, key=lambda output: output.get("name") == "stderr")
+    return [line for output in _joined(ordered) for line in _describe_output(output)]
+
+
+def _joined(outputs: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Join neighbours of one stream once more, now that what was between them is at the end."""
+    for name, group in groupby(outputs, key=lambda output: output.get("name")):
+        if name is None:
+            yield from group
+        else:
+            text = "".join(output["text"] for output in group)
+            yield {"output_type": "stream", "name": name, "text": text}
+
+
+def _describe_output(output: Mapping[str, Any]) -> Iterator[_Line]:
+    match output["output_type"]:
+        case "stream":
+            heading = "[standard error] " if output["name"] == "stderr" else ""
+            yield from _text_lines(output["text"], settle, heading)
+        case "error":
+            yield from _text_lines(f"{output['ename']}: {output['evalue']}", settle, "[error] ")
+        case _:
+            # Text first: it is what a reader of the diff understands at once.
+            for mime in sorted(output["data"], key=lambda mime: (mime != "text/plain", mime)):
+                yield from _describe_data(mime, output["data"][mime])
+
+
+def _describe_data(mime: str, value: Any) -> Iterator[_Line]:
+    if mime == _WIDGET:
+        yield _Line("[widget]", "[widget]")
+    elif mime == "image/svg+xml":
+        yield from _text_lines(_join(value), settle_svg, f"[{mime}] ")
+    elif mime.startswith(("image/", "audio/", "video/", "application/pdf")) and isinstance(value, str | list):
+        picture = describe_picture(mime, _join(value))
+        yield _Line(picture, picture)
+    elif isinstance(value, str | list) and not mime.endswith("json"):
+        yield from _text_lines(_join(value), settle, "" if mime == "text/plain" else f"[{mime}] ")
+    else:
+        yield from _text_lines(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False), settle, f"[{mime}] ")
+
+
+def _join(value: str | list[str]) -> str:
+    return value if isinstance(value, str) else "".join(value)
+
+
+def _text_lines(text: str, settled: Callable[[str], str], heading: str) -> Iterator[_Line]:
+    for line in text.rstrip().split("\n") if text.strip() else ():
+        if not is_progress(line):
+            yield _Line(heading + line, heading + settled(line))

@@ -1,0 +1,125 @@
+"""Parameters of a notebook, by papermill's conventions.
+
+A cell tagged `parameters` holds the defaults. A cell tagged `injected-parameters` is put after it, or first where there
+is none, and takes the place of one from an earlier run. Source: "Parameterize" in papermill's documentation.
+"""
+
+import ast
+import json
+import math
+from collections.abc import Mapping
+from keyword import iskeyword
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
+
+from remote_kernel.core.errors import UsageError
+
+DEFAULTS_TAG = "parameters"
+INJECTED_TAG = "injected-parameters"
+
+_WORDS: Mapping[str, bool | None] = {"True": True, "False": False, "None": None}
+
+
+def parse_value(text: str) -> Any:
+    """Return what a value on the command line means: True, False, None, a number, or the text itself."""
+    if text in _WORDS:
+        return _WORDS[text]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def read_parameters(path: Path) -> dict[str, Any]:
+    """Return the parameters in a file of JSON or, where PyYAML is installed, of YAML.
+
+    Raises:
+        UsageError: it cannot be read, or holds anything but names with values.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not text'}".lower()
+        ) from None
+    value = _parse(text, path)
+    if not isinstance(value, dict):
+        raise UsageError(f"{path} does not hold parameters: write one 'name: value' on each line, or a JSON object")
+    return value
+
+
+def _parse(text: str, path: Path) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        import yaml
+    except ImportError:
+        raise UsageError(f"{path} is not JSON, and to read YAML takes PyYAML: pip install pyyaml") from None
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UsageError(f"{path} is neither JSON nor YAML") from None
+
+
+def check_names(parameters: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for a name that no variable can have, or a value that has no literal."""
+    for name, value in parameters.items():
+        if not isinstance(name, str) or not name.isidentifier() or iskeyword(name):
+            raise UsageError(f"{name!r} cannot be the name of a parameter: use a name of a Python variable")
+        literal(value, name)
+
+
+def literal(value: Any, name: str) -> str:
+    """Return Python code for a value of JSON's or YAML's types; raises `UsageError` for another, such as a date."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float({str(value)!r})"
+    if isinstance(value, list):
+        return f"[{', '.join(literal(item, name) for item in value)}]"
+    if isinstance(value, dict):
+        items = (f"{literal(key, name)}: {literal(item, name)}" for key, item in value.items())
+        return f"{{{', '.join(items)}}}"
+    if value is None or isinstance(value, bool | int | float | str):
+        return repr(value)
+    raise UsageError(f"the value of the parameter {name!r} is a {type(value).__name__}: put it in quotes")
+
+
+def inject(notebook: NotebookNode, parameters: Mapping[str, Any]) -> None:
+    """Put a cell with `parameters` into `notebook`, where papermill would."""
+    source = "\n".join(["# Parameters", *(f"{name} = {literal(value, name)}" for name, value in parameters.items())])
+    cell = new_code_cell(source, metadata={"tags": [INJECTED_TAG]})
+    if notebook.nbformat_minor < 5:
+        del cell["id"]
+    injected, defaults = _find(notebook, INJECTED_TAG), _find(notebook, DEFAULTS_TAG)
+    if injected is not None:
+        cell.outputs = notebook.cells[injected].outputs
+        notebook.cells[injected] = cell
+    else:
+        notebook.cells.insert(0 if defaults is None else defaults + 1, cell)
+
+
+def unknown_names(notebook: NotebookNode, parameters: Mapping[str, Any]) -> list[str]:
+    """Return the parameters without a default, which are likely to be misspelled."""
+    index = _find(notebook, DEFAULTS_TAG)
+    if index is None:
+        return list(parameters)
+    try:
+        tree = ast.parse(notebook.cells[index].source)
+    except SyntaxError:  # a magic, say
+        return []
+    assigned = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return [name for name in parameters if name not in assigned]
+
+
+def _find(notebook: NotebookNode, tag: str) -> int | None:
+    """Return the index of the first code cell with a tag."""
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type == "code" and tag in cell.metadata.get("tags", []):
+            return index
+    return None

@@ -1,0 +1,111 @@
+"""What is made sure of before anything runs: that notebooks can be read and results be written."""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from remote_kernel.cli import notebooks
+from remote_kernel.cli.batch import Job
+from remote_kernel.cli.comparison import has_outputs
+from remote_kernel.cli.execution import Plan
+from remote_kernel.cli.parameters import check_names, inject, parse_value, read_parameters, unknown_names
+from remote_kernel.core.errors import UsageError
+
+
+def prepare(arguments: argparse.Namespace) -> list[Job]:
+    """Return what the command line asks for.
+
+    Raises:
+        UsageError: a notebook cannot be read, a result could not be written where the user wants it, there is no such
+            kernel, or options contradict one another.
+    """
+    paths: list[Path] = arguments.notebooks
+    _check_options(arguments)
+    parameters = _read_parameters(arguments)
+    _check_kernel(arguments.kernel, has_parameters=bool(parameters))
+    jobs = [_prepare_job(arguments, path, parameters) for path in paths]
+    _check_results(jobs, arguments.junit)
+    return jobs
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    if arguments.verify and arguments.output is not None:
+        raise UsageError("--verify writes no notebook: leave out --output, or run without --verify")
+    for name, folder in (("--output", arguments.output), ("--html", arguments.html)):
+        if folder is not None and len(arguments.notebooks) > 1 and not folder.is_dir():
+            raise UsageError(f"{name} must be a folder for several notebooks, and {folder} is none")
+
+
+def _read_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
+    from_file = read_parameters(arguments.parameters_file) if arguments.parameters_file is not None else {}
+    parameters = from_file | {name: parse_value(value) for name, value in arguments.parameters}
+    check_names(parameters)
+    return parameters
+
+
+def _check_kernel(name: str, *, has_parameters: bool) -> None:
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    try:
+        spec = KernelSpecManager().get_kernel_spec(name)
+    except NoSuchKernel:
+        raise UsageError(f"there is no Jupyter kernel named {name!r}: see 'jupyter kernelspec list'") from None
+    if has_parameters and spec.language != "python":
+        raise UsageError(
+            f"parameters can be given to Python notebooks, and the language of {name!r} is {spec.language}"
+        )
+
+
+def _prepare_job(arguments: argparse.Namespace, path: Path, parameters: dict[str, Any]) -> Job:
+    notebook = notebooks.read_notebook(path)
+    if parameters:
+        inject(notebook, parameters)
+        _tell_unknown(path, unknown_names(notebook, parameters))
+    if arguments.verify and not has_outputs(notebook):
+        raise UsageError(
+            f"{path} has no stored outputs to compare with: save it with its outputs, "
+            f"or execute it in place with 'remote-kernel run {path} -o {path}'"
+        )
+    is_one = len(arguments.notebooks) == 1
+    return Job(
+        path=path,
+        notebook=notebook,
+        plan=Plan(
+            path=path.parent.resolve() / path.name,
+            kernel=arguments.kernel,
+            cell_seconds=arguments.cell_seconds,
+            allow_errors=arguments.allow_errors,
+        ),
+        output=None if arguments.verify else _output(arguments.output, path, is_one=is_one),
+        html=arguments.html if is_one or arguments.html is None else arguments.html / f"{path.stem}.html",
+        is_verified=arguments.verify,
+    )
+
+
+def _output(given: Path | None, path: Path, *, is_one: bool) -> Path:
+    if given is None:
+        return path.parent / f"{path.stem}.executed.ipynb"
+    return given if is_one else given / path.name
+
+
+def _tell_unknown(path: Path, names: list[str]) -> None:
+    for name in names:
+        print(f"remote-kernel: note: no cell of {path} tagged 'parameters' sets {name!r}", file=sys.stderr)
+
+
+def _check_results(jobs: Iterable[Job], junit: Path | None) -> None:
+    seen: dict[Path, Path] = {}
+    for job in jobs:
+        if job.html is not None:
+            notebooks.check_html_is_possible()
+        for path in (job.output, job.html):
+            if path is None:
+                continue
+            notebooks.check_writable(path)
+            if (other := seen.get(path.resolve())) is not None:
+                raise UsageError(f"results of {other} and of {job.path} would both go to {path}")
+            seen[path.resolve()] = job.path
+    if junit is not None:
+        notebooks.check_writable(junit)

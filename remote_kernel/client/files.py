@@ -1,0 +1,146 @@
+"""The files of one session, as `core.files` has them on the wire."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, TypeVar
+
+import httpx
+
+from remote_kernel.client.pool import describe
+from remote_kernel.core import files as wire
+from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SessionLost, WireError
+
+T = TypeVar("T")
+
+# The pod computes a checksum before it answers: some 300 MB a second on a small machine.
+CHECKSUM_SECONDS = 200.0
+READ_SECONDS = 60.0
+
+POD_GONE = (
+    "The remote session's pod was replaced while files were on their way, and its files are gone. "
+    "Run the notebook again from the top, and transfer the files again."
+)
+
+
+class Body(Protocol):
+    """An answer whose body has not been read."""
+
+    def aiter_raw(self) -> AsyncIterator[bytes]:
+        """Yield the body in pieces; raises `httpx.HTTPError` when the connection breaks."""
+
+
+class Transport(Protocol):
+    """What carries requests to the pod of one session; see `PoolClient`."""
+
+    @property
+    def piece_bytes(self) -> int:
+        """How large the body of one request or answer may be."""
+
+    async def request(
+        self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
+        read_seconds: float = ...,
+    ) -> dict[str, Any]:  # fmt: skip
+        """See `PoolClient.request`."""
+
+    def stream(
+        self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
+        read_seconds: float,
+    ) -> AbstractAsyncContextManager[Body]:  # fmt: skip
+        """See `PoolClient.stream`."""
+
+
+class RemoteFiles:
+    """Reads and writes the files of one pod.
+
+    All methods raise `PoolError`, and `SessionLost` once another pod answers than the one at first.
+
+    Args:
+        pod: its name; "" for whichever answers first.
+    """
+
+    def __init__(self, transport: Transport, pod: str = "") -> None:
+        self._transport = transport
+        self._pod = pod
+
+    @property
+    def piece_bytes(self) -> int:
+        """The largest piece that may be read or written at once."""
+        return min(self._transport.piece_bytes, wire.MAX_PIECE_BYTES)
+
+    async def list(self, path: str, *, is_recursive: bool = False) -> "list[wire.RemoteEntry]":
+        """Return what is in a folder, sorted; with `is_recursive` also what is in the folders below it."""
+        entries: list[wire.RemoteEntry] = []
+        params = {"path": path, "recursive": "1" if is_recursive else "0"}
+        while True:
+            answer = await self._request("GET", wire.FILES_PATH, {**params, "start": str(len(entries))})
+            listing = _parse(wire.Listing.from_json, answer)
+            entries += listing.entries
+            if not listing.next:
+                return entries
+
+    async def describe(self, path: str, *, with_checksum: bool = False) -> wire.Metadata:
+        """Return what is at `path`."""
+        params = {"path": path, "sha256": "1" if with_checksum else "0"}
+        answer = await self._request("GET", wire.METADATA_PATH, params, read_seconds=CHECKSUM_SECONDS)
+        return _parse(wire.Metadata.from_json, answer)
+
+    async def make_folder(self, path: str) -> None:
+        """Make a folder, with those above it, unless it is there."""
+        await self._request("POST", wire.FOLDER_PATH, {"path": path})
+
+    async def write(self, path: str, offset: int, piece: bytes, *, size: int, sha256: str) -> wire.Received:
+        """Send a piece of a file that will have `size` bytes and this checksum; return how far the pod has it."""
+        params = {"path": path, "offset": str(offset), "size": str(size), "sha256": sha256}
+        answer = await self._request("POST", wire.CONTENT_PATH, params, piece, read_seconds=CHECKSUM_SECONDS)
+        return _parse(wire.Received.from_json, answer)
+
+    async def read(self, path: str, offset: int, length: int, *, version: str) -> bytes:
+        """Return `length` bytes from `offset` on, fewer at the end of the file.
+
+        Raises:
+            PoolRefused: the file is not of this version any more (`wire.FILE_CHANGED`).
+        """
+        params = self._named({"path": path, "offset": str(offset), "length": str(length), "version": version})
+        pieces = []
+        try:
+            async with self._transport.stream(
+                "GET", wire.CONTENT_PATH, params=params, read_seconds=READ_SECONDS
+            ) as response:
+                async for piece in response.aiter_raw():
+                    pieces.append(piece)
+        except httpx.HTTPError as error:
+            raise PoolUnreachable(f"The connection to the session broke: {describe(error)}.") from error
+        except PoolRefused as error:
+            raise _translate(error) from None
+        return b"".join(pieces)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        params: dict[str, str],
+        content: bytes = b"",
+        read_seconds: float = READ_SECONDS,
+    ) -> dict[str, Any]:
+        try:
+            answer = await self._transport.request(
+                method, path, params=self._named(params), content=content, read_seconds=read_seconds
+            )
+        except PoolRefused as error:
+            raise _translate(error) from None
+        self._pod = self._pod or str(answer.get("pod", ""))
+        return answer
+
+    def _named(self, params: dict[str, str]) -> dict[str, str]:
+        return {**params, "pod": self._pod} if self._pod else params
+
+
+def _parse(parse: Callable[[Mapping[str, Any]], T], answer: Mapping[str, Any]) -> T:
+    try:
+        return parse(answer)
+    except WireError as error:
+        raise PoolUnreachable(f"The session sent something unreadable: {error}.") from None
+
+
+def _translate(error: PoolRefused) -> PoolRefused | SessionLost:
+    return SessionLost(POD_GONE) if error.code == wire.POD_MISMATCH else error

@@ -1,0 +1,74 @@
+"""Requests and answers of a pod, whatever way they travel."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from remote_kernel.core.errors import RemoteKernelError
+
+# Comms carry arrays, uploads of widgets whole files; more than this at once is a mistake.
+MAX_BODY_BYTES = 256 * 1024 * 1024
+
+JSON_MEDIA_TYPE = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: the parameters of its query, and how to get its body, which may raise `BodyTooLarge`."""
+
+    params: Mapping[str, str]
+    read_body: Callable[[], Awaitable[bytes]]
+
+    def required(self, name: str) -> str:
+        """Return a parameter that must be there; raises `BadRequest`."""
+        value = self.params.get(name, "")
+        if not 0 < len(value) <= 128:
+            raise BadRequest(f"The parameter {name!r} is missing or too long.")
+        return value
+
+    def number(self, name: str, default: int | None = None) -> int:
+        """Return a parameter that is a number from 0 up to 19 digits; raises `BadRequest`."""
+        text = self.params.get(name, "" if default is None else str(default))
+        if not (text.isascii() and text.isdigit() and len(text) <= 19):
+            raise BadRequest(f"The parameter {name!r} is not a number.")
+        return int(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a request is answered with.
+
+    Attributes:
+        body: all of it, or its pieces as they come; whoever sends them closes the iterator.
+        is_busy: whether the kernel that the body speaks of is executing something.
+    """
+
+    body: bytes | AsyncIterator[bytes]
+    media_type: str = JSON_MEDIA_TYPE
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    is_busy: Callable[[], bool] = bool
+
+    @classmethod
+    def of_json(cls, value: Mapping[str, object]) -> "Answer":
+        """Return an answer whose body is a JSON object."""
+        return cls(body=json.dumps(value, separators=(",", ":")).encode())
+
+
+class BadRequest(Exception):
+    """The request cannot be understood."""
+
+
+class BodyTooLarge(Exception):
+    """The request's body is over the limit."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"A message may have {MAX_BODY_BYTES >> 20} MB with all its buffers, and this one has more: "
+            "send it in smaller pieces, or as a file."
+        )
+
+
+REFUSALS = (RemoteKernelError, BadRequest, BodyTooLarge)
+
+Handler = Callable[[Call], Awaitable[Answer]]

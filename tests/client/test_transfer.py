@@ -1,0 +1,274 @@
+"""Files up and down, against a real pod, over connections that break."""
+
+import hashlib
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from remote_kernel.client.access import ConfiguredAccess
+from remote_kernel.client.download import Download
+from remote_kernel.client.files import RemoteFiles
+from remote_kernel.client.pool import PoolClient
+from remote_kernel.client.transfer import PieceSize, Progress
+from remote_kernel.client.upload import Upload, plan_upload
+from remote_kernel.core.errors import PoolUnreachable, SessionLost, TransferError
+from remote_kernel.core.identity import Identifier
+from tests.driver import Pod
+from tests.faults.proxy import FaultProxy, Plan
+
+pytestmark = pytest.mark.anyio
+
+CUTS = 5
+
+
+@pytest.fixture(scope="module")
+def pod() -> Iterator[Pod]:
+    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
+        yield running
+
+
+@pytest.fixture
+def data(pod: Pod) -> Path:
+    """The pod's data folder, empty."""
+    folder = pod.scratch / "data"
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    return folder
+
+
+@asynccontextmanager
+async def remote_files(endpoint: str, pod: str = "") -> AsyncIterator[RemoteFiles]:
+    client = PoolClient(ConfiguredAccess(endpoint, "any"), Identifier("any-session"))
+    try:
+        yield RemoteFiles(client, pod)
+    finally:
+        await client.aclose()
+
+
+async def upload(endpoint: str, *paths: str, base: Path, to: str = "", patience_seconds: float = 30) -> Progress:
+    progress = Progress(is_upload=True)
+    async with remote_files(endpoint) as files:
+        await Upload(files, progress, patience_seconds=patience_seconds).run(plan_upload(paths, to=to, base=base))
+    return progress
+
+
+async def download(endpoint: str, *paths: str, to: Path, patience_seconds: float = 30) -> Progress:
+    progress = Progress(is_upload=False)
+    async with remote_files(endpoint) as files:
+        await Download(files, progress, patience_seconds=patience_seconds).run(paths, to=to)
+    return progress
+
+
+def write_random(path: Path, size: int) -> bytes:
+    content = random.Random(size).randbytes(size)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return content
+
+
+def shown(folder: Path) -> list[str]:
+    """Return all files and folders, with nothing left over that was on its way."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+async def test_a_file_goes_up_through_a_line_that_is_cut_five_times(pod: Pod, data: Path, tmp_path: Path) -> None:
+    content = write_random(tmp_path / "big.bin", 8_000_000)
+    with FaultProxy.before(pod.endpoint) as proxy:
+        proxy.plan = lambda number: Plan(cut_up_after=1_000_000 if number < CUTS else None)
+        progress = await upload(proxy.endpoint, "big.bin", base=tmp_path)
+        assert proxy.connections == CUTS + 1
+    assert (data / "big.bin").read_bytes() == content
+    assert shown(data) == ["big.bin"]
+    assert progress.bytes_done == len(content)
+    assert progress.wait is None
+
+
+async def test_a_file_comes_down_through_a_line_that_is_cut_five_times(pod: Pod, data: Path, tmp_path: Path) -> None:
+    content = write_random(data / "big.bin", 8_000_000)
+    with FaultProxy.before(pod.endpoint) as proxy:
+        proxy.plan = lambda number: Plan(cut_down_after=1_000_000 if number < CUTS else None)
+        progress = await download(proxy.endpoint, "big.bin", to=tmp_path)
+        assert proxy.connections == CUTS + 1
+    assert (tmp_path / "big.bin").read_bytes() == content
+    assert shown(tmp_path) == ["big.bin"]
+    assert progress.bytes_done == len(content)
+
+
+async def test_a_piece_may_come_twice_and_one_behind_a_hole_is_not_taken(pod: Pod, data: Path) -> None:
+    content = random.Random(1).randbytes(100)
+    sha256 = hashlib.sha256(content).hexdigest()
+    async with remote_files(pod.endpoint) as files:
+
+        async def write(offset: int, piece: bytes) -> tuple[int, bool]:
+            received = await files.write("x", offset, piece, size=100, sha256=sha256)
+            return received.bytes, received.is_complete
+
+        assert await write(60, content[60:]) == (0, False)
+        assert await write(0, content[:60]) == (60, False)
+        assert await write(0, content[:60]) == (60, False)
+        assert await write(40, content[40:70]) == (70, False)
+        assert await write(70, content[70:]) == (100, True)
+        modified = (data / "x").stat().st_mtime_ns
+        assert await write(70, content[70:]) == (100, True)  # as when the answer was lost
+        assert (data / "x").stat().st_mtime_ns == modified
+    assert (data / "x").read_bytes() == content
+    assert shown(data) == ["x"]
+
+
+async def test_an_upload_that_was_given_up_goes_on_where_it_stopped(pod: Pod, data: Path, tmp_path: Path) -> None:
+    content = write_random(tmp_path / "big.bin", 4_000_000)
+    with FaultProxy.before(pod.endpoint) as proxy:
+        proxy.plan = lambda number: Plan(is_refused=number > 0, cut_up_after=2_000_000)
+        with pytest.raises(PoolUnreachable):
+            await upload(proxy.endpoint, "big.bin", base=tmp_path, patience_seconds=0)
+    assert not (data / "big.bin").exists()
+    progress = await upload(pod.endpoint, "big.bin", base=tmp_path)
+    assert (data / "big.bin").read_bytes() == content
+    assert 0 < progress.moved < len(content)
+
+
+async def test_a_download_that_was_given_up_goes_on_where_it_stopped(pod: Pod, data: Path, tmp_path: Path) -> None:
+    content = write_random(data / "big.bin", 4_000_000)
+    with FaultProxy.before(pod.endpoint) as proxy:
+        proxy.plan = lambda number: Plan(is_refused=number > 0, cut_down_after=2_000_000)
+        with pytest.raises(PoolUnreachable):
+            await download(proxy.endpoint, "big.bin", to=tmp_path, patience_seconds=0)
+    assert not (tmp_path / "big.bin").exists()
+    progress = await download(pod.endpoint, "big.bin", to=tmp_path)
+    assert (tmp_path / "big.bin").read_bytes() == content
+    assert 0 < progress.moved < len(content)
+
+
+async def test_folders_travel_whole_with_empty_ones_and_names_of_all_kinds(
+    pod: Pod, data: Path, tmp_path: Path
+) -> None:
+    names = ["réseau 模型/q?=&%23.csv", "a b/'quoted'.txt", "empty.txt", ".hidden"]
+    for name in names:
+        write_random(tmp_path / "in/tree" / name, 0 if name == "empty.txt" else 1000 + len(name))
+    (tmp_path / "in/tree/nothing").mkdir()
+    up = await upload(pod.endpoint, "in/tree", base=tmp_path, to="deep/er")
+    assert shown(data / "deep/er/tree") == shown(tmp_path / "in/tree")
+    down = await download(pod.endpoint, "deep/er/tree", to=tmp_path / "out")
+    assert shown(tmp_path / "out/tree") == shown(tmp_path / "in/tree")
+    for name in names:
+        assert (tmp_path / "out/tree" / name).read_bytes() == (tmp_path / "in/tree" / name).read_bytes()
+    assert up.files == down.files == up.files_done == down.files_done == len(names)
+
+
+async def test_what_is_there_already_is_not_moved_again(pod: Pod, data: Path, tmp_path: Path) -> None:
+    write_random(tmp_path / "same.bin", 600_000)
+    await upload(pod.endpoint, "same.bin", base=tmp_path)
+    again = await upload(pod.endpoint, "same.bin", base=tmp_path)
+    down = await download(pod.endpoint, "same.bin", to=tmp_path)
+    assert (again.unchanged, again.moved) == (down.unchanged, down.moved) == (1, 0)
+    assert "1 file had not changed" in down.summarise(down.started + 1)
+
+
+async def test_patterns_choose_files_on_both_sides(pod: Pod, data: Path, tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv", "c.txt"):
+        write_random(tmp_path / "in" / name, 10)
+    await upload(pod.endpoint, "in/*.csv", base=tmp_path, to="sub")
+    assert shown(data) == ["sub", "sub/a.csv", "sub/b.csv"]
+    await download(pod.endpoint, "sub/[b-z]*", to=tmp_path / "out")
+    assert shown(tmp_path / "out") == ["b.csv"]
+
+
+async def test_the_whole_data_folder_comes_down_by_a_dot(pod: Pod, data: Path, tmp_path: Path) -> None:
+    write_random(data / "sub/a.csv", 10)
+    await download(pod.endpoint, ".", to=tmp_path)
+    assert shown(tmp_path) == ["sub", "sub/a.csv"]
+
+
+async def test_a_link_comes_down_under_its_own_name(pod: Pod, data: Path, tmp_path: Path) -> None:
+    content = write_random(data / "run-1.csv", 10)
+    (data / "latest.csv").symlink_to("run-1.csv")
+    await download(pod.endpoint, "latest.csv", to=tmp_path)
+    assert (tmp_path / "latest.csv").read_bytes() == content
+
+
+@pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "a/../../b", "out"])
+async def test_nothing_outside_the_data_folder_can_be_had(pod: Pod, data: Path, tmp_path: Path, path: str) -> None:
+    (data / "out").symlink_to("/etc")
+    with pytest.raises(TransferError):
+        await download(pod.endpoint, path, to=tmp_path)
+    (tmp_path / "x").touch()
+    with pytest.raises(TransferError):
+        await upload(pod.endpoint, "x", base=tmp_path, to=path)
+    assert shown(tmp_path) == ["x"]
+
+
+async def test_a_file_that_is_missing_is_named(pod: Pod, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(TransferError, match="no file or folder 'nô such' in the session"):
+        await download(pod.endpoint, "nô such", to=tmp_path)
+    with pytest.raises(TransferError, match="no file or folder 'nô such' on this machine"):
+        await upload(pod.endpoint, "nô such", base=tmp_path)
+
+
+async def test_a_target_that_is_a_folder_is_named_on_both_sides(pod: Pod, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    (data / "x").mkdir()
+    with pytest.raises(TransferError, match="'x' was not written in the session: The path is a folder"):
+        await upload(pod.endpoint, "x", base=tmp_path)
+    (data / "y").touch()
+    (tmp_path / "y").mkdir()
+    with pytest.raises(TransferError, match="/y' cannot be written: Is a directory"):
+        await download(pod.endpoint, "y", to=tmp_path)
+
+
+async def test_a_file_that_grows_while_it_is_sent_is_told(pod: Pod, data: Path, tmp_path: Path) -> None:
+    write_random(tmp_path / "log", 1000)
+    progress = Progress(is_upload=True)
+    async with remote_files(pod.endpoint) as files:
+        items = plan_upload(["log"], to="", base=tmp_path)
+        write_random(tmp_path / "log", 2000)
+        with pytest.raises(TransferError, match="changed while it was sent"):
+            await Upload(files, progress, patience_seconds=1).run(items)
+    assert shown(data) == []
+
+
+async def test_another_pod_is_a_lost_session(pod: Pod, data: Path) -> None:
+    async with remote_files(pod.endpoint, pod="pod-of-yesterday") as files:
+        with pytest.raises(SessionLost):
+            await files.list("")
+        with pytest.raises(SessionLost):
+            await files.read("x", 0, 10, version="")
+
+
+async def test_a_long_listing_comes_in_several_answers(pod: Pod, data: Path) -> None:
+    for number in range(2_100):
+        (data / f"{number:04d}").touch()
+    async with remote_files(pod.endpoint) as files:
+        entries = await files.list("")
+    assert [entry.path for entry in entries] == [f"{number:04d}" for number in range(2_100)]
+
+
+async def test_a_disk_that_is_read_only_is_told(pod: Pod, data: Path, tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        (data / "closed").touch()  # nothing is read-only to root, but a file is no folder to anybody
+    else:
+        (data / "closed").mkdir(mode=0o500)
+    (tmp_path / "x").touch()
+    with pytest.raises(TransferError, match="was not written in the session"):
+        await upload(pod.endpoint, "x", base=tmp_path, to="closed")
+
+
+def test_pieces_grow_on_a_quick_line_and_shrink_on_a_slow_or_broken_one() -> None:
+    piece = PieceSize(1_000_000)
+    first = piece.bytes
+    piece.arrived(0.1)
+    assert piece.bytes == 2 * first
+    for _ in range(10):
+        piece.arrived(0.1)
+    assert piece.bytes == 1_000_000
+    piece.arrived(3.0)
+    assert piece.bytes == 500_000
+    for _ in range(20):
+        piece.shrink()
+    assert piece.bytes == 4096
+    assert PieceSize(1000).bytes == 1000
