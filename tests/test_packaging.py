@@ -35,8 +35,10 @@ def test_wheel_is_for_every_platform(wheel: Path) -> None:
 
 
 def test_wheel_holds_the_whole_package_and_nothing_else(names: set[str]) -> None:
-    sources = {str(path.relative_to(PROJECT)) for path in PROJECT.glob("remote_kernel/**/*.py")}
-    assert {name for name in names if name.endswith(".py")} == sources
+    sources = {str(path.relative_to(PROJECT)) for path in PROJECT.glob("remote_kernel/**/*.*")}
+    sources = {name for name in sources if "__pycache__" not in name}
+    assert "remote_kernel/pool/page/assets/page.html" in sources
+    assert {name for name in names if name.startswith("remote_kernel/")} == sources
     assert {name.split("/")[0].removesuffix(f"-{VERSION}.dist-info") for name in names} == {
         "remote_kernel",
         "remote_session_kernel",

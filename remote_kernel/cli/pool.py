@@ -3,10 +3,18 @@
 import argparse
 import asyncio
 import json
+import os
 import sys
+import webbrowser
+from html import escape
+from pathlib import Path
 from typing import Any
 
+from jupyter_core.paths import jupyter_runtime_dir
+
+from remote_kernel.core.local_pool import OPENER_FILE, RUNTIME_FOLDER
 from remote_kernel.pool.options import add_options, options_from
+from remote_kernel.private_files import write_private
 
 NO_POOL = "No local pool of yours is running. A kernel without an endpoint starts one; so does 'remote-kernel pool'."
 
@@ -24,6 +32,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     status = commands.add_parser("status", help="show the sessions of your running pool")
     status.add_argument("--json", action="store_true", help="print JSON, with endpoint and token")
+    status.add_argument(
+        "--open", action="store_true", help="open the pool's page in a browser, by a link that works once"
+    )
     status.set_defaults(handler=_status)
     stop = commands.add_parser("stop", help="stop your running pool and its sessions")
     stop.set_defaults(handler=_stop)
@@ -39,10 +50,15 @@ def _status(arguments: argparse.Namespace) -> int:
     from remote_kernel.client.local_pool import LocalPool
 
     status = asyncio.run(LocalPool().status())
-    if status is None:
+    link = asyncio.run(LocalPool().make_page_link()) if arguments.open else ""
+    if status is None or link is None:
         print(NO_POOL, file=sys.stderr)
         return 1
+    if link:
+        status["page"] = link
     print(json.dumps(status) if arguments.json else describe_status(status))
+    if link:
+        _open(link)
     return 0
 
 
@@ -56,6 +72,20 @@ def _stop(_arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _open(link: str) -> None:
+    """Open the page in a browser, if this machine has one that is not a program in the terminal."""
+    if sys.platform == "darwin" or any(os.environ.get(name) for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")):
+        # By a file of the user's own: every user of the machine sees what a browser is started with.
+        webbrowser.open(write_opener(link).as_uri())
+
+
+def write_opener(link: str) -> Path:
+    """Write the private file that leads a browser to `link`, and return its path."""
+    path = Path(jupyter_runtime_dir()) / RUNTIME_FOLDER / OPENER_FILE
+    write_private(path, f'<!doctype html><meta http-equiv="refresh" content="0; url={escape(link)}">\n')
+    return path
+
+
 def describe_status(status: dict[str, Any]) -> str:
     """Return the running pool's status as text for people."""
     sessions = status["sessions"]
@@ -66,6 +96,8 @@ def describe_status(status: dict[str, Any]) -> str:
     if sessions:
         lines.append(f"{'SESSION':<10}{'POD PROCESS':>12}{'CALLS':>8}{'IDLE':>8}{'EXPIRES IN':>12}")
     lines += [_describe_session(session) for session in sessions]
+    if "page" in status:
+        lines.append(f"Its page, by a link that works once and within two minutes:\n{status['page']}")
     return "\n".join(lines)
 
 

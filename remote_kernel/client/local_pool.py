@@ -19,6 +19,7 @@ from remote_kernel.core.errors import PoolUnreachable
 from remote_kernel.core.local_pool import (
     LOCK_FILE,
     LOG_FILE,
+    PAGE_LINK_PATH,
     RUNTIME_FILE,
     RUNTIME_FOLDER,
     STATUS_PATH,
@@ -96,6 +97,12 @@ class LocalPool:
                 raise PoolUnreachable(f"The local pool does not stop: end it with 'kill {pool.pid}'.")
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
         return True
+
+    async def make_page_link(self) -> str | None:
+        """Return a URL of the running pool's page that works once, for two minutes; `None` without a pool."""
+        pool = self._read()
+        answer = None if pool is None else await self._request("POST", pool, PAGE_LINK_PATH)
+        return None if pool is None or answer is None else f"{pool.endpoint}{answer['path']}"
 
     async def _start_once(self) -> RunningPool:
         make_private_folder(self._folder)

@@ -8,6 +8,7 @@ RUNTIME_FOLDER = "remote-kernel"  # inside Jupyter's runtime folder
 RUNTIME_FILE = "pool.json"
 LOCK_FILE = "pool.lock"
 LOG_FILE = "pool.log"
+OPENER_FILE = "pool-page.html"  # leads a browser to the pool's page
 
 # Names of this machine that never leave it.
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -15,6 +16,9 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 # Paths of the local pool itself; no pod ever sees a request for them.
 STATUS_PATH = "/.local/status"
 STOP_PATH = "/.local/stop"
+# What the pool's page consists of is below this; the page itself is at "/".
+PAGE_PREFIX = "/.local/page/"
+PAGE_LINK_PATH = PAGE_PREFIX + "link"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,8 @@ from remote_kernel.pool import session_api
 from remote_kernel.pool.callers import Callers
 from remote_kernel.pool.exchange import BodyStalled, RequestBody, serve_while_connected
 from remote_kernel.pool.forward import SESSION_HEADER, PodBroke, PodUnreachable, ResponseCut, forward
+from remote_kernel.pool.page.recent_log import RecentLog
+from remote_kernel.pool.page.site import Site
 from remote_kernel.pool.pods import PodFailed
 from remote_kernel.pool.prefix import strip_prefix
 from remote_kernel.pool.refusals import Refusal, check_method, pool_full, send_json, send_refusal
@@ -37,6 +39,7 @@ class PoolApp:
         flavor: what its pods are.
         request_cap: after how many seconds a request to a pod is cut; `None` for never.
         stop: called when somebody asks the pool to leave.
+        log: what the pool's page shows of its log.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class PoolApp:
         flavor: Flavor,
         request_cap: float | None,
         stop: Callable[[], None],
+        log: RecentLog,
     ) -> None:
         self._flavor = flavor
         self._session_api = SessionApi(pool, read_identifier)
@@ -53,6 +57,7 @@ class PoolApp:
         self._pool = pool
         self._callers = callers
         self._stop = stop
+        self._site = Site(pool, log)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request.
@@ -62,7 +67,9 @@ class PoolApp:
         """
         scope = strip_prefix(scope)
         try:
-            await self._callers.check(scope)
+            self._callers.check_site(scope)
+            if not self._site.admits(scope):
+                await self._callers.check_token(scope)
             await serve_while_connected(receive, partial(self._serve, scope, send))
         except Refusal as refusal:
             await send_refusal(send, refusal)
@@ -87,6 +94,8 @@ class PoolApp:
             await self._stop_session(read_identifier(scope), send)
         elif path in session_api.PATHS:
             await self._session_api.serve(scope, send)
+        elif self._site.owns(scope):
+            await self._site.serve(scope, send, body)
         else:
             await self._forward(scope, send, body)
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
-from remote_kernel.core.local_pool import LOOPBACK_NAMES, STATUS_PATH, STOP_PATH
+from remote_kernel.core.local_pool import LOOPBACK_NAMES, PAGE_PREFIX, STATUS_PATH, STOP_PATH
 from remote_kernel.pool.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -30,30 +30,32 @@ class Callers:
         self._hosts = LOOPBACK_NAMES | hosts
         self._issuer = issuer
 
-    async def check(self, scope: Scope) -> None:
-        """Return if the request may go on.
-
-        Raises:
-            Refusal: it comes from a web page of another site, or its token is not good for what it asks.
-        """
+    def check_site(self, scope: Scope) -> None:
+        """Return if the request goes to this machine by name; raises `Refusal` if a page of another site sent it."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        self._check_site(headers, self._hosts | {scope["server"][0]})
-        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
-        is_bearer, token = scheme.lower() == b"bearer", token.strip()
-        if is_bearer and hmac.compare_digest(token, self._token):
-            return
-        if is_bearer and self._issuer is not None and scope["path"] not in OWNER_PATHS:
-            await self._issuer.check(token.decode("latin-1"))
-            return
-        message = "Send the pool's token as 'Authorization: Bearer …'; 'remote-kernel pool status --json' shows it."
-        raise Refusal(401, "Unauthorized", message, [("www-authenticate", "Bearer")])
-
-    def _check_site(self, headers: dict[bytes, bytes], hosts: frozenset[str]) -> None:
+        hosts = self._hosts | {scope["server"][0]}
         if _host_name(b"//" + headers.get(b"host", b"")) not in hosts:
             # A web page may point a name of its own at this machine (DNS rebinding), but the browser sends that name.
             raise Refusal(403, "HostNotAllowed", "Call the pool by the address that it printed.")
         if b"origin" in headers and _host_name(headers[b"origin"]) not in hosts:
             raise Refusal(403, "OriginNotAllowed", "Web pages of other sites may not call the pool.")
+
+    async def check_token(self, scope: Scope) -> None:
+        """Return if the request bears a token; raises `Refusal` if it is not good for what is asked."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        is_bearer, token = scheme.lower() == b"bearer", token.strip()
+        if is_bearer and hmac.compare_digest(token, self._token):
+            return
+        if is_bearer and self._issuer is not None and not _is_for_owner(scope["path"]):
+            await self._issuer.check(token.decode("latin-1"))
+            return
+        message = "Send the pool's token as 'Authorization: Bearer …'; 'remote-kernel pool status --json' shows it."
+        raise Refusal(401, "Unauthorized", message, [("www-authenticate", "Bearer")])
+
+
+def _is_for_owner(path: str) -> bool:
+    return path in OWNER_PATHS or path.startswith(PAGE_PREFIX)
 
 
 def _host_name(url: bytes) -> str:

@@ -4,16 +4,15 @@ Sessions are named by their labels; identifiers never come here.
 """
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-# How far back a reader may look.
+# How far back a reader can look at least, unless a client in a loop has filled the memory earlier.
 HISTORY_SECONDS = 3600.0
 # Clients that were refused come back every few seconds; each of these spans has one count.
 REFUSAL_SPAN_SECONDS = 10.0
 
-# Far more than an hour of work makes; a client in a loop forgets the oldest.
+# Far more than an hour of work makes; then the oldest are forgotten.
 MAX_EVENTS = 200
 MAX_SAMPLES = 1_000
 MAX_REFUSAL_SPANS = int(HISTORY_SECONDS / REFUSAL_SPAN_SECONDS)
@@ -67,7 +66,7 @@ class RefusalSpan:
 
 
 class History:
-    """The last hour of a pool.
+    """What happened to a pool's sessions, at least in the last hour.
 
     Attributes:
         started_at: when the pool was started.
@@ -105,27 +104,16 @@ class History:
         if not self._samples or replace(self._samples[-1], at=now) != sample:
             self._samples.append(sample)
 
-    def events(self, now: float) -> list[Event]:
-        """Return what happened in the last hour, newest first."""
-        return [event for event in reversed(self._events) if event.at >= now - HISTORY_SECONDS]
+    def events(self, since: float) -> list[Event]:
+        """Return what has happened since then, newest first."""
+        return [event for event in reversed(self._events) if event.at >= since]
 
-    def refusals(self, now: float) -> list[RefusalSpan]:
-        """Return the refusals of the last hour, oldest first."""
-        return [span for span in self._refusals if span.at >= now - HISTORY_SECONDS]
+    def refusals(self, since: float) -> list[RefusalSpan]:
+        """Return the spans of refusals that began since then, oldest first."""
+        return [span for span in self._refusals if span.at >= since]
 
-    def samples(self, now: float) -> list[Sample]:
-        """Return the counts of the last hour, oldest first; the first one holds at the beginning of that hour."""
-        return list(self._samples_since(now - HISTORY_SECONDS))
-
-    def _samples_since(self, since: float) -> Iterator[Sample]:
-        before: Sample | None = None
-        for sample in self._samples:
-            if sample.at <= since:
-                before = sample
-                continue
-            if before is not None:
-                yield replace(before, at=since)
-                before = None
-            yield sample
-        if before is not None:
-            yield replace(before, at=since)
+    def samples(self, since: float) -> list[Sample]:
+        """Return the counts since then, oldest first; the first of them says what held at that moment."""
+        later = [sample for sample in self._samples if sample.at > since]
+        earlier = next((sample for sample in reversed(self._samples) if sample.at <= since), None)
+        return later if earlier is None else [replace(earlier, at=since), *later]

@@ -118,6 +118,9 @@ def _describe(options: Options, pool: RunningPool, is_registered: bool) -> str:
 def _set_up_logging(options: Options) -> None:
     level = log_level(os.environ, "INFO" if options.is_daemon else "WARNING")
     logging.basicConfig(level=level, format="%(asctime)s %(message)s", stream=sys.stderr)
+    # The pool's page shows more than a terminal should.
+    logging.root.handlers[0].setLevel(level)
+    logging.getLogger("remote_kernel.pool").setLevel(min(logging.INFO, logging.root.level))
     # These write URLs and headers, and with them identifiers.
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import uvicorn
 from remote_kernel.pool.app import PoolApp
 from remote_kernel.pool.callers import Callers
 from remote_kernel.pool.options import Options
+from remote_kernel.pool.page.recent_log import RecentLog
 from remote_kernel.pool.protocol import PatientProtocol
 from remote_kernel.pool.session_pool import SessionPool
 
@@ -22,6 +24,8 @@ SHUTDOWN_SECONDS = 3
 
 # Every kernel has a handful; one more gets status 503.
 MAX_CONNECTIONS = 1_000
+
+_pool_logger = logging.getLogger("remote_kernel.pool")
 
 WILDCARD_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
@@ -61,9 +65,10 @@ async def serve(
     stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     _stop_on_signals(stopped)
     pool = make_pool()
-    app = PoolApp(
-        pool, _make_callers(options, token), options.flavor, options.request_cap, lambda: _resolve(stopped, 0)
-    )
+    log = RecentLog()
+    _pool_logger.addHandler(log)
+    callers = _make_callers(options, token)
+    app = PoolApp(pool, callers, options.flavor, options.request_cap, stop=lambda: _resolve(stopped, 0), log=log)
     server = _Server(_server_config(app))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     waits: set[asyncio.Future[int] | asyncio.Task[None]] = {stopped, serving}
@@ -79,6 +84,7 @@ async def serve(
         await serving
         for wait in waits - {stopped}:
             wait.cancel()
+        _pool_logger.removeHandler(log)
     return stopped.result() if stopped.done() else 0
 
 

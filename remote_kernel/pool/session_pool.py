@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import httpx
+
 from remote_kernel.core.errors import PoolFull
 from remote_kernel.core.identity import Identifier
 from remote_kernel.pool.history import EventKind, History
@@ -152,6 +154,16 @@ class SessionPool:
             return False
         self._act(changes, EventKind.STOPPED)
         return True
+
+    def stop_labelled(self, label: str) -> bool:
+        """Stop the session with this label; `False` when there is none."""
+        labelled = [session for session in self._sessions if self._labels[session.pod] == label]
+        return bool(labelled) and self.stop_session(labelled[0].identifier)
+
+    def transports(self) -> dict[str, httpx.AsyncBaseTransport]:
+        """Return, by the labels of their sessions, the ways to the pods that accept requests. They are not calls."""
+        lives = {self._labels[session.pod]: self._lives[session.pod] for session in self._sessions}
+        return {label: life.ready.result().http for label, life in lives.items() if life.ready.done()}
 
     def status(self) -> PoolStatus:
         """Describe the pool as it is now."""

@@ -1,10 +1,17 @@
 """`remote-kernel pool status` and `remote-kernel pool stop`, with a real pool."""
 
 import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
 
+import httpx
 import pytest
 
 from remote_kernel.cli import main
+from tests.cli.command import COMMAND
 from tests.driver import Pool
 
 
@@ -42,3 +49,41 @@ def test_stop_ends_the_pool(capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["pool", "stop"]) == 0
         assert pool.process.wait(10) == 0
     assert capsys.readouterr().out == "The local pool has stopped.\n"
+
+
+def test_open_prints_a_link_that_works_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BROWSER", "true")  # the command that does nothing
+    with Pool.start("--ready", "0") as pool:
+        assert main(["pool", "status", "--open"]) == 0
+        link = capsys.readouterr().out.splitlines()[-1]
+        assert link.startswith(f"{pool.endpoint}/")
+        assert pool.token not in link
+        assert [httpx.get(link).status_code for _ in range(2)] == [200, 403]
+
+
+def test_open_leads_the_browser_there_by_a_private_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {tmp_path / "url"}\n')
+    browser.chmod(0o700)
+    monkeypatch.setenv("BROWSER", str(browser))
+    with Pool.start("--ready", "0"):
+        command = [*COMMAND, "pool", "status", "--open", "--json"]
+        link = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)["page"]
+        file = Path((tmp_path / "url").read_text().removeprefix("file://"))
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert f"url={link}" in file.read_text()
+        assert httpx.get(link).status_code == 200
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="there is always one")
+def test_nothing_is_opened_where_there_is_no_browser(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    with Pool.start("--ready", "0"):
+        assert main(["pool", "status", "--open"]) == 0
+    assert "works once" in capsys.readouterr().out
+    assert not list(Path(os.environ["JUPYTER_RUNTIME_DIR"]).rglob("*.html"))

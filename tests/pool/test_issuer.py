@@ -8,7 +8,7 @@ import httpx
 import jwt
 import pytest
 
-from remote_kernel.core.local_pool import STATUS_PATH, STOP_PATH
+from remote_kernel.core.local_pool import PAGE_LINK_PATH, STATUS_PATH, STOP_PATH
 from remote_kernel.pool.issuer import Issuer as TrustedIssuer
 from remote_kernel.pool.refusals import Refusal
 from remote_kernel.pool.sessions import Limits
@@ -88,7 +88,7 @@ async def test_without_the_role_the_answer_is_403(server: RunningServer, issuer:
     assert "Azure ContainerApps Session Executor" in answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("path", [STATUS_PATH, STOP_PATH])
+@pytest.mark.parametrize("path", [STATUS_PATH, STOP_PATH, PAGE_LINK_PATH])
 async def test_the_pool_itself_obeys_its_owner_only(server: RunningServer, issuer: Issuer, path: str) -> None:
     assert (await ask(server, issuer.sign(), path)).status_code == 401
     assert (await server.client.get(STATUS_PATH)).status_code == 200

@@ -232,3 +232,11 @@ def test_no_identifier_token_or_code_is_ever_logged(tmp_path: Path, monkeypatch:
         log = read_errors(process)
     assert "ended by itself" in log
     assert not re.search(f"hidden|{re.escape(pool.token)}", log)
+
+
+def test_page_shows_more_of_the_log_than_the_terminal(tmp_path: Path) -> None:
+    with (tmp_path / "stderr").open("w+b") as stderr:
+        with Pool.start("--ready", "1", stderr=stderr) as pool, pool.client() as client:
+            wait_until(lambda: "ready, process" in client.get("/.local/page/feed").json()["log"])
+        stderr.seek(0)
+        assert b"ready, process" not in stderr.read()

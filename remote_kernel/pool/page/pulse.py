@@ -1,0 +1,63 @@
+"""Whether pods compute. The page asks them past the front door, so that looking at a session keeps none alive."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import httpx
+
+from remote_kernel.core.wire import SESSION_PATH
+
+# A pod that is so busy that it does not answer within this is shown without.
+TIMEOUT_SECONDS = 0.5
+# Far more than a pod has to say.
+MAX_ANSWER_BYTES = 64 * 1024
+
+_URL = httpx.URL("http://pod" + SESSION_PATH)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse:
+    """What a pod says of its kernels: how many it has, and whether one of them executes something."""
+
+    kernels: int
+    is_busy: bool
+
+
+async def take_pulses(pods: Mapping[str, httpx.AsyncBaseTransport]) -> dict[str, Pulse]:
+    """Ask all at once; a pod that does not answer or knows nothing of kernels is left out."""
+    pulses = await asyncio.gather(*map(_take_pulse, pods.values()))
+    return {label: pulse for label, pulse in zip(pods, pulses, strict=True) if pulse is not None}
+
+
+async def _take_pulse(pod: httpx.AsyncBaseTransport) -> Pulse | None:
+    timeout = httpx.Timeout(TIMEOUT_SECONDS).as_dict()
+    request = httpx.Request("GET", _URL, extensions={"timeout": timeout})
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            response = await pod.handle_async_request(request)
+            try:
+                return parse_pulse(await _read(response))
+            finally:
+                await response.aclose()
+    except (httpx.HTTPError, TimeoutError):
+        return None
+
+
+async def _read(response: httpx.Response) -> bytes:
+    body = b""
+    async for piece in response.aiter_raw():
+        body += piece
+        if len(body) > MAX_ANSWER_BYTES:
+            return b""
+    return body
+
+
+def parse_pulse(body: bytes) -> Pulse | None:
+    """Read the answer to a `GET` of the session; `None` when it is not one."""
+    try:
+        kernels = json.loads(body)["kernels"]
+        return Pulse(kernels=len(kernels), is_busy=any(kernel["is_busy"] is True for kernel in kernels))
+    except (ValueError, TypeError, KeyError):
+        return None
