@@ -199,7 +199,7 @@ def _no_connection(url: str, error: httpx.HTTPError) -> PoolError:
             f"The certificate of the session pool at {host} cannot be verified: set SSL_CERT_FILE to the file with "
             "your organisation's certificates, and check REMOTE_KERNEL_ENDPOINT."
         )
-    through = _proxy_for(url)
+    through = proxy_for(url)
     if isinstance(error, httpx.ProxyError) or through:
         return PoolUnreachable(
             f"The session pool at {host} cannot be reached through the proxy {through or 'of this machine'}: {reason}. "
@@ -210,7 +210,7 @@ def _no_connection(url: str, error: httpx.HTTPError) -> PoolError:
     )
 
 
-def _proxy_for(url: str) -> str:
+def proxy_for(url: str) -> str:
     """Return host and port of the proxy on the way to `url`, without its password; "" when there is none."""
     parts = urlsplit(url)
     if parts.scheme != "https" or proxy_bypass(parts.hostname or ""):

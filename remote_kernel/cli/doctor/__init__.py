@@ -1,0 +1,90 @@
+"""`remote-kernel doctor`: what can go wrong, checked in the order in which it does."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from remote_kernel.cli.doctor.finding import Finding
+
+# With the time that Python and the machine's own checks take, the whole is told within 15 s.
+DEFAULT_TIMEOUT_SECONDS = 10.0
+
+DESCRIPTION = """\
+Check what a notebook needs, in the order in which it can go wrong: versions, kernels, Jupyter's folders, settings, the
+identity key, the pool's address, connection, token and role, and, where the pool has room, one session, which is given
+back. The first thing that does not work is told with what mends it.
+"""
+
+EPILOG = """\
+examples:
+  remote-kernel doctor
+  remote-kernel doctor --endpoint https://<pool management endpoint> --json
+
+exit status: 0 everything works; 1 something does not; 2 something given cannot be used
+"""
+
+_COLOURS = {"ok": "\x1b[32m", "note": "\x1b[33m", "failed": "\x1b[31m"}
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    from remote_kernel.cli.run import parse_seconds
+
+    parser = subparsers.add_parser(
+        "doctor",
+        help="check that notebooks can run, and say what to mend",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--endpoint", metavar="URL", help="the pool to check (default: as a kernel would choose)")
+    parser.add_argument(
+        "--timeout", metavar="S", type=parse_seconds, default=DEFAULT_TIMEOUT_SECONDS,
+        help="how long the pool may take to answer; a cold pod of a large image takes minutes (default: %(default)g)",
+    )  # fmt: skip
+    parser.add_argument("--no-session", action="store_true", help="take no session of the pool")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(handler=handle)
+
+
+def handle(arguments: argparse.Namespace) -> int:
+    """Check, say what was found as it is found, and return the exit status."""
+    findings = asyncio.run(_examine(arguments))
+    is_good = all(finding.status != "failed" for finding in findings)
+    if arguments.json:
+        print(json.dumps({"ok": is_good, "checks": [asdict(finding) for finding in findings]}))
+    return 0 if is_good else 1
+
+
+async def _examine(arguments: argparse.Namespace) -> "list[Finding]":
+    from remote_kernel.cli.doctor.machine import check_machine
+    from remote_kernel.cli.doctor.pool import check_pool
+
+    environ = dict(os.environ)
+    if arguments.endpoint is not None:
+        environ["REMOTE_KERNEL_ENDPOINT"] = arguments.endpoint
+    findings = []
+    for finding in check_machine(environ):
+        findings.append(finding)
+        _show(finding, arguments)
+    if findings[-1].status == "failed":
+        return findings
+    checks = check_pool(environ, timeout_seconds=arguments.timeout, takes_session=not arguments.no_session)
+    async for finding in checks:
+        findings.append(finding)
+        _show(finding, arguments)
+    return findings
+
+
+def _show(finding: "Finding", arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        return
+    status = f"{finding.status:<7}"
+    if sys.stdout.isatty():
+        status = f"{_COLOURS[finding.status]}{status}\x1b[0m"
+    print(f"{status} {finding.check:<14} {finding.text}", flush=True)

@@ -1,0 +1,120 @@
+"""What must be right on this machine before a pool is asked for anything."""
+
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from remote_kernel import __version__
+from remote_kernel.cli.doctor.finding import Finding, Status
+from remote_kernel.cli.kernelspecs import find_installed
+from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.identity import parse_key, user_name
+from remote_kernel.core.settings import Settings
+from remote_kernel.kernel.binding import login_name
+from remote_kernel.kernel.folders import Folders
+from remote_kernel.kernel.userkey import KEY_FILE, load_key
+
+DISTRIBUTION = "remote-session-kernel"
+
+# Those that decide what works; the others are only looked at.
+_SHOWN = ("jupyter_client", "ipykernel", "pyzmq", "httpx")
+
+
+def check_machine(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Give the findings in the order of the checks; ends after one that failed."""
+    checks: tuple[tuple[str, Callable[[Mapping[str, str]], Finding]], ...] = (
+        ("versions", _check_versions),
+        ("kernels", _check_kernels),
+        ("folders", _check_folders),
+        ("settings", _check_settings),
+        ("identity", _check_identity),
+    )
+    for name, check in checks:
+        try:
+            finding = check(environ)
+        except RemoteKernelError as error:
+            finding = Finding(check=name, status=Status.FAILED, text=str(error))
+        yield finding
+        if finding.status is Status.FAILED:
+            return
+
+
+def _check_versions(_environ: Mapping[str, str]) -> Finding:
+    wrong = [text for text in map(_describe_wrong, requires(DISTRIBUTION) or ()) if text]
+    if wrong:
+        text = f"{'; '.join(wrong)}: run 'pip install --upgrade {DISTRIBUTION}'"
+        return Finding(check="versions", status=Status.FAILED, text=text)
+    found = ", ".join(f"{name} {version(name)}" for name in _SHOWN)
+    return Finding(
+        check="versions",
+        status=Status.OK,
+        text=f"{DISTRIBUTION} {__version__}, Python {platform.python_version()}, {found}",
+    )
+
+
+def _describe_wrong(line: str) -> str:
+    """Return what is wrong with a requirement; "" for nothing."""
+    requirement = Requirement(line)
+    if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+        return ""
+    try:
+        found = version(requirement.name)
+    except PackageNotFoundError:
+        return f"{requirement.name} is not installed"
+    fits = requirement.specifier.contains(found, prereleases=True)
+    return "" if fits else f"{requirement.name} is {found}, and must be {requirement.specifier}"
+
+
+def _check_kernels(_environ: Mapping[str, str]) -> Finding:
+    kernels = find_installed()
+    if not kernels:
+        text = "Jupyter finds no kernel of ours: run 'remote-kernel install'"
+        return Finding(check="kernels", status=Status.FAILED, text=text)
+    broken = [f"{kernel.name!r}: {kernel.problem}" for kernel in kernels if kernel.problem]
+    if broken:
+        return Finding(check="kernels", status=Status.NOTE, text="; ".join(broken))
+    return Finding(check="kernels", status=Status.OK, text=", ".join(kernel.name for kernel in kernels))
+
+
+def _check_folders(_environ: Mapping[str, str]) -> Finding:
+    folders = Folders.of_user()
+    for variable, folder in (("JUPYTER_RUNTIME_DIR", folders.runtime), ("JUPYTER_DATA_DIR", folders.data)):
+        if not _is_writable(folder):
+            text = f"{folder} cannot be written: make it yours, or set {variable} to a folder that is"
+            return Finding(check="folders", status=Status.FAILED, text=text)
+    return Finding(check="folders", status=Status.OK, text=f"{folders.runtime}, {folders.data}")
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be made there, or the folder can."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+
+
+def _check_settings(environ: Mapping[str, str]) -> Finding:
+    settings = Settings.from_environ(environ)
+    known = ("ENDPOINT", "TOKEN", "IDENTITY_KEY", "IDENTIFIER")
+    given = sorted(
+        name.removeprefix("REMOTE_KERNEL_") for name in environ if name.startswith("REMOTE_KERNEL_") and environ[name]
+    )
+    shown = [name for name in given if name not in known]
+    text = f"scope {settings.scope}, kernel in the pod {settings.pod_kernel!r}"
+    return Finding(check="settings", status=Status.OK, text=f"{text}; set: {', '.join(shown)}" if shown else text)
+
+
+def _check_identity(environ: Mapping[str, str]) -> Finding:
+    if Settings.from_environ(environ).identifier is not None:
+        return Finding(check="identity", status=Status.NOTE, text="REMOTE_KERNEL_IDENTIFIER pins one session for all")
+    user = user_name(environ, login_name())
+    if text := environ.get("REMOTE_KERNEL_IDENTITY_KEY"):
+        parse_key(text)
+        return Finding(check="identity", status=Status.OK, text=f"user {user}, key from REMOTE_KERNEL_IDENTITY_KEY")
+    path = Folders.of_user().data / KEY_FILE
+    if not path.exists():
+        return Finding(check="identity", status=Status.OK, text=f"user {user}, key made with the first cell in {path}")
+    load_key(environ, Folders.of_user().data)
+    return Finding(check="identity", status=Status.OK, text=f"user {user}, key in {path}")
