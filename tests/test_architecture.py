@@ -13,14 +13,15 @@ import remote_kernel
 PACKAGE = Path(remote_kernel.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# Part of the package: what it may import of the others. `private_files` and the package itself are leaves.
+# Part of the package: what it may import of the others. `http1`, `private_files` and the package itself are leaves.
 ARROWS = {
     "core": set(),
-    "client": {"core", "private_files"},
-    "kernel": {"client", "core", "private_files"},
+    "client": {"core", "http1", "private_files"},
+    "kernel": {"client", "core", "http1", "private_files"},
     "pod": {"core", "private_files"},
-    "pool": {"core", "private_files"},
-    "cli": {"client", "core", "kernel", "pod", "pool", "private_files"},
+    "pool": {"core", "http1", "private_files"},
+    "cli": {"client", "core", "kernel", "pod", "pool", "http1", "private_files"},
+    "http1": set(),
     "private_files": set(),
     "__init__": set(),
     "__main__": {"kernel"},

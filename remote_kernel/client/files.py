@@ -4,9 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
-import httpx
-
-from remote_kernel.client.pool import describe
+from remote_kernel.client.transport import Broke
 from remote_kernel.core import files as wire
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SessionLost, WireError
 
@@ -25,8 +23,8 @@ POD_GONE = (
 class Body(Protocol):
     """An answer whose body has not been read."""
 
-    def aiter_raw(self) -> AsyncIterator[bytes]:
-        """Yield the body in pieces; raises `httpx.HTTPError` when the connection breaks."""
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body in pieces; raises `Broke` when the connection breaks."""
 
 
 class Transport(Protocol):
@@ -106,10 +104,10 @@ class RemoteFiles:
             async with self._transport.stream(
                 "GET", wire.CONTENT_PATH, params=params, read_seconds=READ_SECONDS
             ) as response:
-                async for piece in response.aiter_raw():
+                async for piece in response.chunks():
                     pieces.append(piece)
-        except httpx.HTTPError as error:
-            raise PoolUnreachable(f"The connection to the session broke: {describe(error)}.") from error
+        except Broke as error:
+            raise PoolUnreachable(f"The connection to the session broke: {error}.") from error
         except PoolRefused as error:
             raise _translate(error) from None
         return b"".join(pieces)

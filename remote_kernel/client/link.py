@@ -12,11 +12,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import httpx
-
 from remote_kernel.client.lane import Lane
-from remote_kernel.client.pool import ALLOCATE_SECONDS, PoolClient, describe
+from remote_kernel.client.pool import ALLOCATE_SECONDS, PoolClient
 from remote_kernel.client.retry import Backoff, Wait, describe_wait, is_passing, when_given_up
+from remote_kernel.client.transport import Broke
 from remote_kernel.core import wire
 from remote_kernel.core.errors import (
     PoolError,
@@ -191,6 +190,7 @@ class Link:
                 was_attached = self._attached.is_set()
                 self._attached.clear()
                 if was_attached:
+                    self._pool.drop_idle()  # the way they take is most likely gone as well
                     failing_since = None
                     backoff.reset()
                 problem: RemoteKernelError = error
@@ -251,7 +251,7 @@ class Link:
         self._last_call = time.monotonic()
         try:
             async with self._pool.stream("GET", wire.EVENTS_PATH, params=params, read_seconds=read_seconds) as response:
-                chunks = response.aiter_raw()
+                chunks = response.chunks()
                 while True:
                     async with asyncio.timeout(wire.STALE_SECONDS):
                         chunk = await anext(chunks, b"")
@@ -271,8 +271,8 @@ class Link:
             raise
         except TimeoutError:
             raise PoolUnreachable("The session has sent nothing for too long.") from None
-        except httpx.HTTPError as error:
-            raise PoolUnreachable(f"The connection to the session broke: {describe(error)}.") from error
+        except Broke as error:
+            raise PoolUnreachable(f"The connection to the session broke: {error}.") from error
         except WireError as error:
             raise PoolUnreachable(f"The session sent something unreadable: {error}.") from error
 

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from jupyter_core.paths import jupyter_runtime_dir
 
+from remote_kernel.client.transport import Broke, NoConnection, PlainTransport
 from remote_kernel.core.environment import pod_environment
 from remote_kernel.core.errors import PoolUnreachable
 from remote_kernel.core.local_pool import (
@@ -151,17 +153,14 @@ class LocalPool:
 
     async def _request(self, method: str, pool: RunningPool, path: str) -> dict[str, Any] | None:
         """Return the pool's answer; `None` when it is not there, or another program has its port now."""
-        import httpx  # a kernel that starts must not wait for it
-
-        headers = {"authorization": f"Bearer {pool.token}"}
+        transport = PlainTransport(pool.endpoint)
         try:
-            # No certificates, which take long to load, for plain HTTP; no proxy, which has no way to this loopback.
-            transport = httpx.AsyncHTTPTransport(verify=False, trust_env=False)
-            async with httpx.AsyncClient(transport=transport, timeout=REQUEST_TIMEOUT_SECONDS) as client:
-                answer = await client.request(method, pool.endpoint + path, headers=headers)
-            value = answer.json() if answer.is_success else None
-        except (httpx.HTTPError, ValueError):
+            answer = await transport.send(method, path, pool.token, b"", REQUEST_TIMEOUT_SECONDS)
+            value = json.loads(await answer.read()) if answer.status < HTTPStatus.BAD_REQUEST else None
+        except (NoConnection, Broke, ValueError):
             return None
+        finally:
+            await transport.aclose()
         return value if isinstance(value, dict) else None
 
     def _failure(self, what: str) -> PoolUnreachable:

@@ -1,19 +1,17 @@
 """The pool's HTTP API for one session: every request carries the same identifier."""
 
+import asyncio
 import json
-import os
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
-
-import httpx
+from urllib.parse import urlencode, urlsplit
 
 from remote_kernel.client.access import Access, Endpoint
-from remote_kernel.client.certificates import tls_context
 from remote_kernel.client.refused import describe_forbidden, describe_unauthorized
+from remote_kernel.client.transport import WRITE_SECONDS, Broke, NoConnection, Response, Transport, transport_to
 from remote_kernel.core.errors import (
     Forbidden,
     PoolError,
@@ -24,9 +22,6 @@ from remote_kernel.core.errors import (
     Unauthorized,
 )
 from remote_kernel.core.identity import Identifier
-
-CONNECT_SECONDS = 10.0
-WRITE_SECONDS = 30.0
 
 # A cold pod of a large image takes minutes; the front door cuts a silent request after 240 s.
 ALLOCATE_SECONDS = 240.0
@@ -40,16 +35,22 @@ class PoolClient:
     """Sends requests for one identifier and turns every failure into a `PoolError`.
 
     Nothing is retried here but a request refused with 401, once, with a new token: it did not reach the pod.
+
+    Args:
+        connects_ahead: whether to connect for the second request while the first one is on its way, as a link needs it:
+            events come on one connection, messages go on another.
     """
 
     # Small enough that a line of 1 Mbit/s carries it before anybody's patience ends, large enough for a fast one.
     piece_bytes = 4 * 1024 * 1024
 
-    def __init__(self, access: Access, identifier: Identifier) -> None:
+    def __init__(self, access: Access, identifier: Identifier, *, connects_ahead: bool = False) -> None:
         self._access = access
         self._identifier = identifier
-        self._client: httpx.AsyncClient | None = None
-        self._is_tls = False
+        self._transport: Transport | None = None
+        self._url = ""
+        self._connects_ahead = connects_ahead
+        self._warming: asyncio.Task[None] | None = None
 
     async def request(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
@@ -62,8 +63,8 @@ class PoolClient:
         """
         async with self.stream(method, path, params=params, content=content, read_seconds=read_seconds) as response:
             try:
-                body = await response.aread()
-            except httpx.HTTPError as error:
+                body = await response.read()
+            except Broke as error:
                 raise _unreachable(error) from error
         return _parse_object(body)
 
@@ -71,18 +72,18 @@ class PoolClient:
     async def stream(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
         read_seconds: float,
-    ) -> AsyncIterator[httpx.Response]:  # fmt: skip
-        """Send a request and give the answer with its body unread; raises as `request` does, and httpx's own
-        errors while the body is read."""
+    ) -> AsyncIterator[Response]:  # fmt: skip
+        """Send a request and give the answer with its body unread; raises as `request` does, and `Broke` while the
+        body is read."""
         endpoint = await self._access.endpoint()
         response = await self._send(endpoint, method, path, params, content, read_seconds)
-        if response.status_code == httpx.codes.UNAUTHORIZED:
+        if response.status == HTTPStatus.UNAUTHORIZED:
             await response.aclose()
             self._access.forget(endpoint)
             endpoint = await self._access.endpoint()
             response = await self._send(endpoint, method, path, params, content, read_seconds)
         try:
-            if response.status_code >= httpx.codes.BAD_REQUEST:
+            if response.status >= HTTPStatus.BAD_REQUEST:
                 raise await _read_error(response, endpoint)
             yield response
         finally:
@@ -91,54 +92,54 @@ class PoolClient:
     async def _send(
         self, endpoint: Endpoint, method: str, path: str, params: Mapping[str, str] | None, content: bytes,
         read_seconds: float,
-    ) -> httpx.Response:  # fmt: skip
-        client = self._client_for(endpoint)
-        request = client.build_request(
-            method,
-            endpoint.url + path,
-            params={**(params or {}), "identifier": self._identifier, "api-version": API_VERSION},
-            content=content or None,
-            headers={"authorization": f"Bearer {endpoint.token}"},
-            timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS, write=WRITE_SECONDS, pool=None),
-        )
+    ) -> Response:  # fmt: skip
+        transport = await self._transport_to(endpoint.url)
+        query = urlencode({**(params or {}), "identifier": self._identifier, "api-version": API_VERSION})
         try:
-            return await client.send(request, stream=True)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol) as error:
+            return await transport.send(method, f"{path}?{query}", endpoint.token, content, read_seconds)
+        except NoConnection as error:
             self._access.forget(endpoint)
             raise _no_connection(endpoint.url, error) from error
-        except httpx.HTTPError as error:
+        except Broke as error:
             raise _unreachable(error) from error
 
-    def _client_for(self, endpoint: Endpoint) -> httpx.AsyncClient:
-        is_tls = endpoint.url.startswith("https:")
-        if self._client is None or self._is_tls != is_tls:
-            # Reading the system's certificates takes 70 ms, and the local pool needs none.
-            verify = tls_context(os.environ) if is_tls else False
-            self._client = httpx.AsyncClient(verify=verify, trust_env=is_tls, headers={"accept-encoding": "identity"})
-            self._is_tls = is_tls
-        return self._client
+    async def _transport_to(self, url: str) -> Transport:
+        if self._transport is None or self._url != url:
+            await self.aclose()
+            self._transport, self._url = transport_to(url), url
+            if self._connects_ahead:
+                self._warming = asyncio.create_task(self._transport.warm_up())
+        return self._transport
+
+    def drop_idle(self) -> None:
+        """Close the connections that no request uses, as when one of them has turned out to be dead."""
+        if self._transport is not None:
+            self._transport.drop_idle()
 
     async def aclose(self) -> None:
         """Close every connection."""
-        if self._client is not None:
-            await self._client.aclose()
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.gather(self._warming, return_exceptions=True)
+        if self._transport is not None:
+            await self._transport.aclose()
 
 
-async def _read_error(response: httpx.Response, endpoint: Endpoint) -> PoolError:
+async def _read_error(response: Response, endpoint: Endpoint) -> PoolError:
     """Translate the answer of a request that was refused."""
     try:
-        body = _parse_object(await response.aread())
-    except httpx.HTTPError as error:
+        body = _parse_object(await response.read())
+    except Broke as error:
         return _unreachable(error)
     fields = body.get("error")
     fields = fields if isinstance(fields, dict) else {}
     code, message = str(fields.get("code", "")), str(fields.get("message", ""))
-    status = response.status_code
-    if status == httpx.codes.UNAUTHORIZED:
-        return Unauthorized(describe_unauthorized(endpoint.token, response.headers.get("www-authenticate", "")))
-    if status == httpx.codes.FORBIDDEN:
+    status = response.status
+    if status == HTTPStatus.UNAUTHORIZED:
+        return Unauthorized(describe_unauthorized(endpoint.token, response.header("www-authenticate")))
+    if status == HTTPStatus.FORBIDDEN:
         return Forbidden(describe_forbidden(endpoint.token, endpoint.url))
-    if status == httpx.codes.TOO_MANY_REQUESTS or _says_full(status, code, message):
+    if status == HTTPStatus.TOO_MANY_REQUESTS or _says_full(status, code, message):
         full = message or "All sessions are in use."
         return PoolFull(full, retry_after_seconds=_retry_after(response), usage=_usage(fields))
     return PoolRefused(message or _describe_status(status), status=status, code=code)
@@ -146,7 +147,7 @@ async def _read_error(response: httpx.Response, endpoint: Endpoint) -> PoolError
 
 def _says_full(status: int, code: str, message: str) -> bool:
     """Whether this is the 404 that one page of Azure's documentation gives to a pool without a free session."""
-    return status == httpx.codes.NOT_FOUND and bool(_FULL.search(f"{code} {message}"))
+    return status == HTTPStatus.NOT_FOUND and bool(_FULL.search(f"{code} {message}"))
 
 
 def _usage(fields: Mapping[str, Any]) -> str:
@@ -161,21 +162,21 @@ def _usage(fields: Mapping[str, Any]) -> str:
 def _describe_status(status: int) -> str:
     """Return a sentence for an answer that has none of its own, as those of gateways and proxies."""
     match status:
-        case httpx.codes.NOT_FOUND:
+        case HTTPStatus.NOT_FOUND:
             return (
                 "There is no session pool, or no pod agent in it, at this address: check REMOTE_KERNEL_ENDPOINT "
                 "(the pool management endpoint) and the image of the pool."
             )
-        case httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+        case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return "This is more than the session pool takes at once: send it in smaller pieces, or as a file."
-        case _ if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        case _ if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return f"The session pool has a fault (HTTP status {status}): try again, and look at the pool's health."
         case _:
             return f"The session pool answered with HTTP status {status}: check REMOTE_KERNEL_ENDPOINT."
 
 
-def _retry_after(response: httpx.Response) -> float | None:
-    text = response.headers.get("retry-after", "")
+def _retry_after(response: Response) -> float | None:
+    text = response.header("retry-after")
     return float(text) if text.isascii() and text.isdigit() else None
 
 
@@ -191,16 +192,16 @@ def _host(url: str) -> str:
     return urlsplit(url).netloc
 
 
-def _no_connection(url: str, error: httpx.HTTPError) -> PoolError:
+def _no_connection(url: str, error: NoConnection) -> PoolError:
     """Say why there is no connection, and what to do."""
-    host, reason = _host(url), describe(error)
+    host, reason = _host(url), str(error)
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         return PoolUntrusted(
             f"The certificate of the session pool at {host} cannot be verified: set SSL_CERT_FILE to the file with "
             "your organisation's certificates, and check REMOTE_KERNEL_ENDPOINT."
         )
     through = proxy_for(url)
-    if isinstance(error, httpx.ProxyError) or through:
+    if error.is_of_proxy or through:
         return PoolUnreachable(
             f"The session pool at {host} cannot be reached through the proxy {through or 'of this machine'}: {reason}. "
             "Check HTTPS_PROXY, or add the host to NO_PROXY."
@@ -212,6 +213,8 @@ def _no_connection(url: str, error: httpx.HTTPError) -> PoolError:
 
 def proxy_for(url: str) -> str:
     """Return host and port of the proxy on the way to `url`, without its password; "" when there is none."""
+    from urllib.request import getproxies, proxy_bypass  # not for those who reach their pool
+
     parts = urlsplit(url)
     if parts.scheme != "https" or proxy_bypass(parts.hostname or ""):
         return ""
@@ -219,12 +222,5 @@ def proxy_for(url: str) -> str:
     return urlsplit(proxies.get("https") or proxies.get("all") or "").netloc.rpartition("@")[2]
 
 
-def _unreachable(error: httpx.HTTPError) -> PoolUnreachable:
-    return PoolUnreachable(f"The connection to the session pool broke: {describe(error)}.")
-
-
-def describe(error: httpx.HTTPError) -> str:
-    """Return a few words for a user; httpx leaves some texts empty, and others name addresses."""
-    cause = error.__cause__ or error.__context__
-    text = str(error) or (str(cause) if cause else "")
-    return text.rstrip(".").removeprefix("[Errno -2] ") or type(error).__name__
+def _unreachable(error: Broke) -> PoolUnreachable:
+    return PoolUnreachable(f"The connection to the session pool broke: {error}.")

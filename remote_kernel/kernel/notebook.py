@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import httpx
-
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.identity import has_drive_prefix
 from remote_kernel.core.jupyter import parse_object
@@ -146,10 +144,15 @@ def _read_server(path: Path) -> Server | None:
 
 def _sessions(server: Server) -> list[dict[str, object]]:
     """Return the server's sessions; none when it does not answer. Nothing here may fail a cell."""
+    # Loaded late, as few kernels get here. An opener without proxies, as the server is on this machine.
+    from http.client import HTTPException
+    from urllib.request import ProxyHandler, Request, build_opener
+
     headers = {"Authorization": f"token {server.token}"} if server.token else {}
     try:
-        with httpx.Client(trust_env=False, timeout=SERVER_TIMEOUT_SECONDS) as client:
-            sessions = client.get(f"{server.url}api/sessions", headers=headers).raise_for_status().json()
-    except (httpx.HTTPError, OSError, ValueError):
+        request = Request(f"{server.url}api/sessions", headers=headers)  # noqa: S310 - the server's own runtime file
+        with build_opener(ProxyHandler({})).open(request, timeout=SERVER_TIMEOUT_SECONDS) as answer:
+            sessions = json.load(answer)
+    except (HTTPException, OSError, ValueError):
         return []
     return [session for session in sessions if isinstance(session, dict)] if isinstance(sessions, list) else []

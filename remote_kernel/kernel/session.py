@@ -79,7 +79,7 @@ class Session:
         access = choose_access(settings)
         self._endpoint = settings.endpoint
         await self._catch_up_releases(settings, access)
-        pool = PoolClient(access, binding.identifier)
+        pool = PoolClient(access, binding.identifier, connects_ahead=True)
         position = Position(epoch=binding.epoch, cursor=self._file.load_cursor()) if binding.epoch else None
         link = Link(
             pool,

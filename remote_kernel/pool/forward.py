@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-import httpx
 from starlette.types import Scope, Send
 
 from remote_kernel.core.identity import Identifier
+from remote_kernel.http1 import Body, Client, ConnectionBroke, NoConnection, Response
 from remote_kernel.pool.exchange import RequestBody
 
 Headers = list[tuple[bytes, bytes]]
@@ -22,12 +22,6 @@ _HOP_BY_HOP = frozenset(
 # What the front door consumes. It answers `Expect: 100-continue` itself.
 _CONSUMED = frozenset({b"authorization", b"expect", SESSION_HEADER})
 
-# Silence is no fault: a cell may compute for hours. A request ends when its client goes or its pod does.
-_TIMEOUT = httpx.Timeout(None, connect=10.0)
-
-# The pod's socket is the address; the target that is sent is the client's own, byte for byte.
-_POD_URL = httpx.URL("http://pod/")
-
 
 class PodUnreachable(Exception):
     """There is no connection to the pod; it never saw the request."""
@@ -41,9 +35,7 @@ class ResponseCut(Exception):
     """The connection broke within the answer."""
 
 
-async def forward(
-    http: httpx.AsyncBaseTransport, scope: Scope, body: RequestBody, send: Send, identifier: Identifier
-) -> None:
+async def forward(http: Client, scope: Scope, body: RequestBody, send: Send, identifier: Identifier) -> None:
     """Send the request of `scope` to a pod and its answer to the client.
 
     Raises:
@@ -52,35 +44,29 @@ async def forward(
     """
     response = await _request(http, scope, body, identifier)
     try:
-        await send(
-            {"type": "http.response.start", "status": response.status_code, "headers": response_headers(response)}
-        )
+        await send({"type": "http.response.start", "status": response.status, "headers": response_headers(response)})
         try:
-            async for piece in response.aiter_raw():
+            async for piece in response.chunks():
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-        except httpx.TransportError:
+        except ConnectionBroke:
             raise ResponseCut from None
         await send({"type": "http.response.body", "body": b""})
     finally:
-        await response.aclose()
+        response.close()
 
 
-async def _request(
-    http: httpx.AsyncBaseTransport, scope: Scope, body: RequestBody, identifier: Identifier
-) -> httpx.Response:
+async def _request(http: Client, scope: Scope, body: RequestBody, identifier: Identifier) -> Response:
+    # The target is the client's own, byte for byte. Silence of the pod is no fault: a cell may compute for hours, and
+    # a request ends when its client goes or its pod does.
     query = scope["query_string"]
-    request = httpx.Request(
-        scope["method"],
-        _POD_URL,
-        headers=[*request_headers(scope["headers"]), (SESSION_HEADER, identifier.encode())],
-        content=body if has_body(scope["headers"]) else None,
-        extensions={"target": scope["raw_path"] + (b"?" + query if query else b""), "timeout": _TIMEOUT.as_dict()},
-    )
+    target = scope["raw_path"] + (b"?" + query if query else b"")
+    headers = [*request_headers(scope["headers"]), (SESSION_HEADER, identifier.encode())]
+    content: Body = body if has_body(scope["headers"]) else b""
     try:
-        return await http.handle_async_request(request)
-    except (httpx.ConnectError, httpx.ConnectTimeout):
+        return await http.send(scope["method"].encode(), target, headers, content)
+    except NoConnection:
         raise PodUnreachable from None
-    except httpx.TransportError:
+    except ConnectionBroke:
         raise PodBroke from None
 
 
@@ -95,9 +81,9 @@ def request_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     return _end_to_end(headers, _CONSUMED)
 
 
-def response_headers(response: httpx.Response) -> Headers:
+def response_headers(response: Response) -> Headers:
     """Return what the client may see of a pod's headers."""
-    return _end_to_end(((name.lower(), value) for name, value in response.headers.raw), frozenset())
+    return _end_to_end(response.headers, frozenset())
 
 
 def _end_to_end(headers: Iterable[tuple[bytes, bytes]], dropped: frozenset[bytes]) -> Headers:

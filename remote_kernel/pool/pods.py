@@ -11,9 +11,8 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import httpx
-
 from remote_kernel.core.errors import PoolError
+from remote_kernel.http1 import Client
 from remote_kernel.pool.mounts import DATA, with_data_mounted
 
 # A cold machine may take many seconds to import what a pod needs; a pod that hangs must not hold a slot for ever.
@@ -62,13 +61,7 @@ class Pod:
         self._scratch = scratch
         self._transport = transport
         self._process = process
-        # Without verification no certificate store is loaded; the connection is a Unix socket.
-        self.http = httpx.AsyncHTTPTransport(
-            uds=str(scratch / "s"),
-            verify=False,
-            trust_env=False,
-            limits=httpx.Limits(keepalive_expiry=KEEPALIVE_SECONDS),
-        )
+        self.http = Client.unix(str(scratch / "s"), keepalive_seconds=KEEPALIVE_SECONDS)
 
     @classmethod
     async def spawn(cls, command: PodCommand, environment: Mapping[str, str]) -> "Pod":

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import httpx
 from jupyter_core.paths import jupyter_runtime_dir
 
 from remote_kernel.core.local_pool import RUNTIME_FILE, RUNTIME_FOLDER, STATUS_PATH, RunningPool
@@ -38,6 +37,8 @@ class Registration:
         pool = self._read()
         if pool is None:
             return False
+        import httpx  # which a daemon, started because no pool answers, never needs
+
         try:
             # No certificates, which take long to load, for plain HTTP; no proxy, which has no way to this loopback.
             transport = httpx.HTTPTransport(verify=False, trust_env=False)

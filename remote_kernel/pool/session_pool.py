@@ -13,10 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import httpx
-
 from remote_kernel.core.errors import PoolFull
 from remote_kernel.core.identity import Identifier
+from remote_kernel.http1 import Client
 from remote_kernel.pool.history import EventKind, History
 from remote_kernel.pool.pods import COOLDOWN_VARIABLE, Pod, PodCommand, PodFailed
 from remote_kernel.pool.sessions import Changes, Full, Limits, PodNumber, Session, Sessions
@@ -160,7 +159,7 @@ class SessionPool:
         labelled = [session for session in self._sessions if self._labels[session.pod] == label]
         return bool(labelled) and self.stop_session(labelled[0].identifier)
 
-    def transports(self) -> dict[str, httpx.AsyncBaseTransport]:
+    def transports(self) -> dict[str, Client]:
         """Return, by the labels of their sessions, the ways to the pods that accept requests. They are not calls."""
         lives = {self._labels[session.pod]: self._lives[session.pod] for session in self._sessions}
         return {label: life.ready.result().http for label, life in lives.items() if life.ready.done()}

@@ -1,5 +1,7 @@
 """What becomes of every way in which a pool can say no, from real HTTP answers on loopback."""
 
+import asyncio
+import contextlib
 import json
 import ssl
 from http.server import BaseHTTPRequestHandler
@@ -141,3 +143,26 @@ async def test_a_proxy_that_refuses_is_said_to(monkeypatch: pytest.MonkeyPatch) 
         error = await ask("https://pool.example")
     assert isinstance(error, PoolUnreachable)
     assert "407" in str(error)
+
+
+async def test_the_connection_for_the_second_request_is_made_while_the_first_is_on_its_way() -> None:
+    connections = 0
+    both = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        if connections == 2:
+            both.set()
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            await both.wait()
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        pool = PoolClient(ConfiguredAccess(url, "a-token"), Identifier("an-identifier"), connects_ahead=True)
+        assert await pool.request("GET", "/") == {}
+        assert connections == 2
+        await pool.aclose()

@@ -9,13 +9,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from time import monotonic
 from urllib.parse import SplitResult, urlsplit
 
-import httpx
-
 from remote_kernel.cli.doctor.finding import Finding, Status
 from remote_kernel.cli.doctor.session import SessionCheck
 from remote_kernel.client.access import Access, choose_access
 from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.client.pool import PoolClient, proxy_for
+from remote_kernel.client.transport import Broke, NotHttp
 from remote_kernel.core import wire
 from remote_kernel.core.credential import read_claims
 from remote_kernel.core.errors import PoolError, PoolFull, PoolRefused, PoolUnreachable, RemoteKernelError
@@ -179,20 +178,20 @@ class _Examination:
         method, path = ("GET", METADATA_PATH) if is_interpreter else ("POST", wire.STOP_SESSION_PATH)
         try:
             async with self._pool.stream(method, path, read_seconds=self._timeout_seconds) as response:
-                kind = response.headers.get("content-type", "")
-                await response.aread()
+                kind = response.header("content-type")
+                await response.read()
         except PoolRefused as error:
             if error.code:  # an error of Azure's shape, as for a session that is not there
                 return
             raise PoolRefused(_not_a_pool(f"with HTTP status {error.status}"), status=error.status) from None
-        except httpx.HTTPError:
+        except Broke:
             raise PoolRefused(_not_a_pool("with half an answer"), status=0) from None
         except PoolUnreachable as error:
-            if isinstance(error.__cause__, httpx.RemoteProtocolError) or "WRONG_VERSION_NUMBER" in str(error):
+            if isinstance(error.__cause__, NotHttp) or "WRONG_VERSION_NUMBER" in str(error):
                 raise PoolRefused(self._describe_other_program(), status=0) from None
             raise
         if "html" in kind:
-            raise PoolRefused(_not_a_pool("with a web page"), status=response.status_code)
+            raise PoolRefused(_not_a_pool("with a web page"), status=response.status)
 
     def _describe_other_program(self) -> str:
         scheme = self._parts.scheme

@@ -76,7 +76,7 @@ class SessionCheck:
     async def _run_by_agent(self, read_seconds: float) -> None:
         body = json.dumps({"code": _CODE}).encode()
         async with self._pool.stream("POST", wire.EXECUTE_PATH, content=body, read_seconds=read_seconds) as response:
-            text = (await response.aread()).decode(errors="replace")
+            text = (await response.read()).decode(errors="replace")
         if not any(_RESULT in line for line in text.splitlines() if '"execute_result"' in line):
             raise PoolRefused("A cell gave no result: look at the log of the pool's container.", status=200)
 

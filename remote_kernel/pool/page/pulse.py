@@ -5,16 +5,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import httpx
-
 from remote_kernel.core.wire import SESSION_PATH
+from remote_kernel.http1 import Client, ConnectionBroke, NoConnection, Response
 
 # A pod that is so busy that it does not answer within this is shown without.
 TIMEOUT_SECONDS = 0.5
 # Far more than a pod has to say.
 MAX_ANSWER_BYTES = 64 * 1024
-
-_URL = httpx.URL("http://pod" + SESSION_PATH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,29 +22,27 @@ class Pulse:
     is_busy: bool
 
 
-async def take_pulses(pods: Mapping[str, httpx.AsyncBaseTransport]) -> dict[str, Pulse]:
+async def take_pulses(pods: Mapping[str, Client]) -> dict[str, Pulse]:
     """Ask all at once; a pod that does not answer or knows nothing of kernels is left out."""
     pulses = await asyncio.gather(*map(_take_pulse, pods.values()))
     return {label: pulse for label, pulse in zip(pods, pulses, strict=True) if pulse is not None}
 
 
-async def _take_pulse(pod: httpx.AsyncBaseTransport) -> Pulse | None:
-    timeout = httpx.Timeout(TIMEOUT_SECONDS).as_dict()
-    request = httpx.Request("GET", _URL, extensions={"timeout": timeout})
+async def _take_pulse(pod: Client) -> Pulse | None:
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            response = await pod.handle_async_request(request)
+            response = await pod.send(b"GET", SESSION_PATH.encode(), [(b"host", b"pod")])
             try:
                 return parse_pulse(await _read(response))
             finally:
-                await response.aclose()
-    except (httpx.HTTPError, TimeoutError):
+                response.close()
+    except (NoConnection, ConnectionBroke, TimeoutError):
         return None
 
 
-async def _read(response: httpx.Response) -> bytes:
+async def _read(response: Response) -> bytes:
     body = b""
-    async for piece in response.aiter_raw():
+    async for piece in response.chunks():
         body += piece
         if len(body) > MAX_ANSWER_BYTES:
             return b""

@@ -1,0 +1,243 @@
+"""How requests reach a pool: over plain HTTP to this machine, or over TLS to anywhere.
+
+Two ways because they need different things. On this machine every microsecond counts and there is nothing to secure;
+that is `remote_kernel.http1`. A pool in Azure is behind TLS and perhaps a proxy, which httpx knows all about, and
+its milliseconds do not show beside the round trip.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+from remote_kernel import http1
+
+if TYPE_CHECKING:
+    import httpx
+
+CONNECT_SECONDS = http1.CONNECT_SECONDS
+WRITE_SECONDS = http1.WRITE_SECONDS
+
+# A session is called at least every 100 s (a third of the shortest cooldown), and front doors keep an idle connection
+# for four minutes: so it stays open as long as the session does, and no cell waits for a handshake.
+KEEPALIVE_SECONDS = 110.0
+
+USER_AGENT = "remote-session-kernel"
+
+
+class NoConnection(Exception):
+    """There is no connection, and nothing was sent.
+
+    Attributes:
+        is_of_proxy: whether a proxy said so.
+    """
+
+    def __init__(self, reason: str, *, is_of_proxy: bool = False) -> None:
+        super().__init__(reason)
+        self.is_of_proxy = is_of_proxy
+
+
+class Broke(Exception):
+    """The connection broke or fell silent; the request may have been received."""
+
+
+class NotHttp(Broke):
+    """What came is not HTTP, or ends where it must not."""
+
+
+class Response(Protocol):
+    """An answer whose body is still to be read; reading raises `Broke`."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+
+    def header(self, name: str) -> str:
+        """Return a header's value, or ""; `name` is in lower case."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes."""
+
+    async def read(self) -> bytes:
+        """Return the whole body."""
+
+    async def aclose(self) -> None:
+        """Let the connection go, whatever of the body has been read."""
+
+
+class Transport(Protocol):
+    """Sends requests to one server."""
+
+    async def send(self, method: str, target: str, token: str, content: bytes, read_seconds: float) -> Response:
+        """Send a request and return the answer; raises `NoConnection` and `Broke`.
+
+        Args:
+            target: path and query.
+            token: the bearer token.
+            read_seconds: how long the server may be silent, before the head and within the body.
+        """
+
+    async def warm_up(self) -> None:
+        """Have the connections open that a session needs, if they can be had."""
+
+    def drop_idle(self) -> None:
+        """Close the connections that no request uses: the way they take may be gone."""
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+
+
+def transport_to(url: str) -> Transport:
+    """Return a transport to the server at this URL (http:// or https://)."""
+    return TlsTransport(url) if url.startswith("https:") else PlainTransport(url)
+
+
+class PlainTransport:
+    """See `Transport`."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._base = parts.path
+        self._host = parts.netloc.rpartition("@")[2].encode()
+        self._client = http1.Client.tcp(parts.hostname or "", parts.port or 80, keepalive_seconds=KEEPALIVE_SECONDS)
+
+    async def send(self, method: str, target: str, token: str, content: bytes, read_seconds: float) -> Response:
+        headers = [
+            (b"host", self._host),
+            (b"user-agent", USER_AGENT.encode()),
+            (b"authorization", f"Bearer {token}".encode()),
+        ]
+        try:
+            response = await self._client.send(
+                method.encode(), f"{self._base}{target}".encode(), headers, content, read_seconds=read_seconds
+            )
+        except http1.NoConnection as error:
+            raise NoConnection(str(error)) from error
+        except http1.ConnectionBroke as error:
+            raise _of_connection(error) from error
+        return _PlainResponse(response)
+
+    async def warm_up(self) -> None:
+        await self._client.warm_up(2)  # one for the events, one for the messages
+
+    def drop_idle(self) -> None:
+        self._client.drop_idle()
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+class _PlainResponse:
+    def __init__(self, response: http1.Response) -> None:
+        self._response = response
+
+    @property
+    def status(self) -> int:
+        return self._response.status
+
+    def header(self, name: str) -> str:
+        return self._response.header(name.encode())
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._response.chunks():
+                yield chunk
+        except http1.ConnectionBroke as error:
+            raise _of_connection(error) from error
+
+    async def read(self) -> bytes:
+        return b"".join([chunk async for chunk in self.chunks()])
+
+    async def aclose(self) -> None:
+        self._response.close()
+
+
+def _of_connection(error: http1.ConnectionBroke) -> Broke:
+    return (NotHttp if isinstance(error, http1.NotHttp) else Broke)(str(error))
+
+
+class TlsTransport:
+    """See `Transport`; httpx, which takes a quarter of a second to import, is loaded with the first request."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._client: httpx.AsyncClient | None = None
+
+    async def send(self, method: str, target: str, token: str, content: bytes, read_seconds: float) -> Response:
+        import httpx
+
+        client = self._opened()
+        request = client.build_request(
+            method,
+            self._url + target,
+            content=content or None,
+            headers={"authorization": f"Bearer {token}"},
+            timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS, write=WRITE_SECONDS, pool=None),
+        )
+        try:
+            return _TlsResponse(await client.send(request, stream=True))
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol) as error:
+            raise NoConnection(_describe(error), is_of_proxy=isinstance(error, httpx.ProxyError)) from error
+        except httpx.HTTPError as error:
+            raise _of_httpx(error) from error
+
+    def _opened(self) -> "httpx.AsyncClient":
+        import httpx
+
+        from remote_kernel.client.certificates import tls_context
+
+        if self._client is None:
+            limits = httpx.Limits(max_connections=None, keepalive_expiry=KEEPALIVE_SECONDS)
+            headers = {"accept-encoding": "identity", "user-agent": USER_AGENT}
+            self._client = httpx.AsyncClient(verify=tls_context(os.environ), headers=headers, limits=limits)
+        return self._client
+
+    async def warm_up(self) -> None:
+        """Nothing: httpx connects when there is something to send."""
+
+    def drop_idle(self) -> None:
+        """Nothing that httpx could do; a request on a connection that is gone ends after `WRITE_SECONDS`."""
+
+    async def aclose(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+
+
+class _TlsResponse:
+    def __init__(self, response: "httpx.Response") -> None:
+        self._response = response
+
+    @property
+    def status(self) -> int:
+        return self._response.status_code
+
+    def header(self, name: str) -> str:
+        return str(self._response.headers.get(name, ""))
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        import httpx
+
+        try:
+            async for chunk in self._response.aiter_raw():
+                yield chunk
+        except httpx.HTTPError as error:
+            raise _of_httpx(error) from error
+
+    async def read(self) -> bytes:
+        return b"".join([chunk async for chunk in self.chunks()])
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+
+def _of_httpx(error: Exception) -> Broke:
+    import httpx
+
+    return (NotHttp if isinstance(error, httpx.RemoteProtocolError) else Broke)(_describe(error))
+
+
+def _describe(error: Exception) -> str:
+    """Return a few words for a user; httpx leaves some texts empty, and others name addresses."""
+    cause = error.__cause__ or error.__context__
+    text = str(error) or (str(cause) if cause else "")
+    return text.rstrip(".").removeprefix("[Errno -2] ") or type(error).__name__
