@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from remote_kernel.core.errors import RemoteKernelError
@@ -18,6 +19,8 @@ from remote_kernel.kernel.session import Session
 
 # A front end that was killed leaves its kernels behind; they notice within this time.
 PARENT_POLL_SECONDS = 1.0
+# Whose children orphans become; it may be the front end, in a container.
+INIT_PID = 1
 
 
 async def run(connection_file: Path) -> None:
@@ -58,9 +61,14 @@ def _what_is_served() -> tuple[str, str]:
 
 
 async def _watch_parent(parent: int, stopped: asyncio.Event) -> None:
-    while os.getppid() == parent:  # noqa: ASYNC110 - no event tells of it
+    while os.getppid() == parent and not _is_orphan(parent, os.environ):
         await asyncio.sleep(PARENT_POLL_SECONDS)
     stopped.set()
+
+
+def _is_orphan(parent: int, environ: Mapping[str, str]) -> bool:
+    """Whether the front end had ended before this process could look who it was; jupyter_client says who."""
+    return parent == INIT_PID and environ.get("JPY_PARENT_PID", str(INIT_PID)) != str(INIT_PID)
 
 
 def main(argv: list[str] | None = None) -> int:

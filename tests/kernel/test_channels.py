@@ -32,6 +32,12 @@ def connect(connection_file: Path) -> BlockingKernelClient:
     return client
 
 
+def wait_ready(client: BlockingKernelClient) -> None:
+    """Wait for a kernel that may still be starting; `wait_for_ready` gives up where it has no heartbeat in a second."""
+    msg_id = client.kernel_info()
+    assert client.get_shell_msg(timeout=60)["parent_header"]["msg_id"] == msg_id
+
+
 @pytest.mark.parametrize("transport", ["tcp", "ipc"])
 def test_ports_of_zero_are_picked_and_written_back(tmp_path: Path, transport: str) -> None:
     path = tmp_path / "c.json"
@@ -45,8 +51,8 @@ def test_ports_of_zero_are_picked_and_written_back(tmp_path: Path, transport: st
         assert len(set(Connection.read(path).ports.values())) == 5
         assert path.stat().st_mode & 0o777 == 0o600
         client = connect(path)
-        client.wait_for_ready(timeout=30)
-        assert client.hb_channel.is_beating()
+        wait_ready(client)
+        wait_until(client.hb_channel.is_beating)
         client.shutdown()
         assert process.wait(10) == 0
         client.stop_channels()
@@ -77,7 +83,7 @@ def test_a_message_with_a_wrong_signature_is_not_answered(tmp_path: Path) -> Non
     process = start(path)
     client, stranger = connect(path), connect(path)
     try:
-        client.wait_for_ready(timeout=30)
+        wait_ready(client)
         stranger.session.key = b"guess"
         stranger.shutdown()
         stranger.kernel_info()
@@ -105,10 +111,24 @@ def test_a_kernel_whose_front_end_was_killed_ends(tmp_path: Path) -> None:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         client = connect(path)
-        client.wait_for_ready(timeout=30)
+        wait_ready(client)
         client.stop_channels()
         parent.kill()
         wait_until(lambda: not is_alive(pid), timeout_seconds=10)
+
+
+def test_a_kernel_whose_front_end_was_gone_before_it_looked_ends(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    write_connection_file(str(path), key=b"secret")
+    # The kernel does not run before its parent, which jupyter_client names to it, has ended.
+    code = "import os, sys; os.fork() and os._exit(0); os.read(0, 1); os.execv(sys.executable, sys.argv[1:])"
+    command = [sys.executable, "-c", code, sys.executable, "-m", "remote_kernel", "-f", str(path)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "JPY_PARENT_PID": "99999999"}
+    ) as parent:
+        assert parent.wait(10) == 0
+        _, log = parent.communicate(b"go", timeout=30)  # to the end of what the kernel may write
+        assert log == b""
 
 
 @pytest.mark.parametrize(
@@ -135,7 +155,7 @@ def test_a_port_in_use_is_told_in_a_sentence(tmp_path: Path) -> None:
     write_connection_file(str(path), key=b"secret")
     first = start(path)
     client = connect(path)
-    client.wait_for_ready(timeout=30)
+    wait_ready(client)
     client.stop_channels()
     command = [sys.executable, "-m", "remote_kernel", "-f", str(path)]
     second = subprocess.run(command, capture_output=True, text=True, timeout=30, env=os.environ, check=False)
@@ -153,8 +173,8 @@ def test_the_transport_is_encrypted_where_the_front_end_wants_it() -> None:
     client.start_channels()
     eavesdropper = connect_in_the_clear(Path(manager.connection_file))
     try:
-        client.wait_for_ready(timeout=30)
-        assert client.hb_channel.is_beating()
+        wait_ready(client)
+        wait_until(client.hb_channel.is_beating)
         assert not answers(eavesdropper)
         assert manager.is_alive()
     finally:

@@ -10,22 +10,25 @@ from pathlib import Path
 from jupyter_client.connect import write_connection_file
 
 from tests.driver import Notebook
-from tests.kernel.test_channels import connect
+from tests.kernel.test_channels import connect, wait_ready
 
 FOREIGN = ("IPython", "ipykernel", "traitlets", "remote_kernel.pod", "remote_kernel.pool", "starlette", "uvicorn")
 
 
 def test_the_kernel_imports_neither_ipython_nor_pod_nor_pool(tmp_path: Path) -> None:
-    path = tmp_path / "c.json"
+    path, log = tmp_path / "c.json", tmp_path / "importtime"
     write_connection_file(str(path), key=b"secret")
     command = [sys.executable, "-X", "importtime", "-m", "remote_kernel", "-f", str(path)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        client = connect(path)
-        client.wait_for_ready(timeout=60)
-        client.shutdown()
-        client.stop_channels()
-        assert process.stderr is not None
-        modules = re.findall(r"import time:.*\|\s+([\w.]+)$", process.stderr.read(), re.MULTILINE)
+    with log.open("wb") as stderr, subprocess.Popen(command, stderr=stderr) as process:
+        try:
+            client = connect(path)
+            wait_ready(client)
+            client.shutdown()
+            client.stop_channels()
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
+    modules = re.findall(r"import time:.*\|\s+([\w.]+)$", log.read_text(), re.MULTILINE)
     assert "remote_kernel.kernel.relay" in modules
     assert [name for name in modules if name.startswith(FOREIGN)] == []
 
