@@ -62,9 +62,9 @@ def without_session(msg_type: str, content_part: bytes) -> tuple[str, dict[str, 
             return None
 
 
-def starts_debugger(msg_type: str, content_part: bytes) -> bool:
-    """Whether this is the first request of a debugger that is switched on."""
-    return msg_type == "debug_request" and parse_object(content_part).get("command") == "initialize"
+def debug_command(msg_type: str, content_part: bytes) -> str:
+    """Return the command of a `debug_request`; "" for other messages."""
+    return str(parse_object(content_part).get("command", "")) if msg_type == "debug_request" else ""
 
 
 def _debug_reply(request: Mapping[str, Any]) -> dict[str, Any]:

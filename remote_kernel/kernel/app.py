@@ -61,7 +61,7 @@ def _what_is_served() -> tuple[str, str]:
 
 
 async def _watch_parent(parent: int, stopped: asyncio.Event) -> None:
-    while os.getppid() == parent and not _is_orphan(parent, os.environ):
+    while os.getppid() == parent and not _is_orphan(parent, os.environ):  # noqa: ASYNC110 - no event tells of it
         await asyncio.sleep(PARENT_POLL_SECONDS)
     stopped.set()
 

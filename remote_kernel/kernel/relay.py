@@ -95,6 +95,7 @@ class Relay:
         self._untold: SessionLost | None = None
         self._notice: Notice | None = None
         self._is_wanted = False
+        self._has_made_up_debug_info = False
         self._interrupts = PendingInterrupts()
         self._notes = Notes(channels, self._find_begun_cell)
         self._has_told_of_peers = False
@@ -244,9 +245,16 @@ class Relay:
             await asyncio.gather(self._opening, return_exceptions=True)
 
     async def _pass_or_answer(self, request: Request, parts: tuple[bytes, ...]) -> None:
-        if not self._has_session and await self._answer_without_session(request, parts):
-            return
-        await self._pass_on(request, parts)
+        is_for_pod = self._has_session and self._may_ask_pod(request, parts)
+        if is_for_pod or not await self._answer_without_session(request, parts):
+            await self._pass_on(request, parts)
+
+    def _may_ask_pod(self, request: Request, parts: tuple[bytes, ...]) -> bool:
+        """Whether the session's answer helps: no debugger finds a cell's file by what we made up of its name."""
+        command = answers.debug_command(request.info.msg_type, parts[3])
+        if command == "debugInfo":
+            self._has_made_up_debug_info = False
+        return command != "initialize" or not self._has_made_up_debug_info
 
     @property
     def _has_session(self) -> bool:
@@ -267,7 +275,9 @@ class Relay:
             return True
         if answer := answers.without_session(msg_type, content_part):
             await self._replies.answer(request, *answer)
-            if answers.starts_debugger(msg_type, content_part):
+            command = answers.debug_command(msg_type, content_part)
+            self._has_made_up_debug_info |= command == "debugInfo"
+            if command == "initialize":
                 self._is_wanted = True
                 self._open()
             return True

@@ -237,6 +237,18 @@ def test_breakpoint_is_hit_and_variables_are_seen(notebook: Notebook) -> None:
     assert notebook.reply_to(msg_id)["status"] == "ok"
 
 
+def test_no_debugger_is_switched_on_with_file_names_that_we_made_up(notebook: Notebook) -> None:
+    """A front end asks for them when the notebook is opened, and again whenever the debugger is to be switched on."""
+    debugger = Debugger(notebook)
+    assert debugger.ask("debugInfo")["tmpFilePrefix"] == ""
+    notebook.run("pass")
+    refusal = notebook.request("control", "debug_request", {"type": "request", "seq": 9, "command": "initialize"})
+    assert not refusal["success"]
+    assert "switch the debugger on again" in refusal["message"]
+    assert debugger.ask("debugInfo")["tmpFilePrefix"] != ""
+    debugger.ask("initialize", clientID="test", adapterID="", pathFormat="path")
+
+
 def test_looking_at_a_notebook_takes_no_session(start_notebook: Callable[..., Notebook], pool: Any) -> None:
     before = len(pool.sessions())
     notebook = start_notebook()
