@@ -422,5 +422,5 @@ def test_strict_sandbox_neither_writes_nor_starts_anything(
 def test_strict_sandbox_computes_and_leaves_no_names(interpreter_pod: httpx.Client) -> None:
     assert result_of(interpreter_pod, "[name for name in dir() if 'lock' in name]")["executionResult"] == []
     answer = interpreter_pod.post("/files", files={"file": ("a", b"")})
-    assert_refused(answer, 500, "NotWritable")
-    assert_refused(interpreter_pod.delete("/files/a"), 500, "NotWritable")
+    assert_refused(answer, 507, "NotWritable")
+    assert_refused(interpreter_pod.delete("/files/a"), 507, "NotWritable")
