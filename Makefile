@@ -4,10 +4,11 @@
 #   make test [ARGS="-k run"]  the whole suite, or what pytest's arguments select
 #   make soak [ARGS="--runs 50"]  hundreds of notebooks over lines that fail by chance, in minutes
 #   make bench [ARGS="cell --quick"]  side by side with ipykernel: a table, JSON and a plot in .build, in ten minutes
+#   make clients              clients of Azure's session pools, as published on PyPI, against the local pool
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo test soak bench browser places lint clean
+.PHONY: demo test soak bench browser places clients lint clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -48,6 +49,9 @@ browser: $(VENV)/browser.stamp
 
 # What the tests need that run the kernel under JupyterHub and in another language; without it they are skipped.
 places: $(VENV)/places.stamp
+
+clients: $(VENV)/clients.stamp
+	$(BIN)/python -m pytest tests/clients $(ARGS)
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from remote_kernel.core.errors import RemoteKernelError, WireError
+from remote_kernel.core.interpreter_values import ValueForm
 
 EXECUTE_PATH = "/code/execute"
 EXECUTIONS_PATH = "/executions"
@@ -122,7 +123,7 @@ class ExecutionRequest:
         timeout_seconds: how long it may take; `None` for the service's own limit.
         max_output: characters of stdout, and of stderr, that the reply may hold.
         is_empty_kernel: whether it goes to an interpreter apart, without the variables of the others.
-        is_jupyter_format: whether primitive values come back as Jupyter shows them.
+        form: how the value comes back.
     """
 
     code: str
@@ -130,7 +131,7 @@ class ExecutionRequest:
     timeout_seconds: float | None = None
     max_output: int = DEFAULT_MAX_OUTPUT
     is_empty_kernel: bool = False
-    is_jupyter_format: bool = False
+    form: ValueForm = ValueForm.JSON
 
     def to_json(self, version: ApiVersion) -> dict[str, Any]:
         """Return the body of a request in the shape of `version`; what that version cannot say is left out."""
@@ -146,7 +147,7 @@ class ExecutionRequest:
         if version >= ApiVersion.V2025_10_02:
             fields["outputStreamsMaxLength"] = self.max_output
             fields["useEmptyKernel"] = self.is_empty_kernel
-            fields["returnJupyterFormatExecutionResult"] = self.is_jupyter_format
+            fields["returnJupyterFormatExecutionResult"] = self.form is ValueForm.JUPYTER
         return fields
 
 
@@ -170,8 +171,16 @@ def parse_request(body: bytes, version: ApiVersion) -> ExecutionRequest:
         timeout_seconds=None if timeout is None else float(timeout),
         max_output=DEFAULT_MAX_OUTPUT if max_output is None else max_output,
         is_empty_kernel=is_newest and _flag(fields, "useEmptyKernel"),
-        is_jupyter_format=is_newest and _flag(fields, "returnJupyterFormatExecutionResult"),
+        form=_form_of(fields, version),
     )
+
+
+def _form_of(fields: Mapping[str, Any], version: ApiVersion) -> ValueForm:
+    if version.has_code_execute:
+        return ValueForm.SCALARS
+    is_newest = version >= ApiVersion.V2025_10_02
+    is_jupyter = is_newest and _flag(fields, "returnJupyterFormatExecutionResult")
+    return ValueForm.JUPYTER if is_jupyter else ValueForm.JSON
 
 
 def _fields_of(body: bytes, version: ApiVersion) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """What a cell shows, as the one value that Azure's interpreter API returns for it.
 
 The API knows of a single value: the last expression's, or a picture. Source: the examples of the 2025-10-02 preview in
-Azure's REST API specifications, and the clients on PyPI for pictures.
+Azure's REST API specifications, and the clients on PyPI for pictures and for what the oldest versions return.
 """
 
 import ast
 import json
 import warnings
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 # Longer texts are not taken apart: that would take seconds, and whoever wants so much writes a file.
@@ -26,15 +27,26 @@ def picture_of(data: Mapping[str, Any]) -> dict[str, str] | None:
     return None
 
 
-def value_of(data: Mapping[str, Any], *, is_jupyter_format: bool = False) -> Any:
-    """Return the value in the MIME bundle of an `execute_result`.
+class ValueForm(StrEnum):
+    """Which of Python's own literals come back as JSON, and which as the text that Jupyter shows.
 
-    Python's own literals that have a JSON form come back as JSON: 4, "text", [1, 2]. Everything else comes back as the
-    text that Jupyter shows, not-a-number among it.
-
-    Args:
-        is_jupyter_format: numbers, strings and the like come back as text, too: "4", "'text'".
+    JSON: all that have a JSON form are JSON: 4, "text", [1, 2].
+    SCALARS: numbers, strings and the like are JSON; lists and dictionaries are text. The oldest versions do so.
+    JUPYTER: lists and dictionaries are JSON; numbers, strings and the like are text: "4", "'text'".
     """
+
+    JSON = "json"
+    SCALARS = "scalars"
+    JUPYTER = "jupyter"
+
+    def wants_json(self, value: Any) -> bool:
+        """Whether a literal with a JSON form comes back as that."""
+        is_scalar = isinstance(value, bool | int | float | str | None)
+        return self is ValueForm.JSON or is_scalar == (self is ValueForm.SCALARS)
+
+
+def value_of(data: Mapping[str, Any], form: ValueForm = ValueForm.JSON) -> Any:
+    """Return the value in the MIME bundle of an `execute_result`; what is no literal, not-a-number too, is text."""
     if "application/json" in data and _is_json(data["application/json"]):
         return data["application/json"]
     text = data.get("text/plain", NOTHING)
@@ -46,8 +58,7 @@ def value_of(data: Mapping[str, Any], *, is_jupyter_format: bool = False) -> Any
             value = ast.literal_eval(text)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return text
-    is_text_wanted = is_jupyter_format and isinstance(value, bool | int | float | str | None)
-    return text if is_text_wanted or not _is_json(value) else value
+    return value if form.wants_json(value) and _is_json(value) else text
 
 
 def _is_json(value: Any) -> bool:
@@ -59,6 +70,6 @@ def _is_json(value: Any) -> bool:
     return True
 
 
-def nothing(*, is_jupyter_format: bool = False) -> str | None:
+def nothing(form: ValueForm = ValueForm.JSON) -> str | None:
     """Return the value of code whose last expression is `None`, or that has none."""
-    return None if is_jupyter_format else NOTHING
+    return None if form is ValueForm.JUPYTER else NOTHING

@@ -122,7 +122,7 @@ class Executions:
         return kernels.get(name) or self._registry.get_or_create(name, self._kernelspec)
 
     async def _run(self, running: _Running, request: ExecutionRequest, kernel: PodKernel) -> None:
-        gathering = Gathering(max_output=request.max_output, is_jupyter_format=request.is_jupyter_format)
+        gathering = Gathering(max_output=request.max_output, form=request.form)
         limit = self._limit_of(request)
         begun_at = self._clock()
         try:

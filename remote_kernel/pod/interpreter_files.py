@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -12,6 +12,8 @@ from starlette.routing import Route
 from remote_kernel.core.interpreter_api import FILES_PATH, MAX_UPLOAD_BYTES, ApiRefusal, ApiVersion, parse_api_version
 from remote_kernel.pod.bodies import to_json_response
 from remote_kernel.pod.data_folder import DataFolder, Entry
+
+FORM_MEDIA_TYPE = "multipart/form-data"
 
 # What is read at a time when a file is moved from where the form was kept.
 _PIECE_BYTES = 1024 * 1024
@@ -86,9 +88,8 @@ class FilesApi:
 
     async def _receive(self, request: Request) -> Entry:
         """Write the file of a form; its own name may hold folders, and is below the parameter `path`."""
-        parser = MultiPartParser(request.headers, self._limited(request))
         try:
-            form = await parser.parse()
+            form = await _parse_form(request.headers, self._limited(request))
         except (MultiPartException, KeyError):
             raise _no_file() from None
         try:
@@ -111,6 +112,27 @@ class FilesApi:
         if size > self._max_upload_bytes:
             limit = self._max_upload_bytes >> 20
             raise ApiRefusal(413, "FileTooLarge", f"A file may have {limit} MB: send it in pieces.", target="file")
+
+
+async def _parse_form(headers: Headers, body: AsyncGenerator[bytes, None]) -> FormData:
+    """Read a form, also one that is called something else.
+
+    `SessionsPythonTool` of semantic-kernel sends its files as "application/json" once it has executed something.
+    """
+    if headers.get("content-type", "").startswith(FORM_MEDIA_TYPE):
+        return await MultiPartParser(headers, body).parse()
+    first = await anext(body, b"")
+    line, is_whole, _ = first.partition(b"\r\n")
+    if not (is_whole and line.startswith(b"--")):
+        raise MultiPartException("no form")
+    media_type = f"{FORM_MEDIA_TYPE}; boundary={line[2:].decode('latin-1')}"
+    return await MultiPartParser(Headers({"content-type": media_type}), _chain(first, body)).parse()
+
+
+async def _chain(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    yield first
+    async for piece in rest:
+        yield piece
 
 
 def _version_of(request: Request) -> ApiVersion:

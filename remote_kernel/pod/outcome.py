@@ -8,6 +8,7 @@ from typing import Any
 
 from remote_kernel.core import interpreter_values
 from remote_kernel.core.interpreter_api import Outcome
+from remote_kernel.core.interpreter_values import ValueForm
 
 # Colours of a traceback, which mean nothing outside a terminal.
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -18,15 +19,15 @@ class Gathering:
 
     Args:
         max_output: characters of stdout, and of stderr; what comes after them is dropped.
-        is_jupyter_format: see `interpreter_values.value_of`.
+        form: how the value is to come back.
     """
 
-    def __init__(self, *, max_output: int, is_jupyter_format: bool) -> None:
+    def __init__(self, *, max_output: int, form: ValueForm) -> None:
         self._max_output = max_output
-        self._is_jupyter_format = is_jupyter_format
+        self._form = form
         self._streams: defaultdict[str, StringIO] = defaultdict(StringIO)
         self._picture: dict[str, str] | None = None
-        self._value = interpreter_values.nothing(is_jupyter_format=is_jupyter_format)
+        self._value = interpreter_values.nothing(form)
         self._error: tuple[str, str] | None = None
 
     def add(self, msg_type: str, content: Mapping[str, Any]) -> None:
@@ -62,7 +63,7 @@ class Gathering:
         if picture := interpreter_values.picture_of(data):
             self._picture = picture
         elif msg_type == "execute_result":
-            self._value = interpreter_values.value_of(data, is_jupyter_format=self._is_jupyter_format)
+            self._value = interpreter_values.value_of(data, self._form)
 
     def _fail(self, content: Mapping[str, Any]) -> None:
         if self._error is not None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote_kernel.core.interpreter_values import MAX_LITERAL_CHARACTERS, nothing, picture_of, value_of
+from remote_kernel.core.interpreter_values import MAX_LITERAL_CHARACTERS, ValueForm, nothing, picture_of, value_of
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -27,19 +27,25 @@ def test_every_text_has_a_json_form(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "value", "jupyter"),
+    ("text", "value", "jupyter", "scalars"),
     [
-        ("4", 4, "4"), ("'nan'", "nan", "'nan'"), ("nan", "nan", "nan"), ("True", True, "True"), ("0.5", 0.5, "0.5"),
-        ("[1, 'a']", [1, "a"], [1, "a"]), ("{'a': (1, 2)}", {"a": (1, 2)}, {"a": (1, 2)}),
-        ("{1, 2}", "{1, 2}", "{1, 2}"),
-        ("1e999", "1e999", "1e999"), ("b'x'", "b'x'", "b'x'"), ("<object>", "<object>", "<object>"),
-        ("[nan]", "[nan]", "[nan]"), ("'\\d'", "\\d", "'\\d'"), ("9" * 5000, "9" * 5000, "9" * 5000),
-        ("[" * 5000, "[" * 5000, "[" * 5000),
+        ("4", 4, "4", 4), ("True", True, "True", True), ("0.5", 0.5, "0.5", 0.5), ("'nan'", "nan", "'nan'", "nan"),
+        ("'\\d'", "\\d", "'\\d'", "\\d"), ("[1, 'a']", [1, "a"], [1, "a"], "[1, 'a']"),
+        ("{'a': (1, 2)}", {"a": (1, 2)}, {"a": (1, 2)}, "{'a': (1, 2)}"),
     ],
 )  # fmt: skip
-def test_value_of_the_last_expression(text: str, value: Any, jupyter: Any) -> None:
+def test_value_of_the_last_expression(text: str, value: Any, jupyter: Any, scalars: Any) -> None:
     assert value_of({"text/plain": text}) == value
-    assert value_of({"text/plain": text}, is_jupyter_format=True) == jupyter
+    assert value_of({"text/plain": text}, ValueForm.JUPYTER) == jupyter
+    assert value_of({"text/plain": text}, ValueForm.SCALARS) == scalars
+
+
+@pytest.mark.parametrize(
+    "text", ["nan", "[nan]", "{1, 2}", "1e999", "b'x'", "<object>", "9" * 5000, "[" * 5000, "1 +", "a b", ""]
+)
+@pytest.mark.parametrize("form", list(ValueForm))
+def test_what_has_no_json_form_is_text(text: str, form: ValueForm) -> None:
+    assert value_of({"text/plain": text}, form) == text
 
 
 def test_json_that_is_shown_is_the_value() -> None:
@@ -60,4 +66,4 @@ def test_picture_has_the_shape_that_clients_know() -> None:
 
 def test_nothing_is_an_empty_text_or_null() -> None:
     assert nothing() == ""
-    assert nothing(is_jupyter_format=True) is None
+    assert nothing(ValueForm.JUPYTER) is None

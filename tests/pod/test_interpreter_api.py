@@ -363,6 +363,13 @@ def test_form_without_a_file_is_refused(files: httpx.Client) -> None:
         assert_refused(answer, 400, "InvalidMultipart", "file")
 
 
+def test_form_under_another_name_is_understood(files: httpx.Client) -> None:
+    body = b'--x\r\ncontent-disposition: form-data; name="file"; filename="a.txt"\r\n\r\nabc\r\n--x--\r\n'
+    answer = files.post("/files", content=body, headers={"content-type": "application/json"})
+    assert answer.raise_for_status().json()["sizeInBytes"] == 3
+    assert files.get("/files/a.txt/content").content == b"abc"
+
+
 def test_upload_over_the_limit_is_refused_and_leaves_nothing(files: httpx.Client) -> None:
     answer = files.post("/files", files={"file": ("big.bin", bytes(128 * 1024 * 1024))})
     assert_refused(answer, 413, "FileTooLarge", "file")
