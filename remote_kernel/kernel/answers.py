@@ -76,7 +76,7 @@ def _debug_reply(request: Mapping[str, Any]) -> dict[str, Any]:
     command = request.get("command")
     reply = {"type": "response", "request_seq": request.get("seq", 0), "command": command}
     if command != "debugInfo":
-        message = "The remote session is starting: switch the debugger on again in a moment."
+        message = "The remote session was not there yet; it is now: switch the debugger on again."
         return reply | {"success": False, "message": message, "body": {}}
     body = {
         "isStarted": False,

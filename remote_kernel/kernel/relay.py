@@ -94,7 +94,7 @@ class Relay:
         self._opening: asyncio.Task[None] | None = None
         self._untold: SessionLost | None = None
         self._notice: Notice | None = None
-        self._is_wanted = False
+        self._refused_debuggers: dict[str, tuple[str, dict[str, object]]] = {}
         self._has_made_up_debug_info = False
         self._interrupts = PendingInterrupts()
         self._notes = Notes(channels, self._find_begun_cell)
@@ -274,14 +274,21 @@ class Relay:
             self._replies.say_idle(request)
             return True
         if answer := answers.without_session(msg_type, content_part):
-            await self._replies.answer(request, *answer)
             command = answers.debug_command(msg_type, content_part)
             self._has_made_up_debug_info |= command == "debugInfo"
-            if command == "initialize":
-                self._is_wanted = True
+            if command == "initialize" and not self._is_attached:
+                # Refused when trying again helps: who is refused at once tries again too soon.
+                self._requests[request.info.msg_id] = request
+                self._refused_debuggers[request.info.msg_id] = answer
                 self._open()
+            else:
+                await self._replies.answer(request, *answer)
             return True
         return False
+
+    @property
+    def _is_attached(self) -> bool:
+        return self._session.link is not None and self._session.link.is_attached
 
     async def _pass_on(self, request: Request, parts: tuple[bytes, ...]) -> None:
         if request.info.msg_type.endswith("_request"):
@@ -320,7 +327,7 @@ class Relay:
             for message in early:
                 link.send(message)
             self._tell_link()
-            if self._requests or self._is_wanted or self._session.is_known:
+            if self._requests or self._session.is_known:
                 link.open()
         finally:
             self._opening = None
@@ -337,12 +344,18 @@ class Relay:
         self._tell_link()
         self._replies.say_left_busy()
         self._interrupts.clear()  # what was sent while the link was down goes out now
-        for request in [
-            request for request in self._requests.values() if request.info.msg_type == "kernel_info_request"
-        ]:
-            del self._requests[request.info.msg_id]
-            await self._replies.answer(request, "kernel_info_reply", answers.kernel_info(self._known.content))
+        await self._answer_waiting()
         await self._end_notice()
+
+    async def _answer_waiting(self) -> None:
+        """Answer what waited for the session to be there, and not for a word of its kernel."""
+        for request in list(self._requests.values()):
+            answer = self._refused_debuggers.pop(request.info.msg_id, None)
+            if request.info.msg_type == "kernel_info_request":
+                answer = "kernel_info_reply", answers.kernel_info(self._known.content)
+            if answer is not None:
+                del self._requests[request.info.msg_id]
+                await self._replies.answer(request, *answer)
 
     async def received(self, message: Message) -> None:
         """See `Listener`."""
@@ -456,6 +469,7 @@ class Relay:
         """End every open request; the first cell says why, the ones behind it are aborted as after any error."""
         await self._end_notice()
         requests, self._requests = list(self._requests.values()), {}
+        self._refused_debuggers.clear()
         self._tell_link()
         await self._turns.abort()
         is_told = False

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,7 @@ import pytest
 from tests.browser.lab import OpenNotebook
 from tests.driver import Pool, wait_until
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install -e .[browser]")
-expect = sync_api.expect
+expect = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install -e .[browser]").expect
 
 pytestmark = pytest.mark.browser
 
@@ -183,25 +181,16 @@ def test_breakpoint_stops_the_cell_and_shows_its_variables(open_notebook: Open, 
 def test_breakpoint_is_hit_by_the_first_cell(open_notebook: Open, pool: Pool, shoot: Shoot) -> None:
     notebook = open_notebook(SUM)
     debugger = notebook.page.locator(".jp-DebuggerSidebar")
-    # Only the pod knows where the cells' files are: one press starts the session, one that finds it the debugger.
+    # Only the pod knows where the cells' files are: one press starts the session, the next one the debugger.
+    with notebook.page.expect_console_message(lambda message: "switch the debugger on again" in message.text):
+        notebook.press_button("Enable Debugger")
     notebook.press_button("Enable Debugger")
-    wait_until(lambda: any(session["pid"] for session in pool.sessions()))
-    wait_until(lambda: presses_the_debugger_on(notebook))
     set_breakpoint(notebook, 0, line=4)
     notebook.run(0)
     expect(debugger.get_by_role("region", name="Callstack Section")).to_contain_text("Cell [*]:4")
     shoot("stopped")
     debugger.get_by_role("button", name="Continue").click()
     expect(notebook.prompt(0)).to_have_text("[1]:")
-
-
-def presses_the_debugger_on(notebook: OpenNotebook) -> bool:
-    """Press the button, and whether that has helped soon."""
-    notebook.press_button("Enable Debugger")
-    is_on = notebook.panel.get_by_role("button", name="Disable Debugger")
-    with suppress(sync_api.TimeoutError):
-        is_on.wait_for(timeout=3000)
-    return is_on.is_visible()
 
 
 def set_breakpoint(notebook: OpenNotebook, index: int, *, line: int) -> None:
