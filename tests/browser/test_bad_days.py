@@ -25,7 +25,8 @@ pytestmark = pytest.mark.browser
 
 Shoot = Callable[[str], None]
 
-COOLDOWN_SECONDS = 2
+# Longer than JupyterLab needs to see that a kernel has died and to start another.
+COOLDOWN_SECONDS = 6
 
 
 @pytest.fixture(scope="module")
