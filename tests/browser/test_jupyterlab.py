@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.lab import OpenNotebook
-from tests.driver import Pool, wait_until
+from tests.driver import Pool
 
 expect = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install -e .[browser]").expect
 
