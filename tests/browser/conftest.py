@@ -12,7 +12,7 @@ from tests.browser.lab import Lab, OpenNotebook
 from tests.driver import Pool, wait_until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 # Read before the fixtures take our settings out of the environment.
 SCREENSHOTS = os.environ.get("REMOTE_KERNEL_SCREENSHOTS")
@@ -53,8 +53,7 @@ def lab(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
-def page(lab: Lab) -> Iterator["Page"]:
-    """A page with JupyterLab in it and no notebook open."""
+def browser() -> Iterator["Browser"]:
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install -e .[browser]")
     chromium = next((path for name in CHROMIUM_NAMES if (path := shutil.which(name))), None)
     if chromium is None:
@@ -64,10 +63,16 @@ def page(lab: Lab) -> Iterator["Page"]:
         sync_api.sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_OPTIONS) as browser,
     ):
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.set_default_timeout(PATIENCE_MILLISECONDS)
-        lab.load(page)
-        yield page
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def page(lab: Lab, browser: "Browser") -> "Page":
+    """A page with JupyterLab in it and no notebook open."""
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(PATIENCE_MILLISECONDS)
+    lab.load(page)
+    return page
 
 
 @pytest.fixture

@@ -95,7 +95,6 @@ async function update() {
 async function stopSession(event) {
   event.preventDefault();
   const form = event.target;
-  form.querySelector("button").disabled = true;
   try {
     await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), redirect: "manual" });
   } catch {
