@@ -15,3 +15,9 @@ class Sandbox(StrEnum):
 
     NONE = "none"
     STRICT = "strict"
+
+
+def has_interpreter_address(endpoint: str) -> bool:
+    """Whether an endpoint looks like that of a pool of built-in interpreters: the pool's long path is in it, which the
+    address of a pool of custom containers never has ("Use session pools" in Azure's documentation)."""
+    return "/sessionpools/" in endpoint.lower()

@@ -146,3 +146,9 @@ def job_id(environ: Mapping[str, str]) -> str:
 def has_drive_prefix(path: str) -> bool:
     """Whether a file name in `path` starts with a contents drive such as `RTC:`, so that it may be no file path."""
     return any(_DRIVE_PREFIX.match(segment) for segment in path.replace("\\", "/").split("/"))
+
+
+def session_label(key: bytes, identifier: str) -> str:
+    """Return eight hexadecimal digits that stand for an identifier where it must not be shown; without `key`, nobody
+    can tell whether a guess at the identifier is right."""
+    return hmac.new(key, identifier.encode(), hashlib.sha256).hexdigest()[:8]

@@ -1,6 +1,7 @@
 """Which session this kernel belongs to: decided once, then remembered for as long as the kernel lives."""
 
 import contextlib
+import fcntl
 import getpass
 import hashlib
 import json
@@ -47,6 +48,8 @@ class Binding:
         epoch: which life of the interpreter the link followed; "" for none.
         restart: whether a restart was asked for and may not have happened.
         reader: how the pod tells this kernel, in whichever process, from others of the same session.
+        notebook: its path, for people; "" where nobody knows it.
+        endpoint: of the pool, for people; "" for the local one.
     """
 
     identifier: Identifier = field(repr=False)
@@ -56,6 +59,8 @@ class Binding:
     epoch: str = ""
     restart: bool = False
     reader: str = field(default_factory=lambda: secrets.token_hex(8), compare=False)
+    notebook: str = field(default="", compare=False)
+    endpoint: str = field(default="", compare=False)
 
 
 def decide(
@@ -153,10 +158,16 @@ class BindingFile:
         What a process has written stays when the process is killed.
         """
         with contextlib.suppress(OSError):
-            if self._cursor_file is None:
-                self._make_folders()
-                self._cursor_file = os.open(self._cursor_path, os.O_WRONLY | os.O_CREAT, 0o600)
-            os.pwrite(self._cursor_file, _CURSOR.pack(cursor), 0)
+            os.pwrite(self._open_cursor(), _CURSOR.pack(cursor), 0)
+
+    def _open_cursor(self) -> int:
+        """Return the open file; it is locked for as long as this process lives, which tells others that it does."""
+        if self._cursor_file is None:
+            self._make_folders()
+            self._cursor_file = os.open(self._cursor_path, os.O_WRONLY | os.O_CREAT, 0o600)
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._cursor_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return self._cursor_file
 
     def _make_folders(self) -> None:
         make_private_folder(self._folder.parent)
@@ -167,12 +178,16 @@ class BindingFile:
         with contextlib.suppress(OSError):
             self._make_folders()
             write_private(self._path, json.dumps(asdict(binding)))
+            self._open_cursor()
 
     def remove(self) -> None:
         """Forget, as after a shutdown that gave the session back."""
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)
             self._cursor_path.unlink(missing_ok=True)
+            if self._cursor_file is not None:
+                os.close(self._cursor_file)
+                self._cursor_file = None
 
     def remove_stale(self, now: float) -> None:
         """Remove what kernels left behind long before `now` (seconds since 1970)."""

@@ -129,7 +129,7 @@ class Session:
         if binding.is_private:
             log.warning("the notebook's path is not known: the session is private to this kernel")
         self._file.remove_stale(time.time())
-        return binding
+        return replace(binding, notebook=str(notebook or ""), endpoint=settings.endpoint)
 
     def _remember(self, binding: Binding) -> None:
         self._binding = binding

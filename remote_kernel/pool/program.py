@@ -61,7 +61,14 @@ def _run(options: Options) -> int:
                     options,
                     listener,
                     pool.token,
-                    partial(SessionPool, options.limits, pod_environment(os.environ), _pod_command(options)),
+                    partial(
+                        SessionPool,
+                        options.limits,
+                        pod_environment(os.environ),
+                        _pod_command(options),
+                        # So that who has the token, and may do anything, can tell the sessions from one another.
+                        label_key=pool.token.encode(),
+                    ),
                     partial(_announce, options, pool, registration if registers else None),
                 )
             )

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from remote_kernel.core.errors import PoolFull
-from remote_kernel.core.identity import Identifier
+from remote_kernel.core.identity import Identifier, session_label
 from remote_kernel.http1 import Client
 from remote_kernel.pool.history import EventKind, History
 from remote_kernel.pool.pods import COOLDOWN_VARIABLE, Pod, PodCommand, PodFailed
@@ -82,6 +82,7 @@ class SessionPool:
 
     Attributes:
         history: what has happened, in seconds of `clock`.
+        label_key: what makes labels of identifiers, for those who hold it; at random where nobody does.
     """
 
     def __init__(
@@ -90,6 +91,8 @@ class SessionPool:
         environment: Mapping[str, str],
         command: PodCommand,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        label_key: bytes = b"",
     ) -> None:
         self.history = History(clock())
         self._sessions = Sessions(limits, clock())
@@ -99,7 +102,7 @@ class SessionPool:
         self._lives: dict[PodNumber, _Life] = {}
         self._labels: dict[PodNumber, str] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._label_key = secrets.token_bytes(16)
+        self._label_key = label_key or secrets.token_bytes(16)
         self._is_closed = False
 
     def start(self) -> None:
@@ -262,7 +265,7 @@ class SessionPool:
         self._act(self._sessions.expire(self._clock()))
 
     def _make_label(self, identifier: Identifier) -> str:
-        return hmac.new(self._label_key, identifier.encode(), hashlib.sha256).hexdigest()[:8]
+        return session_label(self._label_key, identifier)
 
     def _make_etag(self, pod: PodNumber) -> str:
         """Return a name for a pod, of no use elsewhere, in the form that Azure's have."""

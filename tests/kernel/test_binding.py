@@ -1,6 +1,8 @@
 """Bindings: the same for the same notebook, another one for anything else, and kept once made."""
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,14 +117,14 @@ def test_a_new_kernel_in_a_file_of_the_same_name_is_not_bound(tmp_path: Path, fi
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"identifier": "a b", "kernel": "m", "kernelspec": "s"}'])
 def test_a_damaged_file_is_no_binding(tmp_path: Path, file: BindingFile, text: str) -> None:
     file.save(bind())
-    (path,) = (tmp_path / "remote-kernel" / "kernels").iterdir()
+    (path,) = (tmp_path / "remote-kernel" / "kernels").glob("*.json")
     path.write_text(text)
     assert file.load() is None
 
 
 def test_what_nobody_came_back_for_is_removed(tmp_path: Path, file: BindingFile) -> None:
     file.save(bind())
-    (path,) = (tmp_path / "remote-kernel" / "kernels").iterdir()
+    (path,) = (tmp_path / "remote-kernel" / "kernels").glob("*.json")
     now = path.stat().st_mtime
     file.remove_stale(now + 1)
     assert path.exists()
@@ -140,3 +142,19 @@ def test_after_a_restart_any_interpreter_is_right() -> None:
     binding = after_restart(replace(bind(), epoch="e", restart=True))
     assert binding == bind()
     assert is_identifier(binding.identifier)
+
+
+def test_a_living_kernel_is_told_from_one_that_has_gone(tmp_path: Path, file: BindingFile) -> None:
+    file.save(bind())
+    program = f"""
+import pathlib, sys
+from remote_kernel.kernel.known_sessions import known_sessions
+print(*(session.is_alive for session in known_sessions(pathlib.Path({str(tmp_path)!r}))))
+"""
+
+    def ask() -> str:
+        return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+    assert ask() == "True\n"
+    file.remove()
+    assert ask() == "\n"

@@ -18,6 +18,7 @@ from remote_kernel.client.transport import Broke, NotHttp
 from remote_kernel.core import wire
 from remote_kernel.core.credential import read_claims
 from remote_kernel.core.errors import PoolError, PoolFull, PoolRefused, PoolUnreachable, RemoteKernelError
+from remote_kernel.core.flavor import has_interpreter_address
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.interpreter_api import METADATA_PATH
 from remote_kernel.core.local_pool import LOOPBACK_NAMES, STATUS_PATH
@@ -25,9 +26,6 @@ from remote_kernel.core.settings import Settings
 
 # 'az' alone may take that long to come up with a token.
 LOGIN_SECONDS = 40.0
-
-# The management endpoint of a built-in interpreter's pool has this in its path, one of a custom container none.
-_INTERPRETER_PATH = "/sessionpools/"
 
 
 async def check_pool(
@@ -174,8 +172,9 @@ class _Examination:
 
     async def _ask_front_door(self) -> None:
         assert self._pool is not None
-        is_interpreter = _INTERPRETER_PATH in self._url.lower()
-        method, path = ("GET", METADATA_PATH) if is_interpreter else ("POST", wire.STOP_SESSION_PATH)
+        method, path = (
+            ("GET", METADATA_PATH) if has_interpreter_address(self._url) else ("POST", wire.STOP_SESSION_PATH)
+        )
         try:
             async with self._pool.stream(method, path, read_seconds=self._timeout_seconds) as response:
                 kind = response.header("content-type")

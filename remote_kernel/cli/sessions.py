@@ -1,0 +1,154 @@
+"""`remote-kernel sessions`: which notebook has which session; `sessions stop` gives sessions back."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from remote_kernel.core.errors import RemoteKernelError, UsageError
+
+if TYPE_CHECKING:
+    from remote_kernel.cli.session_list import Row
+
+DESCRIPTION = """\
+List the sessions of your notebooks: whether the kernel is alive, what the pool says of the session, and how long it has
+been idle. Azure's pools of custom containers do not tell of their sessions; there the state is not known. Sessions are
+shown by labels, as their identifiers are secrets.
+"""
+
+EPILOG = """\
+examples:
+  remote-kernel sessions --json
+  remote-kernel sessions stop report.ipynb
+
+exit status: 0, also when there are none; 2 settings cannot be used
+"""
+
+STOP_EPILOG = """\
+examples:
+  remote-kernel sessions stop 3f9a02c1
+  remote-kernel sessions stop --all
+
+exit status: 0 stopped; 1 a pool did not do it; 2 there is no such session
+"""
+
+STOP_SECONDS = 10.0
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command `sessions` with its own command `stop`."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = subparsers.add_parser(
+        "sessions", help="list the sessions of your notebooks, stop them", description=DESCRIPTION, epilog=EPILOG,
+        formatter_class=form,
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(handler=show)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    stop = commands.add_parser(
+        "stop",
+        help="give sessions back to their pools",
+        description="Give sessions back, with their variables and files. A kernel that is alive takes a new one with "
+        "its next cell, and says so.",
+        epilog=STOP_EPILOG,
+        formatter_class=form,
+    )
+    stop.add_argument("sessions", metavar="LABEL|NOTEBOOK", nargs="*", help="label, or path of the notebook")
+    stop.add_argument("--all", action="store_true", help="every session in the list")
+    stop.set_defaults(handler=stop_sessions)
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Handle the command."""
+    from remote_kernel.cli.session_list import list_sessions
+
+    rows = asyncio.run(list_sessions(os.environ))
+    if arguments.json:
+        print(json.dumps([row.to_json() for row in rows]))
+    elif rows:
+        print(table(rows))
+    else:
+        print("No notebook of yours has a session. The first cell of a notebook takes one.")
+    return 0
+
+
+def table(rows: "Sequence[Row]") -> str:
+    """Return the rows for people."""
+    lines = [("SESSION", "KERNEL", "STATE", "IDLE", "KEPT FOR", "POOL", "NOTEBOOK")]
+    for row in rows:
+        kept = "-" if row.expires_in_seconds is None else describe_seconds(row.expires_in_seconds)
+        idle = describe_seconds(row.idle_seconds)
+        lines.append((row.label, row.kernel or "-", row.state, idle, kept, row.pool, row.notebook or "-"))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def describe_seconds(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    for unit, factor in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * factor:
+            return f"{seconds / factor:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def stop_sessions(arguments: argparse.Namespace) -> int:
+    """Handle `sessions stop`; raises `UsageError` where nothing is to be stopped."""
+    if bool(arguments.sessions) == arguments.all:
+        raise UsageError("name sessions by label or notebook, or give --all: see 'remote-kernel sessions'")
+    return asyncio.run(_stop_sessions(arguments))
+
+
+async def _stop_sessions(arguments: argparse.Namespace) -> int:
+    from remote_kernel.cli.session_list import GONE, list_sessions
+
+    rows = await list_sessions(os.environ)
+    chosen = rows if arguments.all else _choose(rows, arguments.sessions)
+    status = 0
+    # A session of several kernels is stopped once.
+    for row in {row.identifier: row for row in reversed(chosen)}.values():
+        try:
+            if row.state != GONE:
+                await _stop(row)
+            print(f"Stopped the session {row.label}{f' of {row.notebook}' if row.notebook else ''}.")
+        except (RemoteKernelError, TimeoutError) as error:
+            reason = str(error) or "its pool does not answer"
+            print(f"remote-kernel: the session {row.label} was not stopped: {reason}", file=sys.stderr)
+            status = 1
+            continue
+        for kernel in chosen:
+            if kernel.identifier == row.identifier and kernel.known is not None and not kernel.known.is_alive:
+                kernel.known.forget()
+    return status
+
+
+def _choose(rows: "Sequence[Row]", wanted: Sequence[str]) -> "list[Row]":
+    chosen = []
+    for name in wanted:
+        path = str(Path(name).expanduser().resolve())
+        found = [row for row in rows if row.label == name or row.notebook == path]
+        if not found:
+            raise UsageError(f"there is no session {name!r}: see 'remote-kernel sessions'")
+        chosen += found
+    return chosen
+
+
+async def _stop(row: "Row") -> None:
+    from remote_kernel.cli.session_list import LOCAL, choose_pool
+    from remote_kernel.client.pool import PoolClient
+    from remote_kernel.core.flavor import has_interpreter_address
+    from remote_kernel.core.interpreter_api import SESSION_PATH
+    from remote_kernel.kernel.releases import stop_pod
+
+    pool = PoolClient(choose_pool("" if row.pool == LOCAL else row.pool, os.environ), row.identifier)
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            if has_interpreter_address(row.pool):
+                await pool.request("DELETE", SESSION_PATH)
+            else:
+                await stop_pod(pool)
+    finally:
+        await pool.aclose()

@@ -1,0 +1,133 @@
+"""`remote-kernel sessions` knows every notebook's session, and never says an identifier."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remote_kernel.cli.sessions import describe_seconds
+from remote_kernel.core.identity import is_identifier
+from tests.cli.command import run_command
+from tests.driver import Notebook, Pool, is_alive, run_in_pod, wait_until
+
+
+@pytest.fixture
+def local_pool(private_folders: Path) -> Iterator[Pool]:
+    """The pool that this user's kernels find by themselves."""
+    with Pool.start("--ready", "1") as pool:
+        yield pool
+
+
+def listed() -> list[dict[str, Any]]:
+    done = run_command("sessions", "--json")
+    assert (done.status, done.stderr) == (0, "")
+    rows: list[dict[str, Any]] = json.loads(done.stdout)
+    return rows
+
+
+def test_session_is_shown_with_its_notebook_and_stopped_by_its_name(local_pool: Pool, tmp_path: Path) -> None:
+    path = tmp_path / "my report.ipynb"
+    path.touch()
+    notebook = Notebook.start(environ={"REMOTE_KERNEL_NOTEBOOK": str(path)})
+    try:
+        notebook.run("1")
+        (row,) = listed()
+        (session,) = local_pool.sessions()
+        assert (row["kernel"], row["state"], row["pool"], row["notebook"]) == ("alive", "warm", "local", str(path))
+        assert row["label"] == session["label"]
+        assert 0 <= row["idle_seconds"] < 60
+        assert 200 < row["expires_in_seconds"] <= 300
+        shown = run_command("sessions").stdout
+        identifier = run_command("identifier", path).stdout.strip()
+        assert is_identifier(identifier)
+        assert identifier not in shown + json.dumps(row)
+        header, line = shown.splitlines()
+        assert header.split("  ")[0] == "SESSION"
+        assert line.startswith(f"{row['label']}  alive   warm ")
+        pid = notebook.pid
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not is_alive(pid))
+        (row,) = listed()
+        assert (row["kernel"], row["state"]) == ("gone", "warm")
+        done = run_command("sessions", "stop", path)
+        assert (done.status, done.stdout) == (0, f"Stopped the session {row['label']} of {path}.\n")
+        assert local_pool.sessions() == []
+        assert listed() == []
+    finally:
+        notebook.close()
+
+
+def test_stopped_session_of_a_living_kernel_is_told_as_lost(local_pool: Pool) -> None:
+    notebook = Notebook.start()
+    try:
+        notebook.run("x = 1")
+        (row,) = listed()
+        assert (row["kernel"], row["notebook"]) == ("alive", "")
+        assert run_command("sessions", "stop", row["label"]).status == 0
+        assert notebook.run("x").reply["ename"] == "SessionLost"
+        assert notebook.run("6 * 7").result == "42"
+        assert [row["state"] for row in listed()] == ["warm"]
+    finally:
+        notebook.close()
+    assert listed() == [], "a kernel that is shut down leaves nothing"
+
+
+def test_sessions_of_nobody_are_shown_and_stopped_with_all(local_pool: Pool) -> None:
+    with local_pool.client() as client:
+        run_in_pod(client, "1", identifier="typed-by-hand")
+    (row,) = listed()
+    assert (row["notebook"], row["kernel"], row["state"]) == ("", "", "warm")
+    assert "typed-by-hand" not in run_command("sessions").stdout
+    assert run_command("sessions", "stop", "--all").status == 0
+    assert local_pool.sessions() == []
+
+
+def test_pool_that_would_allocate_for_the_question_is_not_asked(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REMOTE_KERNEL_TOKEN", pool.token)
+    environ = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+    notebook = Notebook.start(environ=environ)
+    try:
+        notebook.run("1")
+        (before,) = pool.sessions()
+        (row,) = listed()
+        assert (row["pool"], row["state"], row["kernel"]) == (pool.endpoint, "not known", "alive")
+        (after,) = pool.sessions()
+        assert after["label"] == before["label"]
+        assert run_command("sessions", "stop", row["label"]).status == 0
+        assert pool.sessions() == []
+    finally:
+        notebook.close()
+
+
+def test_without_sessions_says_so_and_starts_no_pool(private_folders: Path) -> None:
+    done = run_command("sessions")
+    assert (done.status, done.stdout) == (
+        0, "No notebook of yours has a session. The first cell of a notebook takes one.\n"
+    )  # fmt: skip
+    assert not list((private_folders / "runtime").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["stop"], "name sessions by label or notebook, or give --all"),
+        (["stop", "x", "--all"], "name sessions by label or notebook, or give --all"),
+        (["stop", "nosuch"], "there is no session 'nosuch': see 'remote-kernel sessions'"),
+        (["nosuch"], "invalid choice: 'nosuch'"),
+    ],
+)
+def test_what_cannot_be_stopped_is_one_sentence(arguments: list[str], sentence: str) -> None:
+    done = run_command("sessions", *arguments)
+    assert done.status == 2
+    assert sentence in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (119, "119 s"), (121, "2 min"), (7200, "2 h"), (400_000, "5 d")]
+)
+def test_times_are_in_the_unit_that_suits_them(seconds: float, text: str) -> None:
+    assert describe_seconds(seconds) == text
