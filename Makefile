@@ -2,13 +2,14 @@
 #
 #   make demo                  execute notebooks/quickstart.ipynb in a session of the local pool
 #   make test [ARGS="-k run"]  the whole suite, or what pytest's arguments select
+#   make notebooks             execute all of notebooks/ and compare with their stored outputs, in a minute
 #   make soak [ARGS="--runs 50"]  hundreds of notebooks over lines that fail by chance, in minutes
 #   make bench [ARGS="cell --quick"]  side by side with ipykernel: a table, JSON and a plot in .build, in ten minutes
 #   make clients              clients of Azure's session pools, as published on PyPI, against the local pool
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo test soak bench browser places clients lint clean
+.PHONY: demo notebooks test soak bench browser places clients lint clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -25,8 +26,8 @@ PYTHON ?= $(shell for name in $(CANDIDATES); do \
 REPORT := $(BUILD)/quickstart.html
 EXECUTED := $(BUILD)/quickstart.ipynb
 
-# An endpoint that is set for daily work is not the demo's to use.
-demo: export REMOTE_KERNEL_ENDPOINT :=
+# An endpoint that is set for daily work is not theirs to use.
+demo notebooks: export REMOTE_KERNEL_ENDPOINT :=
 demo: $(VENV)/demo.stamp
 	@mkdir -p $(BUILD)
 	@$(BIN)/remote-kernel run notebooks/quickstart.ipynb -o $(EXECUTED) --html $(REPORT)
@@ -34,6 +35,9 @@ demo: $(VENV)/demo.stamp
 	@grep --only-matching 'Every cell ran in the same pod: [[:alnum:]][[:alnum:]._-]*' $(EXECUTED)
 	@echo 'The pool that made it stops by itself when it is idle. To look at the report, open'
 	@echo '$(CURDIR)/$(REPORT)'
+
+notebooks: $(VENV)/demo.stamp
+	$(BIN)/remote-kernel run --verify notebooks/*.ipynb --jobs 2 $(ARGS)
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)

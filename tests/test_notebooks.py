@@ -1,0 +1,58 @@
+"""The notebooks that come with the project: what they store, and that it is what they do.
+
+All of them are executed and compared by `make notebooks`; the one that newcomers see first is so here as well.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.command import run_command
+from tests.driver import Pool
+
+FOLDER = Path(__file__).parent.parent / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+Cell = dict[str, Any]
+
+
+def code_cells(path: Path) -> list[Cell]:
+    return [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+
+
+def may_raise(cell: Cell) -> bool:
+    return "raises-exception" in cell["metadata"].get("tags", [])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_is_stored_as_it_was_executed_from_top_to_bottom(path: Path) -> None:
+    cells = code_cells(path)
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    assert any(cell["outputs"] for cell in cells)
+    for cell in cells:
+        raised = any(output["output_type"] == "error" for output in cell["outputs"])
+        assert raised == may_raise(cell), cell["id"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_is_for_our_kernel_and_shows_no_folder_of_its_author(path: Path) -> None:
+    assert json.loads(path.read_text())["metadata"]["kernelspec"]["name"] == "remote"
+    texts = [
+        json.dumps(value)
+        for cell in code_cells(path)
+        for output in cell["outputs"]
+        for kind, value in {**output, **output.get("data", {})}.items()
+        if kind in {"text", "traceback"} or kind.startswith("text/")
+    ]
+    assert not re.findall(r"(?<!\w)/(?:home|root|Users|opt|tmp)/\S*|\S*site-packages\S*", "\n".join(texts))
+
+
+def test_quickstart_does_what_its_stored_outputs_say_in_one_pod(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", pool.endpoint)
+    monkeypatch.setenv("REMOTE_KERNEL_TOKEN", pool.token)
+    done = run_command("run", "--verify", FOLDER / "quickstart.ipynb")
+    assert (done.status, done.stderr) == (0, "")
+    assert "Every cell ran in the same pod: " in json.dumps(code_cells(FOLDER / "quickstart.ipynb")[-1]["outputs"])
