@@ -1,15 +1,21 @@
 """Every kind of login, through the real azure-identity, against endpoints on loopback."""
 
+import gc
 import json
+import logging
 import os
 import ssl
-from collections.abc import Iterator
+import threading
+import webbrowser
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
+import jwt
 import pytest
 
 from remote_kernel.client.certificates import BUNDLE_VARIABLES
@@ -151,11 +157,13 @@ class Authority:
 
     Attributes:
         error: the code with which tokens are refused; 0 for none.
+        grant: what comes with a token.
     """
 
     context: ssl.SSLContext
     url: str = ""
     error: int = 0
+    grant: dict[str, str] = field(default_factory=dict)
     requests: list[dict[str, str]] = field(default_factory=list)
 
     def answer(self, request: BaseHTTPRequestHandler) -> Answer:
@@ -173,7 +181,7 @@ class Authority:
             self.requests.append({name: values[0] for name, values in form.items()})
             if self.error:
                 return self._json(401, error="invalid_client", error_description=f"AADSTS{self.error}: no. Trace: x")
-            return self._json(200, access_token="the-token", expires_in=3600, token_type="Bearer")
+            return self._json(200, access_token="the-token", expires_in=3600, token_type="Bearer", **self.grant)
         return self._json(404)
 
     def _json(self, status: int, **fields: object) -> Answer:
@@ -266,3 +274,74 @@ def test_a_proxy_is_asked_for_the_way_and_named_when_it_refuses(monkeypatch: pyt
     assert set(asked) == {"login.private.example:443"}
     assert isinstance(error, PoolUnreachable)
     assert "HTTPS_PROXY" in str(error)
+
+
+class SignIn:
+    """A browser whose user signs in at once, or not at all.
+
+    It answers as Entra's page does: by a form to the address that the program listens on (`response_mode=form_post`).
+    """
+
+    def __init__(self, authority: Authority | None) -> None:
+        self._authority = authority
+        self.opened = 0
+
+    def open(self, url: str, *_options: object) -> bool:
+        self.opened += 1
+        if self._authority is None:
+            return False
+        query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+        claims = {
+            "iss": f"{self._authority.url}/{TENANT}/v2.0", "aud": query["client_id"], "sub": "somebody", "tid": TENANT,
+            "nonce": query["nonce"], "exp": 4_000_000_000, "iat": 1, "preferred_username": "somebody@example.com",
+        }  # fmt: skip
+        self._authority.grant = {
+            "id_token": jwt.encode(claims, "a secret that nobody checks, of some length", algorithm="HS256"),
+            "refresh_token": "the-refresh-token",
+            "scope": query["scope"],
+        }
+        form = {"code": "the-code", "state": query["state"]}
+        threading.Thread(target=httpx.post, args=(query["redirect_uri"],), kwargs={"data": form}).start()
+        return True
+
+
+class TestBrowser:
+    @pytest.fixture
+    def register(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[SignIn], SignIn]:
+        def register(browser: SignIn) -> SignIn:
+            # The list of the standard library has a way in, and none out.
+            monkeypatch.setattr(webbrowser, "_tryorder", ["sign-in"])
+            webbrowser.register("sign-in", None, browser)  # type: ignore[arg-type]
+            return browser
+
+        return register
+
+    def test_somebody_who_signs_in_does_so_once(
+        self,
+        authority: Authority,
+        register: Callable[[SignIn], SignIn],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+        browser = register(SignIn(authority))
+        access = AzureLogin(parse_credential("browser"), DEFAULT_TOKEN_SCOPE)
+        assert [access.get_token().value for _ in range(2)] == ["the-token", "the-token"]
+        assert browser.opened == 1
+        assert authority.requests[0]["code"] == "the-code"
+
+    # azure-identity listens before it looks for a browser, and without one leaves its socket to the collector.
+    @pytest.mark.filterwarnings("ignore::ResourceWarning")
+    def test_a_machine_without_a_browser_is_told_another_way(
+        self,
+        authority: Authority,
+        register: Callable[[SignIn], SignIn],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+        caplog.set_level(logging.CRITICAL, "azure.identity")  # a record would hold the socket
+        register(SignIn(None))
+        assert "az login --use-device-code" in str(failure("browser"))
+        gc.collect()
