@@ -21,6 +21,7 @@ from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.flavor import Flavor, Sandbox
 from remote_kernel.core.interpreter_api import SYNC_LIMIT_SECONDS
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC
+from remote_kernel.one_write import OneWriteProtocol
 from remote_kernel.pod.api import Pod
 from remote_kernel.pod.app import create_app
 from remote_kernel.pod.data_folder import AZURE_DATA, DataFolder
@@ -121,7 +122,7 @@ async def serve(arguments: argparse.Namespace, scratch: Path) -> None:
     server = Server(_server_config(app, arguments))
 
     def stop() -> None:
-        pod.stopping.set()
+        pod.stop()
         server.should_exit = True
 
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -143,7 +144,9 @@ def _server_config(app: Starlette, arguments: argparse.Namespace) -> uvicorn.Con
         host=arguments.host,
         port=arguments.port,
         uds=arguments.uds,
+        http=OneWriteProtocol,
         access_log=False,
+        proxy_headers=False,
         log_level="warning",
         lifespan="off",
         ws="none",
