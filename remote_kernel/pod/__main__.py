@@ -62,7 +62,8 @@ class Server(uvicorn.Server):
         self.is_listening.set()
 
 
-def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="remote-kernel-pod",
         description="Serve Jupyter kernels over HTTP in a pod. There is no password: only a session pool may reach it.",
@@ -83,7 +84,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--sync-limit", type=float, default=SYNC_LIMIT_SECONDS, help=argparse.SUPPRESS)
     parser.add_argument("--supervised", action="store_true", help="say on standard output when ready; end with stdin")
-    return parser.parse_args(argv)
+    return parser
 
 
 def kernel_environ(environ: Mapping[str, str], pod_name: str) -> dict[str, str]:
@@ -181,7 +182,7 @@ def _call_at_end_of_input(stop: Callable[[], None]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the agent; returns the exit status."""
-    arguments = parse_arguments(argv)
+    arguments = build_parser().parse_args(argv)
     scratch = arguments.scratch or Path(tempfile.mkdtemp(prefix="rk-"))
     try:
         with contextlib.suppress(KeyboardInterrupt):
