@@ -29,6 +29,9 @@ MAX_UNREAD_BYTES = 1024 * 1024
 # How much of it is handed on in one piece.
 MAX_PIECE_BYTES = 256 * 1024
 
+# How every answer begins (RFC 9112, 4).
+STATUS_LINE_BEGIN = b"HTTP/"
+
 Connect = Callable[[], Awaitable["Connection"]]
 
 
@@ -157,8 +160,19 @@ class Connection(asyncio.Protocol):
 
     async def _event(self, read_seconds: float | None) -> object:
         while (event := self._next_event()) is h11.NEED_DATA:
+            if self._http.their_state is h11.SEND_RESPONSE:
+                self._check_greeting()
             await self._more(read_seconds)
         return event
+
+    def _check_greeting(self) -> None:
+        """Raise `NotHttp` for what cannot become the head of an answer, such as the greeting of an SSH server.
+
+        h11 would wait for an empty line, which may never come.
+        """
+        begin = self._http.trailing_data[0].lstrip(b"\r\n")[: len(STATUS_LINE_BEGIN)]
+        if not STATUS_LINE_BEGIN.startswith(begin):
+            raise NotHttp("the server does not speak HTTP")
 
     async def _more(self, read_seconds: float | None) -> None:
         if self.is_closed:

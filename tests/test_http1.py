@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from remote_kernel.http1 import MAX_UNREAD_BYTES, Client, Connection, ConnectionBroke, NoConnection
+from remote_kernel.http1 import MAX_UNREAD_BYTES, Client, Connection, ConnectionBroke, NoConnection, NotHttp
 
 pytestmark = pytest.mark.anyio
 
@@ -139,6 +139,28 @@ async def test_an_answer_that_is_cut_or_none_is_an_error(answer: bytes) -> None:
     async with running(answer_cut) as (_, client):
         with pytest.raises(ConnectionBroke):
             await get(client)
+
+
+@pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH_9.6\r\n", b"220 mail ESMTP\r\n", b"\x15\x03", b"HTML"])
+async def test_a_server_of_something_else_is_told_without_waiting_for_more(greeting: bytes) -> None:
+    async def greet_and_listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting)
+        await reader.read()
+
+    async with running(greet_and_listen) as (_, client):
+        with pytest.raises(NotHttp):
+            await get(client)
+
+
+async def test_an_answer_that_comes_byte_by_byte_is_one() -> None:
+    async def answer_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        for byte in b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok":
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0)
+
+    async with running(answer_slowly) as (_, client):
+        assert await get(client) == b"ok"
 
 
 async def test_an_answer_whose_end_is_the_end_of_the_connection_is_whole() -> None:

@@ -83,7 +83,7 @@ class PoolClient:
             endpoint = await self._access.endpoint()
             response = await self._send(endpoint, method, path, params, content, read_seconds)
         try:
-            if response.status >= HTTPStatus.BAD_REQUEST:
+            if response.status >= HTTPStatus.MULTIPLE_CHOICES:  # no pool sends its callers elsewhere, gateways do
                 raise await _read_error(response, endpoint)
             yield response
         finally:

@@ -21,7 +21,6 @@ from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.flavor import Flavor, Sandbox
 from remote_kernel.core.interpreter_api import SYNC_LIMIT_SECONDS
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC
-from remote_kernel.one_write import OneWriteProtocol
 from remote_kernel.pod.api import Pod
 from remote_kernel.pod.app import create_app
 from remote_kernel.pod.data_folder import AZURE_DATA, DataFolder
@@ -62,8 +61,7 @@ class Server(uvicorn.Server):
         self.is_listening.set()
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="remote-kernel-pod",
         description="Serve Jupyter kernels over HTTP in a pod. There is no password: only a session pool may reach it.",
@@ -84,7 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--sync-limit", type=float, default=SYNC_LIMIT_SECONDS, help=argparse.SUPPRESS)
     parser.add_argument("--supervised", action="store_true", help="say on standard output when ready; end with stdin")
-    return parser
+    return parser.parse_args(argv)
 
 
 def kernel_environ(environ: Mapping[str, str], pod_name: str) -> dict[str, str]:
@@ -123,7 +121,7 @@ async def serve(arguments: argparse.Namespace, scratch: Path) -> None:
     server = Server(_server_config(app, arguments))
 
     def stop() -> None:
-        pod.stop()
+        pod.stopping.set()
         server.should_exit = True
 
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -145,9 +143,7 @@ def _server_config(app: Starlette, arguments: argparse.Namespace) -> uvicorn.Con
         host=arguments.host,
         port=arguments.port,
         uds=arguments.uds,
-        http=OneWriteProtocol,
         access_log=False,
-        proxy_headers=False,
         log_level="warning",
         lifespan="off",
         ws="none",
@@ -182,7 +178,7 @@ def _call_at_end_of_input(stop: Callable[[], None]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the agent; returns the exit status."""
-    arguments = build_parser().parse_args(argv)
+    arguments = parse_arguments(argv)
     scratch = arguments.scratch or Path(tempfile.mkdtemp(prefix="rk-"))
     try:
         with contextlib.suppress(KeyboardInterrupt):

@@ -53,6 +53,7 @@ def azure_error(code: str, message: str) -> bytes:
         (404, azure_error("SessionsLimitReached", "No session is available."), PoolFull, "No session is available"),
         (413, b"", PoolRefused, "in smaller pieces"),
         (418, b"", PoolRefused, "HTTP status 418"),
+        (302, b"", PoolRefused, "HTTP status 302: check REMOTE_KERNEL_ENDPOINT"),
         (429, b"", PoolFull, "in use"),
         (500, b"\xff", PoolRefused, "look at the pool's health"),
         (503, azure_error("SessionUnavailable", "The pod is gone."), PoolRefused, "The pod is gone."),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from remote_kernel.cli.doctor.finding import Finding
 
 # With the time that Python and the machine's own checks take, the whole is told within 15 s.
-DEFAULT_TIMEOUT_SECONDS = 10.0
+DEFAULT_TIMEOUT_SECONDS = 8.0
 
 DESCRIPTION = """\
 Check what a notebook needs, in the order in which it can go wrong: versions, kernels, Jupyter's folders, settings, the
