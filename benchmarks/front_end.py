@@ -1,5 +1,6 @@
 """A front end that looks at the clock: jupyter_client's sockets and sessions, all channels watched at once."""
 
+import contextlib
 import os
 import subprocess
 import time
@@ -21,6 +22,10 @@ CHANNELS = ("shell", "control", "stdin", "iopub")
 
 Message = dict[str, Any]
 OnMessage = Callable[[str, Message], None]
+
+
+class CellFailed(Exception):
+    """A request whose reply is not "ok"; the text says what it was."""
 
 
 class FrontEnd:
@@ -85,10 +90,10 @@ class FrontEnd:
     def finish(self, msg_id: str, on_message: OnMessage | None = None) -> list[Message]:
         """Return what a request has said on iopub, once its reply and its idle have come.
 
-        Raises `AssertionError` where the reply is not "ok"; a benchmark of failures measures nothing.
+        Raises `CellFailed`; a benchmark of failures measures nothing.
         """
         said: list[Message] = []
-        has_reply = is_idle = False
+        has_reply, is_idle, failure = False, False, ""
         for channel, message in self.messages():
             if message["parent_header"].get("msg_id") != msg_id:
                 continue
@@ -98,15 +103,23 @@ class FrontEnd:
                 said.append(message)
                 is_idle = is_idle or message["content"].get("execution_state") == "idle"
             elif channel != "stdin":
-                assert message["content"].get("status", "ok") == "ok", message["content"]
-                has_reply = True
+                has_reply, failure = True, _failure(message["content"])
             if has_reply and is_idle:
+                if failure:
+                    raise CellFailed(failure)
                 return said
         raise AssertionError  # messages end with TimeoutError only
 
     def run(self, code: str, on_message: OnMessage | None = None) -> list[Message]:
         """Run a cell to its end and return what it has said."""
         return self.finish(self.execute(code), on_message)
+
+    def settle(self) -> None:
+        """Return when a cell runs again; for a moment after an error kernels abort what comes."""
+        while True:
+            with contextlib.suppress(CellFailed):
+                self.run("pass")
+                return
 
     def interrupt(self) -> None:
         """Interrupt in the way that the kernelspec asks for, without waiting for the answer."""
@@ -127,6 +140,12 @@ class FrontEnd:
         if self._manager.has_kernel:
             self._manager.shutdown_kernel()
         self._manager.context.destroy(linger=0)
+
+
+def _failure(content: Message) -> str:
+    """Return what a reply says went wrong, or ""."""
+    status = content.get("status", "ok")
+    return "" if status == "ok" else f"{status} {content.get('ename', '')} {content.get('evalue', '')}".strip()
 
 
 def text_of(messages: Sequence[Message]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from benchmarks.contestants import Contestant
+from benchmarks.front_end import CellFailed
 from benchmarks.measures import Measure
 from benchmarks.samples import Incomplete
 
@@ -41,7 +42,7 @@ def _take_from(contestant: Contestant, outcome: Outcome) -> None:
         return
     try:
         taken = [outcome.measure.sample(contestant) for _ in range(outcome.measure.each)]
-    except (Incomplete, TimeoutError) as error:
+    except (CellFailed, Incomplete, TimeoutError) as error:
         outcome.lost[contestant.name] = str(error)
     else:
         outcome.samples[contestant.name] += taken

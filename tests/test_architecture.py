@@ -13,15 +13,18 @@ import remote_kernel
 PACKAGE = Path(remote_kernel.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# Part of the package: what it may import of the others. `http1`, `private_files` and the package itself are leaves.
+# Part of the package: what it may import of the others. The leaves are `http1`, `one_write`,
+# `private_files`, `zmq_socket` and the package itself.
 ARROWS = {
     "core": set(),
     "client": {"core", "http1", "private_files"},
-    "kernel": {"client", "core", "http1", "private_files"},
-    "pod": {"core", "private_files"},
-    "pool": {"core", "http1", "private_files"},
-    "cli": {"client", "core", "kernel", "pod", "pool", "http1", "private_files"},
+    "kernel": {"client", "core", "http1", "private_files", "zmq_socket"},
+    "pod": {"core", "one_write", "private_files", "zmq_socket"},
+    "pool": {"core", "http1", "one_write", "private_files"},
+    "cli": {"client", "core", "kernel", "pod", "pool", "http1", "one_write", "private_files", "zmq_socket"},
     "http1": set(),
+    "one_write": set(),
+    "zmq_socket": set(),
     "private_files": set(),
     "__init__": set(),
     "__main__": {"kernel"},
@@ -92,5 +95,6 @@ def test_public_names_are_listed() -> None:
 def test_local_kernel_loads_neither_ipython_nor_the_other_side() -> None:
     program = "import sys, remote_kernel.kernel.app; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-    assert not {name.split(".")[0] for name in loaded} & {"IPython", "ipykernel", "starlette", "uvicorn", "nbclient"}
+    others = {"IPython", "ipykernel", "starlette", "uvicorn", "nbclient", "httpx", "azure", "rich"}
+    assert not {name.split(".")[0] for name in loaded} & others, "the first cell does not need it"
     assert not [name for name in loaded if name.startswith(("remote_kernel.pod", "remote_kernel.pool"))]

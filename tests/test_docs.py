@@ -1,22 +1,158 @@
-"""The documentation speaks of what there is."""
+"""The documentation speaks of what there is: settings, options, exit statuses, error texts, tests and files."""
 
+import argparse
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from remote_kernel.cli import build_parser
+from remote_kernel.core.settings import Settings
+from remote_kernel.pod.__main__ import build_parser as build_pod_parser
+
 ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted(DOCS.glob("*.md"))]
+SOURCES = sorted((ROOT / "remote_kernel").rglob("*.py"))
+
+# Set by us for those who run in a pod, or between our own processes.
+NO_SETTINGS = {"REMOTE_KERNEL_POD", "REMOTE_KERNEL_POD_COOLDOWN_SECONDS", "REMOTE_KERNEL_"}
+
+
+def section(title: str) -> str:
+    """Return the text under a heading of the page about configuration."""
+    text = (DOCS / "configuration.md").read_text()
+    return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def rows(title: str) -> dict[str, list[str]]:
+    """Return the table under a heading: the other cells by the name in the first one."""
+    lines = [line.strip("|").split("|") for line in section(title).splitlines() if "|" in line]
+    cells = [[cell.strip() for cell in line] for line in lines]
+    return {first.strip("`"): rest for first, *rest in cells[2:]}
+
+
+def strings(path: Path) -> Iterator[str]:
+    """Yield the texts in a module, with a gap where a value is put in."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield re.sub(r"\{[^{}]*\}", "\0", node.value)
+        elif isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "\0" for part in node.values)
+
+
+def commands(parser: argparse.ArgumentParser, name: str = "remote-kernel") -> Iterator[tuple[str, str]]:
+    """Yield every command and its help."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, command in action.choices.items():
+                yield f"{name} {word}", command.format_help()
+                yield from commands(command, f"{name} {word}")
+
+
+def options(parser: argparse.ArgumentParser) -> dict[str, object]:
+    """Return the defaults of a parser's public options."""
+    return {
+        action.option_strings[-1]: action.default
+        for action in parser._actions
+        if action.option_strings and action.help != argparse.SUPPRESS and action.dest != "help"
+    }
+
+
+def command_parser(name: str) -> argparse.ArgumentParser:
+    (subparsers,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
+    parser: argparse.ArgumentParser = subparsers.choices[name]
+    return parser
 
 
 def test_every_test_that_the_documentation_names_exists() -> None:
-    named = set(re.findall(r"`(test_\w+|Test\w+)`", (ROOT / "docs" / "reliability.md").read_text()))
+    named = set(re.findall(r"`(test_\w+|Test\w+)`", (DOCS / "reliability.md").read_text()))
     assert len(named) > 30
     sources = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     existing = set(re.findall(r"(?:def |^)(test_\w+|Test\w+)", sources, re.MULTILINE))
     assert named - existing == set()
 
 
-def test_every_setting_is_in_the_readme() -> None:
-    sources = "\n".join(path.read_text() for path in (ROOT / "remote_kernel").rglob("*.py"))
-    used = set(re.findall(r"REMOTE_KERNEL_[A-Z_]+", sources))
-    internal = {"REMOTE_KERNEL_POD", "REMOTE_KERNEL_POD_COOLDOWN_SECONDS", "REMOTE_KERNEL_"}
-    documented = set(re.findall(r"REMOTE_KERNEL_[A-Z_]+", (ROOT / "README.md").read_text()))
-    assert used - internal == documented
+def test_every_setting_is_in_the_table_and_no_other() -> None:
+    used = set(re.findall(r"REMOTE_KERNEL_[A-Z_]*", "\n".join(path.read_text() for path in SOURCES)))
+    assert used - NO_SETTINGS == set(rows("Settings of a kernel"))
+
+
+def test_no_page_speaks_of_a_setting_that_does_not_exist() -> None:
+    known = set(rows("Settings of a kernel")) | NO_SETTINGS
+    for page in PAGES:
+        assert set(re.findall(r"REMOTE_KERNEL_[A-Z_]+", page.read_text())) <= known, page.name
+
+
+def test_the_defaults_in_the_table_are_those_of_the_code() -> None:
+    table, defaults = rows("Settings of a kernel"), Settings()
+    for name, value in {
+        "TOKEN_SCOPE": defaults.token_scope,
+        "SCOPE": defaults.scope.value,
+        "POD_KERNEL": defaults.pod_kernel,
+        "FRESH": int(defaults.is_fresh),
+        "WAIT_SECONDS": f"{defaults.wait_seconds:g}",
+        "KEEPALIVE_MINUTES": f"{defaults.keepalive_minutes:g}",
+    }.items():
+        assert table[f"REMOTE_KERNEL_{name}"][-1] == f"`{value}`"
+
+
+@pytest.mark.parametrize(
+    ("title", "parser"),
+    [("Options of the local pool", command_parser("pool")), ("Options of a pod", build_pod_parser())],
+)
+def test_every_option_is_in_its_table_with_its_default(title: str, parser: argparse.ArgumentParser) -> None:
+    table = rows(title)
+    assert set(table) == set(options(parser))
+    for name, default in options(parser).items():
+        if default not in (None, False, []):
+            text = f"{default:g}" if isinstance(default, float) else str(default)
+            assert table[name][-1] == f"`{text}`", name
+
+
+def test_every_command_is_in_the_table_with_its_exit_statuses() -> None:
+    table = rows("Exit statuses")
+    texts = dict(commands(build_parser()))
+    assert set(table) == set(texts)
+    for name, (one, others) in table.items():
+        if "exit status:" in texts[name]:
+            said = re.findall(r"(?<![\w.])(\d+) [A-Za-z]", texts[name].split("exit status:")[1])
+            assert ("1" in said) == bool(one), name
+            assert {"130", "143"} & set(said) == set(re.findall(r"\d{3}", others)), name
+
+
+def test_every_error_text_that_is_explained_is_one_of_the_code() -> None:
+    explained = re.findall(r"^### `(.*)`$", (DOCS / "troubleshooting.md").read_text(), re.MULTILINE)
+    assert len(explained) > 30
+    texts = [text for path in SOURCES for text in strings(path)]
+    for heading in explained:
+        pattern = re.compile("(?s:.)*".join(map(re.escape, heading.split("…"))))
+        assert any(pattern.search(text) for text in texts), heading
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page in PAGES:
+        text = page.read_text()
+        for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
+            path, _, anchor = target.partition("#")
+            linked = page.parent / path if path else page
+            assert linked.exists(), f"{page.name}: {target}"
+            if anchor:
+                assert anchor in anchors(linked), f"{page.name}: {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_index_names_every_page() -> None:
+    index = (DOCS / "README.md").read_text()
+    assert {page.name for page in DOCS.glob("*.md")} - {"README.md"} <= set(re.findall(r"\]\((\S+\.md)\)", index))
+
+
+def test_the_readme_stays_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) < 150

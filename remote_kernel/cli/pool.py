@@ -26,17 +26,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="run a session pool on this machine",
         description="Run a session pool on this machine, in the foreground: an Azure-like front door whose pods are "
         "processes.",
+        epilog="exit status: 0 it was stopped; 1 it cannot listen, or cannot write its log; 130 Ctrl-C",
     )
     add_options(parser)
     parser.set_defaults(handler=_run)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    status = commands.add_parser("status", help="show the sessions of your running pool")
+    no_pool = "exit status: 0 done; 1 there is no pool"
+    status = commands.add_parser("status", help="show the sessions of your running pool", epilog=no_pool)
     status.add_argument("--json", action="store_true", help="print JSON, with endpoint and token")
     status.add_argument(
         "--open", action="store_true", help="open the pool's page in a browser, by a link that works once"
     )
     status.set_defaults(handler=_status)
-    stop = commands.add_parser("stop", help="stop your running pool and its sessions")
+    stop = commands.add_parser("stop", help="stop your running pool and its sessions", epilog=no_pool)
     stop.set_defaults(handler=_stop)
 
 

@@ -4,8 +4,6 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
-import httpx
-
 from remote_kernel.core.errors import SettingsError
 
 # OpenSSL's name, and the names that the Azure CLI and curl users have set already.
@@ -35,6 +33,8 @@ def tls_context(environ: Mapping[str, str]) -> ssl.SSLContext:
     """
     bundle = find_bundle(environ)
     if bundle is None:
+        import httpx  # every kernel loads this module, and few need httpx
+
         return httpx.create_ssl_context()  # with `SSL_CERT_DIR`
     try:
         if bundle.is_dir():

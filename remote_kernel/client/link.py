@@ -26,6 +26,7 @@ from remote_kernel.core.errors import (
     SessionLost,
     WireError,
 )
+from remote_kernel.core.streams import merge_streams
 
 # A typing error in the endpoint should not take minutes to show, a pool that restarts should not matter.
 FIRST_CONTACT_SECONDS = 10.0
@@ -258,7 +259,7 @@ class Link:
                     if not chunk:
                         raise PoolUnreachable("The connection to the session ended.")
                     self._heard_at = time.time()
-                    for frame in decoder.feed(chunk):
+                    for frame in merge_streams(decoder.feed(chunk)):
                         if not isinstance(frame, wire.End):
                             await self._take(frame)
                         elif frame.reason == "cap":

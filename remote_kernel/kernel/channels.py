@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import zmq
-import zmq.asyncio
 
 from remote_kernel.core.errors import SettingsError, WireError
 from remote_kernel.core.jupyter import Author, Signer
 from remote_kernel.core.wire import Channel
 from remote_kernel.kernel.outbox import Outbox
 from remote_kernel.private_files import write_private
+from remote_kernel.zmq_socket import ZmqSocket
 
 _SOCKET_TYPES = {
     Channel.SHELL: zmq.ROUTER,
@@ -107,8 +107,8 @@ class Channels:
         self._connection = connection
         self._signer = Signer(connection.key)
         self._author = Author(secrets.token_hex(16))
-        self._context = zmq.asyncio.Context()
-        self._sockets: dict[Channel, zmq.asyncio.Socket] = {}
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._sockets: dict[Channel, ZmqSocket] = {}
         self._heartbeat_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._outbox: Outbox | None = None
         self._is_heard = asyncio.Event()
@@ -126,11 +126,11 @@ class Channels:
                 socket.set_hwm(0)  # replies are as many as requests; iopub has a limit of its own
                 # Long enough for the last replies, short enough to go when the front end is gone.
                 socket.linger = 500
+                self._sockets[channel] = ZmqSocket(socket)
                 if channel is Channel.IOPUB:
-                    self._outbox = Outbox(socket)
+                    socket.setsockopt(zmq.XPUB_VERBOSE, 1)
+                    self._outbox = Outbox(self._sockets[channel])
                 self._bind(socket, channel.name.lower())
-                self._sockets[channel] = socket
-            self._sockets[Channel.IOPUB].setsockopt(zmq.XPUB_VERBOSE, 1)
             self._start_heartbeat()
         except zmq.ZMQError as error:
             raise SettingsError(
@@ -178,7 +178,7 @@ class Channels:
     async def _receive(self, channel: Channel, handle: Handle) -> None:
         socket = self._sockets[channel]
         while True:
-            frames = await socket.recv_multipart()
+            frames = await socket.receive()
             try:
                 prefixes, parts = self._signer.from_zmq(frames)
                 await handle(channel, prefixes, parts)
@@ -188,7 +188,7 @@ class Channels:
     async def _welcome(self) -> None:
         socket = self._sockets[Channel.IOPUB]
         while True:
-            event = await socket.recv()
+            (event,) = await socket.receive()
             if event[:1] == b"\x01":
                 topic = event[1:].decode(errors="replace")
                 parts = self._author.write("iopub_welcome", {"subscription": topic}, date=datetime.now(UTC))
@@ -208,7 +208,7 @@ class Channels:
 
     async def send(self, channel: Channel, prefixes: list[bytes], parts: tuple[bytes, ...]) -> None:
         """Send a message that exists already to the front end that `prefixes` names."""
-        await self._sockets[channel].send_multipart(self._signer.to_zmq(parts, prefixes), copy=False)
+        self._sockets[channel].send(self._signer.to_zmq(parts, prefixes))
 
     async def room(self) -> None:
         """Return when the front ends have taken enough of what was published for more to come."""

@@ -5,7 +5,8 @@ from collections import deque
 from collections.abc import Sequence
 
 import zmq
-import zmq.asyncio
+
+from remote_kernel.zmq_socket import ZmqSocket
 
 # Messages that ZeroMQ holds for the slowest subscriber …
 MAX_MESSAGES = 2_000
@@ -25,9 +26,9 @@ class Outbox:
         socket: not bound yet. Until somebody subscribes, what is sent is gone, as with any kernel.
     """
 
-    def __init__(self, socket: zmq.asyncio.Socket) -> None:
-        socket.sndhwm = MAX_MESSAGES
-        socket.setsockopt(zmq.XPUB_NODROP, 1)
+    def __init__(self, socket: ZmqSocket) -> None:
+        socket.zmq.sndhwm = MAX_MESSAGES
+        socket.zmq.setsockopt(zmq.XPUB_NODROP, 1)
         self._socket = socket
         self._waiting: deque[list[bytes | zmq.Frame]] = deque()
         self._on_the_way: deque[tuple[zmq.MessageTracker, int]] = deque()
@@ -68,11 +69,10 @@ class Outbox:
 
     def _flush(self) -> None:
         while self._waiting:
-            sent = self._socket.send_multipart(self._waiting[0], flags=zmq.DONTWAIT)
-            assert isinstance(sent, asyncio.Future)  # which is done, as it does not wait
-            if isinstance(sent.exception(), zmq.Again):
+            try:
+                self._socket.send(self._waiting[0])
+            except zmq.Again:
                 return
-            sent.result()
             self._waiting.popleft()
 
     async def _flush_until_empty(self) -> None:

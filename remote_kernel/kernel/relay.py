@@ -1,8 +1,9 @@
 """Between front end and link: who asked what, who gets which answer, what is answered here.
 
 The relay reads headers to route and copies everything else. The exceptions are requests that must be answered whatever
-the network does (`kernel_info`, interrupt, shutdown), questions to a kernel that has run nothing yet, and requests that
-cannot be passed on, which end with an error like one of the kernel's own.
+the network does (`kernel_info`, interrupt, shutdown), questions to a kernel that has run nothing yet, requests that
+cannot be passed on, which end with an error like one of the kernel's own, and printed text that has piled up, which the
+link hands over in fewer messages (`core.streams`).
 """
 
 import asyncio

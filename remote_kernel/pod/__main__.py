@@ -21,6 +21,7 @@ from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.flavor import Flavor, Sandbox
 from remote_kernel.core.interpreter_api import SYNC_LIMIT_SECONDS
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC
+from remote_kernel.one_write import OneWriteProtocol
 from remote_kernel.pod.api import Pod
 from remote_kernel.pod.app import create_app
 from remote_kernel.pod.data_folder import AZURE_DATA, DataFolder
@@ -61,7 +62,8 @@ class Server(uvicorn.Server):
         self.is_listening.set()
 
 
-def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="remote-kernel-pod",
         description="Serve Jupyter kernels over HTTP in a pod. There is no password: only a session pool may reach it.",
@@ -82,7 +84,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--sync-limit", type=float, default=SYNC_LIMIT_SECONDS, help=argparse.SUPPRESS)
     parser.add_argument("--supervised", action="store_true", help="say on standard output when ready; end with stdin")
-    return parser.parse_args(argv)
+    return parser
 
 
 def kernel_environ(environ: Mapping[str, str], pod_name: str) -> dict[str, str]:
@@ -121,7 +123,7 @@ async def serve(arguments: argparse.Namespace, scratch: Path) -> None:
     server = Server(_server_config(app, arguments))
 
     def stop() -> None:
-        pod.stopping.set()
+        pod.stop()
         server.should_exit = True
 
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -143,7 +145,9 @@ def _server_config(app: Starlette, arguments: argparse.Namespace) -> uvicorn.Con
         host=arguments.host,
         port=arguments.port,
         uds=arguments.uds,
+        http=OneWriteProtocol,
         access_log=False,
+        proxy_headers=False,
         log_level="warning",
         lifespan="off",
         ws="none",
@@ -178,7 +182,7 @@ def _call_at_end_of_input(stop: Callable[[], None]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the agent; returns the exit status."""
-    arguments = parse_arguments(argv)
+    arguments = build_parser().parse_args(argv)
     scratch = arguments.scratch or Path(tempfile.mkdtemp(prefix="rk-"))
     try:
         with contextlib.suppress(KeyboardInterrupt):

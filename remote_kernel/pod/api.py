@@ -5,7 +5,7 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from remote_kernel.core import wire
 from remote_kernel.core.errors import RemoteKernelError, WireError
@@ -43,7 +43,7 @@ class Pod:
         folder: where the interpreters run.
         name: for people, to tell pods apart.
         cooldown_seconds: how long the pool keeps a pod without a call.
-        stopping: set when the pod is about to go.
+        is_stopping: whether the pod is about to go.
         last_call: when the last request came, in seconds of `clock`.
     """
 
@@ -53,8 +53,14 @@ class Pod:
     cooldown_seconds: float
     max_stream_seconds: float = wire.MAX_STREAM_SECONDS
     clock: Callable[[], float] = time.monotonic
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    is_stopping: bool = False
     last_call: float = 0.0
+
+    def stop(self) -> None:
+        """Say that the pod is about to go, so that every open stream ends as it should."""
+        self.is_stopping = True
+        for kernel in self.registry.kernels:
+            kernel.wake_readers()
 
 
 class Api:
@@ -175,38 +181,37 @@ async def _stream_events(pod: Pod, kernel: PodKernel, hello: wire.Hello, reader:
     ends_at = pod.clock() + pod.max_stream_seconds
     cursor, peers = hello.cursor, 0
     yield wire.encode(hello)
-    stopping = asyncio.create_task(pod.stopping.wait())
     with kernel.reading(reader) as took:
-        try:
-            while True:
-                news = asyncio.create_task(kernel.news.wait())
-                try:
-                    if kernel.peers_of(reader) != peers:
-                        peers = kernel.peers_of(reader)
-                        yield wire.encode(wire.Peers(count=peers))
-                    batch = kernel.journal.read(cursor, MAX_BATCH_BYTES)
-                    if batch.entries or batch.gap:
-                        cursor = batch.cursor
-                        data = b"".join([wire.encode(batch.gap) if batch.gap else b"", *batch.entries])
-                        yield data  # comes back when the connection has room for more
-                        took(len(data))
-                        continue
-                    if reason := _reason_to_end(pod, kernel, ends_at):
-                        yield wire.encode(wire.End(reason=reason))
-                        return
-                    done, _ = await asyncio.wait(
-                        {news, stopping}, timeout=wire.KEEPALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED
-                    )
-                    if not done:
-                        yield wire.encode(wire.Keepalive())
-                finally:
-                    news.cancel()
-        finally:
-            stopping.cancel()
+        while True:
+            news = kernel.news
+            if kernel.peers_of(reader) != peers:
+                peers = kernel.peers_of(reader)
+                yield wire.encode(wire.Peers(count=peers))
+            batch = kernel.journal.read(cursor, MAX_BATCH_BYTES)
+            if batch.entries or batch.gap:
+                cursor = batch.cursor
+                data = b"".join([wire.encode(batch.gap) if batch.gap else b"", *batch.entries])
+                yield data  # comes back when the connection has room for more
+                took(len(data))
+            elif reason := _reason_to_end(pod, kernel, ends_at):
+                yield wire.encode(wire.End(reason=reason))
+                return
+            elif not await _comes_soon(news):
+                yield wire.encode(wire.Keepalive())
+
+
+async def _comes_soon(news: asyncio.Event) -> bool:
+    """Wait for news; `False` when it is time for a sign of life."""
+    try:
+        async with asyncio.timeout(wire.KEEPALIVE_SECONDS):
+            await news.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 def _reason_to_end(pod: Pod, kernel: PodKernel, ends_at: float) -> str:
-    if pod.stopping.is_set():
+    if pod.is_stopping:
         return "stopping"
     if kernel.is_closed:
         return "closed"

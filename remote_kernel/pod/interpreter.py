@@ -13,7 +13,6 @@ from subprocess import DEVNULL
 from typing import Any
 
 import zmq
-import zmq.asyncio
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 
@@ -21,6 +20,7 @@ from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.jupyter import Author, Signer, parse_header, parse_object
 from remote_kernel.core.wire import Channel
 from remote_kernel.pod.clock import utc_now
+from remote_kernel.zmq_socket import ZmqSocket
 
 # A loaded machine needs seconds to start an interpreter; more than a minute means that it hangs.
 START_TIMEOUT_SECONDS = 60.0
@@ -76,7 +76,7 @@ class Interpreter:
         name = secrets.token_hex(4)
         self._manager = AsyncKernelManager(kernel_name=kernelspec, connection_file=str(folder / f"{name}.json"))
         self._signer = self._choose_transport(folder / name)
-        self._sockets: dict[Channel, zmq.asyncio.Socket] = {}
+        self._sockets: dict[Channel, ZmqSocket] = {}
         self._readers: list[asyncio.Task[None]] = []
         self._receive: Receive | None = None
         self._is_heard = asyncio.Event()
@@ -144,7 +144,7 @@ class Interpreter:
 
     def _connect(self) -> None:
         identity = secrets.token_bytes(8)
-        context = zmq.asyncio.Context.instance()
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         for channel, socket_type in _SOCKET_TYPES.items():
             socket = context.socket(socket_type)
             socket.linger = 0
@@ -156,22 +156,22 @@ class Interpreter:
                 # One identity on all channels, or the kernel does not know where to send an input_request.
                 socket.identity = identity
             socket.connect(self._manager._make_url(channel.name.lower()))
-            self._sockets[channel] = socket
-            self._readers.append(asyncio.create_task(self._read(channel, socket)))
+            self._sockets[channel] = ZmqSocket(socket)
+            self._readers.append(asyncio.create_task(self._read(channel, self._sockets[channel])))
 
-    async def _read(self, channel: Channel, socket: zmq.asyncio.Socket) -> None:
+    async def _read(self, channel: Channel, socket: ZmqSocket) -> None:
         """Hand on what comes on one channel; a process that talks faster than this is held for a moment.
 
         ZeroMQ would keep all of it, or, with a limit, drop some.
         """
         caught_up_at = turn_at = time.monotonic()
         while True:
-            if not int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
+            if not socket.has_message:
                 self.hold(channel.name, False)
-                frames = await socket.recv_multipart()
+                frames = await socket.receive()
                 caught_up_at = turn_at = time.monotonic()
             else:
-                frames = await socket.recv_multipart()  # is there already, so that nobody else had a turn
+                frames = await socket.receive()  # is there already, so that nobody else had a turn
                 now = time.monotonic()
                 if now - caught_up_at > BEHIND_SECONDS:
                     self.hold(channel.name, True)
@@ -227,7 +227,7 @@ class Interpreter:
 
     async def send(self, channel: Channel, parts: tuple[bytes, ...]) -> None:
         """Send one message to the kernel, signed with its key."""
-        await self._sockets[channel].send_multipart(self._signer.to_zmq(parts), copy=False)
+        self._sockets[channel].send(self._signer.to_zmq(parts))
 
     async def interrupt(self) -> None:
         """Interrupt what the kernel is doing, in the way that its kernelspec asks for."""

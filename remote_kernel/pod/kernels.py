@@ -92,7 +92,7 @@ class PodKernel:
 
     @property
     def news(self) -> asyncio.Event:
-        """Is set when the journal has grown, or a reader has come or gone; ask for it before reading."""
+        """Is set when there is something new for readers; ask for it before reading."""
         return self._news
 
     @contextlib.contextmanager
@@ -102,14 +102,14 @@ class PodKernel:
         It calls what it is given with the number of bytes that it has passed on.
         """
         self._readers[reader] += 1
-        self._tell_news()
+        self.wake_readers()
         try:
             with self.listening() as took:
                 yield took
         finally:
             self._readers[reader] -= 1
             self._readers += Counter()  # forgets the zeros
-            self._tell_news()
+            self.wake_readers()
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[Callable[[int], None]]:
@@ -168,13 +168,14 @@ class PodKernel:
     def _record(self, entry: bytes) -> None:
         self.journal.append(entry)
         self._pace.said(len(entry))
-        self._tell_news()
+        self.wake_readers()
 
     def _hold(self, is_held: bool) -> None:
         if self._current is not None:
             self._current.hold("readers", is_held)
 
-    def _tell_news(self) -> None:
+    def wake_readers(self) -> None:
+        """Have every reader look: the journal has grown, a reader has come or gone, or it is time to end."""
         news, self._news = self._news, asyncio.Event()
         news.set()
 

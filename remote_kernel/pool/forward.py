@@ -23,6 +23,10 @@ _HOP_BY_HOP = frozenset(
 _CONSUMED = frozenset({b"authorization", b"expect", SESSION_HEADER})
 
 
+# A body that is no larger comes within a moment, and costs no memory worth counting.
+MAX_GATHERED_BYTES = 64 * 1024
+
+
 class PodUnreachable(Exception):
     """There is no connection to the pod; it never saw the request."""
 
@@ -62,6 +66,8 @@ async def _request(http: Client, scope: Scope, body: RequestBody, identifier: Id
     target = scope["raw_path"] + (b"?" + query if query else b"")
     headers = [*request_headers(scope["headers"]), (SESSION_HEADER, identifier.encode())]
     content: Body = body if has_body(scope["headers"]) else b""
+    if 0 < _length(scope["headers"]) <= MAX_GATHERED_BYTES:
+        content = b"".join([piece async for piece in body])  # head and body go out in one write
     try:
         return await http.send(scope["method"].encode(), target, headers, content)
     except NoConnection:
@@ -74,6 +80,11 @@ def has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether a request with these headers has a body (RFC 9112, 6.3)."""
     fields = dict(headers)
     return b"transfer-encoding" in fields or fields.get(b"content-length", b"0") != b"0"
+
+
+def _length(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    """Return the length of a request's body; 0 where only its end will tell."""
+    return int(dict(headers).get(b"content-length", b"0"))  # the server has checked that it is a number
 
 
 def request_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

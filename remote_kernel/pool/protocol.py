@@ -3,13 +3,14 @@
 import asyncio
 
 import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from remote_kernel.one_write import OneWriteProtocol
 
 # From the first byte of a request, or of the connection, to the end of its head.
 HEAD_SECONDS = 30.0
 
 
-class PatientProtocol(H11Protocol):
+class PatientProtocol(OneWriteProtocol):
     """uvicorn's protocol, which closes a connection whose request head does not arrive."""
 
     _head_timer: asyncio.TimerHandle | None = None

@@ -79,6 +79,11 @@ class FrontEnd:
         assert len(replies) <= 1, "a reply came twice"
         return replies[0] if replies else None
 
+    def has_finished(self, request: wire.Message) -> bool:
+        """Whether all that a request says on iopub has come."""
+        msg_id = parse_header(request.parts[0]).msg_id
+        return any(b'"idle"' in m.parts[3] and parse_header(m.parts[1]).msg_id == msg_id for m in self.messages)
+
     def printed(self) -> str:
         contents = [parse_object(m.parts[3]) for m in self.messages if parse_header(m.parts[0]).msg_type == "stream"]
         return "".join(content["text"] for content in contents)
@@ -211,6 +216,26 @@ async def test_another_process_goes_on_where_the_first_left_off(pod: Pod, kernel
         link.open()
         await successor.wait(lambda: successor.reply_to(request))
     assert front_end.printed() + successor.printed() == "".join(f"{number}\n" for number in range(30))
+
+
+async def test_prints_that_have_piled_up_come_in_few_messages_and_whole(pod: Pod, kernel: str) -> None:
+    async with linked(pod.endpoint, kernel) as (link, front_end):
+        first, last = (
+            execute("pass"),
+            execute("for i in range(500): print(i, flush=True)\ndisplay('shown')\nprint('end')"),
+        )
+        link.send(first)
+        await front_end.wait(lambda: front_end.has_finished(first))
+        position = link.position
+        link.send(last)
+        await front_end.wait(lambda: front_end.has_finished(last))
+    async with linked(pod.endpoint, kernel, position=position) as (link, successor):
+        link.open()
+        await successor.wait(lambda: successor.has_finished(last))
+    types = [parse_header(message.parts[0]).msg_type for message in successor.messages]
+    assert types.count("stream") < 50
+    assert types.index("display_data") < len(types) - types[::-1].index("stream") - 1  # "end" did not overtake it
+    assert successor.printed() == front_end.printed() == "".join(f"{number}\n" for number in range(500)) + "end\n"
 
 
 async def test_a_message_for_a_session_that_is_gone_is_lost_and_the_next_one_runs(pod: Pod, kernel: str) -> None:

@@ -23,7 +23,7 @@ def test_the_kernel_imports_neither_ipython_nor_pod_nor_pool(tmp_path: Path) -> 
         try:
             client = connect(path)
             wait_ready(client)
-            client.shutdown()
+            client.shutdown(reply=True, timeout=10)  # a socket that is closed drops what it has not sent
             client.stop_channels()
             assert process.wait(10) == 0
         finally:

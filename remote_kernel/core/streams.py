@@ -1,0 +1,81 @@
+"""Printed text that has piled up, in fewer messages.
+
+A front end that gets a message for each line falls behind a cell that flushes each line, and Jupyter Server shows
+nothing any more of what comes faster than 1,000 messages a second.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from remote_kernel.core.wire import Channel, Frame, Message
+
+# Larger texts cost more to put together than their messages cost one by one.
+MAX_TEXT_BYTES = 16 * 1024
+# Much more at once makes a page stutter.
+MAX_MERGED_BYTES = 64 * 1024
+
+# A quotation mark within a JSON string is escaped, so this cannot be the text of another field.
+_TYPE = re.compile(rb'"msg_type": ?"stream"')
+# The content as jupyter_client and most others write it; the text stays the JSON string that it is. Whatever looks
+# different is left alone.
+_CONTENT = re.compile(rb'(\{"name": ?"(?:stdout|stderr)", ?"text": ?")([^"\\]*(?:\\.[^"\\]*)*)"\}')
+
+
+@dataclass(frozen=True, slots=True)
+class _Printed:
+    """A short `stream` message: its content is `opening`, then `text`, then the end of both."""
+
+    message: Message
+    opening: bytes
+    text: bytes
+
+    def is_like(self, other: "_Printed") -> bool:
+        """Whether both have the same parent, metadata and name."""
+        return self.message.parts[1:3] == other.message.parts[1:3] and self.opening == other.opening
+
+
+def merge_streams(frames: Sequence[Frame]) -> Sequence[Frame]:
+    """Return the frames with runs of `stream` messages of one parent and one name put together.
+
+    Only neighbours are merged, so that nothing overtakes anything. What is merged has the header of its first message
+    and the sequence number of its last.
+
+    Args:
+        frames: what has arrived at once; one that came alone is not looked at.
+    """
+    if len(frames) < 2:
+        return frames
+    merged: list[Frame] = []
+    run: list[_Printed] = []
+    size = 0
+    for frame in frames:
+        printed = _parse(frame)
+        if run and (printed is None or size + len(printed.text) > MAX_MERGED_BYTES or not printed.is_like(run[0])):
+            merged.append(_put_together(run))
+            run, size = [], 0
+        if printed is None:
+            merged.append(frame)
+        else:
+            run.append(printed)
+            size += len(printed.text)
+    return [*merged, _put_together(run)] if run else merged
+
+
+def _parse(frame: Frame) -> _Printed | None:
+    """Return a short `stream` message; `None` for everything else."""
+    if not isinstance(frame, Message) or frame.channel is not Channel.IOPUB or len(frame.parts) != 4:
+        return None
+    header, _, _, content = frame.parts
+    if len(content) > MAX_TEXT_BYTES or not _TYPE.search(header):
+        return None
+    found = _CONTENT.fullmatch(content)
+    return found and _Printed(frame, found[1], found[2])
+
+
+def _put_together(run: Sequence[_Printed]) -> Message:
+    first, last = run[0], run[-1].message
+    if first.message is last:
+        return last
+    content = b"".join((first.opening, *(printed.text for printed in run), b'"}'))
+    return replace(last, parts=(*first.message.parts[:3], content))
