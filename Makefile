@@ -6,12 +6,13 @@
 #   make soak [ARGS="--runs 50"]  hundreds of notebooks over lines that fail by chance, in minutes
 #   make bench [ARGS="cell --quick"]  side by side with ipykernel: a table, JSON and a plot in .build, in ten minutes
 #   make scale [ARGS="--people 1000"]  a simulated day of 10,000 notebooks on 600 sessions, in a minute
+#   make large                 a file of 200 MB through lines that are cut, in half a minute
 #   make image                 what deploy/Dockerfile does, step by step in a folder, with downloads
 #   make clients               clients of Azure's session pools, as published on PyPI, against the local pool
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo notebooks test soak bench scale image browser places clients lint clean
+.PHONY: demo notebooks test soak bench large scale image browser places clients lint clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -52,6 +53,9 @@ image: $(VENV)/test.stamp
 
 soak: $(VENV)/test.stamp
 	$(BIN)/python -m tests.soak $(ARGS)
+
+large: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -m large tests/cli/test_large_files.py $(ARGS)
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks --output $(BUILD) $(ARGS)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from remote_kernel.core.errors import UsageError
-from remote_kernel.core.identity import Scope
+from remote_kernel.core.identity import Identifier, Scope
 from remote_kernel.core.settings import Settings
 
 
@@ -25,6 +25,17 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def print_identifier(arguments: argparse.Namespace) -> int:
     """Handle the command; raises `UsageError` where the identifier cannot be known."""
+    _, identifier = find_session(arguments)
+    print(identifier)
+    return 0
+
+
+def find_session(arguments: argparse.Namespace) -> tuple[Settings, Identifier]:
+    """Return settings and identifier for `arguments.notebook` and `arguments.scope`.
+
+    Raises:
+        UsageError: there is no such notebook, or the identifier cannot be known.
+    """
     from remote_kernel.kernel.binding import identifier_of
     from remote_kernel.kernel.folders import Folders
     from remote_kernel.kernel.userkey import load_key
@@ -35,5 +46,4 @@ def print_identifier(arguments: argparse.Namespace) -> int:
     if arguments.scope:
         settings = replace(settings, scope=Scope(arguments.scope))
     data = Folders.of_user().data
-    print(identifier_of(arguments.notebook, settings, os.environ, lambda: load_key(os.environ, data)))
-    return 0
+    return settings, identifier_of(arguments.notebook, settings, os.environ, lambda: load_key(os.environ, data))

@@ -68,7 +68,7 @@ class Download:
                 raise TransferError(f"'{path}': {error}") from None
             found = await self._match(path)
         if not found:
-            raise TransferError(f"There is no file or folder '{path}' in the session; '%session files' lists them.")
+            raise TransferError(f"There is no file or folder '{path}' in the session.")
         return [item for source, metadata in found.items() for item in await self._expand(source, metadata, to)]
 
     async def _match(self, pattern: str) -> dict[str, wire.Metadata]:

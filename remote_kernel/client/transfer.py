@@ -5,11 +5,12 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
 from remote_kernel.client.retry import Backoff, Wait, describe_wait, is_passing
-from remote_kernel.core.errors import PoolError
+from remote_kernel.core.errors import PoolError, PoolRefused
 from remote_kernel.core.quantities import count_of, format_bytes, format_seconds
 
 T = TypeVar("T")
@@ -32,6 +33,7 @@ class Progress:
         name: what is on its way.
         wait: what the transfer waits for.
         moved: bytes that have gone over the line, and not those that were there already.
+        moving_since: when the first of them set out.
         place: where it all goes, for people.
     """
 
@@ -46,6 +48,15 @@ class Progress:
     moved: int = 0
     place: str = ""
     started: float = field(default_factory=time.monotonic)
+    moving_since: float = 0.0
+
+    def begin_to_move(self) -> None:
+        """Note that a piece is about to set out."""
+        self.moving_since = self.moving_since or time.monotonic()
+
+    def bytes_per_second(self, now: float) -> float:
+        """Return the mean speed of what has gone over the line until `now` (monotonic seconds)."""
+        return self.moved / max(now - self.moving_since, 0.001)
 
     @property
     def fraction(self) -> float:
@@ -61,7 +72,7 @@ class Progress:
         if not self.files:
             return "looking at the files"
         said = f"{format_bytes(self.bytes_done)} of {format_bytes(self.bytes)}"
-        rate = self.moved / max(now - self.started, 0.001)
+        rate = self.bytes_per_second(now)
         if not self.moved or self.bytes_done >= self.bytes:
             return said
         left = format_seconds((self.bytes - self.bytes_done) / rate)
@@ -73,7 +84,7 @@ class Progress:
             return f"There was nothing to {'upload' if self.is_upload else 'download'}."
         done = "Uploaded" if self.is_upload else "Downloaded"
         took = max(now - self.started, 0.001)
-        rate = f" ({format_bytes(self.moved / took)}/s)" if self.moved >= 1_000_000 else ""
+        rate = f" ({format_bytes(self.bytes_per_second(now))}/s)" if self.moved >= 1_000_000 else ""
         same = f" {count_of(self.unchanged, 'file')} had not changed." if self.unchanged else ""
         return (
             f"{done} {count_of(self.files, 'file')}, {format_bytes(self.bytes)}, to {self.place} in "
@@ -103,6 +114,14 @@ class PieceSize:
         """Learn from a piece that was lost."""
         self.bytes = max(self.bytes // 2, min(MIN_PIECE_BYTES, self._largest))
 
+    def refuse(self) -> bool:
+        """Learn from a piece that was more than something on the way takes; whether a smaller one can be tried."""
+        if self.bytes <= MIN_PIECE_BYTES:
+            return False
+        self.shrink()
+        self._largest = self.bytes
+        return True
+
 
 class Patience:
     """Tries requests again for as long as the trouble may pass.
@@ -124,6 +143,8 @@ class Patience:
             try:
                 result = await attempt()
             except PoolError as error:
+                if _is_too_large(error) and self._piece.refuse():
+                    continue
                 if not is_passing(error) or time.monotonic() > gives_up_at:
                     raise
                 self._piece.shrink()
@@ -137,12 +158,18 @@ class Patience:
         """As `persist`, for an attempt that moves a piece."""
 
         async def timed() -> T:
+            self._progress.begin_to_move()
             started = time.monotonic()
             result = await attempt()
             self._piece.arrived(time.monotonic() - started)
             return result
 
         return await self.persist(timed)
+
+
+def _is_too_large(error: PoolError) -> bool:
+    """Whether a proxy, or Azure's front door, takes less at once than what was sent."""
+    return isinstance(error, PoolRefused) and error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
 def digest(path: Path) -> str:

@@ -9,7 +9,9 @@ from remote_kernel import __version__
 from tests.cli.command import COMMAND, run_command, start_command
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["identifier"], ["pool"], ["pool", "status"], ["pool", "stop"]])
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["upload"], ["download"], ["identifier"], ["pool"], ["pool", "status"], ["pool", "stop"]]
+)
 def test_help_is_there_for_every_command(command: list[str]) -> None:
     done = run_command(*command, "--help")
     assert (done.status, done.stderr) == (0, "")

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from remote_kernel.client.files import RemoteFiles
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.client.transfer import PieceSize, Progress
 from remote_kernel.client.upload import Upload, plan_upload
-from remote_kernel.core.errors import PoolUnreachable, SessionLost, TransferError
+from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SessionLost, TransferError
 from remote_kernel.core.identity import Identifier
 from tests.driver import Pod
 from tests.faults.proxy import FaultProxy, Plan
@@ -256,6 +257,32 @@ async def test_a_disk_that_is_read_only_is_told(pod: Pod, data: Path, tmp_path: 
     (tmp_path / "x").touch()
     with pytest.raises(TransferError, match="was not written in the session"):
         await upload(pod.endpoint, "x", base=tmp_path, to="closed")
+
+
+class NarrowDoor(PoolClient):
+    """A way to the pod with a proxy on it that takes little at once."""
+
+    largest_bytes = 50_000
+
+    async def request(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        if len(more.get("content", b"")) > self.largest_bytes:
+            raise PoolRefused("Too much at once.", status=413)
+        return await super().request(method, path, **more)
+
+
+async def test_pieces_become_small_enough_for_any_proxy(pod: Pod, data: Path, tmp_path: Path) -> None:
+    content = write_random(tmp_path / "big.bin", 600_000)
+    client = NarrowDoor(ConfiguredAccess(pod.endpoint, "any"), Identifier("any-session"))
+    try:
+        upload = Upload(RemoteFiles(client), Progress(is_upload=True), patience_seconds=0)
+        await upload.run(plan_upload(["big.bin"], to="", base=tmp_path))
+        assert (data / "big.bin").read_bytes() == content
+        client.largest_bytes = 1
+        write_random(tmp_path / "big.bin", 600_001)
+        with pytest.raises(PoolRefused, match="Too much at once"):
+            await upload.run(plan_upload(["big.bin"], to="", base=tmp_path))
+    finally:
+        await client.aclose()
 
 
 def test_pieces_grow_on_a_quick_line_and_shrink_on_a_slow_or_broken_one() -> None:
