@@ -8,11 +8,12 @@
 #   make scale [ARGS="--people 1000"]  a simulated day of 10,000 notebooks on 600 sessions, in a minute
 #   make large                 a file of 200 MB through lines that are cut, in half a minute
 #   make image                 what deploy/Dockerfile does, step by step in a folder, with downloads
+#   make hub                   users of a JupyterHub on one pool, in half a minute
 #   make clients               clients of Azure's session pools, as published on PyPI, against the local pool
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo notebooks test soak bench large scale image browser places clients lint clean
+.PHONY: demo notebooks test soak bench large scale image browser places hub clients lint clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -65,6 +66,9 @@ browser: $(VENV)/browser.stamp
 
 # What the tests need that run the kernel under JupyterHub and in another language; without it they are skipped.
 places: $(VENV)/places.stamp
+
+hub: $(VENV)/places.stamp $(VENV)/test.stamp
+	$(BIN)/python -m pytest -m hub tests/places $(ARGS)
 
 clients: $(VENV)/clients.stamp
 	$(BIN)/python -m pytest tests/clients $(ARGS)
