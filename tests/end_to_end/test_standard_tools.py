@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.driver import Pool
+from tests.driver import Notebook, Pool
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +128,22 @@ def test_papermill_executes_with_parameters(tmp_path: Path) -> None:
         "papermill", "-k", "remote", "--log-level", "ERROR", "a.ipynb", "out.ipynb", "-p", "a", "41", cwd=tmp_path
     )
     assert outputs_of(tmp_path / "out.ipynb") == ["42\n"]
+
+
+def test_papermill_that_injects_its_paths_finds_the_notebook_s_session(
+    tmp_path: Path, start_notebook: Callable[..., Notebook]
+) -> None:
+    path = write_notebook(tmp_path / "a.ipynb", "print(kept)")
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata["language_info"] = {"name": "python"}
+    nbformat.write(notebook, path)
+    start_notebook(REMOTE_KERNEL_NOTEBOOK=str(path)).run("kept = 'as it was left'")
+    run_module(
+        "papermill", "-k", "remote", "--inject-paths", "--log-level", "ERROR", "a.ipynb", "b.ipynb", cwd=tmp_path
+    )
+    told, printed = outputs_of(tmp_path / "b.ipynb")
+    assert "Another kernel uses this notebook's session" in told
+    assert printed == "as it was left\n"
 
 
 def test_jupyter_execute_executes(tmp_path: Path) -> None:
