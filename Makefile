@@ -1,7 +1,8 @@
 # Everything runs in an environment of the project's own, .venv, made and kept up to date by the targets themselves:
 #
 #   make demo                  execute notebooks/quickstart.ipynb in a session of the local pool
-#   make test [ARGS="-k run"]  the whole suite, or what pytest's arguments select
+#   make test [ARGS="-k run"]  the tests, or those that pytest's arguments select
+#   make browser               what users see in JupyterLab and on the pool's page, in a real browser, in two minutes
 #   make notebooks             execute all of notebooks/ and compare with their stored outputs, in a minute
 #   make soak [ARGS="--runs 50"]  hundreds of notebooks over lines that fail by chance, in minutes
 #   make bench [ARGS="cell --quick"]  side by side with ipykernel: a table, JSON and a plot in .build, in ten minutes
@@ -61,8 +62,9 @@ large: $(VENV)/test.stamp
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks --output $(BUILD) $(ARGS)
 
-# What the tests in a real JupyterLab need beside Debian's chromium; without it they are skipped.
-browser: $(VENV)/browser.stamp
+# In a real JupyterLab. Wants Debian's chromium, or another; without one they are skipped.
+browser: $(VENV)/test.stamp $(VENV)/browser.stamp
+	$(BIN)/python -m pytest -m browser --numprocesses 2 --dist loadfile tests/browser $(ARGS)
 
 # What the tests need that run the kernel under JupyterHub and in another language; without it they are skipped.
 places: $(VENV)/places.stamp

@@ -11,7 +11,7 @@ def start(pool: Pool, **environ: str) -> Notebook:
 
 
 def test_a_cell_is_not_cooled_down_while_it_runs_and_its_pod_is_afterwards() -> None:
-    with Pool.start("--cooldown", "1.5") as pool:
+    with Pool.start("--cooldown", "3") as pool:
         notebook = start(pool, REMOTE_KERNEL_KEEPALIVE_MINUTES="0")
         try:
             cell = notebook.run("import time\nfor i in range(5): print(i, flush=True); time.sleep(1)\na = 42\na")
@@ -26,19 +26,19 @@ def test_a_cell_is_not_cooled_down_while_it_runs_and_its_pod_is_afterwards() -> 
 
 
 def test_a_notebook_that_is_open_is_kept_for_the_time_that_was_asked_for() -> None:
-    with Pool.start("--cooldown", "1") as pool:
-        notebook = start(pool, REMOTE_KERNEL_KEEPALIVE_MINUTES="0.05")
+    with Pool.start("--cooldown", "2") as pool:
+        notebook = start(pool, REMOTE_KERNEL_KEEPALIVE_MINUTES="0.08")
         try:
             notebook.run("pass")
             ended = time.monotonic()
             wait_until(lambda: not pool.sessions())
-            assert time.monotonic() - ended > 3
+            assert time.monotonic() - ended > 4.5
         finally:
             notebook.close()
 
 
 def test_a_silent_cell_is_kept_as_well() -> None:
-    with Pool.start("--cooldown", "1") as pool:
+    with Pool.start("--cooldown", "2") as pool:
         notebook = start(pool, REMOTE_KERNEL_KEEPALIVE_MINUTES="0")
         try:
             assert notebook.run("import time; time.sleep(4); 42").result == "42"
@@ -47,11 +47,11 @@ def test_a_silent_cell_is_kept_as_well() -> None:
 
 
 def test_a_cell_whose_kernel_was_killed_is_kept_by_the_next() -> None:
-    with Pool.start("--cooldown", "1.5") as pool, pool.client() as client:
+    with Pool.start("--cooldown", "4") as pool, pool.client() as client:
         notebook = start(pool, REMOTE_KERNEL_KEEPALIVE_MINUTES="0", REMOTE_KERNEL_IDENTIFIER="kept-by-the-next")
         try:
             notebook.run("a = 42")
-            notebook.client.execute("print('go', flush=True)\nimport time; time.sleep(5); print('done', flush=True)")
+            notebook.client.execute("print('go', flush=True)\nimport time; time.sleep(7); print('done', flush=True)")
             notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
             notebook.manager.restart_kernel(now=True)
             notebook.wait_iopub(lambda message: "done" in str(message["content"]))
