@@ -17,15 +17,16 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # `private_files`, `zmq_socket` and the package itself.
 ARROWS = {
     "core": set(),
-    "client": {"core", "http1", "private_files"},
-    "kernel": {"client", "core", "http1", "private_files", "zmq_socket"},
+    "client": {"core", "http1", "log_files", "private_files"},
+    "kernel": {"client", "core", "http1", "log_files", "private_files", "zmq_socket"},
     "pod": {"core", "one_write", "private_files", "zmq_socket"},
-    "pool": {"core", "http1", "one_write", "private_files"},
-    "cli": {"client", "core", "kernel", "pod", "pool", "http1", "one_write", "private_files", "zmq_socket"},
+    "pool": {"core", "http1", "log_files", "one_write", "private_files"},
+    "cli": {"client", "core", "kernel", "pod", "pool", "http1", "log_files", "private_files", "zmq_socket"},
     "http1": set(),
     "one_write": set(),
     "zmq_socket": set(),
     "private_files": set(),
+    "log_files": {"core", "private_files"},  # what a log is, is pure
     "__init__": set(),
     "__main__": {"kernel"},
 }

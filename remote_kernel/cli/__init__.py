@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from remote_kernel import __version__
-from remote_kernel.cli import completion, doctor, identifier, install, pool, run, sessions, transfer
+from remote_kernel.cli import completion, doctor, identifier, install, logs, pool, run, sessions, transfer
 from remote_kernel.core.errors import RemoteKernelError, UsageError
 
 FAILED = 1
@@ -57,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.set_defaults(handler=None)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (run, transfer, install, doctor, sessions, identifier, pool, completion):
+    for module in (run, transfer, install, doctor, sessions, logs, identifier, pool, completion):
         module.add_parser(subparsers)
     return parser
 

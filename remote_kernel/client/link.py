@@ -7,6 +7,7 @@ passed on. So every failed request can simply be made again.
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import time
 from dataclasses import dataclass, replace
@@ -26,7 +27,10 @@ from remote_kernel.core.errors import (
     SessionLost,
     WireError,
 )
+from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.streams import merge_streams
+
+_log = logging.getLogger(__name__)
 
 # A typing error in the endpoint should not take minutes to show, a pool that restarts should not matter.
 FIRST_CONTACT_SECONDS = 10.0
@@ -189,6 +193,8 @@ class Link:
                 continue
             except PoolError as error:
                 was_attached = self._attached.is_set()
+                is_news = was_attached or failing_since is None
+                _log.log(logging.INFO if is_news else logging.DEBUG, describe_break(error, was_attached))
                 self._attached.clear()
                 if was_attached:
                     self._pool.drop_idle()  # the way they take is most likely gone as well
@@ -294,10 +300,11 @@ class Link:
             case wire.Hello():
                 self.peers = 0
                 self.cooldown_seconds = frame.cooldown_seconds
-                if self._position is None:
+                if is_new := self._position is None:
                     self._position = Position(epoch=frame.epoch, cursor=frame.cursor)
                     for lane in set(self._lanes.values()):
                         lane.see(frame.cursor)
+                _log.info(LogEvent("attached", seconds=time.monotonic() - self._last_call, is_new=is_new))
                 await self._listener.attached(frame)
                 self._attached.set()
             case wire.Gap():
@@ -406,6 +413,11 @@ async def _post(
 ) -> dict[str, Any]:
     params = {**target, "epoch": epoch, "sender": sender}
     return await pool.request("POST", wire.MESSAGES_PATH, params=params, content=wire.encode_all(batch))
+
+
+def describe_break(error: PoolError, was_attached: bool) -> LogEvent:
+    """Return the event for a stream that has ended, or that could not be had."""
+    return LogEvent("connection lost" if was_attached else "not attached", error=error.name, text=str(error))
 
 
 def describe_change(change: wire.EpochChange) -> str:

@@ -20,7 +20,6 @@ from remote_kernel.core.environment import pod_environment
 from remote_kernel.core.errors import PoolUnreachable
 from remote_kernel.core.local_pool import (
     LOCK_FILE,
-    LOG_FILE,
     PAGE_LINK_PATH,
     RUNTIME_FILE,
     RUNTIME_FOLDER,
@@ -28,6 +27,7 @@ from remote_kernel.core.local_pool import (
     STOP_PATH,
     RunningPool,
 )
+from remote_kernel.log_files import POOL_LOG, log_folder
 from remote_kernel.private_files import make_private_folder
 
 # A cold machine may need that long to import what the daemon needs.
@@ -40,7 +40,7 @@ REQUEST_TIMEOUT_SECONDS = 5.0
 LOOK_AGAIN_SECONDS = 0.05
 
 # The daemon has to find the same runtime folder; a pod has no business there.
-_DAEMON_VARIABLES = ("JUPYTER_RUNTIME_DIR", "REMOTE_KERNEL_LOG_LEVEL")
+_DAEMON_VARIABLES = ("JUPYTER_RUNTIME_DIR", "REMOTE_KERNEL_LOG", "REMOTE_KERNEL_LOG_LEVEL")
 
 
 class LocalPool:
@@ -54,7 +54,9 @@ class LocalPool:
     def __init__(self, environ: Mapping[str, str] | None = None, options: Sequence[str] = ()) -> None:
         self._environ = os.environ if environ is None else environ
         self._options = options
-        self._folder = Path(jupyter_runtime_dir()) / RUNTIME_FOLDER
+        runtime = Path(jupyter_runtime_dir())
+        self._folder = runtime / RUNTIME_FOLDER
+        self._log = log_folder(self._environ, runtime) / POOL_LOG
 
     async def locate(self) -> RunningPool:
         """Return the user's running pool; start one when there is none.
@@ -165,7 +167,7 @@ class LocalPool:
 
     def _failure(self, what: str) -> PoolUnreachable:
         return PoolUnreachable(
-            f"The local session pool {what}. Its log says more: {self._folder / LOG_FILE}. "
+            f"The local session pool {what}. Its log says more: {self._log}. "
             "'remote-kernel pool' starts one in a terminal."
         )
 

@@ -84,7 +84,7 @@ class PoolClient:
             response = await self._send(endpoint, method, path, params, content, read_seconds)
         try:
             if response.status >= HTTPStatus.MULTIPLE_CHOICES:  # no pool sends its callers elsewhere, gateways do
-                raise await _read_error(response, endpoint)
+                raise await _read_error(response, endpoint, self._identifier)
             yield response
         finally:
             await response.aclose()
@@ -125,15 +125,15 @@ class PoolClient:
             await self._transport.aclose()
 
 
-async def _read_error(response: Response, endpoint: Endpoint) -> PoolError:
-    """Translate the answer of a request that was refused."""
+async def _read_error(response: Response, endpoint: Endpoint, identifier: Identifier) -> PoolError:
+    """Translate the answer of a request that was refused; what a pool says of the identifier is not for error texts."""
     try:
         body = _parse_object(await response.read())
     except Broke as error:
         return _unreachable(error)
     fields = body.get("error")
     fields = fields if isinstance(fields, dict) else {}
-    code, message = str(fields.get("code", "")), str(fields.get("message", ""))
+    code, message = str(fields.get("code", "")), str(fields.get("message", "")).replace(identifier, "…")
     status = response.status
     if status == HTTPStatus.UNAUTHORIZED:
         return Unauthorized(describe_unauthorized(endpoint.token, response.header("www-authenticate")))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -9,6 +10,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from remote_kernel.core.errors import PoolUnreachable
+from remote_kernel.core.log_lines import LogEvent
+
+_log = logging.getLogger(__name__)
 
 # Entra tokens live about an hour; asking five minutes early leaves time for a slow answer. Of short lives a quarter.
 REFRESH_AHEAD_SECONDS = 300.0
@@ -89,12 +93,15 @@ class Tokens:
 
     def _keep(self, asking: "asyncio.Future[Token]") -> None:
         self._asking = None
-        if asking.cancelled() or asking.exception() is not None:
+        error = None if asking.cancelled() else asking.exception()
+        if asking.cancelled() or error is not None:
+            _log.info(LogEvent("no token", error=type(error).__name__))
             return  # who waits is told; while the old token is good, nobody needs to be
         self._token = token = asking.result()
         lifetime = max(0.0, token.expires_at - self._clock())
         self._ahead = min(REFRESH_AHEAD_SECONDS, lifetime * REFRESH_AHEAD_SHARE)
         self._renew_at = token.expires_at - self._ahead
+        _log.info(LogEvent("token", expires_in_seconds=lifetime))
 
 
 def _call_in_thread(call: Callable[[], Token]) -> "asyncio.Future[Token]":

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 RUNTIME_FOLDER = "remote-kernel"  # inside Jupyter's runtime folder
 RUNTIME_FILE = "pool.json"
 LOCK_FILE = "pool.lock"
-LOG_FILE = "pool.log"
 OPENER_FILE = "pool-page.html"  # leads a browser to the pool's page
 
 # Names of this machine that never leave it.

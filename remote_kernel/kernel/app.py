@@ -8,14 +8,20 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from remote_kernel import __version__
 from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.settings import Settings, log_level
 from remote_kernel.kernel.channels import Channels, Connection
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.known_info import KnownInfo
 from remote_kernel.kernel.relay import Relay
 from remote_kernel.kernel.session import Session
+from remote_kernel.log_files import SUFFIX, log_folder, log_to_file, log_to_stderr
+
+_log = logging.getLogger(__name__)
 
 # A front end that was killed leaves its kernels behind; they notice within this time.
 PARENT_POLL_SECONDS = 1.0
@@ -30,10 +36,17 @@ async def run(connection_file: Path) -> None:
     channels.bind()
     parent = os.getppid()
     folders = Folders.of_user()
+    _open_log(folders, connection_file)
     session = Session(
         os.environ, folders, connection_file=connection_file, connection_key=connection.key, parent=parent
     )
     endpoint, kernelspec = _what_is_served()
+    _log.info(
+        LogEvent(
+            "started", version=__version__, python=".".join(map(str, sys.version_info[:3])), kernel_in_pod=kernelspec,
+            pool=urlsplit(endpoint).hostname or "local",
+        )
+    )  # fmt: skip
     known = KnownInfo(folders.runtime, endpoint=endpoint, kernelspec=kernelspec)
     relay = Relay(channels, session, known, kernelspec=kernelspec)
     loop = asyncio.get_running_loop()
@@ -49,6 +62,13 @@ async def run(connection_file: Path) -> None:
         task.cancel()
     await asyncio.gather(serving, watching, return_exceptions=True)
     channels.close()
+    _log.info(LogEvent("stopped"))
+
+
+def _open_log(folders: Folders, connection_file: Path) -> None:
+    """Write a log of this kernel's own, under the name by which Jupyter's own log calls it."""
+    path = log_folder(os.environ, folders.runtime) / f"kernel-{connection_file.stem.removeprefix('kernel-')}{SUFFIX}"
+    log_to_file(path, "kernel", log_level(os.environ, "INFO"), _log)
 
 
 def _what_is_served() -> tuple[str, str]:
@@ -79,13 +99,13 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("-f", metavar="FILE", dest="connection_file", type=Path, required=True, help="connection file")
     arguments, _ = parser.parse_known_args(argv)
-    logging.basicConfig(level=log_level(os.environ), format="[remote-kernel] %(message)s")
-    # These write URLs and what servers answer to the log, and so identifiers and parts of logins.
-    for name in ("httpx", "httpcore", "azure", "msal", "urllib3"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    log_to_stderr("remote-kernel", log_level(os.environ))
     try:
         asyncio.run(run(arguments.connection_file))
     except RemoteKernelError as error:
         print(f"remote-kernel: {error}", file=sys.stderr)
         return 2
+    except Exception:
+        _log.critical(LogEvent("failed inside"), exc_info=True)
+        return 1
     return 0

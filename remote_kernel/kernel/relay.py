@@ -7,6 +7,7 @@ link hands over in fewer messages (`core.streams`).
 """
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from remote_kernel.client.retry import Wait
 from remote_kernel.core import wire
 from remote_kernel.core.errors import RemoteKernelError, SessionLost
 from remote_kernel.core.jupyter import parse_header, parse_object
+from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC, Channel, Message
 from remote_kernel.kernel import answers
 from remote_kernel.kernel.channels import Channels
@@ -27,6 +29,8 @@ from remote_kernel.kernel.requests import Interrupted, Replies, Request
 from remote_kernel.kernel.session import Session
 from remote_kernel.kernel.turns import Turns
 from remote_kernel.kernel.verbs import Verbs
+
+_log = logging.getLogger(__name__)
 
 STARTING = Wait("starting a remote session")
 LINK_IS_DOWN = Wait("waiting for the session")
@@ -124,6 +128,8 @@ class Relay:
     async def handle(self, channel: Channel, prefixes: list[bytes], parts: tuple[bytes, ...]) -> None:
         """Take one message of a front end; raises `WireError` when it is none."""
         info = parse_header(parts[0])
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug(LogEvent("request", type=info.msg_type, channel=channel))
         request = Request(channel=channel, prefixes=prefixes, header=parts[0], info=info)
         match info.msg_type:
             case "kernel_info_request":
@@ -147,6 +153,7 @@ class Relay:
         await self._replies.answer(request, "kernel_info_reply", answers.kernel_info(known))
 
     async def _interrupt(self, request: Request, parts: tuple[bytes, ...]) -> None:
+        _log.info(LogEvent("interrupt"))
         await self._replies.answer(request, "interrupt_reply", {"status": "ok"})
         self._turns.interrupt()
         link = self._session.link
@@ -179,6 +186,7 @@ class Relay:
 
     async def _shut_down(self, request: Request, parts: tuple[bytes, ...]) -> None:
         restart = parse_object(parts[3]).get("restart") is True
+        _log.info(LogEvent("shutdown", restart=restart))
         await self._replies.answer(request, "shutdown_reply", {"status": "ok", "restart": restart})
         self._farewell = Farewell(Message(channel=Channel.CONTROL, parts=parts), restart)
         self.stopped.set()
@@ -385,6 +393,8 @@ class Relay:
         request = self._requests.get(msg_id)
         if request is None:
             return  # another front end's, or answered already
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug(LogEvent("reply", to=request.info.msg_type, channel=message.channel))
         await self._channels.send(message.channel, request.prefixes, message.parts)
         if message.channel is Channel.STDIN:
             return
@@ -416,10 +426,12 @@ class Relay:
 
     async def dropped(self, gap: wire.Gap) -> None:
         """See `Listener`."""
+        _log.warning(LogEvent("output dropped", messages=gap.last - gap.first + 1))
         self._notes.tell(describe_gap(gap))
 
     async def joined(self, peers: int) -> None:
         """See `Listener`."""
+        _log.info(LogEvent("shared", other_kernels=peers))
         if peers and not self._has_told_of_peers:
             self._has_told_of_peers = True
             self._notes.tell(SHARED)
@@ -434,6 +446,7 @@ class Relay:
 
     async def refused(self, message: Message, error: RemoteKernelError) -> None:
         """See `Listener`."""
+        _log.warning(LogEvent("message refused", error=error.name, text=str(error)))
         request = self._requests.pop(parse_header(message.parts[0]).msg_id, None)
         if request is None:
             self._notes.tell(describe_refusal(error))
@@ -454,6 +467,7 @@ class Relay:
 
     async def failed(self, error: RemoteKernelError) -> None:
         """See `Listener`."""
+        _log.warning(LogEvent("failed", error=error.name, text=str(error)))
         is_told = any(request.is_cell for request in self._requests.values())
         if isinstance(error, SessionLost):
             self._replies.is_left_busy = False

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import time
-import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +15,14 @@ from remote_kernel.client.link import Link, Listener, Position
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.core import wire
 from remote_kernel.core.errors import PoolError, PoolRefused, PoolUnreachable, RemoteKernelError
+from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.settings import Settings
 from remote_kernel.kernel.binding import Binding, BindingFile, after_restart, decide
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.notebook import Hints, find_notebook
 from remote_kernel.kernel.releases import Release, Releases, give_back, stop_pod
 from remote_kernel.kernel.userkey import load_key
+from remote_kernel.log_files import log_folder, remove_old
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class Session:
         if binding is None:
             binding = await asyncio.to_thread(self._bind, settings, hints)
         self._remember(binding)
+        log.info(LogEvent("bound", notebook=binding.notebook, scope=settings.scope, is_private=binding.is_private))
         access = choose_access(settings)
         self._endpoint = settings.endpoint
         await self._catch_up_releases(settings, access)
@@ -109,8 +111,7 @@ class Session:
             error = raised
             while isinstance(error, ExceptionGroup):  # of the link's tasks, one failed first
                 error = error.exceptions[0]
-            # The trace without the error's text, which may hold an address with the identifier in it.
-            log.error("%s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+            log.error(LogEvent("failed inside"), exc_info=error)
             self.link = None
             await listener.failed(RemoteKernelError(f"The remote kernel has failed inside ({type(error).__name__})."))
 
@@ -127,8 +128,11 @@ class Session:
             settings, self._environ, notebook=notebook, load_key=lambda: load_key(self._environ, self._folders.data)
         )
         if binding.is_private:
-            log.warning("the notebook's path is not known: the session is private to this kernel")
+            log.warning(
+                LogEvent("private", reason="the notebook's path is not known: the session is private to this kernel")
+            )
         self._file.remove_stale(time.time())
+        remove_old(log_folder(self._environ, self._folders.runtime), time.time())
         return replace(binding, notebook=str(notebook or ""), endpoint=settings.endpoint)
 
     def _remember(self, binding: Binding) -> None:
@@ -166,6 +170,7 @@ class Session:
         link = self.link
         if link is not None and (link.position is None or await self._farewell(message)):
             self._remember(after_restart(self._binding))
+        log.info(LogEvent("restarting", is_done=not self._binding.restart))
         await self._close()
 
     async def release(self, message: wire.Message) -> None:
@@ -187,6 +192,7 @@ class Session:
                     else:
                         await stop_pod(pool)
                     self._releases.remove(written)
+                    log.info(LogEvent("session given back"))
         await self._close()
         self._file.remove()
 
@@ -204,6 +210,7 @@ class Session:
         try:
             async with asyncio.timeout(LET_GO_SECONDS):
                 kernels = await give_back(self._pool, release, _shutdown_message(restart=False))
+            log.info(LogEvent("session given back", kernels_left=kernels))
             self.link.start_anew()
             self.note_position()
         except TimeoutError:
@@ -216,6 +223,7 @@ class Session:
         """Stop talking to the session until the next message."""
         assert self.link is not None
         await self._stop_following()
+        log.info(LogEvent("detached"))
         self.link.rest()
         self._running = asyncio.create_task(self._run(self.link, listener))
 
@@ -260,6 +268,7 @@ class Session:
 
     async def detach(self) -> None:
         """Stop talking; the session stays for who comes next."""
+        log.info(LogEvent("detached"))
         await self._close()
 
     async def _stop_following(self) -> None:

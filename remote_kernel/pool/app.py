@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import traceback
 from collections.abc import Callable
 from functools import partial
 from urllib.parse import parse_qs
@@ -13,6 +12,7 @@ from remote_kernel.core.errors import PoolFull
 from remote_kernel.core.flavor import Flavor
 from remote_kernel.core.identity import Identifier, is_identifier
 from remote_kernel.core.local_pool import STATUS_PATH, STOP_PATH
+from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.wire import STOP_SESSION_PATH
 from remote_kernel.pool import session_api
 from remote_kernel.pool.callers import Callers
@@ -72,12 +72,12 @@ class PoolApp:
                 await self._callers.check_token(scope)
             await serve_while_connected(receive, partial(self._serve, scope, send))
         except Refusal as refusal:
+            _log.debug(LogEvent("refused", status=refusal.status, code=refusal.code))
             await send_refusal(send, refusal)
         except ResponseCut:
-            _log.info("the answer of a pod was cut")
-        except Exception as error:
-            # The trace without the error's text, which may hold what the client sent.
-            _log.error("%s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+            _log.info(LogEvent("answer cut"))
+        except Exception:
+            _log.exception(LogEvent("failed inside"))
             await send_refusal(send, Refusal(500, "InternalError", "The pool has a fault; its log says where."))
 
     async def _serve(self, scope: Scope, send: Send, body: RequestBody) -> None:

@@ -3,10 +3,7 @@
 import os
 from pathlib import Path
 
-from remote_kernel.private_files import make_private_folder
-
-# The reason of a failure is near the end; what is older than that much of text is of no use.
-MAX_LOG_BYTES = 1 << 20
+from remote_kernel.log_files import make_log_folder
 
 
 def detach(log: Path) -> None:
@@ -16,10 +13,8 @@ def detach(log: Path) -> None:
     one that it is ready, or sees its end, and may have given it a lock to hold as the other.
     Call it before threads exist. Raises `OSError` when the log cannot be written.
     """
-    make_private_folder(log.parent)
-    is_long = log.exists() and log.stat().st_size > MAX_LOG_BYTES
-    mode = os.O_TRUNC if is_long else os.O_APPEND
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | mode, 0o600)
+    make_log_folder(log.parent)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     if os.fork():
         os._exit(0)  # without the exit functions, which belong to the process that goes on
     os.setsid()

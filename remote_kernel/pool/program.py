@@ -9,18 +9,23 @@ import secrets
 import socket
 import sys
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remote_kernel.core.environment import pod_environment
 from remote_kernel.core.flavor import Flavor
-from remote_kernel.core.local_pool import LOG_FILE, RunningPool
+from remote_kernel.core.local_pool import RunningPool
+from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.settings import log_level
+from remote_kernel.log_files import POOL_LOG, log_folder, log_to_file, log_to_stderr
 from remote_kernel.pool.daemon import detach, release_standard_streams
 from remote_kernel.pool.options import Options
 from remote_kernel.pool.registration import Registration, runtime_folder
 
 if TYPE_CHECKING:
     from remote_kernel.pool.pods import PodCommand
+
+_log = logging.getLogger(__name__)
 
 
 def run(options: Options) -> int:
@@ -33,16 +38,17 @@ def run(options: Options) -> int:
 
 def _run(options: Options) -> int:
     folder = runtime_folder()
+    log = log_folder(os.environ, folder.parent) / POOL_LOG
     if options.is_daemon:
         try:
-            detach(folder / LOG_FILE)
+            detach(log)
         except OSError as error:
-            return _fail(f"The log of the pool cannot be written in {folder}: {error.strerror}.")
+            return _fail(f"The log of the pool cannot be written in {log.parent}: {error.strerror}.")
     # Not before the fork: these take most of a second, and what they might raise belongs in the log.
     from remote_kernel.pool.server import endpoint_of, open_listener, serve
     from remote_kernel.pool.session_pool import SessionPool
 
-    _set_up_logging(options)
+    _set_up_logging(options, log)
     try:
         listener = open_listener(options.host, options.port)
     except OSError as error:
@@ -74,6 +80,7 @@ def _run(options: Options) -> int:
             )
         finally:
             registration.remove(pool)
+            _log.info(LogEvent("stopped"))
 
 
 def _pod_command(options: Options) -> "PodCommand":
@@ -87,6 +94,17 @@ def _pod_command(options: Options) -> "PodCommand":
 
 def _announce(options: Options, pool: RunningPool, registration: Registration | None) -> None:
     """Register the pool, unless another one is, and say that it is ready."""
+    limits = options.limits
+    _log.info(
+        LogEvent(
+            "started",
+            endpoint=pool.endpoint,
+            max_sessions=limits.max_sessions,
+            cooldown_seconds=limits.cooldown_seconds,
+            flavor=options.flavor,
+            is_daemon=options.is_daemon,
+        )
+    )
     is_registered = registration is not None and _register(options, pool, registration)
     if options.prints_json:
         text = json.dumps({"endpoint": pool.endpoint, "token": pool.token})
@@ -122,15 +140,13 @@ def _describe(options: Options, pool: RunningPool, is_registered: bool) -> str:
     )
 
 
-def _set_up_logging(options: Options) -> None:
-    level = log_level(os.environ, "INFO" if options.is_daemon else "WARNING")
-    logging.basicConfig(level=level, format="%(asctime)s %(message)s", stream=sys.stderr)
-    # The pool's page shows more than a terminal should.
-    logging.root.handlers[0].setLevel(level)
+def _set_up_logging(options: Options, log: Path) -> None:
+    """Log to the file, and, in the foreground, to the terminal."""
+    if not options.is_daemon:  # whose standard error is the file
+        log_to_stderr("pool", log_level(os.environ))
+    log_to_file(log, "pool", log_level(os.environ, "INFO"), _log)
+    # The pool's page shows what a terminal should not.
     logging.getLogger("remote_kernel.pool").setLevel(min(logging.INFO, logging.root.level))
-    # These write URLs and headers, and with them identifiers.
-    for name in ("httpx", "httpcore"):
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _reason(error: OSError) -> str | None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from remote_kernel.core.errors import PoolFull
 from remote_kernel.core.identity import Identifier, session_label
+from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.http1 import Client
 from remote_kernel.pool.history import EventKind, History
 from remote_kernel.pool.pods import COOLDOWN_VARIABLE, Pod, PodCommand, PodFailed
@@ -103,6 +104,7 @@ class SessionPool:
         self._labels: dict[PodNumber, str] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._label_key = label_key or secrets.token_bytes(16)
+        self._is_known_full = False
         self._is_closed = False
 
     def start(self) -> None:
@@ -124,6 +126,9 @@ class SessionPool:
         if isinstance(decision, Full):
             self.history.note_refusal(self._clock())
             count = self._sessions.limits.max_sessions
+            if not self._is_known_full:  # those who wait come back every few seconds
+                _log.info(LogEvent("pool full", max_sessions=count))
+            self._is_known_full = True
             raise PoolFull(
                 f"All {count} sessions of this pool are in use. Stop one, or wait until the cooldown has freed one.",
                 retry_after_seconds=decision.retry_after_seconds,
@@ -131,6 +136,7 @@ class SessionPool:
             )
         self._act(decision.changes)
         if decision.is_new:
+            self._is_known_full = False
             self._labels[decision.pod] = self._make_label(identifier)
             self._note(EventKind.ALLOCATED, decision.pod)
         life = self._lives[decision.pod]
@@ -217,7 +223,10 @@ class SessionPool:
         self._set_timer()
 
     def _note(self, kind: EventKind, number: PodNumber) -> None:
-        self.history.note(kind, self._labels.get(number, ""), self._clock())
+        label = self._labels.get(number, "")
+        if label:
+            _log.info(LogEvent(f"session {kind}", session=label, pod=number))
+        self.history.note(kind, label, self._clock())
 
     def _note_counts(self) -> None:
         self.history.note_counts(len(self._sessions), self._sessions.ready_count, self._clock())
@@ -233,18 +242,18 @@ class SessionPool:
         try:
             pod = await asyncio.shield(spawning)
             await pod.wait_ready()
-            _log.info("pod %d: ready, process %d", number, pod.pid)
+            _log.info(LogEvent("pod ready", pod=number, process=pod.pid))
             ready.set_result(pod)
             self._act(self._sessions.pod_ready(number, self._clock()))
             await pod.wait_ended()
-            _log.warning("pod %d: ended by itself, exit status %s", number, pod.exit_status)
+            _log.warning(LogEvent("pod ended by itself", pod=number, exit_status=pod.exit_status))
         except PodFailed as error:
-            _log.error("pod %d: did not start: %s", number, error)
+            _log.error(LogEvent("pod did not start", pod=number, reason=str(error)))
         finally:
             self._lose(number, EventKind.ENDED if ready.done() else EventKind.FAILED)
             with contextlib.suppress(PodFailed):
                 await (await spawning).stop()
-            _log.info("pod %d: gone", number)
+            _log.info(LogEvent("pod gone", pod=number))
 
     def _lose(self, number: PodNumber, kind: EventKind) -> bool:
         """Forget a pod that is no more; `False` when that was done."""

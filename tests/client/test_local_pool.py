@@ -84,7 +84,7 @@ async def test_daemon_has_no_parent_no_terminal_and_none_of_our_secrets(monkeypa
 async def test_log_and_runtime_file_are_private() -> None:
     await LocalPool(options=OPTIONS).locate()
     assert stat.S_IMODE(folder().stat().st_mode) == 0o700
-    for name in ("pool.json", "pool.log", "pool.lock"):
+    for name in ("pool.json", "logs/pool.log", "pool.lock"):
         assert stat.S_IMODE((folder() / name).stat().st_mode) == 0o600
 
 
@@ -163,7 +163,7 @@ async def test_unused_pool_leaves() -> None:
 async def test_daemon_that_cannot_start_is_one_sentence_that_names_the_log() -> None:
     with pytest.raises(PoolUnreachable, match=r"pool\.log"):
         await LocalPool(options=("--host", "no-such-host.invalid")).locate()
-    assert "no-such-host.invalid" in (folder() / "pool.log").read_text()
+    assert "no-such-host.invalid" in (folder() / "logs" / "pool.log").read_text()
 
 
 async def test_runtime_folder_that_cannot_be_made_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ async def test_runtime_folder_that_cannot_be_made_is_one_sentence(monkeypatch: p
         await LocalPool(options=OPTIONS).locate()
 
 
-@pytest.mark.parametrize("file", ["pool.lock", "pool.log"])
+@pytest.mark.parametrize("file", ["pool.lock", "logs/pool.log"])
 async def test_interrupted_start_leaves_one_pool_or_none(file: str) -> None:
     """The log is what the daemon makes just before it gets free of the process that started it."""
     starting = asyncio.create_task(LocalPool(options=OPTIONS).locate())

@@ -51,6 +51,7 @@ def azure_error(code: str, message: str) -> bytes:
         (403, b"", Forbidden, "Azure ContainerApps Session Executor"),
         (404, b"<html>", PoolRefused, "check REMOTE_KERNEL_ENDPOINT"),
         (404, azure_error("SessionsLimitReached", "No session is available."), PoolFull, "No session is available"),
+        (404, azure_error("NotFound", "There is no session an-identifier."), PoolRefused, "There is no session …."),
         (413, b"", PoolRefused, "in smaller pieces"),
         (418, b"", PoolRefused, "HTTP status 418"),
         (302, b"", PoolRefused, "HTTP status 302: check REMOTE_KERNEL_ENDPOINT"),

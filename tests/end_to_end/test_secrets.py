@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from remote_kernel.core.log_lines import LogLine
 from tests.driver import Notebook, Pool, wait_until
 from tests.faults.proxy import FaultProxy
 
 
-def test_no_log_holds_a_secret_whatever_goes_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_log_holds_a_secret_whatever_goes_wrong(
+    tmp_path: Path, private_folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     marks = {name: f"{name}-{secrets.token_hex(8)}" for name in ("identifier", "code", "environment", "output")}
     key = base64.b64encode(secrets.token_bytes(32)).decode()
     monkeypatch.setenv("REMOTE_KERNEL_LOG_LEVEL", "debug")
@@ -57,8 +60,13 @@ def test_no_log_holds_a_secret_whatever_goes_wrong(tmp_path: Path, monkeypatch: 
         finally:
             notebook.close()
             other.close()
-    logs = pool_log.read_text() + kernel_log.read_text()
-    assert "ready, process" in logs, "the logs are those of the real programs, at the level that was asked for"
+    files = list((private_folders / "runtime" / "remote-kernel" / "logs").iterdir())
+    logs = "".join(path.read_text() for path in (pool_log, kernel_log, *files))
+    lines = [LogLine.from_json(line) for path in files for line in path.read_text().splitlines()]
+    names = {line.event.name for line in lines if line is not None}
+    assert None not in lines, "every line is one of ours"
+    assert names >= {"pod ready", "pool full", "pod gone", "bound", "request", "connection lost", "attached", "failed"}
+    assert "pod ready" in pool_log.read_text(), "standard error has the level that was asked for, too"
     for secret in (*marks.values(), pool.token, key):
         assert secret not in logs
     assert not re.search(r"identifier=|nb-[0-9a-f]{8}|[Bb]earer ", logs)

@@ -237,6 +237,6 @@ def test_no_identifier_token_or_code_is_ever_logged(tmp_path: Path, monkeypatch:
 def test_page_shows_more_of_the_log_than_the_terminal(tmp_path: Path) -> None:
     with (tmp_path / "stderr").open("w+b") as stderr:
         with Pool.start("--ready", "1", stderr=stderr) as pool, pool.client() as client:
-            wait_until(lambda: "ready, process" in client.get("/.local/page/feed").json()["log"])
+            wait_until(lambda: "pod ready" in client.get("/.local/page/feed").json()["log"])
         stderr.seek(0)
-        assert b"ready, process" not in stderr.read()
+        assert b"pod ready" not in stderr.read()

@@ -2,6 +2,9 @@
 
 import logging
 from collections import deque
+from time import localtime, strftime
+
+from remote_kernel.log_files import line_of
 
 MAX_LINES = 200
 # A traceback of ours is shorter; what a pod's failure says may not be.
@@ -13,12 +16,12 @@ class RecentLog(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
         self._lines: deque[str] = deque(maxlen=MAX_LINES)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record."""
-        self._lines.append(self.format(record)[:MAX_LINE_LENGTH])
+        line = line_of(record, "pool")
+        self._lines.append(f"{strftime('%H:%M:%S', localtime(line.at))} {line.event}"[:MAX_LINE_LENGTH])
 
     @property
     def text(self) -> str:

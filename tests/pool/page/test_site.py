@@ -210,4 +210,4 @@ async def test_page_shows_the_pool_s_log(
     caplog.set_level("INFO", "remote_kernel.pool")
     pod = await server.pod_of("session-8")
     log = (await visitor.get(FEED_PATH)).json()["log"]
-    assert re.search(rf"^\d\d:\d\d:\d\d pod \d+: ready, process {pod}$", log, re.MULTILINE)
+    assert re.search(rf"^\d\d:\d\d:\d\d pod ready pod=\d+ process={pod}$", log, re.MULTILINE)

@@ -1,0 +1,147 @@
+"""Logs on disk: private, bounded, and made of the lines of `core.log_lines`.
+
+Every process that writes opens its file anew for each line, so that files may be shortened and removed at any time.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+
+from remote_kernel.core.log_lines import LogEvent, LogLine, redact
+from remote_kernel.private_files import make_private_folder
+
+LOGS_FOLDER = "remote-kernel/logs"  # inside Jupyter's runtime folder
+SUFFIX = ".log"
+POOL_LOG = "pool.log"
+OLDER_SUFFIX = ".log.1"
+
+# What is in a file at the most, before it becomes the older one of two.
+MAX_BYTES = 1 << 20
+
+# Each kernel has a file of its own. A day of work makes a handful, a day of a CI machine thousands.
+MAX_FILES = 200
+MAX_AGE_SECONDS = 14 * 86400.0
+
+
+def log_folder(environ: Mapping[str, str], runtime_folder: Path) -> Path:
+    """Return the folder of the logs: `REMOTE_KERNEL_LOG`, or one in Jupyter's runtime folder."""
+    chosen = environ.get("REMOTE_KERNEL_LOG", "").strip()
+    return Path(chosen).expanduser().absolute() if chosen else runtime_folder / LOGS_FOLDER
+
+
+def make_log_folder(folder: Path) -> None:
+    """Make the folder, and what is above it, for its owner alone. Raises `OSError`."""
+    make_private_folder(folder.parent)
+    make_private_folder(folder)
+
+
+def append(path: Path, text: str) -> None:
+    """Add a line to a file, and begin a new one where it has become long. Raises `OSError`."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        if os.fstat(descriptor).st_size > MAX_BYTES:
+            _set_aside(descriptor, path)
+        os.write(descriptor, f"{text}\n".encode(errors="backslashreplace"))  # in one piece, among other writers
+    finally:
+        os.close(descriptor)
+
+
+def _set_aside(descriptor: int, path: Path) -> None:
+    """Copy the file to the older one and empty it: a process that has it as standard error goes on in the same."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    size = os.fstat(descriptor).st_size
+    if size <= MAX_BYTES:
+        return  # another process was first
+    older = path.with_suffix(OLDER_SUFFIX)
+    with os.fdopen(os.open(older, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(os.pread(descriptor, MAX_BYTES, max(0, size - MAX_BYTES)))
+    os.ftruncate(descriptor, 0)
+
+
+def remove_old(folder: Path, now: float) -> None:
+    """Remove what is older than two weeks at `now` (seconds since 1970), and all but the newest files."""
+    with contextlib.suppress(OSError):
+        found = sorted(((path.stat().st_mtime, path) for path in folder.glob(f"*{SUFFIX}*")), reverse=True)
+        for place, (changed_at, path) in enumerate(found):
+            if place >= MAX_FILES or now - changed_at > MAX_AGE_SECONDS:
+                path.unlink(missing_ok=True)
+
+
+class LogFile(logging.Handler):
+    """Writes records to a file; a disk that does not take them costs the log, and nothing else."""
+
+    def __init__(self, path: Path, program: str) -> None:
+        super().__init__()
+        self._path = path
+        self._program = program
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        with contextlib.suppress(OSError):
+            append(self._path, line_of(record, self._program).to_json())
+
+
+class TerminalFormatter(logging.Formatter):
+    """Formats records for standard error, which Jupyter shows among its own log lines."""
+
+    def __init__(self, program: str) -> None:
+        super().__init__()
+        self._program = program
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line for people."""
+        return line_of(record, self._program).to_text()
+
+
+def log_to_stderr(program: str, level: str) -> None:
+    """Have what is at least of `level` on standard error, and keep others' logs out that hold URLs and answers."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(TerminalFormatter(program))
+    handler.setLevel(level)
+    _add(handler)
+    for name in ("httpx", "httpcore", "azure", "msal", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def log_to_file(path: Path, program: str, level: str, log: logging.Logger) -> None:
+    """Have what is at least of `level` in a file, too; `log` is told when its folder cannot be made."""
+    try:
+        make_log_folder(path.parent)
+    except OSError as error:
+        log.warning(LogEvent("no log file", folder=str(path.parent), reason=error.strerror))
+        return
+    handler = LogFile(path, program)
+    handler.setLevel(level)
+    _add(handler)
+
+
+def _add(handler: logging.Handler) -> None:
+    logging.root.addHandler(handler)
+    logging.root.setLevel(min(logging.root.level, handler.level))
+
+
+def line_of(record: logging.LogRecord, program: str) -> LogLine:
+    """Return what a record is in a log."""
+    event = record.msg if isinstance(record.msg, LogEvent) else _of_others(record)
+    if record.exc_info and record.exc_info[1] is not None:
+        event = LogEvent(event.name, **event.fields, **_describe(record.exc_info[1]))
+    return LogLine(at=record.created, level=record.levelname.lower(), program=program, pid=os.getpid(), event=event)
+
+
+def _describe(error: BaseException) -> dict[str, str]:
+    """Return what may be told of an error that nobody expected: its text may hold what it was about."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    return {"error": type(error).__name__, "trace": where}
+
+
+def _of_others(record: logging.LogRecord) -> LogEvent:
+    """Return the event of a library's record: asyncio puts values, and so code, behind the first bracket."""
+    words = str(record.msg).splitlines()[:1] or [""]
+    for bracket in "(<'\"{[":
+        words = words[0].split(bracket)[:1]
+    return LogEvent("message", logger=record.name, text=redact(words[0].strip()))
