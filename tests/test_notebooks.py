@@ -5,6 +5,8 @@ All of them are executed and compared by `make notebooks`; the one that newcomer
 
 import json
 import re
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,15 @@ def test_notebook_is_for_our_kernel_and_shows_no_folder_of_its_author(path: Path
         if kind in {"text", "traceback"} or kind.startswith("text/")
     ]
     assert not re.findall(r"(?<!\w)/(?:home|root|Users|opt|tmp)/\S*|\S*site-packages\S*", "\n".join(texts))
+
+
+def test_the_image_of_the_pods_has_what_the_notebooks_import() -> None:
+    sources = "\n".join("".join(cell["source"]) for path in NOTEBOOKS for cell in code_cells(path))
+    imported = set(re.findall(r"^(?:import|from) (\w+)", sources, re.MULTILINE)) - sys.stdlib_module_names
+    lists = "\n".join((FOLDER.parent / "deploy" / name).read_text() for name in ("packages.txt", "requirements.txt"))
+    in_image = {name.lower() for name in re.findall(r"^([\w.-]+)==", lists, re.MULTILINE)}
+    owners = packages_distributions()
+    assert {name for name in imported if not in_image & {owner.lower() for owner in owners[name]}} == set()
 
 
 def test_quickstart_does_what_its_stored_outputs_say_in_one_pod(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
