@@ -11,6 +11,7 @@ import pytest
 from remote_kernel.cli import build_parser
 from remote_kernel.core.settings import Settings
 from remote_kernel.pod.__main__ import build_parser as build_pod_parser
+from tests import commands_page
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -122,6 +123,10 @@ def test_every_command_is_in_the_table_with_its_exit_statuses() -> None:
             said = re.findall(r"(?<![\w.])(\d+)\s+[a-z]", statuses)
             assert ("1" in said) == bool(one), name
             assert {"130", "143"} & set(said) == set(re.findall(r"\d{3}", others)), name
+
+
+def test_the_page_of_commands_is_what_their_help_says() -> None:
+    assert commands_page.PAGE.read_text() == commands_page.page(), "write it anew: python -m tests.commands_page"
 
 
 def test_every_error_text_that_is_explained_is_one_of_the_code() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from remote_kernel import __version__
 from remote_kernel.cli import completion, doctor, identifier, install, logs, pool, run, sessions, transfer
+from remote_kernel.cli.parser import CommandParser
 from remote_kernel.core.errors import RemoteKernelError, UsageError
 
 FAILED = 1
@@ -50,11 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = CommandParser(
         prog="remote-kernel",
         description="Jupyter notebooks whose cells run in a remote session, one stable session for each notebook.",
+        epilog="'remote-kernel COMMAND --help' tells more, with examples.",
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"%(prog)s {__version__}")
     parser.set_defaults(handler=None)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     for module in (run, transfer, install, doctor, sessions, logs, identifier, pool, completion):

@@ -40,7 +40,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("shell", choices=SHELLS, help="the shell")
+    parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help="bash, zsh or fish")
     parser.set_defaults(handler=handle)
 
 
@@ -77,4 +77,4 @@ def _choose_completer(action: argparse.Action) -> Any:
     if names & _NOTEBOOKS:
         # Parentheses around a single pattern, as shtab puts them there, are something else to zsh.
         return shtab.glob("*.ipynb") | {"zsh": "_files -g '*.ipynb'"}
-    return shtab.FILE if action.type is Path else None
+    return shtab.FILE if action.type is Path or "PATH" in names else None

@@ -56,7 +56,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "kernel, or it is not one of remote-kernel's",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    removal.add_argument("names", metavar="NAME", nargs="+")
+    removal.add_argument("names", metavar="NAME", nargs="+", help="name of a kernel, as in the list")
     removal.set_defaults(handler=uninstall)
 
 

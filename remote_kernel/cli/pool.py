@@ -32,13 +32,27 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.set_defaults(handler=_run)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     no_pool = "exit status: 0 done; 1 there is no pool"
-    status = commands.add_parser("status", help="show the sessions of your running pool", epilog=no_pool)
-    status.add_argument("--json", action="store_true", help="print JSON, with endpoint and token")
+    status = commands.add_parser(
+        "status",
+        help="show the sessions of your running pool",
+        description="Show the sessions of your running pool: their pods, how long they have been idle, and when they "
+        "expire. Sessions are shown by labels, as their identifiers are secrets.",
+        epilog=no_pool,
+    )
+    # `pool --json status` means the same: what stands before the command is not to be forgotten.
+    status.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="print JSON, with endpoint and token"
+    )
     status.add_argument(
         "--open", action="store_true", help="open the pool's page in a browser, by a link that works once"
     )
     status.set_defaults(handler=_status)
-    stop = commands.add_parser("stop", help="stop your running pool and its sessions", epilog=no_pool)
+    stop = commands.add_parser(
+        "stop",
+        help="stop your running pool and its sessions",
+        description="Stop your running pool and its sessions, whose variables and files are lost.",
+        epilog=no_pool,
+    )
     stop.set_defaults(handler=_stop)
 
 

@@ -48,7 +48,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("notebooks", metavar="NOTEBOOK", type=Path, nargs="+")
+    add("notebooks", metavar="NOTEBOOK", type=Path, nargs="+", help="path of a notebook")
     add(
         "-o", "--output", metavar="OUT", type=Path,
         help="where the executed notebook goes, a folder for several (default: NAME.executed.ipynb beside NAME.ipynb; "

@@ -59,6 +59,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     stop.add_argument("sessions", metavar="LABEL|NOTEBOOK", nargs="*", help="label, or path of the notebook")
     stop.add_argument("--all", action="store_true", help="every session in the list")
+    stop.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="print what became of each as JSON"
+    )
     stop.set_defaults(handler=stop_sessions)
 
 
@@ -103,26 +106,44 @@ def stop_sessions(arguments: argparse.Namespace) -> int:
 
 
 async def _stop_sessions(arguments: argparse.Namespace) -> int:
-    from remote_kernel.cli.session_list import GONE, list_sessions
+    from remote_kernel.cli.session_list import list_sessions
 
     rows = await list_sessions(os.environ)
     chosen = rows if arguments.all else _choose(rows, arguments.sessions)
-    status = 0
+    outcomes = []
     # A session of several kernels is stopped once.
     for row in {row.identifier: row for row in reversed(chosen)}.values():
-        try:
-            if row.state != GONE:
-                await _stop(row)
-            print(f"Stopped the session {row.label}{f' of {row.notebook}' if row.notebook else ''}.")
-        except (RemoteKernelError, TimeoutError) as error:
-            reason = str(error) or "its pool does not answer"
-            print(f"remote-kernel: the session {row.label} was not stopped: {reason}", file=sys.stderr)
-            status = 1
-            continue
-        for kernel in chosen:
-            if kernel.identifier == row.identifier and kernel.known is not None and not kernel.known.is_alive:
-                kernel.known.forget()
-    return status
+        reason = await _try_to_stop(row, chosen)
+        outcomes.append({"label": row.label, "notebook": row.notebook, "stopped": not reason, "reason": reason})
+        if not arguments.json:
+            _tell(row, reason)
+    if arguments.json:
+        print(json.dumps(outcomes))
+    elif not outcomes:
+        print("There is no session to stop.")
+    return 0 if all(outcome["stopped"] for outcome in outcomes) else 1
+
+
+async def _try_to_stop(row: "Row", chosen: "Sequence[Row]") -> str:
+    """Stop a session and forget the kernels in `chosen` that it had and that are gone; return why not, or ""."""
+    from remote_kernel.cli.session_list import GONE
+
+    try:
+        if row.state != GONE:
+            await _stop(row)
+    except (RemoteKernelError, TimeoutError) as error:
+        return str(error) or "its pool does not answer"
+    for kernel in chosen:
+        if kernel.identifier == row.identifier and kernel.known is not None and not kernel.known.is_alive:
+            kernel.known.forget()
+    return ""
+
+
+def _tell(row: "Row", reason: str) -> None:
+    if reason:
+        print(f"remote-kernel: the session {row.label} was not stopped: {reason}", file=sys.stderr)
+    else:
+        print(f"Stopped the session {row.label}{f' of {row.notebook}' if row.notebook else ''}.")
 
 
 def _choose(rows: "Sequence[Row]", wanted: Sequence[str]) -> "list[Row]":

@@ -75,11 +75,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--kernel", default=DEFAULT_KERNELSPEC, help="kernelspec to have ready (default: %(default)s)")
     parser.add_argument("--scratch", metavar="DIR", type=Path, help="private folder to use, removed at the end")
     parser.add_argument(
-        "--flavor", type=Flavor, choices=list(Flavor), default=Flavor.CUSTOM,
+        "--flavor", choices=[flavor.value for flavor in Flavor], default=Flavor.CUSTOM.value,
         help="serve notebooks and the interpreter API, or the latter alone (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--sandbox", type=Sandbox, choices=list(Sandbox), default=Sandbox.NONE,
+        "--sandbox", choices=[sandbox.value for sandbox in Sandbox], default=Sandbox.NONE.value,
         help="'strict': code can neither write files nor start programs (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--sync-limit", type=float, default=SYNC_LIMIT_SECONDS, help=argparse.SUPPRESS)
@@ -112,14 +112,14 @@ async def serve(arguments: argparse.Namespace, scratch: Path) -> None:
     data = arguments.data or (AZURE_DATA if os.access(AZURE_DATA, os.W_OK) else Path.cwd())
     data.mkdir(parents=True, exist_ok=True)
     name = f"pod-{secrets.token_hex(3)}"
-    is_strict = arguments.sandbox is Sandbox.STRICT
+    is_strict = arguments.sandbox == Sandbox.STRICT
     environ = kernel_environ(os.environ, name) | (strict_environ(scratch) if is_strict else {})
     registry = Registry(folder=scratch, data=data, environ=environ)
     folder = DataFolder(data, is_read_only=is_strict)
     pod = Pod(registry=registry, folder=folder, name=name, cooldown_seconds=cooldown_seconds(os.environ))
     executions = Executions(registry, kernelspec=arguments.kernel, sync_limit_seconds=arguments.sync_limit)
     interpreter_api = InterpreterApi(executions, folder)
-    app = create_app(pod, interpreter_api, is_interpreter_only=arguments.flavor is Flavor.INTERPRETER)
+    app = create_app(pod, interpreter_api, is_interpreter_only=arguments.flavor == Flavor.INTERPRETER)
     server = Server(_server_config(app, arguments))
 
     def stop() -> None:

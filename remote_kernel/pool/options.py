@@ -79,12 +79,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "(default: everybody with a token)",
     )  # fmt: skip
     add(
-        "--flavor", type=Flavor, choices=list(Flavor), default=Flavor.CUSTOM,
+        "--flavor", choices=[flavor.value for flavor in Flavor], default=Flavor.CUSTOM.value,
         help="'interpreter': pods that know only Azure's interpreter API, as those of its built-in Python pools "
         "(default: %(default)s)",
     )  # fmt: skip
     add(
-        "--sandbox", type=Sandbox, choices=list(Sandbox), default=Sandbox.NONE,
+        "--sandbox", choices=[sandbox.value for sandbox in Sandbox], default=Sandbox.NONE.value,
         help="'strict': the code in the pods can neither write files nor start programs (default: %(default)s)",
     )  # fmt: skip
     # For tests, which have no 220 s.
@@ -107,8 +107,8 @@ def options_from(arguments: argparse.Namespace) -> Options:
         is_daemon=arguments.daemon,
         idle_exit_seconds=arguments.idle_exit,
         request_cap=arguments.request_cap,
-        flavor=arguments.flavor,
-        sandbox=arguments.sandbox,
+        flavor=Flavor(arguments.flavor),
+        sandbox=Sandbox(arguments.sandbox),
         sync_limit=arguments.sync_limit,
         issuer=arguments.issuer or "",
         executors=frozenset(arguments.executor),

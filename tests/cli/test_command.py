@@ -1,21 +1,101 @@
-"""The command line answers every question about itself, and every mistake with a sentence."""
+"""The command line answers every question about itself, and every mistake with one sentence."""
 
+import argparse
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from remote_kernel import __version__
+from remote_kernel.cli import build_parser
 from tests.cli.command import COMMAND, run_command, start_command
 
 
-@pytest.mark.parametrize(
-    "command", [[], ["run"], ["upload"], ["download"], ["identifier"], ["pool"], ["pool", "status"], ["pool", "stop"]]
-)
-def test_help_is_there_for_every_command(command: list[str]) -> None:
-    done = run_command(*command, "--help")
+def commands(parser: argparse.ArgumentParser, *words: str) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:
+    """Yield every command, as the words that are typed for it, with its parser."""
+    yield words, parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, command in action.choices.items():
+                yield from commands(command, *words, word)
+
+
+COMMANDS = dict(commands(build_parser()))
+# Those that have to be told something, and what they then say.
+WANTING = {
+    words: ", ".join(str(action.metavar) for action in needed)
+    for words, parser in COMMANDS.items()
+    if (needed := [action for action in parser._actions if not action.option_strings and action.nargs in {None, "+"}])
+}
+
+every_command = pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words) or "remote-kernel")
+
+
+@every_command
+def test_help_says_what_a_command_does_with_what_and_how_it_ends(words: tuple[str, ...]) -> None:
+    done = run_command(*words, "--help")
     assert (done.status, done.stderr) == (0, "")
-    assert done.stdout.startswith(" ".join(["usage: remote-kernel", *command]))
+    assert done.stdout.startswith(" ".join(["usage: remote-kernel", *words]))
+    assert COMMANDS[words].description
+    assert not words or "exit status" in done.stdout.lower()
+    for action in COMMANDS[words]._actions:
+        assert action.help or action.metavar == "COMMAND", action.dest
+
+
+@every_command
+def test_what_a_command_does_not_know_is_one_sentence_that_names_it(words: tuple[str, ...]) -> None:
+    done = run_command(*words, *(["x"] * 2 if words in WANTING and "completion" not in words else []), "--no-such")
+    assert (done.status, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    name = " ".join(["remote-kernel", *words])
+    assert line.startswith(f"{name}: error: ")
+    assert line.endswith(f". See '{name} --help'.")
+
+
+@pytest.mark.parametrize("words", WANTING, ids=" ".join)
+def test_what_is_missing_is_one_sentence(words: tuple[str, ...]) -> None:
+    name = " ".join(["remote-kernel", *words])
+    done = run_command(*words)
+    assert (done.status, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"{name}: error: the following arguments are required: {WANTING[words]}. See '{name} --help'.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nosuch"], "remote-kernel: error: argument COMMAND: invalid choice: 'nosuch'"),
+        (["run", "n.ipynb", "--jobs", "0"], "argument --jobs: '0' is not a whole number over 0"),
+        (["run", "n.ipynb", "--timeout", "soon"], "argument --timeout: 'soon' is not a number of seconds over 0"),
+        (["run", "n.ipynb", "-p", "x"], "argument -p/--parameter: expected 2 arguments"),
+        (["doctor", "--timeout", "0"], "argument --timeout: '0' is not a number of seconds over 0"),
+        (["logs", "-n", "0"], "argument -n/--lines: '0' is not a whole number over 0"),
+        (["install", "--env", "A_SECRET"], "argument --env: write NAME=VALUE"),
+        (["install", "--scope", "world"], "argument --scope: invalid choice: 'world'"),
+        (["pool", "--port", "99999"], "argument --port: '99999' is not a port from 0 to 65535"),
+        (["pool", "--max-sessions", "0"], "argument --max-sessions: '0' is not a whole number of 1 or more"),
+        (["pool", "--flavor", "x"], "argument --flavor: invalid choice: 'x' (choose from "),
+        (["pool", "--issuer", "http://example.com"], "is not an https:// address"),
+        (["pool", "nosuch"], "remote-kernel pool: error: argument COMMAND: invalid choice: 'nosuch'"),
+        (["run", "missing.ipynb"], "remote-kernel: cannot read missing.ipynb: no such file or directory"),
+        (["run", "/"], "remote-kernel: cannot read /: is a directory"),
+        (["upload", "missing.ipynb", __file__], "there is no notebook at missing.ipynb"),
+        (["download", "missing.ipynb", "."], "there is no notebook at missing.ipynb"),
+        (["install", "--name", "my kernel"], "'my kernel' cannot be the name of a kernel: use letters"),
+        (["install", "--endpoint", "pool"], "REMOTE_KERNEL_ENDPOINT is not a URL"),
+        (["uninstall", "nosuch"], "there is no Jupyter kernel named 'nosuch': see 'remote-kernel list'"),
+        (["identifier", "missing.ipynb"], "there is no notebook at missing.ipynb"),
+    ],
+)
+def test_wrong_argument_is_one_sentence_and_status_2(arguments: list[str], sentence: str) -> None:
+    done = run_command(*arguments)
+    assert (done.status, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("remote-kernel")
+    assert sentence in line
+    assert "A_SECRET" not in line
 
 
 def test_version_is_the_packages() -> None:
@@ -26,20 +106,6 @@ def test_no_command_gets_the_help_as_an_error() -> None:
     done = run_command()
     assert (done.status, done.stdout) == (2, "")
     assert done.stderr.startswith("usage: remote-kernel")
-
-
-@pytest.mark.parametrize("arguments", [["nosuch"], ["--nosuch"], ["run", "n.ipynb", "--nosuch"], ["identifier"]])
-def test_wrong_arguments_are_told_with_the_usage(arguments: list[str]) -> None:
-    done = run_command(*arguments)
-    assert done.status == 2
-    assert "error: " in done.stderr
-
-
-def test_error_of_ours_is_one_sentence(tmp_path: Path) -> None:
-    done = run_command("identifier", tmp_path / "missing.ipynb")
-    assert done.status == 2
-    assert done.stderr.startswith("remote-kernel: ")
-    assert len(done.stderr.splitlines()) == 1
 
 
 def test_reader_that_goes_away_is_no_error_text(tmp_path: Path) -> None:
@@ -54,7 +120,7 @@ def test_reader_that_goes_away_is_no_error_text(tmp_path: Path) -> None:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    heavy = {"nbclient", "nbformat", "zmq", "rich", "httpx", "starlette", "IPython", "azure"}
+    heavy = {"nbclient", "nbformat", "zmq", "rich", "httpx", "starlette", "IPython", "azure", "shtab"}
     program = f"import sys, remote_kernel.cli; print(*({heavy!r} & set(sys.modules)))"
     done = subprocess.run([COMMAND[0], "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -81,8 +81,11 @@ def test_sessions_of_nobody_are_shown_and_stopped_with_all(local_pool: Pool) -> 
     (row,) = listed()
     assert (row["notebook"], row["kernel"], row["state"]) == ("", "", "warm")
     assert "typed-by-hand" not in run_command("sessions").stdout
-    assert run_command("sessions", "stop", "--all").status == 0
+    done = run_command("sessions", "stop", "--all", "--json")
+    assert done.status == 0
+    assert json.loads(done.stdout) == [{"label": row["label"], "notebook": "", "stopped": True, "reason": ""}]
     assert local_pool.sessions() == []
+    assert run_command("sessions", "stop", "--all").stdout == "There is no session to stop.\n"
 
 
 def test_pool_that_would_allocate_for_the_question_is_not_asked(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
