@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
@@ -25,12 +25,12 @@ from remote_kernel.one_write import OneWriteProtocol
 from remote_kernel.pod.api import Pod
 from remote_kernel.pod.app import create_app
 from remote_kernel.pod.data_folder import AZURE_DATA, DataFolder
+from remote_kernel.pod.environment import cooldown_seconds, kernel_environ
 from remote_kernel.pod.executions import Executions
 from remote_kernel.pod.interpreter_api import InterpreterApi
 from remote_kernel.pod.registry import Registry
 
 DEFAULT_PORT = 8080
-DEFAULT_COOLDOWN_SECONDS = 300.0  # Azure's smallest
 
 # Open event streams have been told to end; nobody needs longer.
 SHUTDOWN_SECONDS = 1
@@ -87,24 +87,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def kernel_environ(environ: Mapping[str, str], pod_name: str) -> dict[str, str]:
-    """Return the environment of the kernels: ours, without our own settings, with the pod's name."""
-    kept = {name: value for name, value in environ.items() if not name.startswith("REMOTE_KERNEL_")}
-    # The pod's interpreters are never debugged across versions; the warning would stand in every notebook.
-    return kept | {"REMOTE_KERNEL_POD": pod_name, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-
-
 def strict_environ(scratch: Path) -> dict[str, str]:
     """Return what makes an IPython kernel lock itself in as it starts; matplotlib wants a folder all the same."""
     return {"PYTHONSTARTUP": str(Path(__file__).with_name("strict.py")), "MPLCONFIGDIR": str(scratch)}
-
-
-def cooldown_seconds(environ: Mapping[str, str]) -> float:
-    """Return what the pool said in `REMOTE_KERNEL_POD_COOLDOWN_SECONDS`."""
-    try:
-        return float(environ.get("REMOTE_KERNEL_POD_COOLDOWN_SECONDS", DEFAULT_COOLDOWN_SECONDS))
-    except ValueError:
-        return DEFAULT_COOLDOWN_SECONDS
 
 
 async def serve(arguments: argparse.Namespace, scratch: Path) -> None:

@@ -76,6 +76,9 @@ class Pod:
         try:
             data = scratch / "data"
             data.mkdir(mode=0o700)
+            # As in a container, what is put into the temporary folder goes with the pod.
+            temporary = scratch / "t"
+            temporary.mkdir(mode=0o700)
             process = _Process(asyncio.get_running_loop())
             # No other child inherits the write end of the pod's standard input: when we are gone, however that came
             # about, the pod reads the end of it and leaves.
@@ -86,7 +89,7 @@ class Pod:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=None,
                 cwd=data,
-                env=dict(environment),
+                env={**environment, "TMPDIR": str(temporary)},
                 start_new_session=True,
             )
         except OSError as error:

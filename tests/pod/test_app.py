@@ -277,7 +277,7 @@ def test_frames_that_are_none_are_refused_and_the_pod_lives_on(client: httpx.Cli
 
 
 def test_kernels_have_the_pod_s_name_and_none_of_its_settings() -> None:
-    from remote_kernel.pod.__main__ import kernel_environ
+    from remote_kernel.pod.environment import kernel_environ
 
     environ = kernel_environ(
         {"PATH": "/bin", "REMOTE_KERNEL_TOKEN": "x", "REMOTE_KERNEL_POD_COOLDOWN_SECONDS": "5"}, "p"

@@ -151,7 +151,7 @@ async def test_pod_sees_nothing_of_the_pool_but_the_cooldown() -> None:
     async with run_pool(Limits(max_sessions=1, cooldown_seconds=42)) as server:
         environ = (await server.client.get("/show")).json()["environ"]
         assert environ["REMOTE_KERNEL_POD_COOLDOWN_SECONDS"] == "42"
-        assert set(environ) <= {"PATH", "REMOTE_KERNEL_POD_COOLDOWN_SECONDS", "LC_CTYPE"}
+        assert set(environ) <= {"PATH", "REMOTE_KERNEL_POD_COOLDOWN_SECONDS", "TMPDIR", "LC_CTYPE"}
 
 
 async def test_history_tells_how_sessions_begin_and_end() -> None:
