@@ -13,12 +13,13 @@ import remote_kernel
 PACKAGE = Path(remote_kernel.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# Part of the package: what it may import of the others. The leaves are `http1`, `one_write`,
-# `private_files`, `zmq_socket` and the package itself.
+# Part of the package: what it may import of the others. The leaves are `http1`, `one_write`, `private_files`,
+# `zmq_socket`, the package itself, and `injected`, which is sent as text.
 ARROWS = {
     "core": set(),
     "client": {"core", "http1", "log_files", "private_files"},
     "kernel": {"client", "core", "http1", "log_files", "private_files", "zmq_socket"},
+    "injected": set(),
     "pod": {"core", "one_write", "private_files", "zmq_socket"},
     "pool": {"core", "http1", "log_files", "one_write", "private_files"},
     "cli": {"client", "core", "kernel", "pod", "pool", "http1", "log_files", "private_files", "zmq_socket"},

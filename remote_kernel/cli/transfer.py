@@ -96,13 +96,17 @@ def _run(arguments: argparse.Namespace, progress: "Progress", work: Work) -> int
 async def _transfer(settings: Settings, identifier: Identifier, progress: "Progress", work: Work) -> None:
     from remote_kernel.client.access import choose_access
     from remote_kernel.client.files import RemoteFiles
+    from remote_kernel.client.known_kind import KnownKind
     from remote_kernel.client.pool import PoolClient
+    from remote_kernel.client.route import Route
+    from remote_kernel.kernel.folders import Folders
 
     pool = PoolClient(choose_access(settings), identifier)
+    route = Route(pool, KnownKind(Folders.of_user().runtime, settings.endpoint))
     try:
-        await work(RemoteFiles(pool), progress, settings.wait_seconds)
+        await work(RemoteFiles(route), progress, settings.wait_seconds)
     finally:
-        await pool.aclose()
+        await route.aclose()
 
 
 async def _with_bar(

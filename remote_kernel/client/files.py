@@ -1,10 +1,10 @@
 """The files of one session, as `core.files` has them on the wire."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from remote_kernel.client.transport import Broke
+from remote_kernel.client.way import Way
 from remote_kernel.core import files as wire
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SessionLost, WireError
 
@@ -20,33 +20,6 @@ POD_GONE = (
 )
 
 
-class Body(Protocol):
-    """An answer whose body has not been read."""
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body in pieces; raises `Broke` when the connection breaks."""
-
-
-class Transport(Protocol):
-    """What carries requests to the pod of one session; see `PoolClient`."""
-
-    @property
-    def piece_bytes(self) -> int:
-        """How large the body of one request or answer may be."""
-
-    async def request(
-        self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
-        read_seconds: float = ...,
-    ) -> dict[str, Any]:  # fmt: skip
-        """See `PoolClient.request`."""
-
-    def stream(
-        self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
-        read_seconds: float,
-    ) -> AbstractAsyncContextManager[Body]:  # fmt: skip
-        """See `PoolClient.stream`."""
-
-
 class RemoteFiles:
     """Reads and writes the files of one pod.
 
@@ -56,7 +29,7 @@ class RemoteFiles:
         pod: its name; "" for whichever answers first.
     """
 
-    def __init__(self, transport: Transport, pod: str = "") -> None:
+    def __init__(self, transport: Way, pod: str = "") -> None:
         self._transport = transport
         self._pod = pod
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from remote_kernel.client.lane import Lane
-from remote_kernel.client.pool import ALLOCATE_SECONDS, PoolClient
+from remote_kernel.client.pool import ALLOCATE_SECONDS
 from remote_kernel.client.retry import Backoff, Wait, describe_wait, is_passing, when_given_up
 from remote_kernel.client.transport import Broke
+from remote_kernel.client.way import Way
 from remote_kernel.core import wire
 from remote_kernel.core.errors import (
     PoolError,
@@ -82,6 +83,7 @@ class Link:
     """A link to the kernel `kernel` (of `kernelspec`) in the pod of the client's identifier.
 
     Args:
+        pool: the way to the pod.
         position: where an earlier process left off, to go on from there.
         wait_seconds: how long to wait for a free session or an unreachable pool before `Listener.failed`.
         keepalive_seconds: how long after the last message the pod is kept from cooling down.
@@ -93,7 +95,7 @@ class Link:
     """
 
     def __init__(
-        self, pool: PoolClient, listener: Listener, *, kernel: str, kernelspec: str, position: Position | None = None,
+        self, pool: Way, listener: Listener, *, kernel: str, kernelspec: str, position: Position | None = None,
         wait_seconds: float, keepalive_seconds: float, reader: str = "",
     ) -> None:  # fmt: skip
         self._pool = pool
@@ -260,7 +262,7 @@ class Link:
             async with self._pool.stream("GET", wire.EVENTS_PATH, params=params, read_seconds=read_seconds) as response:
                 chunks = response.chunks()
                 while True:
-                    async with asyncio.timeout(wire.STALE_SECONDS):
+                    async with asyncio.timeout(self._pool.stale_seconds):
                         chunk = await anext(chunks, b"")
                     if not chunk:
                         raise PoolUnreachable("The connection to the session ended.")
@@ -397,7 +399,7 @@ class Link:
                     await self._pool.request("GET", wire.SESSION_PATH)
 
 
-async def post_once(pool: PoolClient, target: dict[str, str], message: wire.Message, epoch: str) -> int:
+async def post_once(pool: Way, target: dict[str, str], message: wire.Message, epoch: str) -> int:
     """Send one message, once, to the kernel and kernelspec `target`; return how many kernels its pod has after it.
 
     Raises:
@@ -409,7 +411,7 @@ async def post_once(pool: PoolClient, target: dict[str, str], message: wire.Mess
 
 
 async def _post(
-    pool: PoolClient, target: dict[str, str], batch: list[wire.Message], sender: str, epoch: str
+    pool: Way, target: dict[str, str], batch: list[wire.Message], sender: str, epoch: str
 ) -> dict[str, Any]:
     params = {**target, "epoch": epoch, "sender": sender}
     return await pool.request("POST", wire.MESSAGES_PATH, params=params, content=wire.encode_all(batch))

@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 from remote_kernel.client.access import Access, Endpoint
 from remote_kernel.client.refused import describe_forbidden, describe_unauthorized
 from remote_kernel.client.transport import WRITE_SECONDS, Broke, NoConnection, Response, Transport, transport_to
+from remote_kernel.core import wire
 from remote_kernel.core.errors import (
     Forbidden,
     PoolError,
@@ -41,6 +42,8 @@ class PoolClient:
             events come on one connection, messages go on another.
     """
 
+    stale_seconds = wire.STALE_SECONDS
+
     # Small enough that a line of 1 Mbit/s carries it before anybody's patience ends, large enough for a fast one.
     piece_bytes = 4 * 1024 * 1024
 
@@ -54,14 +57,16 @@ class PoolClient:
 
     async def request(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
-        read_seconds: float = WRITE_SECONDS,
+        media_type: str = "", read_seconds: float = WRITE_SECONDS,
     ) -> dict[str, Any]:  # fmt: skip
-        """Send a request and return the JSON object of the answer ({} when it has none).
+        """Send a request, with `content` of `media_type`, and return the JSON object of the answer ({} without one).
 
         Raises:
             PoolError: see `core.errors`; only `PoolUnreachable` leaves open whether the request was received.
         """
-        async with self.stream(method, path, params=params, content=content, read_seconds=read_seconds) as response:
+        async with self.stream(
+            method, path, params=params, content=content, media_type=media_type, read_seconds=read_seconds
+        ) as response:
             try:
                 body = await response.read()
             except Broke as error:
@@ -71,17 +76,17 @@ class PoolClient:
     @asynccontextmanager
     async def stream(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
-        read_seconds: float,
+        media_type: str = "", read_seconds: float,
     ) -> AsyncIterator[Response]:  # fmt: skip
         """Send a request and give the answer with its body unread; raises as `request` does, and `Broke` while the
         body is read."""
         endpoint = await self._access.endpoint()
-        response = await self._send(endpoint, method, path, params, content, read_seconds)
+        response = await self._send(endpoint, method, path, params, content, media_type, read_seconds)
         if response.status == HTTPStatus.UNAUTHORIZED:
             await response.aclose()
             self._access.forget(endpoint)
             endpoint = await self._access.endpoint()
-            response = await self._send(endpoint, method, path, params, content, read_seconds)
+            response = await self._send(endpoint, method, path, params, content, media_type, read_seconds)
         try:
             if response.status >= HTTPStatus.MULTIPLE_CHOICES:  # no pool sends its callers elsewhere, gateways do
                 raise await _read_error(response, endpoint, self._identifier)
@@ -91,12 +96,12 @@ class PoolClient:
 
     async def _send(
         self, endpoint: Endpoint, method: str, path: str, params: Mapping[str, str] | None, content: bytes,
-        read_seconds: float,
+        media_type: str, read_seconds: float,
     ) -> Response:  # fmt: skip
         transport = await self._transport_to(endpoint.url)
         query = urlencode({**(params or {}), "identifier": self._identifier, "api-version": API_VERSION})
         try:
-            return await transport.send(method, f"{path}?{query}", endpoint.token, content, read_seconds)
+            return await transport.send(method, f"{path}?{query}", endpoint.token, content, read_seconds, media_type)
         except NoConnection as error:
             self._access.forget(endpoint)
             raise _no_connection(endpoint.url, error) from error

@@ -68,13 +68,16 @@ class Response(Protocol):
 class Transport(Protocol):
     """Sends requests to one server."""
 
-    async def send(self, method: str, target: str, token: str, content: bytes, read_seconds: float) -> Response:
+    async def send(
+        self, method: str, target: str, token: str, content: bytes, read_seconds: float, media_type: str = ""
+    ) -> Response:
         """Send a request and return the answer; raises `NoConnection` and `Broke`.
 
         Args:
             target: path and query.
             token: the bearer token.
             read_seconds: how long the server may be silent, before the head and within the body.
+            media_type: of `content`; "" leaves it unsaid.
         """
 
     async def warm_up(self) -> None:
@@ -101,12 +104,16 @@ class PlainTransport:
         self._host = parts.netloc.rpartition("@")[2].encode()
         self._client = http1.Client.tcp(parts.hostname or "", parts.port or 80, keepalive_seconds=KEEPALIVE_SECONDS)
 
-    async def send(self, method: str, target: str, token: str, content: bytes, read_seconds: float) -> Response:
+    async def send(
+        self, method: str, target: str, token: str, content: bytes, read_seconds: float, media_type: str = ""
+    ) -> Response:
         headers = [
             (b"host", self._host),
             (b"user-agent", USER_AGENT.encode()),
             (b"authorization", f"Bearer {token}".encode()),
         ]
+        if media_type:
+            headers.append((b"content-type", media_type.encode()))
         try:
             response = await self._client.send(
                 method.encode(), f"{self._base}{target}".encode(), headers, content, read_seconds=read_seconds
@@ -163,7 +170,9 @@ class TlsTransport:
         self._url = url
         self._client: httpx.AsyncClient | None = None
 
-    async def send(self, method: str, target: str, token: str, content: bytes, read_seconds: float) -> Response:
+    async def send(
+        self, method: str, target: str, token: str, content: bytes, read_seconds: float, media_type: str = ""
+    ) -> Response:
         import httpx
 
         client = self._opened()
@@ -171,7 +180,7 @@ class TlsTransport:
             method,
             self._url + target,
             content=content or None,
-            headers={"authorization": f"Bearer {token}"},
+            headers={"authorization": f"Bearer {token}"} | ({"content-type": media_type} if media_type else {}),
             timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS, write=WRITE_SECONDS, pool=None),
         )
         try:

@@ -311,7 +311,14 @@ def parse_execution(body: bytes) -> Execution:
         WireError: it is no such answer.
     """
     try:
-        fields = json.loads(body)
+        return read_execution(json.loads(body))
+    except (ValueError, RecursionError):
+        raise WireError("the pool's answer is not JSON") from None
+
+
+def read_execution(fields: Mapping[str, Any]) -> Execution:
+    """Read the JSON object of such an answer; raises `WireError` as `parse_execution` does."""
+    try:
         return Execution(
             id=str(fields["id"]),
             identifier=str(fields.get("identifier", "")),
@@ -319,7 +326,7 @@ def parse_execution(body: bytes) -> Execution:
             status=Status(fields["status"]),
             outcome=_parse_outcome(fields) if fields.get("result") is not None else None,
         )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise WireError("the pool's answer is not an execution of the interpreter API") from None
 
 

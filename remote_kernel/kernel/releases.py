@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from remote_kernel.client.link import post_once
-from remote_kernel.client.pool import PoolClient
+from remote_kernel.client.way import Way
 from remote_kernel.core import wire
 from remote_kernel.core.errors import PoolRefused
 from remote_kernel.core.identity import Identifier, is_identifier
@@ -39,7 +39,7 @@ class Release:
     expires_at: float
 
 
-async def give_back(pool: PoolClient, release: Release, message: wire.Message) -> int:
+async def give_back(pool: Way, release: Release, message: wire.Message) -> int:
     """Shut the kernel down with `message`, a `shutdown_request`, and stop a pod that then has none.
 
     Returns:
@@ -62,7 +62,7 @@ async def give_back(pool: PoolClient, release: Release, message: wire.Message) -
     return kernels
 
 
-async def stop_pod(pool: PoolClient) -> None:
+async def stop_pod(pool: Way) -> None:
     """Stop the pod without a word to it; unlike any other request this takes no session. Raises `PoolError`."""
     try:
         await pool.request("POST", wire.STOP_SESSION_PATH)

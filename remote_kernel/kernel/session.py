@@ -11,10 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from remote_kernel.client.access import Access, LocalAccess, choose_access
+from remote_kernel.client.known_kind import KnownKind
 from remote_kernel.client.link import Link, Listener, Position
 from remote_kernel.client.pool import PoolClient
+from remote_kernel.client.route import Route
+from remote_kernel.client.way import Way
 from remote_kernel.core import wire
 from remote_kernel.core.errors import PoolError, PoolRefused, PoolUnreachable, RemoteKernelError
+from remote_kernel.core.identity import Identifier
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.settings import Settings
 from remote_kernel.kernel.binding import Binding, BindingFile, after_restart, decide
@@ -56,7 +60,7 @@ class Session:
         self._binding = self._file.load()
         self._releases = Releases(folders.runtime)
         self._endpoint = ""
-        self._pool: PoolClient | None = None
+        self._pool: Way | None = None
         self._running: asyncio.Task[None] | None = None
         self.link: Link | None = None
 
@@ -81,7 +85,7 @@ class Session:
         access = choose_access(settings)
         self._endpoint = settings.endpoint
         await self._catch_up_releases(settings, access)
-        pool = PoolClient(access, binding.identifier, connects_ahead=True)
+        pool = self._route(settings, access, binding.identifier, connects_ahead=True)
         position = Position(epoch=binding.epoch, cursor=self._file.load_cursor()) if binding.epoch else None
         link = Link(
             pool,
@@ -114,6 +118,12 @@ class Session:
             log.error(LogEvent("failed inside"), exc_info=error)
             self.link = None
             await listener.failed(RemoteKernelError(f"The remote kernel has failed inside ({type(error).__name__})."))
+
+    def _route(
+        self, settings: Settings, access: Access, identifier: Identifier, *, connects_ahead: bool = False
+    ) -> Route:
+        pool = PoolClient(access, identifier, connects_ahead=connects_ahead)
+        return Route(pool, KnownKind(self._folders.runtime, settings.endpoint))
 
     def _bind(self, settings: Settings, hints: Hints) -> Binding:
         notebook = find_notebook(
@@ -244,7 +254,7 @@ class Session:
         if not self._releases.any() or (isinstance(access, LocalAccess) and not await access.is_running()):
             return
         for release in self._releases.take(settings.endpoint, time.time()):
-            pool = PoolClient(access, release.identifier)
+            pool = self._route(settings, access, release.identifier)
             try:
                 async with asyncio.timeout(CATCH_UP_SECONDS):
                     await give_back(pool, release, _shutdown_message(restart=False))

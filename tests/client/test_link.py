@@ -13,12 +13,13 @@ import pytest
 from remote_kernel.client.access import ConfiguredAccess
 from remote_kernel.client.link import Link, Position
 from remote_kernel.client.pool import PoolClient
-from remote_kernel.client.retry import Wait
 from remote_kernel.core import wire
-from remote_kernel.core.errors import PoolRefused, PoolUnreachable, RemoteKernelError, SessionLost
+from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SessionLost
 from remote_kernel.core.identity import Identifier
-from remote_kernel.core.jupyter import Author, parse_header, parse_object
-from tests.driver import TIMEOUT_SECONDS, Pod
+from remote_kernel.core.jupyter import Author, parse_header
+from tests.client.counting import CountingClient
+from tests.client.front_end import FrontEnd, execute, run
+from tests.driver import Pod
 from tests.faults.proxy import FaultProxy, Plan
 
 pytestmark = pytest.mark.anyio
@@ -30,84 +31,13 @@ def pod() -> Iterator[Pod]:
         yield running
 
 
-class FrontEnd:
-    """Listens to a link and remembers what it heard."""
-
-    def __init__(self) -> None:
-        self.hellos: list[wire.Hello] = []
-        self.messages: list[wire.Message] = []
-        self.waits: list[Wait] = []
-        self.peers: list[int] = []
-        self.refusals: list[tuple[wire.Message, RemoteKernelError]] = []
-        self.errors: list[RemoteKernelError] = []
-        self.gaps: list[wire.Gap] = []
-        self._news = asyncio.Event()
-
-    async def attached(self, hello: wire.Hello) -> None:
-        self.hellos.append(hello)
-        self._news.set()
-
-    async def received(self, message: wire.Message) -> None:
-        self.messages.append(message)
-        self._news.set()
-
-    async def dropped(self, gap: wire.Gap) -> None:
-        self.gaps.append(gap)
-        self._news.set()
-
-    async def joined(self, peers: int) -> None:
-        self.peers.append(peers)
-        self._news.set()
-
-    async def waiting(self, wait: Wait) -> None:
-        self.waits.append(wait)
-        self._news.set()
-
-    async def refused(self, message: wire.Message, error: RemoteKernelError) -> None:
-        self.refusals.append((message, error))
-        self._news.set()
-
-    async def failed(self, error: RemoteKernelError) -> None:
-        self.errors.append(error)
-        self._news.set()
-
-    def reply_to(self, request: wire.Message) -> wire.Message | None:
-        msg_id = parse_header(request.parts[0]).msg_id
-        replies = [
-            m for m in self.messages if m.channel is wire.Channel.SHELL and parse_header(m.parts[1]).msg_id == msg_id
-        ]
-        assert len(replies) <= 1, "a reply came twice"
-        return replies[0] if replies else None
-
-    def has_finished(self, request: wire.Message) -> bool:
-        """Whether all that a request says on iopub has come."""
-        msg_id = parse_header(request.parts[0]).msg_id
-        return any(b'"idle"' in m.parts[3] and parse_header(m.parts[1]).msg_id == msg_id for m in self.messages)
-
-    def printed(self) -> str:
-        contents = [parse_object(m.parts[3]) for m in self.messages if parse_header(m.parts[0]).msg_type == "stream"]
-        return "".join(content["text"] for content in contents)
-
-    async def wait(self, is_true: object) -> None:
-        """Wait until `is_true()`, looking again whenever something was heard."""
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            while not is_true():  # type: ignore[operator]
-                self._news.clear()
-                await self._news.wait()
-
-
-def execute(code: str) -> wire.Message:
-    content = {"code": code, "silent": False, "store_history": True, "stop_on_error": True}
-    parts = Author(uuid.uuid4().hex).write("execute_request", content, date=datetime.now(UTC))
-    return wire.Message(channel=wire.Channel.SHELL, parts=parts)
-
-
 @asynccontextmanager
 async def linked(
-    endpoint: str, kernel: str, *, position: Position | None = None, wait_seconds: float = 30.0
-) -> AsyncIterator[tuple[Link, FrontEnd]]:
+    endpoint: str, kernel: str, *, position: Position | None = None, wait_seconds: float = 30.0,
+    client: PoolClient | None = None,
+) -> AsyncIterator[tuple[Link, FrontEnd]]:  # fmt: skip
     front_end = FrontEnd()
-    pool = PoolClient(ConfiguredAccess(endpoint, "unused"), Identifier("unused"))
+    pool = client or PoolClient(ConfiguredAccess(endpoint, "unused"), Identifier("unused"))
     link = Link(
         pool, front_end, kernel=kernel, kernelspec="python3", position=position, wait_seconds=wait_seconds,
         keepalive_seconds=60,
@@ -134,6 +64,18 @@ async def test_a_message_is_answered(pod: Pod, kernel: str) -> None:
         assert front_end.printed() == "42\n"
         assert link.is_attached
         assert front_end.hellos[0].kernel_info["language_info"]["name"] == "python"
+
+
+async def test_a_short_cell_takes_one_round_trip_over_a_slow_line(pod: Pod, kernel: str) -> None:
+    with FaultProxy.before(pod.endpoint) as proxy:
+        proxy.plan = lambda _number: Plan(delay_seconds=0.05)
+        client = CountingClient(proxy.endpoint, "unused", Identifier("unused"))
+        async with linked(proxy.endpoint, kernel, client=client) as (link, front_end):
+            await run(link, front_end, "x = 1")
+            before = len(client.paths)
+            await run(link, front_end, "print(x + 1)")
+            assert client.paths[before:] == [wire.MESSAGES_PATH]
+    assert front_end.printed() == "2\n"
 
 
 async def test_output_survives_cut_connections_whole_and_in_order(pod: Pod, kernel: str) -> None:

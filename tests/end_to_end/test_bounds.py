@@ -80,8 +80,6 @@ def read_to_the_end(notebook: Notebook, msg_id: str) -> tuple[int, int]:
         if told := re.search(r"\[([\d,]+) messages of the session", str(message["content"].get("text", ""))[:200]):
             dropped += int(told[1].replace(",", ""))
             continue
-        if message["msg_type"] in {"display_data", "update_display_data"}:
-            continue  # the kernel's own line: the interrupt is acknowledged behind all that was printed
         received += 1
         if message["content"].get("execution_state") == "idle":
             return received, dropped

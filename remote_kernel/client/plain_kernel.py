@@ -1,0 +1,199 @@
+"""A kernel without an agent: says for a built-in interpreter what a kernel says, from what becomes of its executions.
+
+One request is answered after the other. At most once and "lost state is never silent" hold: the interpreter itself
+remembers the name of its life and the cells that it was given.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from remote_kernel.client.cells import Cells, Lost
+from remote_kernel.core import wire
+from remote_kernel.core.jupyter import Author, Header, parse_object
+from remote_kernel.core.wire import Channel, Message
+
+NO_AGENT = "The session has no agent; {what} needs one."
+
+# Azure's shortest; a pool does not tell.
+COOLDOWN_SECONDS = 300.0
+
+# The methods of an ipykernel, and what of a request they take.
+QUESTIONS = {
+    "complete_request": ("do_complete", ("code", "cursor_pos")),
+    "inspect_request": ("do_inspect", ("code", "cursor_pos", "detail_level")),
+    "is_complete_request": ("do_is_complete", ("code",)),
+}
+WITHOUT_INTERPRETER: Mapping[str, Mapping[str, object]] = {
+    "comm_info_request": {"status": "ok", "comms": {}},
+    "history_request": {"status": "ok", "history": []},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A message that waits for its turn."""
+
+    message: Message
+    header: Header
+
+
+class PlainKernel:
+    """One life of an interpreter, as far as this process sees it.
+
+    Args:
+        epoch: the name of that life.
+        info: what its `kernel_info_reply` says.
+        first: the number of the first message that it says.
+        notice: what the first cell says before anything else.
+
+    Attributes:
+        notice: "" once it was said.
+        is_over: whether the interpreter is gone.
+    """
+
+    def __init__(self, cells: Cells, epoch: str, info: dict[str, Any], *, first: int, notice: str) -> None:
+        self.epoch = epoch
+        self.info = info
+        self.notice = notice
+        self.is_over = False
+        self._cells = cells
+        self._author = Author(f"plain-{secrets.token_hex(8)}")
+        self._waiting: deque[Request] = deque()
+        self._working: asyncio.Task[None] | None = None
+        # What was said and not yet passed on: messages from number `_first` on.
+        self._said: deque[bytes] = deque()
+        self._first = first
+        self._news = asyncio.Event()
+
+    @property
+    def is_working(self) -> bool:
+        return self._working is not None and not self._working.done()
+
+    def accept(self, message: Message, header: Header) -> None:
+        """Let a request take its place in the queue. Others are for a conversation that there is not."""
+        if header.msg_type.endswith("_request") and header.msg_type != "interrupt_request":
+            self._waiting.append(Request(message, header))
+            if not self.is_working:
+                self._working = asyncio.create_task(self._work())
+
+    def end(self) -> None:
+        """Say that the interpreter is gone."""
+        self.is_over = True
+        self._waiting.clear()
+        self._news.set()
+
+    async def aclose(self) -> None:
+        """Stop listening; a cell that runs goes on, and nobody hears of it."""
+        if self._working is not None:
+            self._working.cancel()
+            await asyncio.gather(self._working, return_exceptions=True)
+
+    async def events(self, after: int | None) -> AsyncIterator[bytes]:
+        """Yield what a link would read of an agent; what it comes back behind is forgotten."""
+        after = self._first + len(self._said) - 1 if after is None else after
+        yield wire.encode(
+            wire.Hello(
+                epoch=self.epoch, cursor=after, cooldown_seconds=COOLDOWN_SECONDS, pod="", is_busy=self.is_working,
+                kernel_info=self.info,
+            )
+        )  # fmt: skip
+        self._forget_until(after)
+        while True:
+            while self._said:
+                last = self._first
+                yield self._said[0]
+                self._forget_until(last)
+            if self.is_over:
+                yield wire.encode(wire.End(reason="stopping"))
+                return
+            if not await self._has_news():
+                yield wire.encode(wire.Keepalive())
+
+    def _forget_until(self, last: int) -> None:
+        while self._said and self._first <= last:
+            self._said.popleft()
+            self._first += 1
+
+    async def _has_news(self) -> bool:
+        self._news.clear()
+        try:
+            async with asyncio.timeout(wire.KEEPALIVE_SECONDS):
+                return await self._news.wait()
+        except TimeoutError:
+            return False
+
+    # One request after the other
+
+    async def _work(self) -> None:
+        while self._waiting:
+            request = self._waiting.popleft()
+            self._say(request, Channel.IOPUB, "status", {"execution_state": "busy"})
+            try:
+                if request.header.msg_type == "execute_request":
+                    await self._execute(request)
+                else:
+                    await self._answer(request)
+            except Lost:
+                self.end()
+                return
+            self._say(request, Channel.IOPUB, "status", {"execution_state": "idle"})
+
+    async def _execute(self, request: Request) -> None:
+        content = parse_object(request.message.parts[3])
+        code, is_silent = str(content.get("code", "")), content.get("silent") is True
+        if not is_silent:
+            self._say_notice(request)
+        answer = await self._cells.run(self.epoch, request.header.msg_id, code, is_silent=is_silent)
+        count = answer.get("count", 0)
+        if not is_silent:
+            self._say(request, Channel.IOPUB, "execute_input", {"code": code, "execution_count": count})
+        error = answer.get("error")
+        for msg_type, shown in answer.get("shown", ()):
+            self._say(request, Channel.IOPUB, msg_type, shown)
+            error = shown if msg_type == "error" else error
+        outcome = {"status": "error", **error} if error else {"status": "ok"}
+        reply = {"execution_count": count, "user_expressions": {}, "payload": [], **outcome}
+        self._say(request, Channel.SHELL, "execute_reply", reply)
+        if error and content.get("stop_on_error", True) and not is_silent:
+            self._abort_waiting()
+
+    def _say_notice(self, request: Request) -> None:
+        if self.notice:
+            self._say(request, Channel.IOPUB, "stream", {"name": "stderr", "text": self.notice})
+            self.notice = ""
+
+    def _abort_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        for request in waiting:
+            if request.header.msg_type != "execute_request":
+                self._waiting.append(request)
+                continue
+            self._say(request, Channel.IOPUB, "status", {"execution_state": "busy"})
+            self._say(request, Channel.SHELL, "execute_reply", {"status": "aborted"})
+            self._say(request, Channel.IOPUB, "status", {"execution_state": "idle"})
+
+    async def _answer(self, request: Request) -> None:
+        kind = request.header.msg_type.removesuffix("_request")
+        content = parse_object(request.message.parts[3])
+        if kind == "kernel_info":
+            reply: Mapping[str, object] = {"status": "ok", **self.info}
+        elif question := QUESTIONS.get(request.header.msg_type):
+            method, names = question
+            reply = await self._cells.ask(self.epoch, method, [content.get(name, 0) for name in names])
+        else:
+            refusal = {
+                "status": "error", "ename": "NoAgent", "evalue": NO_AGENT.format(what=f"'{kind}'"), "traceback": []
+            }  # fmt: skip
+            reply = WITHOUT_INTERPRETER.get(request.header.msg_type, refusal)
+        self._say(request, request.message.channel, f"{kind}_reply", reply)
+
+    def _say(self, request: Request, channel: Channel, msg_type: str, content: Mapping[str, object]) -> None:
+        parts = self._author.write(msg_type, content, parent=request.message.parts[0], date=datetime.now(UTC))
+        sequence = self._first + len(self._said)
+        self._said.append(wire.encode(Message(channel=channel, parts=parts, sequence=sequence)))
+        self._news.set()

@@ -1,0 +1,152 @@
+"""Runs one cell in this interpreter, once, and prints in one piece what a kernel would have said meanwhile.
+
+What is remembered is in a module of ours: the name of this interpreter's life, which cells have run, and the answers of
+the last ones, which are asked for again when they were lost on their way.
+"""
+
+import base64
+import io
+import json
+import secrets
+import sys
+import types
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+MEMORY = "_remote_kernel_memory"
+
+# Kernels ask one after another, and each for the answer of one cell only.
+MAX_ANSWERS = 4
+MAX_CELLS = 10_000
+
+
+def main(argument: dict[str, Any]) -> None:
+    """Print length and a part of the answer: base64 of zlib of a JSON object, whose `status` says what has happened."""
+    memory = remember()
+    if argument["epoch"] not in ("", memory.epoch):
+        text = pack({"status": "lost"})
+    elif argument["cell"] in memory.cells:
+        # Without an answer, it was ended before its end, or others have come between.
+        text = memory.answers.get(argument["cell"]) or pack({"status": "unknown"})
+    else:
+        note(memory.cells, argument["cell"], "", MAX_CELLS)
+        text = pack(do(argument, memory))
+        note(memory.answers, argument["cell"], text, MAX_ANSWERS)
+    start = argument["start"]
+    sys.stdout.write(f"{argument['mark']}({len(text)} {text[start : start + argument['length']]}){argument['mark']}\n")
+    sys.stdout.flush()
+
+
+def remember() -> Any:
+    memory: Any = sys.modules.get(MEMORY)
+    if memory is None:
+        memory = sys.modules[MEMORY] = types.ModuleType(MEMORY)
+        memory.epoch, memory.cells, memory.answers = f"plain-{secrets.token_hex(8)}", {}, {}
+    return memory
+
+
+def note(noted: dict[str, str], name: str, text: str, most: int) -> None:
+    """Add an entry, and forget the oldest of more than `most`."""
+    noted[name] = text
+    while len(noted) > most:
+        del noted[next(iter(noted))]
+
+
+def pack(answer: dict[str, Any]) -> str:
+    return base64.b64encode(zlib.compress(json.dumps(answer).encode())).decode()
+
+
+def do(argument: dict[str, Any], memory: Any) -> dict[str, Any]:
+    from IPython.core.getipython import get_ipython
+
+    shell: Any = get_ipython()
+    if "code" in argument:
+        return Cell(shell).run(argument["code"], is_silent=argument["is_silent"])
+    if "question" in argument:
+        return {"status": "answer", "content": getattr(shell.kernel, argument["question"])(*argument["arguments"])}
+    return {"status": "here", "epoch": memory.epoch, "kernel_info": shell.kernel.kernel_info}
+
+
+class Cell:
+    """One run, and what it showed: pairs of a message type and its content, in order."""
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+        self.shown: list[tuple[str, dict[str, Any]]] = []
+
+    def run(self, code: str, *, is_silent: bool) -> dict[str, Any]:
+        history, count = self.shell.history_manager, self.shell.execution_count
+        # The interpreter takes this program for the cell.
+        history.input_hist_parsed[-1] = history.input_hist_raw[-1] = code
+        saved = sys.stdout, sys.stderr, sys.displayhook, self.shell.display_pub
+        sys.stdout, sys.stderr = Stream("stdout", self.show), Stream("stderr", self.show)
+        sys.displayhook = self.show_result
+        self.shell.display_pub = Publisher(self.show)
+        self.shell._showtraceback = self.show_error
+        try:
+            self.shell.run_cell(code, store_history=False, silent=is_silent)
+        finally:
+            sys.stdout, sys.stderr, sys.displayhook, self.shell.display_pub = saved
+            del self.shell._showtraceback
+        return {"status": "done", "count": count, "shown": self.shown}
+
+    def show(self, msg_type: str, content: dict[str, Any]) -> None:
+        last = self.shown[-1] if self.shown else None
+        if last and msg_type == last[0] == "stream" and content["name"] == last[1]["name"]:
+            last[1]["text"] += content["text"]
+        else:
+            self.shown.append((msg_type, content))
+
+    def show_result(self, value: object) -> None:
+        if value is None:
+            return
+        if not self.shell.displayhook.quiet():
+            data, metadata = self.shell.display_formatter.format(value)
+            count = self.shell.execution_count
+            self.show("execute_result", {"data": to_json(data), "metadata": metadata, "execution_count": count})
+        self.shell.displayhook.update_user_ns(value)
+
+    def show_error(self, kind: type, value: object, trace: list[str]) -> None:
+        self.show("error", {"ename": kind.__name__, "evalue": str(value), "traceback": trace})
+
+
+def to_json(data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: base64.b64encode(value).decode() if isinstance(value, bytes) else value for name, value in data.items()
+    }
+
+
+class Publisher:
+    """Stands in for the shell's `display_pub`."""
+
+    is_publishing = False
+
+    def __init__(self, show: Callable[[str, dict[str, Any]], None]) -> None:
+        self._show = show
+
+    def publish(
+        self, data: dict[str, Any], metadata: dict[str, Any] | None = None, *, transient: dict[str, Any] | None = None,
+        update: bool = False, **_: object,
+    ) -> None:  # fmt: skip
+        content = {"data": to_json(data), "metadata": metadata or {}, "transient": transient or {}}
+        self._show("update_display_data" if update else "display_data", content)
+
+    def clear_output(self, wait: bool = False) -> None:
+        self._show("clear_output", {"wait": wait})
+
+
+class Stream(io.TextIOBase):
+    """Stands in for `sys.stdout` and `sys.stderr`."""
+
+    def __init__(self, name: str, show: Callable[[str, dict[str, Any]], None]) -> None:
+        self._name = name
+        self._show = show
+
+    def write(self, text: str) -> int:
+        if text:
+            self._show("stream", {"name": self._name, "text": text})
+        return len(text)
+
+    def writable(self) -> bool:
+        return True

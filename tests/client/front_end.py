@@ -1,0 +1,94 @@
+"""A front end as a link sees it."""
+
+import asyncio
+import uuid
+from datetime import UTC, datetime
+
+from remote_kernel.client.link import Link
+from remote_kernel.client.retry import Wait
+from remote_kernel.core import wire
+from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.jupyter import Author, parse_header, parse_object
+from tests.driver import TIMEOUT_SECONDS
+
+
+class FrontEnd:
+    """Listens to a link and remembers what it heard."""
+
+    def __init__(self) -> None:
+        self.hellos: list[wire.Hello] = []
+        self.messages: list[wire.Message] = []
+        self.waits: list[Wait] = []
+        self.peers: list[int] = []
+        self.refusals: list[tuple[wire.Message, RemoteKernelError]] = []
+        self.errors: list[RemoteKernelError] = []
+        self.gaps: list[wire.Gap] = []
+        self._news = asyncio.Event()
+
+    async def attached(self, hello: wire.Hello) -> None:
+        self.hellos.append(hello)
+        self._news.set()
+
+    async def received(self, message: wire.Message) -> None:
+        self.messages.append(message)
+        self._news.set()
+
+    async def dropped(self, gap: wire.Gap) -> None:
+        self.gaps.append(gap)
+        self._news.set()
+
+    async def joined(self, peers: int) -> None:
+        self.peers.append(peers)
+        self._news.set()
+
+    async def waiting(self, wait: Wait) -> None:
+        self.waits.append(wait)
+        self._news.set()
+
+    async def refused(self, message: wire.Message, error: RemoteKernelError) -> None:
+        self.refusals.append((message, error))
+        self._news.set()
+
+    async def failed(self, error: RemoteKernelError) -> None:
+        self.errors.append(error)
+        self._news.set()
+
+    def reply_to(self, request: wire.Message) -> wire.Message | None:
+        msg_id = parse_header(request.parts[0]).msg_id
+        replies = [
+            m for m in self.messages if m.channel is wire.Channel.SHELL and parse_header(m.parts[1]).msg_id == msg_id
+        ]
+        assert len(replies) <= 1, "a reply came twice"
+        return replies[0] if replies else None
+
+    def has_finished(self, request: wire.Message) -> bool:
+        """Whether all that a request says on iopub has come."""
+        msg_id = parse_header(request.parts[0]).msg_id
+        return any(b'"idle"' in m.parts[3] and parse_header(m.parts[1]).msg_id == msg_id for m in self.messages)
+
+    def printed(self) -> str:
+        contents = [parse_object(m.parts[3]) for m in self.messages if parse_header(m.parts[0]).msg_type == "stream"]
+        return "".join(content["text"] for content in contents)
+
+    async def wait(self, is_true: object) -> None:
+        """Wait until `is_true()`, looking again whenever something was heard."""
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            while not is_true():  # type: ignore[operator]
+                self._news.clear()
+                await self._news.wait()
+
+
+async def run(link: Link, front_end: FrontEnd, code: str) -> wire.Message:
+    """Run a cell to its end, the `idle` behind its reply, and return the reply."""
+    request = execute(code)
+    link.send(request)
+    await front_end.wait(lambda: front_end.reply_to(request) and front_end.has_finished(request))
+    reply = front_end.reply_to(request)
+    assert reply is not None
+    return reply
+
+
+def execute(code: str) -> wire.Message:
+    content = {"code": code, "silent": False, "store_history": True, "stop_on_error": True}
+    parts = Author(uuid.uuid4().hex).write("execute_request", content, date=datetime.now(UTC))
+    return wire.Message(channel=wire.Channel.SHELL, parts=parts)

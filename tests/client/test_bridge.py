@@ -1,0 +1,228 @@
+"""The bridge into a built-in interpreter: over a real pool of such pods, what it costs and what it survives."""
+
+import asyncio
+import json
+import random
+import uuid
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remote_kernel.client.access import ConfiguredAccess, Endpoint
+from remote_kernel.client.bridge import Bridge
+from remote_kernel.client.known_kind import Kind, KnownKind
+from remote_kernel.client.link import Link
+from remote_kernel.client.pool import PoolClient
+from remote_kernel.client.route import Route
+from remote_kernel.client.way import Way
+from remote_kernel.core import wire
+from remote_kernel.core.errors import SessionLost, SettingsError
+from remote_kernel.core.identity import Identifier
+from remote_kernel.core.interpreter_api import MAX_UPLOAD_BYTES
+from tests.client.counting import CountingClient
+from tests.client.front_end import FrontEnd, execute, run
+from tests.driver import Pool
+from tests.faults.proxy import FaultProxy, Plan
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def interpreters() -> Iterator[Pool]:
+    with Pool.start("--flavor", "interpreter", "--max-sessions", "20") as pool:
+        yield pool
+
+
+def unique() -> Identifier:
+    return Identifier(f"bridge-{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture(scope="module")
+def used() -> Identifier:
+    """A session for the tests that leave it as they found it; the first one starts its agent."""
+    return unique()
+
+
+@asynccontextmanager
+async def linked(way: Way, client: PoolClient) -> AsyncIterator[tuple[Link, FrontEnd]]:
+    front_end = FrontEnd()
+    link = Link(way, front_end, kernel="main", kernelspec="python3", wait_seconds=30.0, keepalive_seconds=60.0)
+    running = asyncio.create_task(link.run())
+    try:
+        yield link, front_end
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await way.aclose()
+        await client.aclose()
+
+
+@asynccontextmanager
+async def bridged(
+    pool: Pool,
+    identifier: Identifier,
+    *,
+    endpoint: str = "",
+    max_output: int | None = None,
+    pauses: Sequence[float] = (),
+) -> AsyncIterator[tuple[CountingClient, Link, FrontEnd]]:
+    client = CountingClient(endpoint or pool.endpoint, pool.token, identifier, max_output)
+    async with linked(Bridge(client, pauses), client) as (link, front_end):
+        yield client, link, front_end
+
+
+async def test_what_a_pool_is_is_found_out_once(interpreters: Pool, used: Identifier, tmp_path: Path) -> None:
+    for before in (Kind.AGENT, Kind.INTERPRETER):
+        known = KnownKind(tmp_path, interpreters.endpoint)
+        assert known.kind is before
+        client = CountingClient(interpreters.endpoint, interpreters.token, used)
+        async with linked(Route(client, known), client) as (link, front_end):
+            await run(link, front_end, "print(6 * 7)")
+        assert front_end.printed() == "42\n"
+        assert (wire.EVENTS_PATH in client.paths) == (before is Kind.AGENT)
+
+
+async def test_who_is_not_logged_in_is_told_as_on_any_other_way(used: Identifier) -> None:
+    class NobodyIsLoggedIn(ConfiguredAccess):
+        async def endpoint(self) -> Endpoint:
+            raise SettingsError("Run 'az login'.")
+
+    client = PoolClient(NobodyIsLoggedIn("", ""), used)
+    async with linked(Bridge(client), client) as (link, front_end):
+        link.open()
+        await front_end.wait(lambda: front_end.errors)
+    assert [str(error) for error in front_end.errors] == ["Run 'az login'."]
+
+
+async def test_a_short_cell_takes_three_round_trips_at_most_over_a_slow_line(
+    interpreters: Pool, used: Identifier
+) -> None:
+    with FaultProxy.before(interpreters.endpoint) as proxy:
+        proxy.plan = lambda _number: Plan(delay_seconds=0.05)
+        async with bridged(interpreters, used, endpoint=proxy.endpoint) as (client, link, front_end):
+            await run(link, front_end, "x = 1")
+            before = len(client.paths)
+            await run(link, front_end, "print(x + 1)")
+            assert 1 <= len(client.paths) - before <= 3
+    assert front_end.printed() == "2\n"
+
+
+async def test_while_nothing_runs_nothing_is_asked(interpreters: Pool, used: Identifier) -> None:
+    async with bridged(interpreters, used, pauses=(0.5, 0.2)) as (client, link, front_end):
+        await run(link, front_end, "import threading; threading.Timer(0.1, print, ['late']).start()")
+        await front_end.wait(lambda: front_end.printed() == "late\n")
+        await asyncio.sleep(1.0)  # longer than both pauses, which begin anew with the late words
+        count = len(client.paths)
+        await asyncio.sleep(0.5)
+        assert len(client.paths) == count
+
+
+async def test_a_cell_that_prints_takes_a_few_executions_a_second(interpreters: Pool, used: Identifier) -> None:
+    async with bridged(interpreters, used) as (client, link, front_end):
+        await run(link, front_end, "import time")
+        before = len(client.paths)
+        await run(link, front_end, "for i in range(100): print(i, flush=True); time.sleep(0.01)")
+        assert len(client.paths) - before <= 8
+    assert front_end.printed() == "".join(f"{number}\n" for number in range(100))
+
+
+async def test_a_pool_that_cuts_outputs_is_asked_for_less_and_nothing_is_lost(
+    interpreters: Pool, used: Identifier
+) -> None:
+    async with bridged(interpreters, used, max_output=4096) as (_, link, front_end):
+        await run(link, front_end, "import random; print(random.Random(1).randbytes(20_000).hex())")
+        await run(link, front_end, "cut = globals().get('cut', 0) + 1; print('ran', cut)")
+    assert len(front_end.printed()) == 40_001 + len("ran 1\n")
+    assert front_end.printed().endswith("ran 1\n")
+
+
+async def test_a_large_message_goes_up_as_a_file_that_does_not_stay(interpreters: Pool, used: Identifier) -> None:
+    async with bridged(interpreters, used) as (client, link, front_end):
+        await run(link, front_end, "import random")
+        text = "".join(f"{i:x}" for i in range(300_000))
+        await run(link, front_end, f"text = '{text}'\nprint(len(text)); import os; print(os.listdir())")
+        assert "/files" in client.paths
+    assert front_end.printed() == f"{len(text)}\n[]\n"
+
+
+@pytest.mark.contract
+async def test_a_message_that_is_too_large_ends_nothing_but_itself(interpreters: Pool) -> None:
+    """Azure takes files of 128 MB."""
+    async with bridged(interpreters, unique()) as (_, link, front_end):
+        await run(link, front_end, "x = 1")
+        large = execute("print('never')")
+        link.send(replace(large, parts=(*large.parts, random.Random(1).randbytes(MAX_UPLOAD_BYTES))))
+        await front_end.wait(lambda: front_end.refusals)
+        assert "may have 128 MB" in str(front_end.refusals[0][1])
+        await run(link, front_end, "print(x)")
+    assert (front_end.printed(), front_end.errors, len(front_end.hellos)) == ("1\n", [], 1)
+
+
+@pytest.mark.contract
+async def test_an_agent_that_died_is_told_before_anything_runs_in_another(interpreters: Pool) -> None:
+    async with bridged(interpreters, unique()) as (_, link, front_end):
+        await run(link, front_end, "import os, signal; agent = os.getppid(); x = 1")
+        request = execute("import threading; threading.Timer(0.05, os.kill, [agent, signal.SIGKILL]).start()")
+        link.send(request)
+        link.send(execute("while True: pass"))
+        await front_end.wait(lambda: front_end.errors)
+        assert [type(error) for error in front_end.errors] == [SessionLost]
+        await run(link, front_end, "print('x' in globals())")
+    assert front_end.printed() == "False\n"
+
+
+@pytest.mark.contract
+async def test_kernels_that_come_together_share_one_agent(interpreters: Pool) -> None:
+    identifier = unique()
+    async with (
+        bridged(interpreters, identifier) as (_, link, front_end),
+        bridged(interpreters, identifier) as (_, second, listener),
+    ):
+        await asyncio.gather(
+            run(link, front_end, "import os; print(os.getppid())"),
+            run(second, listener, "import os; print(os.getppid())"),
+        )
+        await front_end.wait(lambda: front_end.printed())
+        await listener.wait(lambda: listener.printed())
+    assert len(set((front_end.printed() + listener.printed()).split())) == 1
+
+
+BESIDE = """\
+mine, _, In, [name for name, entry in __import__("linecache").cache.items() if "b64" + "decode" in str(entry)], \
+sorted(name for name in dir() if not name.startswith("_"))"""
+
+
+@pytest.mark.contract
+async def test_the_interpreter_s_own_variables_and_history_are_left_alone(interpreters: Pool) -> None:
+    async with bridged(interpreters, unique()) as (client, link, front_end):
+        await execute_beside(client, "mine = 1; 'a value'")
+        await run(link, front_end, "theirs = 2")
+        outcome = await execute_beside(client, BESIDE)
+    mine, last, inputs, cached, names = outcome["executionResult"]
+    assert (mine, last) == (1, "a value")
+    assert [code for code in inputs if code] == ["mine = 1; 'a value'", BESIDE]
+    assert not cached
+    assert names == ["In", "Out", "exit", "get_ipython", "mine", "open", "quit"]
+
+
+@pytest.mark.contract
+async def test_the_built_in_interpreter_may_die_beside_the_agent(interpreters: Pool) -> None:
+    async with bridged(interpreters, unique()) as (client, link, front_end):
+        await run(link, front_end, "x = 1")
+        end = json.dumps({"code": "import os; os._exit(1)", "timeoutInSeconds": 10}).encode()
+        await client.request("POST", "/executions", content=end, media_type="application/json")
+        await run(link, front_end, "print(x)")
+    assert front_end.printed() == "1\n"
+
+
+async def execute_beside(client: CountingClient, code: str) -> Mapping[str, Any]:
+    """Run code in the built-in interpreter, as another client of the pool does."""
+    content = json.dumps({"code": code, "timeoutInSeconds": 10}).encode()
+    answer = await client.request("POST", "/executions", content=content, media_type="application/json")
+    assert answer["status"] == "Succeeded", answer
+    result: Mapping[str, Any] = answer["result"]
+    return result
