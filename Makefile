@@ -3,6 +3,7 @@
 #   make demo                  execute notebooks/quickstart.ipynb in a session of the local pool
 #   make test [ARGS="-k run"]  the tests, or those that pytest's arguments select
 #   make browser               what users see in JupyterLab and on the pool's page, in a real browser, in two minutes
+#   make contract              what holds on every way to a pod, and on that of REMOTE_KERNEL_LIVE_ENDPOINT; in minutes
 #   make notebooks             execute all of notebooks/ and compare with their stored outputs, in a minute
 #   make soak [ARGS="--runs 50"]  hundreds of notebooks over lines that fail by chance, in minutes
 #   make bench [ARGS="cell --quick"]  side by side with ipykernel: a table, JSON and a plot in .build, in ten minutes
@@ -14,7 +15,7 @@
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo notebooks test soak bench large scale image browser places hub clients lint clean
+.PHONY: demo notebooks test contract soak bench large scale image browser places hub clients lint clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -46,6 +47,9 @@ notebooks: $(VENV)/demo.stamp
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+contract: $(VENV)/test.stamp
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m contract $(ARGS)
 
 scale: $(VENV)/demo.stamp
 	$(BIN)/python -m benchmarks.scale --output $(BUILD) $(ARGS)

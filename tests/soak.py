@@ -21,10 +21,11 @@ def main() -> int:
         "--seed", type=int, default=1, help="of the first one; the others follow (default: %(default)s)"
     )
     parser.add_argument("--jobs", type=int, default=2, help="how many at the same time (default: %(default)s)")
+    parser.add_argument("--flavor", default="custom", help="of the pool: custom or interpreter (default: %(default)s)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         use_private_home(Path(home))
-        return soak(options.seed, options.runs, options.jobs)
+        return soak(options.seed, options.runs, options.jobs, options.flavor)
 
 
 def use_private_home(home: Path) -> None:
@@ -33,10 +34,11 @@ def use_private_home(home: Path) -> None:
         os.environ[name] = str(home / name)
 
 
-def soak(first: int, runs: int, jobs: int) -> int:
+def soak(first: int, runs: int, jobs: int, flavor: str) -> int:
     started = time.monotonic()
     total, bad = Outcome(), []
-    with Pool.start("--max-sessions", str(ROOM), "--ready", "2") as pool, ThreadPoolExecutor(jobs) as executor:
+    options = ("--max-sessions", str(ROOM), "--ready", "2", "--flavor", flavor)
+    with Pool.start(*options) as pool, ThreadPoolExecutor(jobs) as executor:
         waiting = [executor.submit(run_seed, pool, seed) for seed in range(first, first + runs)]
         for future in as_completed(waiting):
             outcome = future.result()

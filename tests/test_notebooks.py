@@ -67,3 +67,12 @@ def test_quickstart_does_what_its_stored_outputs_say_in_one_pod(pool: Pool, monk
     done = run_command("run", "--verify", FOLDER / "quickstart.ipynb")
     assert (done.status, done.stderr) == (0, "")
     assert "Every cell ran in the same pod: " in json.dumps(code_cells(FOLDER / "quickstart.ipynb")[-1]["outputs"])
+
+
+@pytest.mark.contract
+def test_quickstart_does_the_same_on_a_pool_of_built_in_interpreters(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Pool.start("--flavor", "interpreter") as interpreters:
+        monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", interpreters.endpoint)
+        monkeypatch.setenv("REMOTE_KERNEL_TOKEN", interpreters.token)
+        done = run_command("run", "--verify", FOLDER / "quickstart.ipynb")
+    assert (done.status, done.stderr) == (0, "")

@@ -5,7 +5,7 @@
 
 import os
 import signal
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
@@ -20,6 +20,31 @@ RUN_COUNT = "sum(1 for _ in open('count'))"
 def test_cells_run_once_and_their_output_is_whole(pool: Pool, seed: int) -> None:
     outcome = run_seed(pool, seed)
     assert outcome.is_good, outcome
+
+
+@pytest.fixture(scope="module")
+def interpreters() -> Iterator[Pool]:
+    with Pool.start("--flavor", "interpreter", "--sync-limit", "3") as pool:
+        yield pool
+
+
+@pytest.mark.contract
+@pytest.mark.parametrize("seed", range(3))
+def test_cells_run_once_and_their_output_is_whole_in_a_built_in_interpreter(interpreters: Pool, seed: int) -> None:
+    outcome = run_seed(interpreters, seed)
+    assert outcome.is_good, outcome
+
+
+def test_a_cell_outlives_the_limit_on_executions(interpreters: Pool) -> None:
+    environ = {"REMOTE_KERNEL_ENDPOINT": interpreters.endpoint, "REMOTE_KERNEL_TOKEN": interpreters.token}
+    notebook = Notebook.start(environ=environ)
+    try:
+        code = "import time\nfor i in range(40): print(i, flush=True); time.sleep(0.1)"
+        cell = notebook.run(f"runs = globals().get('runs', 0) + 1\n{code}")
+        assert cell.stdout == "".join(f"{number}\n" for number in range(40))
+        assert notebook.run("runs").result == "1"
+    finally:
+        notebook.close()
 
 
 def test_a_seed_decides_what_is_injected() -> None:
@@ -75,27 +100,3 @@ def test_a_cell_outlives_the_cap_on_requests() -> None:
             assert notebook.run("runs").result == "1"
         finally:
             notebook.close()
-
-
-def test_nothing_is_lost_while_the_agent_has_no_processor(pool: Pool, notebook: Notebook, tmp_path: Path) -> None:
-    go, done = tmp_path / "go", tmp_path / "done"
-    before = {session["pid"] for session in pool.sessions()}
-    notebook.run("import os, pathlib, time")
-    (agent,) = {session["pid"] for session in pool.sessions()} - before
-    msg_id = notebook.client.execute(
-        f"print('begun', flush=True)\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\n"
-        f"for i in range(4_000): print(i, flush=True)\npathlib.Path({str(done)!r}).touch()"
-    )
-    notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
-    os.kill(agent, signal.SIGSTOP)
-    try:
-        go.touch()
-        wait_until(done.exists)
-    finally:
-        os.kill(agent, signal.SIGCONT)
-    printed = []
-    while (message := notebook.wait_iopub(lambda m: m["parent_header"].get("msg_id") == msg_id))[
-        "msg_type"
-    ] == "stream":
-        printed.append(message["content"]["text"])
-    assert "".join(printed) == "".join(f"{number}\n" for number in range(4_000))

@@ -1,0 +1,77 @@
+"""What becomes of a notebook where there can be no agent: told, and never wrong."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.driver import Cell, Notebook, Pool
+from tests.faults.proxy import FaultProxy
+
+Start = Callable[..., Notebook]
+
+
+@pytest.fixture(scope="module")
+def locked() -> Iterator[Pool]:
+    with Pool.start("--flavor", "interpreter", "--sandbox", "strict", "--max-sessions", "10") as pool:
+        yield pool
+
+
+@pytest.fixture
+def start(locked: Pool) -> Iterator[Start]:
+    started: list[Notebook] = []
+
+    def start(identifier: str, endpoint: str = "") -> Notebook:
+        environ = {"REMOTE_KERNEL_ENDPOINT": endpoint or locked.endpoint, "REMOTE_KERNEL_TOKEN": locked.token}
+        started.append(Notebook.start(environ={**environ, "REMOTE_KERNEL_IDENTIFIER": identifier}))
+        return started[-1]
+
+    yield start
+    for notebook in started:
+        notebook.close()
+
+
+def stderr_of(cell: Cell) -> str:
+    return "".join(content["text"] for content in cell.of_type("stream") if content["name"] == "stderr")
+
+
+def test_what_is_missing_is_said_once_and_input_fails_at_once(start: Start) -> None:
+    notebook = start("plain-missing")
+    said = stderr_of(notebook.run("1"))
+    assert "Read-only file system" in said
+    for missing in ("220 s", "output at the end", "input()", "interrupt", "widgets", "restart"):
+        assert missing in said
+    cell = notebook.run("input()", answer="never asked for")
+    assert (stderr_of(cell), cell.reply["ename"]) == ("", "StdinNotImplementedError")
+
+
+@pytest.mark.contract
+def test_a_cell_whose_answer_was_lost_runs_once(locked: Pool, start: Start) -> None:
+    with FaultProxy.before(locked.endpoint) as proxy:
+        notebook = start("plain-cut", proxy.endpoint)
+        notebook.run("import time; runs = 0")
+        threading.Timer(0.2, proxy.cut).start()
+        assert notebook.run("runs += 1; time.sleep(0.5); print('done')").stdout == "done\n"
+        assert notebook.run("runs").result == "1"
+
+
+@pytest.mark.contract
+def test_a_kernel_that_was_killed_has_a_successor_with_the_variables(start: Start) -> None:
+    notebook = start("plain-killed")
+    notebook.run("kept = 42")
+    notebook.manager.restart_kernel(now=True)
+    notebook.client.wait_for_ready(timeout=60)
+    assert notebook.run("kept").result == "42"
+
+
+@pytest.mark.contract
+def test_an_interpreter_of_one_s_own_is_refused_with_a_sentence(locked: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    environ = {"REMOTE_KERNEL_ENDPOINT": locked.endpoint, "REMOTE_KERNEL_TOKEN": locked.token}
+    notebook = Notebook.start(
+        environ={**environ, "REMOTE_KERNEL_IDENTIFIER": "plain-fresh", "REMOTE_KERNEL_FRESH": "1"}
+    )
+    try:
+        reply = notebook.run("1").reply
+        assert "REMOTE_KERNEL_FRESH" in reply["evalue"]
+    finally:
+        notebook.close()

@@ -1,0 +1,126 @@
+"""Every way from a kernel to a pod, and what is missing on which."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from tests.driver import Notebook, Pod, Pool
+
+# Read before the tests get an environment of their own. The pool is one that costs money: a handful of sessions.
+LIVE_ENDPOINT = os.environ.get("REMOTE_KERNEL_LIVE_ENDPOINT", "")
+LIVE_TOKEN = os.environ.get("REMOTE_KERNEL_LIVE_TOKEN", "")
+LOGIN = {"AZURE_CONFIG_DIR": os.environ.get("AZURE_CONFIG_DIR") or str(Path.home() / ".azure")}
+
+NAMES = ["agent", "pool", "bridged", "plain", *(["live"] if LIVE_ENDPOINT else [])]
+
+# What a test may need that a way does not have, and why not.
+MISSING: Mapping[str, Mapping[str, str]] = {
+    "agent": {"pool": "there is no pool to take the pod away"},
+    "plain": {
+        "streaming": "a cell's output is the answer of its execution, which comes at its end",
+        "interrupt": "nothing reaches the interpreter while it runs a cell",
+        "input": "nothing reaches the interpreter while it runs a cell",
+        "comms": "no message goes to the interpreter but code",
+        "restart": "a fresh interpreter takes a new session",
+        "death": "the interpreter's end is the session's, to somebody who sees neither",
+    },
+}
+
+IDENTIFIER = "contract-suite"
+
+
+@dataclass
+class Way:
+    """A kernel that goes one way.
+
+    Attributes:
+        take_pod: takes the pod away, as a cooldown does.
+    """
+
+    name: str
+    notebook: Notebook
+    take_pod: Callable[[], None]
+    environ: dict[str, str] = field(repr=False)
+
+
+@contextmanager
+def open_way(name: str, pools: "Pools") -> Iterator[Way]:
+    with ExitStack() as stack:
+        environ, take_pod = _PREPARE[name](stack, pools)
+        notebook = Notebook.start(environ={**environ, "REMOTE_KERNEL_IDENTIFIER": f"{IDENTIFIER}-{name}"})
+        stack.callback(notebook.close)
+        yield Way(name, notebook, take_pod, environ)
+
+
+class Pools:
+    """The pools of a run of tests, each started when it is first wanted."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._started: dict[tuple[str, ...], Pool] = {}
+
+    def started(self, *options: str) -> Pool:
+        """Return the pool with these options."""
+        if options not in self._started:
+            pool = Pool.start("--max-sessions", "10", *options)
+            self._started[options] = self._stack.enter_context(pool)
+        return self._started[options]
+
+
+Prepared = tuple[dict[str, str], Callable[[], None]]
+
+
+def _prepare_agent(stack: ExitStack, pools: Pools) -> Prepared:
+    pod = stack.enter_context(Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))))
+    return {"REMOTE_KERNEL_ENDPOINT": pod.endpoint, "REMOTE_KERNEL_TOKEN": "unused"}, lambda: None
+
+
+def _prepare_pool(stack: ExitStack, pools: Pools) -> Prepared:
+    pool = pools.started()
+    client = stack.enter_context(pool.client())
+    return _environ_of(pool), lambda: _stop(client, "POST", "/.management/stopSession", "pool")
+
+
+def _prepare_bridged(stack: ExitStack, pools: Pools) -> Prepared:
+    pool = pools.started("--flavor", "interpreter")
+    client = stack.enter_context(pool.client())
+    return _environ_of(pool), lambda: _stop(client, "DELETE", "/session", "bridged")
+
+
+def _prepare_plain(stack: ExitStack, pools: Pools) -> Prepared:
+    # Neither a folder to write to nor other programs.
+    pool = pools.started("--flavor", "interpreter", "--sandbox", "strict")
+    client = stack.enter_context(pool.client())
+    return _environ_of(pool), lambda: _stop(client, "DELETE", "/session", "plain")
+
+
+def _prepare_live(stack: ExitStack, pools: Pools) -> Prepared:
+    token = {"REMOTE_KERNEL_TOKEN": LIVE_TOKEN} if LIVE_TOKEN else LOGIN
+
+    def take_pod() -> None:
+        raise NotImplementedError
+
+    return {"REMOTE_KERNEL_ENDPOINT": LIVE_ENDPOINT, **token}, take_pod
+
+
+_PREPARE: Mapping[str, Callable[[ExitStack, Pools], Prepared]] = {
+    "agent": _prepare_agent,
+    "pool": _prepare_pool,
+    "bridged": _prepare_bridged,
+    "plain": _prepare_plain,
+    "live": _prepare_live,
+}
+
+
+def _environ_of(pool: Pool) -> dict[str, str]:
+    return {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+
+
+def _stop(client: httpx.Client, method: str, path: str, name: str) -> None:
+    params = {"identifier": f"{IDENTIFIER}-{name}", "api-version": "2025-10-02-preview"}
+    client.request(method, path, params=params).raise_for_status()
