@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from remote_kernel.client.executions import Executions, NoAnswer
+from remote_kernel.client.executions import Executions
 from remote_kernel.client.injection import Injection, Module
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.client.retry import Backoff, is_passing
-from remote_kernel.core.errors import PoolUnreachable, RemoteKernelError
+from remote_kernel.core.errors import NoAnswer, PoolUnreachable, RemoteKernelError
 from remote_kernel.core.interpreter_api import SYNC_LIMIT_SECONDS
 
 # An execution that was ended before its end is asked about again; the interpreter may need a moment.

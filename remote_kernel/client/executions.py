@@ -11,7 +11,7 @@ from typing import Any
 from remote_kernel.client.injection import MARK_CHARS, Injection
 from remote_kernel.client.pool import ALLOCATE_SECONDS, API_VERSION, PoolClient
 from remote_kernel.core import wire
-from remote_kernel.core.errors import PoolRefused, PoolUnreachable, WireError
+from remote_kernel.core.errors import NoAnswer, PoolRefused, PoolUnreachable, WireError
 from remote_kernel.core.interpreter_api import (
     DEFAULT_MAX_OUTPUT,
     EXECUTIONS_PATH,
@@ -34,10 +34,6 @@ LOOK_AGAIN_SECONDS = 0.5
 
 class AnswerCut(PoolUnreachable):
     """The pool passed on only a part of what the interpreter printed."""
-
-
-class NoAnswer(PoolUnreachable):
-    """The pool has run something, and it was not our code, or not in Python."""
 
 
 class Executions:

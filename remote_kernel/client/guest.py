@@ -8,7 +8,7 @@ from remote_kernel.client.executions import Executions
 from remote_kernel.client.injection import Injection, Module
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.core import exchange
-from remote_kernel.core.errors import PoolError, PoolRefused, WireError
+from remote_kernel.core.errors import NoAgent, PoolRefused, WireError
 from remote_kernel.core.exchange import Exchange
 from remote_kernel.core.interpreter_api import MAX_UPLOAD_BYTES
 
@@ -25,10 +25,6 @@ MAX_INLINE_BYTES = 128 * 1024
 # An exchange takes no longer than that, on a slow pod; starting the agent may.
 EXCHANGE_SECONDS = 20.0
 START_SECONDS = 60.0
-
-
-class NoAgent(PoolError):
-    """The pod can have no agent; the text says why."""
 
 
 class TooMuch(PoolRefused):

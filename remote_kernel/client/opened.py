@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from typing import Any
 
-from remote_kernel.client.guest import NoAgent
 from remote_kernel.core import exchange, wire
-from remote_kernel.core.errors import PoolError, PoolFull, PoolRefused, PoolUnreachable
+from remote_kernel.core.errors import NoAgent, PoolError, PoolFull, PoolRefused, PoolUnreachable
 from remote_kernel.core.exchange import Call, Piece
 
 # How the names of the lives of interpreters begin that have no agent; see `remote_kernel.injected.cell`.

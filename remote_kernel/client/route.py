@@ -6,17 +6,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
-from remote_kernel.client.bridge import Bridge
-from remote_kernel.client.executions import NoAnswer
-from remote_kernel.client.guest import NoAgent
 from remote_kernel.client.known_kind import Kind, KnownKind
-from remote_kernel.client.plain import Plain
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.client.transport import WRITE_SECONDS
 from remote_kernel.client.way import Body, Way
-from remote_kernel.core.errors import PoolError, PoolRefused
+from remote_kernel.core.errors import NoAgent, NoAnswer, PoolError, PoolRefused
 from remote_kernel.core.files import FILE_MISSING
-from remote_kernel.core.interpreter_api import METADATA_PATH
 
 # What every agent answers begins with this; a pod that knows nothing of it is not ours.
 _AGENT_PATHS = "/api/v2/"
@@ -35,7 +30,7 @@ class Route:
     def __init__(self, pool: PoolClient, known: KnownKind) -> None:
         self._pool = pool
         self._known = known
-        self._way: Way = pool if known.kind is Kind.AGENT else Bridge(pool)
+        self._way: Way = pool if known.kind is Kind.AGENT else _bridge(pool)
         self._is_proven = False
         self._strays: dict[Kind, PoolError] = {}
 
@@ -101,7 +96,7 @@ class Route:
         if way is not self._way:
             return  # another request has turned already
         if isinstance(error, NoAgent):
-            await self._go(Plain(self._pool, str(error)))
+            await self._go(_plain(self._pool, str(error)))
             return
         if self._is_proven or not path.startswith(_AGENT_PATHS):
             raise error
@@ -115,7 +110,7 @@ class Route:
             stray = self._strays[Kind.AGENT]
             self._strays.clear()
             raise stray
-        await self._go(self._pool if self._kind is Kind.INTERPRETER else Bridge(self._pool))
+        await self._go(self._pool if self._kind is Kind.INTERPRETER else _bridge(self._pool))
 
     async def _go(self, way: Way) -> None:
         left, self._way = self._way, way
@@ -128,12 +123,27 @@ class Route:
 
     async def _describe_runtime(self, error: PoolError) -> PoolError:
         """Return what to say of an interpreter that does not run our code."""
+        from remote_kernel.core.interpreter_api import METADATA_PATH  # late, as below
+
         with contextlib.suppress(PoolError):
             metadata = await self._pool.request("GET", METADATA_PATH)
             names = [str(runtime.get("name", "")) for runtime in metadata.get("runtimes", [])]
             if names and not any("python" in name.lower() for name in names):
                 return not_python(" and ".join(names))
         return error
+
+
+# Most kernels need none of these, and each of them starts sooner without.
+def _bridge(pool: PoolClient) -> Way:
+    from remote_kernel.client.bridge import Bridge
+
+    return Bridge(pool)
+
+
+def _plain(pool: PoolClient, reason: str) -> Way:
+    from remote_kernel.client.plain import Plain
+
+    return Plain(pool, reason)
 
 
 def _is_not_understood(error: PoolRefused) -> bool:

@@ -7,6 +7,8 @@
     │   └── TransferError         a file that cannot be sent or fetched
     ├── PoolError                 the session pool said no, or nothing at all
     │   ├── PoolUnreachable       no connection, or it broke; the request may be tried again
+    │   │   └── NoAnswer          a built-in interpreter ran something, and it was not our code
+    │   ├── NoAgent               a built-in interpreter's pod can have no agent
     │   ├── PoolUntrusted         its certificate cannot be verified
     │   ├── PoolFull              429, or Azure's 404 for the same: every session is taken
     │   ├── Unauthorized          401
@@ -52,6 +54,14 @@ class PoolError(RemoteKernelError):
 
 class PoolUnreachable(PoolError):
     """There is no connection to the pool, or it broke before the answer was complete."""
+
+
+class NoAnswer(PoolUnreachable):
+    """A built-in interpreter has run something, and it was not our code, or not in Python."""
+
+
+class NoAgent(PoolError):
+    """A built-in interpreter's pod can have no agent; the text says why."""
 
 
 class PoolUntrusted(PoolError):

@@ -1,5 +1,6 @@
 """Every way from a kernel to a pod, and what is missing on which."""
 
+import asyncio
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -8,7 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import pytest
 
+from remote_kernel.client.access import Access, choose_access
+from remote_kernel.client.pool import PoolClient
+from remote_kernel.core import wire
+from remote_kernel.core.errors import PoolRefused
+from remote_kernel.core.identity import Identifier
+from remote_kernel.core.interpreter_api import SESSION_PATH
+from remote_kernel.core.settings import Settings
 from tests.driver import Notebook, Pod, Pool
 
 # Read before the tests get an environment of their own. The pool is one that costs money: a handful of sessions.
@@ -102,10 +111,25 @@ def _prepare_plain(stack: ExitStack, pools: Pools) -> Prepared:
 def _prepare_live(stack: ExitStack, pools: Pools) -> Prepared:
     token = {"REMOTE_KERNEL_TOKEN": LIVE_TOKEN} if LIVE_TOKEN else LOGIN
 
-    def take_pod() -> None:
-        raise NotImplementedError
+    environ = {"REMOTE_KERNEL_ENDPOINT": LIVE_ENDPOINT, **token}
 
-    return {"REMOTE_KERNEL_ENDPOINT": LIVE_ENDPOINT, **token}, take_pod
+    def take_pod() -> None:
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            for name, value in environ.items():
+                monkeypatch.setenv(name, value)
+            asyncio.run(_stop_live(choose_access(Settings.from_environ(os.environ))))
+
+    return environ, take_pod
+
+
+async def _stop_live(access: Access) -> None:
+    pool = PoolClient(access, Identifier(f"{IDENTIFIER}-live"))
+    try:
+        await pool.request("POST", wire.STOP_SESSION_PATH)
+    except PoolRefused:  # pools of built-in interpreters know the other request
+        await pool.request("DELETE", SESSION_PATH)
+    finally:
+        await pool.aclose()
 
 
 _PREPARE: Mapping[str, Callable[[ExitStack, Pools], Prepared]] = {
