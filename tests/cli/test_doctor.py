@@ -91,7 +91,17 @@ def test_interpreter_pool_is_known_as_such(monkeypatch: pytest.MonkeyPatch) -> N
         # A cold pod on a busy machine.
         done = examine("--timeout", 60, endpoint=pool.endpoint, token=pool.token, monkeypatch=monkeypatch)
         assert (done.status, done.stderr) == (0, "")
-        assert "pods with Azure's built-in interpreter" in done.stdout.splitlines()[-1]
+        assert "pods with Azure's built-in interpreter, to which our agent was brought" in done.stdout.splitlines()[-1]
+        assert pool.sessions() == []
+
+
+@pytest.mark.contract
+def test_interpreter_pool_that_can_have_no_agent_is_known_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Pool.start("--flavor", "interpreter", "--sandbox", "strict", "--ready", "0") as pool:
+        done = examine("--timeout", 60, endpoint=pool.endpoint, token=pool.token, monkeypatch=monkeypatch)
+        assert (done.status, done.stderr) == (0, "")
+        assert "can have no agent" in done.stdout.splitlines()[-1]
+        assert "Read-only file system" in done.stdout.splitlines()[-1]
         assert pool.sessions() == []
 
 

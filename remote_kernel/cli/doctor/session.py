@@ -3,12 +3,17 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import Awaitable, Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
+from remote_kernel.client.bridge import Bridge
+from remote_kernel.client.executions import JSON_MEDIA_TYPE
 from remote_kernel.client.pool import PoolClient
+from remote_kernel.client.way import Way
 from remote_kernel.core import wire
-from remote_kernel.core.errors import PoolError, PoolRefused
+from remote_kernel.core.errors import NoAgent, PoolError, PoolRefused
 from remote_kernel.core.interpreter_api import EXECUTIONS_PATH, METADATA_PATH, SESSION_PATH
 
 GIVE_BACK_SECONDS = 2.0
@@ -22,26 +27,40 @@ class SessionCheck:
 
     def __init__(self, pool: PoolClient) -> None:
         self._pool = pool
+        self._bridge: Bridge | None = None
 
     async def run(self, read_seconds: float) -> str:
         """Return what was found; raises `PoolError`."""
         try:
             began = monotonic()
-            is_agent = await self._has_agent(read_seconds)
-            allocated = monotonic()
-            await (self._run_by_agent(read_seconds) if is_agent else self._run_by_interpreter(read_seconds))
+            kind, run_cell = await self._find_way(read_seconds)
+            ready = monotonic()
+            await run_cell(read_seconds)
             first = monotonic()
-            await (self._run_by_agent(read_seconds) if is_agent else self._run_by_interpreter(read_seconds))
+            await run_cell(read_seconds)
             again = monotonic()
         finally:
             with contextlib.suppress(PoolError, TimeoutError):
                 async with asyncio.timeout(GIVE_BACK_SECONDS):
                     await self._give_back()
-        kind = "our agent" if is_agent else "Azure's built-in interpreter"
         return (
-            f"pods with {kind}; ready in {allocated - began:.1f} s, first cell in {first - allocated:.1f} s, "
+            f"pods with {kind}; ready in {ready - began:.1f} s, first cell in {first - ready:.1f} s, "
             f"then {(again - first) * 1000:.0f} ms a cell; given back"
         )
+
+    async def _find_way(self, read_seconds: float) -> tuple[str, Callable[[float], Awaitable[None]]]:
+        """Return what the pods are, and what runs a cell in this one."""
+        if await self._has_agent(read_seconds):
+            return "our agent", partial(self._run_by_agent, self._pool)
+        bridge = Bridge(self._pool)
+        try:
+            await self._run_by_agent(bridge, read_seconds)
+        except NoAgent as error:
+            await bridge.aclose()
+            kind = f"Azure's built-in interpreter, which can have no agent ({error}), so that cells do less there"
+            return kind, self._run_by_interpreter
+        self._bridge = bridge
+        return "Azure's built-in interpreter, to which our agent was brought", partial(self._run_by_agent, bridge)
 
     async def _has_agent(self, read_seconds: float) -> bool:
         """Whether the pod runs our agent; raises `PoolRefused` when it is something that we cannot use."""
@@ -73,23 +92,29 @@ class SessionCheck:
             )
         return False
 
-    async def _run_by_agent(self, read_seconds: float) -> None:
+    async def _run_by_agent(self, way: Way, read_seconds: float) -> None:
         body = json.dumps({"code": _CODE}).encode()
-        async with self._pool.stream("POST", wire.EXECUTE_PATH, content=body, read_seconds=read_seconds) as response:
-            text = (await response.read()).decode(errors="replace")
+        async with way.stream("POST", wire.EXECUTE_PATH, content=body, read_seconds=read_seconds) as response:
+            text = b"".join([chunk async for chunk in response.chunks()]).decode(errors="replace")
         if not any(_RESULT in line for line in text.splitlines() if '"execute_result"' in line):
             raise PoolRefused("A cell gave no result: look at the log of the pool's container.", status=200)
 
     async def _run_by_interpreter(self, read_seconds: float) -> None:
         body = {"codeInputType": "Inline", "executionType": "Synchronous", "code": _CODE}
         answer = await self._pool.request(
-            "POST", EXECUTIONS_PATH, content=json.dumps(body).encode(), read_seconds=read_seconds
+            "POST",
+            EXECUTIONS_PATH,
+            content=json.dumps(body).encode(),
+            media_type=JSON_MEDIA_TYPE,
+            read_seconds=read_seconds,
         )
         if _RESULT not in json.dumps(answer.get("result")):
             raise PoolRefused("A cell gave no result: look at the pool's health.", status=200)
 
     async def _give_back(self) -> None:
         """Stop the pod: custom containers and interpreters have each a way of their own."""
+        if self._bridge is not None:
+            await self._bridge.aclose()
         try:
             await self._pool.request("POST", wire.STOP_SESSION_PATH)
         except PoolRefused:
