@@ -1,13 +1,32 @@
 """The kernels that `remote-kernel run` is tested with."""
 
+from collections.abc import Iterator
+
 import pytest
 
-from tests.driver import Pool
+from tests.driver import Pool, run_in_pod
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    """A pool for the tests of one file; most never take a session, so no pod waits for one."""
+    with Pool.start("--ready", "0") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def session(pool: Pool) -> str:
+    """A session that stays for all the tests of a file, since a pod takes seconds to start."""
+    identifier = "session-of-the-file"
+    with pool.client() as client:
+        run_in_pod(client, "1", identifier=identifier)  # a kernel that nobody shuts down keeps the pod
+    return identifier
 
 
 @pytest.fixture
-def remote_kernel(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of our kernel, which finds the file's pool."""
+def remote_kernel(pool: Pool, session: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of our kernel, which finds the file's session; each run has an interpreter of its own in it."""
     monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", pool.endpoint)
     monkeypatch.setenv("REMOTE_KERNEL_TOKEN", pool.token)
+    monkeypatch.setenv("REMOTE_KERNEL_IDENTIFIER", session)
     return "remote"

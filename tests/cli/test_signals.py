@@ -3,8 +3,6 @@
 import signal
 from pathlib import Path
 
-import pytest
-
 from tests.cli.command import outputs_of, start_command, texts_of, wait_line, write_notebook
 from tests.driver import is_alive, wait_until
 
@@ -24,30 +22,27 @@ while True:
 """
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signal_interrupts_the_cell_and_keeps_its_output(
-    tmp_path: Path, remote_kernel: str, number: signal.Signals, status: int
-) -> None:
-    notebook = write_notebook(tmp_path / "n.ipynb", SLEEP, "print('never')")
-    with start_command("run", notebook, "--kernel", remote_kernel) as process:
+def test_ctrl_c_interrupts_the_cell_and_keeps_its_output(tmp_path: Path, remote_kernel: str) -> None:
+    check_interrupted_run(tmp_path, remote_kernel, signal.SIGINT, 130)
+
+
+def test_sigterm_does_so_and_no_kernel_outlives_the_run(tmp_path: Path) -> None:
+    check_interrupted_run(tmp_path, "python3", signal.SIGTERM, 143)
+    pid = int((tmp_path / "pid").read_text())
+    wait_until(lambda: not is_alive(pid))
+
+
+def check_interrupted_run(folder: Path, kernel: str, number: signal.Signals, status: int) -> None:
+    notebook = write_notebook(folder / "n.ipynb", SLEEP, "print('never')")
+    with start_command("run", notebook, "--kernel", kernel) as process:
         wait_line(process, "asleep")
         process.send_signal(number)
         _, errors = process.communicate()
     assert process.returncode == status
     assert errors == "remote-kernel: interrupted in cell 1 of 2\n"
-    first, second = outputs_of(tmp_path / "n.executed.ipynb")
+    first, second = outputs_of(folder / "n.executed.ipynb")
     assert [output.get("ename") for output in first] == [None, "KeyboardInterrupt"]
     assert second == []
-
-
-def test_kernel_does_not_outlive_an_interrupted_run(tmp_path: Path) -> None:
-    notebook = write_notebook(tmp_path / "n.ipynb", SLEEP)
-    with start_command("run", notebook, "--kernel", "python3") as process:
-        wait_line(process, "asleep")
-        process.send_signal(signal.SIGINT)
-        process.communicate()
-    pid = int((tmp_path / "pid").read_text())
-    wait_until(lambda: not is_alive(pid))
 
 
 def test_second_signal_leaves_at_once(tmp_path: Path, remote_kernel: str) -> None:

@@ -36,14 +36,17 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
-def test_bar_counts_the_cells_below_their_output(tmp_path: Path) -> None:
-    notebook = write_notebook(tmp_path / "n.ipynb", "print('\\x1b[31mred\\x1b[0m')", "6 * 7")
+def test_bar_counts_the_cells_below_their_output_until_an_error_ends_it(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "print('\\x1b[31mred\\x1b[0m')", "6 * 7", "1 / 0")
     status, text = show_on_terminal("run", notebook, "--kernel", "python3")
-    assert status == 0
+    assert status == 1
     assert "starting the kernel" in text
-    assert "cell 2 of 2" in text
+    assert text.count("cell 3 of 3") > 1  # in the bar, too
     assert "\x1b[31mred" in text
     assert "42" in text
+    assert text.count("ZeroDivisionError: division by zero") == 1  # in the sentence; the traceback has colours inside
+    assert "\x1b[31mZeroDivisionError" in text
+    assert text.rindex("\x1b[?25h") < text.index("remote-kernel: cell 3 of 3 raised")  # the cursor is back
     assert text.rstrip().endswith("n.executed.ipynb")
 
 
@@ -53,15 +56,6 @@ def test_line_that_is_being_written_is_shown(tmp_path: Path) -> None:
     status, text = show_on_terminal("run", notebook, "--kernel", "python3", interrupt_at=b"half of a line")
     assert status == 130
     assert text.index("half of a line") < text.index("interrupting the cell")
-
-
-def test_error_ends_the_bar_and_has_colours(tmp_path: Path) -> None:
-    notebook = write_notebook(tmp_path / "n.ipynb", "1 / 0")
-    status, text = show_on_terminal("run", notebook, "--kernel", "python3")
-    assert status == 1
-    assert text.count("ZeroDivisionError: division by zero") == 1  # in the sentence; the traceback has colours inside
-    assert "\x1b[31mZeroDivisionError" in text
-    assert text.rindex("\x1b[?25h") < text.index("remote-kernel: cell 1 of 1 raised")  # the cursor is back
 
 
 def test_dumb_terminal_gets_plain_lines(tmp_path: Path) -> None:

@@ -53,13 +53,6 @@ def test_what_cannot_be_used_is_one_sentence(notebook: Path, arguments: list[str
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("arguments", [["upload"], ["upload", "n.ipynb"], ["download", "n.ipynb", "x", "--form"]])
-def test_wrong_arguments_are_told_with_the_usage(notebook: Path, arguments: list[str]) -> None:
-    done = run_command(*arguments)
-    assert done.status == 2
-    assert "usage: remote-kernel" in done.stderr
-
-
 def test_a_pool_that_is_not_there_is_a_failure(notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("REMOTE_KERNEL_WAIT_SECONDS", "0")
