@@ -159,16 +159,18 @@ def _choose(rows: "Sequence[Row]", wanted: Sequence[str]) -> "list[Row]":
 
 async def _stop(row: "Row") -> None:
     from remote_kernel.cli.session_list import LOCAL, choose_pool
+    from remote_kernel.client.executions import stop_session
+    from remote_kernel.client.known_kind import Kind, KnownKind
     from remote_kernel.client.pool import PoolClient
-    from remote_kernel.core.flavor import has_interpreter_address
-    from remote_kernel.core.interpreter_api import SESSION_PATH
+    from remote_kernel.kernel.folders import Folders
     from remote_kernel.kernel.releases import stop_pod
 
-    pool = PoolClient(choose_pool("" if row.pool == LOCAL else row.pool, os.environ), row.identifier)
+    endpoint = "" if row.pool == LOCAL else row.pool
+    pool = PoolClient(choose_pool(endpoint, os.environ), row.identifier)
     try:
         async with asyncio.timeout(STOP_SECONDS):
-            if has_interpreter_address(row.pool):
-                await pool.request("DELETE", SESSION_PATH)
+            if KnownKind(Folders.of_user().runtime, endpoint).kind is Kind.INTERPRETER:
+                await stop_session(pool)
             else:
                 await stop_pod(pool)
     finally:

@@ -15,10 +15,11 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
+from remote_kernel.client.executions import stop_session
 from remote_kernel.client.guest import Guest, TooMuch
 from remote_kernel.client.opened import Opened, parse_object, refusal
 from remote_kernel.client.pool import PoolClient
-from remote_kernel.core import interpreter_api, wire
+from remote_kernel.core import wire
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, RemoteKernelError, WireError
 from remote_kernel.core.exchange import Call, Exchange, Piece, unpack_pieces
 
@@ -64,7 +65,8 @@ class Bridge:
         """See `Way`."""
         if path == wire.STOP_SESSION_PATH:
             self._is_attached = False
-            return await self._pool.request("DELETE", interpreter_api.SESSION_PATH)
+            await stop_session(self._pool)
+            return {}
         async with self.stream(method, path, params=params, content=content) as opened:
             return parse_object(await opened.read_all())
 

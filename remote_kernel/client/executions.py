@@ -16,6 +16,7 @@ from remote_kernel.core.interpreter_api import (
     DEFAULT_MAX_OUTPUT,
     EXECUTIONS_PATH,
     FILES_PATH,
+    SESSION_PATH,
     ApiVersion,
     Execution,
     ExecutionRequest,
@@ -117,6 +118,14 @@ class Executions:
             media_type=f"multipart/form-data; boundary={boundary}",
         )
         return name
+
+
+async def stop_session(pool: PoolClient) -> None:
+    """End the session of a pool of interpreters, custom containers or Azure's own; raises `PoolError`."""
+    try:
+        await pool.request("POST", wire.STOP_SESSION_PATH)
+    except PoolRefused:
+        await pool.request("DELETE", SESSION_PATH)
 
 
 def _read(fields: Mapping[str, Any]) -> Execution:

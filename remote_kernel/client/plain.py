@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from remote_kernel.client.cells import Cells, Lost
+from remote_kernel.client.executions import stop_session
 from remote_kernel.client.plain_kernel import NO_AGENT, PlainKernel
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.core import wire
@@ -51,7 +52,8 @@ class Plain:
             case wire.MESSAGES_PATH:
                 return await self._accept(params or {}, wire.decode_all(content))
             case wire.STOP_SESSION_PATH:
-                return await self._pool.request("DELETE", SESSION_PATH)
+                await stop_session(self._pool)
+                return {}
             case wire.SESSION_PATH:
                 await self._pool.request("GET", SESSION_PATH)
                 return {"kernels": [{"epoch": self._kernel.epoch}] if self._kernel else []}
@@ -118,7 +120,7 @@ class Plain:
                 await self._cells.find(kernel.epoch)
         except Lost:
             raise _mismatch() from None
-        await self._pool.request("DELETE", SESSION_PATH)
+        await stop_session(self._pool)
         kernel.end()
 
 

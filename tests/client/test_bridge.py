@@ -176,6 +176,16 @@ async def test_an_agent_that_died_is_told_before_anything_runs_in_another(interp
 
 
 @pytest.mark.contract
+async def test_a_session_that_is_given_back_is_gone_from_the_pool(interpreters: Pool) -> None:
+    before = {session["label"] for session in interpreters.sessions()}
+    async with bridged(interpreters, unique()) as (client, link, front_end):
+        await run(link, front_end, "x = 1")
+        assert {session["label"] for session in interpreters.sessions()} > before
+        await Bridge(client).request("POST", wire.STOP_SESSION_PATH)
+        assert {session["label"] for session in interpreters.sessions()} <= before
+
+
+@pytest.mark.contract
 async def test_kernels_that_come_together_share_one_agent(interpreters: Pool) -> None:
     identifier = unique()
     async with (

@@ -5,6 +5,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from remote_kernel.client.access import ConfiguredAccess
+from remote_kernel.client.cells import Cells, Lost
+from remote_kernel.client.pool import PoolClient
+from remote_kernel.core.identity import Identifier
 from tests.driver import Cell, Notebook, Pool
 from tests.faults.proxy import FaultProxy
 
@@ -53,6 +57,24 @@ def test_a_cell_whose_answer_was_lost_runs_once(locked: Pool, start: Start) -> N
         threading.Timer(0.2, proxy.cut).start()
         assert notebook.run("runs += 1; time.sleep(0.5); print('done')").stdout == "done\n"
         assert notebook.run("runs").result == "1"
+
+
+@pytest.mark.contract
+@pytest.mark.anyio
+async def test_a_cell_that_is_asked_for_again_after_others_runs_once(locked: Pool) -> None:
+    """As two kernels do on one session, one of which has lost its answer."""
+    pool = PoolClient(ConfiguredAccess(locked.endpoint, locked.token), Identifier("plain-two"))
+    cells = Cells(pool)
+    epoch, _ = await cells.find("")
+    first = await cells.run(epoch, "a", "n = globals().get('n', 0) + 1; n", is_silent=False)
+    for name in ("b", "c"):
+        await cells.run(epoch, name, "'another'", is_silent=False)
+    again = await cells.run(epoch, "a", "n = globals().get('n', 0) + 1; n", is_silent=False)
+    assert again == first
+    assert (await cells.run(epoch, "d", "n", is_silent=False))["shown"][0][1]["data"]["text/plain"] == "1"
+    with pytest.raises(Lost):
+        await cells.run("plain-other", "e", "n = 0", is_silent=False)
+    await pool.aclose()
 
 
 @pytest.mark.contract
