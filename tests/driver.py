@@ -89,6 +89,16 @@ class Cell:
         return stdout_of(self.messages)
 
     @property
+    def displayed(self) -> str:
+        """The text of everything that was displayed, in order; of what was updated, as it was at last."""
+        shown: dict[str, str] = {}
+        for message in self.messages:
+            if message["msg_type"] in {"display_data", "update_display_data"}:
+                display_id = message["content"]["transient"].get("display_id", message["header"]["msg_id"])
+                shown[display_id] = message["content"]["data"]["text/plain"]
+        return "\n".join(shown.values())
+
+    @property
     def result(self) -> str:
         """The text of the last expression."""
         (content,) = self.of_type("execute_result")

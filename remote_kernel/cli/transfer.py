@@ -23,7 +23,7 @@ UPDATE_SECONDS = 0.1
 EPILOG = """\
 What was cut or interrupted goes on where it stopped when the same command is given again. Files that are there already
 are not sent again; others of the same name are replaced. Folders are sent whole, and all checksums are compared.
-Files may have any size: they are sent in pieces of at most 16 MB, as Azure takes no more than 128 MB at once.
+Files may have any size: they are sent in pieces of at most 4 MB, as Azure takes no more than 128 MB at once.
 Exit status: 0 done; 1 the pool or the session cannot be used; 2 something given cannot be used; 130 Ctrl-C.
 """
 

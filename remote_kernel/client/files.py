@@ -6,7 +6,14 @@ from typing import Any, TypeVar
 from remote_kernel.client.transport import Broke
 from remote_kernel.client.way import Way
 from remote_kernel.core import files as wire
-from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SessionLost, WireError
+from remote_kernel.core.errors import (
+    PoolRefused,
+    PoolUnreachable,
+    RemoteKernelError,
+    SessionLost,
+    TransferError,
+    WireError,
+)
 
 T = TypeVar("T")
 
@@ -18,6 +25,8 @@ POD_GONE = (
     "The remote session's pod was replaced while files were on their way, and its files are gone. "
     "Run the notebook again from the top, and transfer the files again."
 )
+
+AZURE_TAKES_FILES = "Azure's own API for files works there, with up to 128 MB for each: docs/interpreter-api.md has it."
 
 
 class RemoteFiles:
@@ -113,5 +122,11 @@ def _parse(parse: Callable[[Mapping[str, Any]], T], answer: Mapping[str, Any]) -
         raise PoolUnreachable(f"The session sent something unreadable: {error}.") from None
 
 
-def _translate(error: PoolRefused) -> PoolRefused | SessionLost:
-    return SessionLost(POD_GONE) if error.code == wire.POD_MISMATCH else error
+def _translate(error: PoolRefused) -> RemoteKernelError:
+    match error.code:
+        case wire.POD_MISMATCH:
+            return SessionLost(POD_GONE)
+        case wire.NO_AGENT:
+            return TransferError(f"{error} {AZURE_TAKES_FILES}")
+        case _:
+            return error

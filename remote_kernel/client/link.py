@@ -91,6 +91,7 @@ class Link:
 
     Attributes:
         is_busy: set by the owner while the session runs something for it.
+        keep_until: set by the owner: until when the pod is kept from cooling down at least (seconds since 1970).
         peers: how many other kernels follow the same interpreter.
     """
 
@@ -116,6 +117,7 @@ class Link:
         self._heard_at = 0.0
         self.cooldown_seconds = 300.0
         self.is_busy = False
+        self.keep_until = 0.0
         self.peers = 0
 
     @property
@@ -126,6 +128,11 @@ class Link:
     @property
     def is_attached(self) -> bool:
         return self._attached.is_set()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the link is up or tries to be."""
+        return self._wanted.is_set()
 
     def open(self) -> None:
         """Attach without a message to send, as a successor of a process that died does."""
@@ -227,8 +234,12 @@ class Link:
                 await self._given_up.wait()
 
     def _is_idle(self) -> bool:
-        is_recent = time.monotonic() - self._last_activity < self._keepalive_seconds
-        return not (self.is_busy or is_recent or any(lane.queue for lane in self._lanes.values()))
+        return not (self.is_busy or self.warm_seconds() > 0 or any(lane.queue for lane in self._lanes.values()))
+
+    def warm_seconds(self) -> float:
+        """For how long the pod is kept from cooling down if nothing more is sent."""
+        after_activity = self._last_activity + self._keepalive_seconds - time.monotonic()
+        return max(after_activity, self.keep_until - time.time(), 0.0)
 
     def _patience(self, problem: RemoteKernelError) -> float:
         """How long to go on trying: for ever where a cell may be running in the session."""

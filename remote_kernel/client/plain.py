@@ -13,7 +13,7 @@ from remote_kernel.client.cells import Cells, Lost
 from remote_kernel.client.executions import stop_session
 from remote_kernel.client.plain_kernel import NO_AGENT, PlainKernel
 from remote_kernel.client.pool import PoolClient
-from remote_kernel.core import wire
+from remote_kernel.core import files, wire
 from remote_kernel.core.errors import PoolRefused
 from remote_kernel.core.interpreter_api import SESSION_PATH, SYNC_LIMIT_SECONDS
 from remote_kernel.core.jupyter import parse_header
@@ -57,7 +57,7 @@ class Plain:
             case wire.SESSION_PATH:
                 await self._pool.request("GET", SESSION_PATH)
                 return {"kernels": [{"epoch": self._kernel.epoch}] if self._kernel else []}
-        raise _needs_agent("this")
+        raise _needs_agent(_name(path))
 
     @asynccontextmanager
     async def stream(
@@ -66,7 +66,7 @@ class Plain:
     ) -> AsyncIterator["Events"]:  # fmt: skip
         """See `Way`."""
         if path != wire.EVENTS_PATH:
-            raise _needs_agent("this")
+            raise _needs_agent(_name(path))
         params = params or {}
         _check_target(params)
         epoch, after = params.get("epoch", ""), int(params.get("after", 0))
@@ -144,8 +144,12 @@ def _check_target(params: Mapping[str, str]) -> None:
         raise _needs_agent("another kernel than its own (REMOTE_KERNEL_POD_KERNEL)")
 
 
+def _name(path: str) -> str:
+    return "moving files" if path.startswith(files.FILES_PATH) else "this"
+
+
 def _needs_agent(what: str) -> PoolRefused:
-    return PoolRefused(NO_AGENT.format(what=what), status=HTTPStatus.NOT_IMPLEMENTED, code="NoAgent")
+    return PoolRefused(NO_AGENT.format(what=what), status=HTTPStatus.NOT_IMPLEMENTED, code=files.NO_AGENT)
 
 
 def _mismatch() -> PoolRefused:

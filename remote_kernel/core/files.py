@@ -40,6 +40,7 @@ FILE_MISSING = "FileMissing"
 FILE_CHANGED = "FileChanged"
 CHECKSUM_MISMATCH = "ChecksumMismatch"
 NOT_WRITABLE = "NotWritable"
+NO_AGENT = "NoAgent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

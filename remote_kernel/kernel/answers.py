@@ -100,17 +100,25 @@ def is_for_widgets(msg_type: str, content_part: bytes) -> bool:
     return msg_type == "comm_open" and parse_object(content_part).get("target_name") == WIDGET_CONTROL_TARGET
 
 
-def execute_content() -> dict[str, Any]:
-    """Return the content of the `execute_reply` to a cell that was done here; the pod's kernel counts its own only."""
-    return {"status": "ok", "execution_count": None, "user_expressions": {}, "payload": []}
+def execute_content(last_reply: bytes) -> dict[str, Any]:
+    """Return the content of the `execute_reply` to a cell that was done here.
+
+    It has the number of the pod's next cell: JupyterLab takes a cell without a number for one that still runs.
+
+    Args:
+        last_reply: content part of the pod's last `execute_reply`.
+    """
+    count = parse_object(last_reply).get("execution_count")
+    number = count + 1 if isinstance(count, int) else 1
+    return {"status": "ok", "execution_count": number, "user_expressions": {}, "payload": []}
 
 
-def error_content(error: RemoteKernelError) -> dict[str, Any]:
-    """Return the content of an `error` message, which is also that of a reply of status "error"."""
+def error_content(error: RemoteKernelError, *, is_explained: bool = False) -> dict[str, Any]:
+    """Return the content of an `error` message, which is also that of a reply of status "error".
+
+    Args:
+        is_explained: whether the sentences stand above it in the cell.
+    """
     evalue = str(error)
-    return {
-        "status": "error",
-        "ename": error.name,
-        "evalue": evalue,
-        "traceback": [f"{_RED}{_BOLD}{error.name}{_PLAIN}: {evalue}"],
-    }
+    trace = f"{_RED}{_BOLD}{error.name}{_PLAIN}" + ("" if is_explained else f": {evalue}")
+    return {"status": "error", "ename": error.name, "evalue": evalue, "traceback": [trace]}

@@ -47,6 +47,7 @@ class Binding:
         is_private: nobody knew the notebook, so the session is this kernel's alone.
         epoch: which life of the interpreter the link followed; "" for none.
         restart: whether a restart was asked for and may not have happened.
+        keep_until: until when the user wants the pod kept warm at least (seconds since 1970).
         reader: how the pod tells this kernel, in whichever process, from others of the same session.
         notebook: its path, for people; "" where nobody knows it.
         endpoint: of the pool, for people; "" for the local one.
@@ -58,6 +59,7 @@ class Binding:
     is_private: bool = False
     epoch: str = ""
     restart: bool = False
+    keep_until: float = 0.0
     reader: str = field(default_factory=lambda: secrets.token_hex(8), compare=False)
     notebook: str = field(default="", compare=False)
     endpoint: str = field(default="", compare=False)

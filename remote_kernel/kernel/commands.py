@@ -1,45 +1,153 @@
 """`%session`: what a user can ask of the session from a cell, answered by the local kernel.
 
-Only the words below are taken; anything else after `%session` goes to the kernel in the pod like any other code.
+Only lines that begin with the words below are taken; anything else behind `%session` goes to the kernel in the pod like
+any other code, which may have a magic of this name.
 """
 
 import re
+import shlex
+from dataclasses import dataclass
 from enum import StrEnum
 
+from remote_kernel.core.errors import UsageError
 
-class Command(StrEnum):
-    HELP = "help"
+
+class Verb(StrEnum):
+    """The first word behind `%session`."""
+
+    CARD = ""
+    FILES = "files"
+    UPLOAD = "upload"
+    DOWNLOAD = "download"
+    KEEP = "keep"
     RESET = "reset"
     RELEASE = "release"
     DETACH = "detach"
     MISSED = "missed"
+    HELP = "help"
 
 
-HELP = """\
-%session reset     give the pod back and take a new one: variables and files are gone
-%session release   give the pod back; the next cell takes a new one
-%session detach    stop talking to the session; the next cell finds it again if it is within the pool's cooldown
-%session missed    show what cells printed that an earlier process of this kernel had sent
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A line that is ours: the verb, and the text behind it as it was typed."""
+
+    verb: Verb
+    rest: str = ""
+
+
+USAGE = {
+    Verb.CARD: ("%session", "where the cells run, since when, for how long, and how the pod is"),
+    Verb.FILES: ("%session files [PATH]", "list the session's files"),
+    Verb.UPLOAD: ("%session upload PATH… [--to DIR]", "send files and folders of this machine to the session"),
+    Verb.DOWNLOAD: ("%session download PATH… [--to DIR]", "fetch files and folders of the session"),
+    Verb.KEEP: ("%session keep 2h", "keep the pod warm for so long from now; 'off' ends it"),
+    Verb.RESET: ("%session reset", "give the pod back and take a new one: variables and files are gone"),
+    Verb.RELEASE: ("%session release", "give the pod back; the next cell takes a new one"),
+    Verb.DETACH: (
+        "%session detach",
+        "stop talking to the session; the next cell finds it again if it is within the pool's cooldown",
+    ),
+    Verb.MISSED: ("%session missed", "show what cells printed that an earlier process of this kernel had sent"),
+    Verb.HELP: ("%session help", "show this"),
+}
+
+_WIDTH = max(len(line) for line, _ in USAGE.values()) + 2
+
+HELP = "\n".join(f"{line:<{_WIDTH}}{what}" for line, what in USAGE.values()) + (
+    """
+
+Tab completes the words and the paths. On this machine, paths are relative to the notebook's folder; in the session, to
+the folder that cells run in. A transfer that was interrupted goes on where it stopped when its cell is run again.
 
 Interrupt stops a cell. Restart gives a fresh interpreter in the same pod, with its files. Shutdown is a release.
 """
+)
 
-NO_SESSION = "There is no session: the next cell starts one.\n"
-RELEASED = "The session was given back, with its variables and files. The next cell starts in a new one.\n"
-RESET = "The session was given back, with its variables and files. A new one is starting.\n"
-STAYS = "The interpreter was shut down. Other notebooks use its pod, which stays with its files.\n"
-DETACHED = "Detached. The session is kept for {seconds:.0f} s; until then the next cell finds it as it is.\n"
-NOTHING_MISSED = "Nothing was missed.\n"
+NO_SESSION = "There is no session: the next cell starts one."
+RELEASED = "The session was given back, with its variables and files. The next cell starts in a new one."
+RESET = "The session was given back, with its variables and files. A new one is starting."
+STAYS = "The interpreter was shut down. Other notebooks use its pod, which stays with its files."
+DETACHED = "Detached. The session is kept for {seconds:.0f} s; until then the next cell finds it as it is."
+KEPT = "The pod is kept warm for {duration}, until {when}, for as long as this kernel runs and reaches the pool."
+KEPT_AHEAD = "There is no session yet: the pod that the next cell takes is kept warm until {when}."
+KEPT_NO_LONGER = "The pod is kept warm only as long as usual after the last cell."
+NO_FILES = "There are no files: the session's folder is empty."
+NOTHING_MISSED = "Nothing was missed."
 
-_COMMAND = re.compile(r"\s*%session(?:[ \t]+(\w+))?\s*")
+_LINE = re.compile(r"\s*%session(?:[ \t]+(?P<verb>\w+)(?P<rest>[ \t][^\n]*)?)?[ \t]*(?P<question>\?{0,2})\s*")
+_TAKE_ARGUMENTS = frozenset({Verb.FILES, Verb.UPLOAD, Verb.DOWNLOAD, Verb.KEEP})
+_UNITS = {"": 60.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(?P<number>\d{1,6}(?:\.\d{1,6})?)\s*(?P<unit>s|m|min|h|d|)")
+
+MAX_KEEP_SECONDS = 7 * 86400.0
 
 
 def parse(code: object) -> Command | None:
     """Return the command that a cell consists of; `None` when it is for the pod."""
-    match = _COMMAND.fullmatch(code) if isinstance(code, str) else None
+    match = _LINE.fullmatch(code) if isinstance(code, str) else None
     if match is None:
         return None
     try:
-        return Command(match[1] or Command.HELP)
+        verb = Verb(match["verb"] or "")
     except ValueError:
         return None
+    rest = (match["rest"] or "").strip()
+    if rest and verb not in _TAKE_ARGUMENTS:
+        return None
+    return Command(Verb.HELP) if match["question"] else Command(verb, rest)
+
+
+def split(text: str) -> list[str]:
+    """Return the words of what stands behind a verb, quoted as in a shell; raises `UsageError`."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        raise UsageError(
+            "A quotation mark or a backslash has no partner: put paths with spaces in quotation marks, "
+            "such as 'my data.csv'."
+        ) from None
+
+
+def parse_transfer(command: Command) -> tuple[list[str], str]:
+    """Return the paths of an upload or download and the folder behind `--to`, "" without one; raises `UsageError`."""
+    paths: list[str] = []
+    to = ""
+    words = split(command.rest)
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            paths += words
+            break
+        if word == "--to" and words:
+            to = words.pop(0)
+        elif word.startswith("--to="):
+            to = word.removeprefix("--to=")
+        elif word.startswith("--"):
+            raise UsageError(f"'{word}' is not understood here: {_usage(command.verb)}")
+        else:
+            paths.append(word)
+    if not paths:
+        raise UsageError(f"Say which files: {_usage(command.verb)}")
+    return paths, to
+
+
+def parse_files(command: Command) -> str:
+    """Return the folder to list, "" for all; raises `UsageError`."""
+    words = split(command.rest)
+    if len(words) > 1:
+        raise UsageError(f"One path at a time: {_usage(command.verb)}. Paths with spaces need quotation marks.")
+    return words[0] if words else ""
+
+
+def parse_keep(command: Command) -> float:
+    """Return for how many seconds the pod is to be kept, 0 for "off"; raises `UsageError`."""
+    text = command.rest.lower()
+    match = _DURATION.fullmatch(text)
+    seconds = float(match["number"]) * _UNITS[match["unit"]] if match else 0.0
+    if (match is None and text != "off") or seconds > MAX_KEEP_SECONDS:
+        raise UsageError("Say for how long, up to 7d: %session keep 45m, %session keep 2h, or %session keep off.")
+    return seconds
+
+
+def _usage(verb: Verb) -> str:
+    return USAGE[verb][0]

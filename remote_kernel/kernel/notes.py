@@ -1,19 +1,20 @@
-"""Lines of ours about the session, shown in the cell that runs, or in the next one."""
+"""Sentences of ours about the session, shown in the cell that runs, or in the next one."""
 
 from collections.abc import Callable
 
 from remote_kernel.core import wire
 from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.kernel import look
 from remote_kernel.kernel.channels import Channels
+from remote_kernel.kernel.display import Display, Shown
 from remote_kernel.kernel.requests import Request
 
 MISSED = (
-    "[A cell that was running when this kernel was replaced has gone on and said something; '%session missed' shows "
-    "it.]\n"
+    "A cell that was running when this kernel was replaced has gone on and said something; '%session missed' shows it."
 )
 SHARED = (
-    "[Another kernel uses this notebook's session as well: both have the same variables, and their cells run one after "
-    "the other.]\n"
+    "Another kernel uses this notebook's session as well: both have the same variables, and their cells run one after "
+    "the other."
 )
 
 
@@ -40,7 +41,9 @@ class Notes:
             return
         cell = self._find_cell()
         if cell is not None:
-            self._channels.say("stream", {"name": "stderr", "text": "".join(self._waiting)}, cell.header)
+            for note in self._waiting:
+                shown = Shown(look.note(note, colour=look.WARNING), f"[{note}]")
+                Display(self._channels, cell.header).show(shown)
             self._waiting.clear()
 
 
@@ -48,11 +51,11 @@ def describe_gap(gap: wire.Gap) -> str:
     """Return the note for output that the pod could not keep."""
     count = gap.last - gap.first + 1
     return (
-        f"\n[{count:,} messages of the session, {gap.bytes / 1e6:,.1f} MB, were dropped here: "
-        "it said more than it can keep]\n"
+        f"{count:,} messages of the session, {gap.bytes / 1e6:,.1f} MB, were dropped here: "
+        "it said more than it can keep."
     )
 
 
 def describe_refusal(error: RemoteKernelError) -> str:
     """Return the note for a message to which nobody expects a reply."""
-    return f"[A message of the front end was not delivered. {error}]\n"
+    return f"A message of the front end was not delivered. {error}"

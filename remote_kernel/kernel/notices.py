@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-import secrets
 import time
 
 from remote_kernel.client.retry import Wait
+from remote_kernel.kernel import look
 from remote_kernel.kernel.channels import Channels
+from remote_kernel.kernel.display import Display, Shown
 
 # Nobody needs to be told of less.
 PATIENCE_SECONDS = 1.0
@@ -27,9 +28,8 @@ class Notice:
         self._channels = channels
         self._parent = parent
         self._has_output = has_output
-        self._display_id = secrets.token_hex(8)
+        self._display = Display(channels, parent)
         self._started = time.monotonic()
-        self._is_shown = False
         self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
@@ -40,21 +40,14 @@ class Notice:
             await asyncio.sleep(UPDATE_SECONDS)
 
     def _show(self, text: str) -> None:
-        msg_type = "update_display_data" if self._is_shown else "display_data"
-        self._is_shown = True
-        content = {
-            "data": {"text/plain": text},
-            "metadata": {},
-            "transient": {"display_id": self._display_id},
-        }
-        self._channels.say(msg_type, content, self._parent)
+        self._display.show(Shown(look.line(text), text))
 
     async def aclose(self) -> None:
         """End the waiting: the line goes, or where other output stands around it, says how long it was."""
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        if not self._is_shown:
+        if not self._display.is_shown:
             return
         if self._has_output:
             self._show(f"{self.wait.reason}: over after {format_seconds(time.monotonic() - self._started)}")

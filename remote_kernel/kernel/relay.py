@@ -18,7 +18,9 @@ from remote_kernel.core.jupyter import parse_header, parse_object
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC, Channel, Message
 from remote_kernel.kernel import answers
+from remote_kernel.kernel.assistance import Assistance
 from remote_kernel.kernel.channels import Channels
+from remote_kernel.kernel.commands import Command
 from remote_kernel.kernel.hidden import HiddenCells
 from remote_kernel.kernel.known_info import KnownInfo
 from remote_kernel.kernel.missed import Missed
@@ -106,10 +108,13 @@ class Relay:
         self._has_told_of_peers = False
         self._settling: asyncio.Task[None] | None = None
         self._missed = Missed()
-        verbs = Verbs(channels, session, self, self._missed, self._settle_before_letting_go)
+        self.hello: wire.Hello | None = None
+        self._reaching: asyncio.Future[None] | None = None
+        self._verbs = Verbs(channels, session, self, self._missed)
+        self._assistance = Assistance(self._replies, self._verbs.list_remote)
         self._turns = Turns(
             self._replies,
-            perform=verbs.perform,
+            perform=self._perform,
             execute=self._execute_now,
             is_executing=lambda: self._is_executing,
         )
@@ -140,6 +145,8 @@ class Relay:
                 await self._shut_down(request, parts)
             case "execute_request":
                 await self._execute(request, parts)
+            case _ if self._assistance.takes(request, parts[3]):
+                pass
             case _:
                 await self._pass_or_answer(request, parts)
 
@@ -194,6 +201,7 @@ class Relay:
     async def aclose(self) -> None:
         """Part from the session as asked: restart it, give it back, or, when nobody asked for anything, leave it."""
         await self._turns.aclose()
+        await self._assistance.aclose()
         for task in (self._opening, self._settling):
             if task is not None:
                 task.cancel()
@@ -208,8 +216,11 @@ class Relay:
             await self._session.release(self._farewell.message)
 
     async def _execute(self, request: Request, parts: tuple[bytes, ...]) -> None:
+        if not self._has_session:
+            self._hints.read(parts[2], parts[3])
         content = parse_object(parts[3])
         request.is_silent = content.get("silent") is True
+        request.is_attended = content.get("allow_stdin") is True
         if self._settling is not None:
             self._requests[request.info.msg_id] = request  # sent before the loss could be seen
         else:
@@ -220,11 +231,10 @@ class Relay:
         return any(request.is_execute for request in self._requests.values())
 
     async def _execute_now(self, request: Request, parts: tuple[bytes, ...]) -> None:
-        if not self._has_session:
-            self._hints.read(parts[2], parts[3])
-            if answer := self._hidden.answer(request.info.msg_type, Message(channel=request.channel, parts=parts)):
-                await self._replies.answer(request, *answer)
-                return
+        message = Message(channel=request.channel, parts=parts)
+        if not self._has_session and (answer := self._hidden.answer(request.info.msg_type, message)):
+            await self._replies.answer(request, *answer)
+            return
         if self._untold is None:
             await self._pass_on(request, parts)
         elif request.is_cell:
@@ -248,10 +258,40 @@ class Relay:
         self._settling = None
         await self._fail_requests(loss)
 
-    async def _settle_before_letting_go(self) -> None:
+    async def _perform(self, request: Request, command: Command) -> None:
+        try:
+            await self._verbs.perform(request, command)
+        except SessionLost:
+            self._untold = None  # what the link has to say of it, too, has been told
+            raise
+
+    async def settle(self) -> None:
+        """See `Owner`."""
         self._untold = None
         if self._opening is not None:
             await asyncio.gather(self._opening, return_exceptions=True)
+
+    async def reach(self) -> None:
+        """See `Owner`."""
+        if self._untold is not None:
+            untold, self._untold = self._untold, None
+            raise untold
+        link = self._session.link
+        if link is not None and link.is_attached:
+            return
+        self._reaching = asyncio.get_running_loop().create_future()
+        self._open()
+        self._begin_notice(STARTING if link is None or link.position is None else LINK_IS_DOWN)
+        try:
+            await self._reaching
+        except asyncio.CancelledError:
+            link = self._session.link
+            if link is not None and link.position is None:
+                link.give_up()
+            raise
+        finally:
+            self._reaching = None
+            await self._end_notice()
 
     async def _pass_or_answer(self, request: Request, parts: tuple[bytes, ...]) -> None:
         is_for_pod = self._has_session and self._may_ask_pod(request, parts)
@@ -336,7 +376,7 @@ class Relay:
             for message in early:
                 link.send(message)
             self._tell_link()
-            if self._requests or self._session.is_known:
+            if self._requests or self._reaching is not None or self._session.is_known:
                 link.open()
         finally:
             self._opening = None
@@ -347,6 +387,9 @@ class Relay:
 
     async def attached(self, hello: wire.Hello) -> None:
         """See `Listener`."""
+        self.hello = hello
+        if self._reaching is not None and not self._reaching.done():
+            self._reaching.set_result(None)
         self._known.learn(hello.kernel_info)
         self._session.note_position()
         self._replies.is_left_busy = hello.is_busy and not self._is_executing
@@ -401,7 +444,7 @@ class Relay:
         del self._requests[request.info.msg_id]
         self._tell_link()
         if request.is_execute:
-            await self._turns.cell_ended(is_error=_is_error(message))
+            await self._turns.cell_ended(message.parts[3])
 
     def _note_missed(self, message: Message) -> None:
         if not self._missed.is_active or parse_header(message.parts[1]).msg_id in self._requests:
@@ -469,10 +512,13 @@ class Relay:
         """See `Listener`."""
         _log.warning(LogEvent("failed", error=error.name, text=str(error)))
         is_told = any(request.is_cell for request in self._requests.values())
+        is_awaited = self._reaching is not None and not self._reaching.done()
+        if self._reaching is not None and is_awaited:
+            self._reaching.set_exception(error)
         if isinstance(error, SessionLost):
             self._replies.is_left_busy = False
             self._session.note_position()
-            self._untold = None if is_told else error
+            self._untold = None if is_told or is_awaited else error
             if is_told:
                 self._begin_to_settle(error)
                 return
@@ -504,14 +550,12 @@ class Relay:
             self._notice.wait = wait
             return
         cell = next((request for request in self._requests.values() if request.is_cell), None)
-        if cell is not None:
+        if cell is None and self._reaching is not None:
+            cell = self._turns.current
+        if cell is not None and cell.is_cell:
             self._notice = Notice(self._channels, cell.header, wait, has_output=cell.has_begun)
 
     async def _end_notice(self) -> None:
         notice, self._notice = self._notice, None
         if notice is not None:
             await notice.aclose()
-
-
-def _is_error(reply: Message) -> bool:
-    return b'"error"' in reply.parts[3] and parse_object(reply.parts[3]).get("status") == "error"

@@ -1,13 +1,18 @@
 """A request of the front end, and how it is answered without the kernel in the pod."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.jupyter import Header
 from remote_kernel.core.wire import Channel
-from remote_kernel.kernel import answers
+from remote_kernel.kernel import answers, look
 from remote_kernel.kernel.channels import Channels
+from remote_kernel.kernel.display import Display, Shown
+
+# "SessionLost" is two words.
+_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 class Interrupted(RemoteKernelError):
@@ -26,6 +31,7 @@ class Request:
         prefixes: ZeroMQ's way back to who asked.
         header: the header part, the parent of everything said about it.
         has_begun: whether the pod's kernel works on it, or has.
+        is_attended: whether somebody may be looking; what executes notebooks by itself allows no input.
     """
 
     channel: Channel
@@ -34,6 +40,7 @@ class Request:
     info: Header
     is_silent: bool = False
     has_begun: bool = False
+    is_attended: bool = False
 
     @property
     def is_execute(self) -> bool:
@@ -47,6 +54,12 @@ class Request:
     @property
     def reply_type(self) -> str:
         return self.info.msg_type.removesuffix("_request") + "_reply"
+
+
+def show_error(error: RemoteKernelError) -> Shown:
+    """Return what explains an error: its name in words, and its sentences."""
+    words = _CAPITAL.sub(" ", error.name).capitalize()
+    return Shown(look.problem(words, str(error)), str(error))
 
 
 class Replies:
@@ -100,9 +113,12 @@ class Replies:
         await self.answer(request, request.reply_type, {"status": "aborted"})
 
     async def fail(self, request: Request, error: RemoteKernelError) -> None:
-        """Reply with an error, which a cell shows as it shows the kernel's own."""
-        content = answers.error_content(error)
+        """Reply with an error, which a cell shows as it shows the kernel's own, and explained above it to who looks."""
+        is_explained = request.is_cell and request.is_attended
+        content = answers.error_content(error, is_explained=is_explained)
         self.say_busy(request)
+        if is_explained:
+            Display(self._channels, request.header).show(show_error(error))
         if request.is_cell:
             shown = {name: content[name] for name in ("ename", "evalue", "traceback")}
             self._channels.say("error", shown, request.header)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from remote_kernel.client.access import Access, LocalAccess, choose_access
 from remote_kernel.client.known_kind import KnownKind
@@ -17,11 +18,12 @@ from remote_kernel.client.pool import PoolClient
 from remote_kernel.client.route import Route
 from remote_kernel.client.way import Way
 from remote_kernel.core import wire
-from remote_kernel.core.errors import PoolError, PoolRefused, PoolUnreachable, RemoteKernelError
+from remote_kernel.core.errors import PoolError, PoolRefused, PoolUnreachable
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.log_lines import LogEvent
-from remote_kernel.core.settings import Settings
+from remote_kernel.core.settings import DEFAULT_WAIT_SECONDS, Settings
 from remote_kernel.kernel.binding import Binding, BindingFile, after_restart, decide
+from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.notebook import Hints, find_notebook
 from remote_kernel.kernel.releases import Release, Releases, give_back, stop_pod
@@ -47,6 +49,11 @@ class Session:
         connection_file: the kernel's, which also names it to the Jupyter server.
         connection_key: the key in it.
         parent: process id of who started the kernel.
+
+    Attributes:
+        link: to the pod; `None` before it was first needed.
+        pool: what carries requests to the pod, along with the link.
+        wait_seconds: how long to wait for a pool that is full or does not answer.
     """
 
     def __init__(
@@ -58,9 +65,11 @@ class Session:
         self._parent = parent
         self._file = BindingFile(folders.runtime, connection_file=connection_file, key=connection_key)
         self._binding = self._file.load()
+        self._keep_until = self._binding.keep_until if self._binding else 0.0
         self._releases = Releases(folders.runtime)
         self._endpoint = ""
-        self._pool: Way | None = None
+        self.pool: Way | None = None
+        self.wait_seconds = DEFAULT_WAIT_SECONDS
         self._running: asyncio.Task[None] | None = None
         self.link: Link | None = None
 
@@ -68,6 +77,37 @@ class Session:
     def is_known(self) -> bool:
         """Whether there is a session, as far as this process, or an earlier one of the same kernel, has been told."""
         return self._binding is not None and bool(self._binding.epoch) and not self._binding.restart
+
+    @property
+    def is_private(self) -> bool:
+        """Whether nobody knew the notebook, so that the session is this kernel's alone."""
+        return self._binding is not None and self._binding.is_private
+
+    @property
+    def kernel(self) -> str:
+        """The name of the kernel in the pod."""
+        return self._binding.kernel if self._binding else wire.DEFAULT_KERNEL
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the pool is the user's own on this machine."""
+        return not self._environ.get("REMOTE_KERNEL_ENDPOINT", "").strip()
+
+    @property
+    def place(self) -> str:
+        """Which pool, for people."""
+        if self.is_local:
+            return "local pool on this machine"
+        address = urlsplit(self._environ["REMOTE_KERNEL_ENDPOINT"].strip()).netloc
+        return f"session pool at {address.rpartition('@')[2]}"
+
+    def keep_until(self, when: float) -> None:
+        """Keep the pod from cooling down until then at least (seconds since 1970), over restarts of this kernel."""
+        self._keep_until = when
+        if self.link is not None:
+            self.link.keep_until = when
+        if self._binding is not None:
+            self._remember(replace(self._binding, keep_until=when))
 
     async def open(self, listener: Listener, hints: Hints) -> Link:
         """Bind if need be, and return the link, which attaches by itself.
@@ -80,7 +120,9 @@ class Session:
         binding = self._binding
         if binding is None:
             binding = await asyncio.to_thread(self._bind, settings, hints)
+        binding = replace(binding, keep_until=self._keep_until)
         self._remember(binding)
+        self.wait_seconds = settings.wait_seconds
         log.info(LogEvent("bound", notebook=binding.notebook, scope=settings.scope, is_private=binding.is_private))
         access = choose_access(settings)
         self._endpoint = settings.endpoint
@@ -97,13 +139,14 @@ class Session:
             keepalive_seconds=settings.keepalive_minutes * 60,
             reader=binding.reader,
         )
+        link.keep_until = binding.keep_until
         if binding.restart:
             try:
                 await self._catch_up_restart(link, binding)
             except BaseException:
                 await pool.aclose()
                 raise
-        self._pool, self.link = pool, link
+        self.pool, self.link = pool, link
         self._running = asyncio.create_task(self._run(link, listener))
         return link
 
@@ -111,13 +154,9 @@ class Session:
         """Run the link; a defect of ours must end in the cell, not in silence."""
         try:
             await link.run()
-        except Exception as raised:
-            error = raised
-            while isinstance(error, ExceptionGroup):  # of the link's tasks, one failed first
-                error = error.exceptions[0]
-            log.error(LogEvent("failed inside"), exc_info=error)
+        except Exception as error:
             self.link = None
-            await listener.failed(RemoteKernelError(f"The remote kernel has failed inside ({type(error).__name__})."))
+            await listener.failed(report_defect(error))
 
     def _route(
         self, settings: Settings, access: Access, identifier: Identifier, *, connects_ahead: bool = False
@@ -190,7 +229,7 @@ class Session:
         gone, and a message to it would take a new one. Then a pod that is the notebook's alone is stopped without a
         word to it. What cannot be done within `FAREWELL_SECONDS` is done when the user's next kernel starts.
         """
-        link, pool = self.link, self._pool
+        link, pool = self.link, self.pool
         await self._stop_following()
         release = self._what_to_release()
         if link is not None and pool is not None and release is not None and not link.peers:
@@ -214,15 +253,16 @@ class Session:
         """
         release = self._what_to_release()
         assert release is not None
-        assert self._pool is not None
+        assert self.pool is not None
         assert self.link is not None
         await self._stop_following()
         try:
             async with asyncio.timeout(LET_GO_SECONDS):
-                kernels = await give_back(self._pool, release, _shutdown_message(restart=False))
+                kernels = await give_back(self.pool, release, _shutdown_message(restart=False))
             log.info(LogEvent("session given back", kernels_left=kernels))
             self.link.start_anew()
             self.note_position()
+            self.keep_until(0.0)
         except TimeoutError:
             raise PoolUnreachable("The session pool does not answer; the session was not given back.") from None
         finally:
@@ -289,8 +329,8 @@ class Session:
 
     async def _close(self) -> None:
         await self._stop_following()
-        if self._pool is not None:
-            await self._pool.aclose()
+        if self.pool is not None:
+            await self.pool.aclose()
         self.link = None
 
 

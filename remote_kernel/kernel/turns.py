@@ -8,6 +8,7 @@ from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.jupyter import parse_object
 from remote_kernel.kernel import answers, commands
 from remote_kernel.kernel.commands import Command
+from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.requests import Interrupted, Replies, Request
 
 NOT_DONE = "The command was interrupted; the session is as it was."
@@ -22,6 +23,9 @@ class Turns:
         perform: does a command and shows what comes of it; raises `RemoteKernelError` when it cannot be done.
         execute: passes a cell on.
         is_executing: says whether cells before this one have no reply yet.
+
+    Attributes:
+        current: the cell whose command is being done.
     """
 
     def __init__(
@@ -32,12 +36,14 @@ class Turns:
         execute: Callable[[Request, Parts], Awaitable[None]],
         is_executing: Callable[[], bool],
     ) -> None:
+        self.current: Request | None = None
         self._replies = replies
         self._perform = perform
         self._execute = execute
         self._is_executing = is_executing
         self._held: deque[tuple[Request, Parts]] = deque()
         self._commanding: asyncio.Task[None] | None = None
+        self._last_reply = b"{}"
 
     async def take(self, request: Request, parts: Parts, code: object) -> None:
         """Do what a cell asks for, now or in its turn."""
@@ -50,6 +56,7 @@ class Turns:
     async def _begin(self, request: Request, parts: Parts, command: Command | None) -> None:
         if command:
             # In a task of its own, as other requests are answered meanwhile.
+            self.current = request
             self._commanding = asyncio.create_task(self._run(request, command))
         else:
             await self._execute(request, parts)
@@ -58,19 +65,20 @@ class Turns:
         self._replies.say_busy(request)
         try:
             await self._perform(request, command)
-        except (RemoteKernelError, asyncio.CancelledError) as error:
-            self._commanding = None
-            await self._replies.fail(request, error if isinstance(error, RemoteKernelError) else Interrupted(NOT_DONE))
+        except (Exception, asyncio.CancelledError) as error:
+            self._commanding = self.current = None
+            await self._replies.fail(request, _explain(error))
             await self.abort()
             return
-        self._commanding = None
-        await self._replies.answer(request, request.reply_type, answers.execute_content())
+        self._commanding = self.current = None
+        await self._replies.answer(request, request.reply_type, answers.execute_content(self._last_reply))
         await self._go_on()
 
-    async def cell_ended(self, *, is_error: bool) -> None:
-        """Go on with what waited for a cell; behind one that failed nothing is run."""
+    async def cell_ended(self, reply: bytes) -> None:
+        """Go on with what waited for a cell, given its reply's content; behind one that failed nothing is run."""
+        self._last_reply = reply
         if self._held:
-            await (self.abort() if is_error else self._go_on())
+            await (self.abort() if _is_error(reply) else self._go_on())
 
     async def _go_on(self) -> None:
         while self._held and not self._commanding:
@@ -98,3 +106,17 @@ class Turns:
             commanding = self._commanding
             commanding.cancel()
             await asyncio.gather(commanding, return_exceptions=True)
+
+
+def _is_error(reply: bytes) -> bool:
+    return b'"error"' in reply and parse_object(reply).get("status") == "error"
+
+
+def _explain(error: BaseException) -> RemoteKernelError:
+    match error:
+        case RemoteKernelError():
+            return error
+        case Exception():
+            return report_defect(error)
+        case _:
+            return Interrupted(NOT_DONE)

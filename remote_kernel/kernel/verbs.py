@@ -1,77 +1,126 @@
-"""What the commands do to the session."""
+"""What the commands do: the card, and what is asked of the session as a whole. Files have a module of their own."""
 
-from collections.abc import Awaitable, Callable
+import time
+from typing import Protocol
 
-from remote_kernel.client.link import Listener
-from remote_kernel.kernel import commands
+from remote_kernel.client.link import Link, Listener
+from remote_kernel.core import wire
+from remote_kernel.core.quantities import format_seconds
+from remote_kernel.kernel import commands, look
+from remote_kernel.kernel.card import look_around
 from remote_kernel.kernel.channels import Channels
-from remote_kernel.kernel.commands import Command
+from remote_kernel.kernel.commands import Command, Verb
+from remote_kernel.kernel.display import Display, Shown
 from remote_kernel.kernel.missed import Missed
 from remote_kernel.kernel.requests import Request
 from remote_kernel.kernel.session import Session
+from remote_kernel.kernel.transfers import Transfers
+
+
+class Owner(Listener, Protocol):
+    """The owner of the session's link, as far as commands need it."""
+
+    @property
+    def hello(self) -> wire.Hello | None:
+        """What the pod said of itself when the link was last attached."""
+
+    async def reach(self) -> None:
+        """Return when there is a session and the link to it is up; raises `RemoteKernelError` when it cannot be."""
+
+    async def settle(self) -> None:
+        """End what stands between a session and its end: an error that was to be told, an opening under way."""
 
 
 class Verbs:
-    """Performs the commands of one kernel.
+    """Performs the commands of one kernel."""
 
-    Args:
-        listener: the owner of the session's link.
-        settle: ends what stands between a session and its end: an error that was to be told, an opening under way.
-    """
-
-    def __init__(
-        self,
-        channels: Channels,
-        session: Session,
-        listener: Listener,
-        missed: Missed,
-        settle: Callable[[], Awaitable[None]],
-    ) -> None:
+    def __init__(self, channels: Channels, session: Session, owner: Owner, missed: Missed) -> None:
         self._channels = channels
         self._session = session
-        self._listener = listener
+        self._owner = owner
         self._missed = missed
-        self._settle = settle
+        self._transfers = Transfers(channels, session)
+
+    @property
+    def _link(self) -> Link | None:
+        """The link, where there is a session."""
+        link = self._session.link
+        return link if link is not None and link.position is not None else None
 
     async def perform(self, request: Request, command: Command) -> None:
         """Do a command and show what came of it in its cell; raises `RemoteKernelError`."""
-        text = await self._do(request, command)
-        if text and not request.is_silent:
-            self._channels.say("stream", {"name": "stdout", "text": text}, request.header)
+        shown = await self._do(request, command)
+        if shown and not request.is_silent:
+            Display(self._channels, request.header).show(shown)
 
-    async def _do(self, request: Request, command: Command) -> str:
-        match command:
-            case Command.HELP:
-                return commands.HELP
-            case Command.MISSED:
+    async def _do(self, request: Request, command: Command) -> Shown | None:
+        match command.verb:
+            case Verb.CARD:
+                return (await look_around(self._session, self._owner.hello, time.time())).shown()
+            case Verb.HELP:
+                return Shown(look.text(commands.HELP), commands.HELP)
+            case Verb.MISSED:
                 return self._show_missed(request)
-            case Command.DETACH:
+            case Verb.KEEP:
+                return self._keep(commands.parse_keep(command))
+            case Verb.DETACH:
                 return await self._detach()
-            case Command.RESET | Command.RELEASE:
-                return await self._let_go(is_reset=command is Command.RESET)
+            case Verb.RESET | Verb.RELEASE:
+                return await self._let_go(is_reset=command.verb is Verb.RESET)
+            case Verb.FILES | Verb.UPLOAD | Verb.DOWNLOAD:
+                return await self._handle_files(request, command)
 
-    def _show_missed(self, request: Request) -> str:
+    async def _handle_files(self, request: Request, command: Command) -> Shown | None:
+        plan = self._transfers.parse(command)  # before a session is taken for something that cannot be done
+        if command.verb is not Verb.UPLOAD and not self._session.is_known and self._link is None:
+            return _say(commands.NO_FILES)
+        await self._owner.reach()
+        hello = self._owner.hello
+        return await plan(request, hello.pod if hello else "")
+
+    async def list_remote(self, folder: str) -> list[tuple[str, bool]]:
+        """Return names in a folder of the session, and whether each is a folder; nothing where it cannot be asked."""
+        hello = self._owner.hello
+        if hello is None or self._link is None or not self._link.is_attached:
+            return []
+        return await self._transfers.names(folder, hello.pod)
+
+    def _show_missed(self, request: Request) -> Shown | None:
         for message in self._missed.messages:
             self._channels.publish((message.parts[0], request.header, *message.parts[2:]))
         if not self._missed.messages:
-            return commands.NOTHING_MISSED
-        return f"[{self._missed.dropped:,} older outputs are not kept]\n" if self._missed.dropped else ""
+            return _say(commands.NOTHING_MISSED)
+        return _say(f"{self._missed.dropped:,} older outputs are not kept.") if self._missed.dropped else None
 
-    async def _detach(self) -> str:
-        link = self._session.link
-        if link is None or link.position is None:
-            return commands.NO_SESSION
-        await self._session.pause(self._listener)
-        return commands.DETACHED.format(seconds=link.cooldown_seconds)
+    def _keep(self, seconds: float) -> Shown:
+        if not seconds:
+            self._session.keep_until(0.0)
+            return _say(commands.KEPT_NO_LONGER)
+        until = time.time() + seconds
+        self._session.keep_until(until)
+        if self._session.link is not None:
+            self._session.link.open()
+        when = time.strftime("%a %H:%M" if seconds > 43_200 else "%H:%M", time.localtime(until))
+        sentence = commands.KEPT if self._session.is_known or self._link else commands.KEPT_AHEAD
+        return _say(sentence.format(duration=format_seconds(seconds), when=when))
 
-    async def _let_go(self, *, is_reset: bool) -> str:
-        await self._settle()
-        link = self._session.link
-        if link is None or link.position is None:
-            return commands.NO_SESSION
-        kernels = await self._session.let_go(self._listener)
+    async def _detach(self) -> Shown:
+        if (link := self._link) is None:
+            return _say(commands.NO_SESSION)
+        await self._session.pause(self._owner)
+        return _say(commands.DETACHED.format(seconds=link.cooldown_seconds))
+
+    async def _let_go(self, *, is_reset: bool) -> Shown:
+        await self._owner.settle()
+        if (link := self._link) is None:
+            return _say(commands.NO_SESSION)
+        kernels = await self._session.let_go(self._owner)
         if is_reset:
             link.open()
         if kernels:
-            return commands.STAYS
-        return commands.RESET if is_reset else commands.RELEASED
+            return _say(commands.STAYS)
+        return _say(commands.RESET if is_reset else commands.RELEASED)
+
+
+def _say(sentence: str) -> Shown:
+    return Shown(look.note(sentence), sentence)

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from remote_kernel.core import wire
 from remote_kernel.core.errors import RemoteKernelError, WireError
+from remote_kernel.core.facts import PodFacts
 from remote_kernel.core.interpreter_api import ApiRefusal
+from remote_kernel.pod import facts
 from remote_kernel.pod.calls import Answer, BadRequest, BodyTooLarge, Call, Handler
 from remote_kernel.pod.data_folder import DataFolder, FileMissing, InvalidPath, NotWritable, WrongKind
 from remote_kernel.pod.execute import MAX_BATCH_BYTES, stream_execution
@@ -91,13 +93,27 @@ class Api:
         kernels = [_describe(kernel) for kernel in self._pod.registry.kernels]
         idle_seconds = round(self._pod.clock() - self._pod.last_call, 3) if self._pod.last_call else None
         self._pod.last_call = self._pod.clock()
+        more = {"facts": (await self._facts(call)).to_json()} if call.params.get("facts") == "1" else {}
         return Answer.of_json(
             {
                 "pod": self._pod.name,
                 "cooldown_seconds": self._pod.cooldown_seconds,
                 "idle_seconds": idle_seconds,
                 "kernels": kernels,
+                **more,
             }
+        )
+
+    async def _facts(self, call: Call) -> PodFacts:
+        name, _ = _kernel_of(call)
+        kernels = self._pod.registry.kernels
+        kernel = next((kernel for kernel in kernels if kernel.name == name), None)
+        return await asyncio.to_thread(
+            facts.describe,
+            self._pod.name,
+            kernels=len(kernels),
+            age_seconds=time.monotonic() - kernel.started if kernel else 0.0,
+            pid=kernel.pid if kernel else None,
         )
 
     async def _execute(self, call: Call) -> Answer:

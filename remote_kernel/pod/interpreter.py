@@ -97,6 +97,11 @@ class Interpreter:
         manager.session.key = b""
         return Signer(b"")
 
+    @property
+    def pid(self) -> int | None:
+        """Its process; `None` before it is started."""
+        return self._pid
+
     async def start(self) -> None:
         """Start the process and return when it answers on shell and iopub.
 

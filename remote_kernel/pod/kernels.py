@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import secrets
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ class PodKernel:
     Attributes:
         epoch: names the life of the current interpreter, whether it has been started yet or not.
         is_closed: whether a client has shut this kernel down for good.
+        started: when it was first asked for, in monotonic seconds.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class PodKernel:
         self.journal = journal
         self.epoch = _new_epoch()
         self.is_closed = False
+        self.started = time.monotonic()
         self._epochs = {self.epoch}
         self._start = start
         self._starting = spare
@@ -85,6 +88,11 @@ class PodKernel:
     def is_busy(self) -> bool:
         """Whether a request to execute has no reply yet."""
         return bool(self._executions)
+
+    @property
+    def pid(self) -> int | None:
+        """The process of its interpreter; `None` while there is none."""
+        return self._current.pid if self._current else None
 
     def knows(self, epoch: str) -> bool:
         """Whether `epoch` is, or was, one of this kernel: a cursor from then is still good."""

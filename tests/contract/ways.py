@@ -32,6 +32,7 @@ MISSING: Mapping[str, Mapping[str, str]] = {
     "agent": {"pool": "there is no pool to take the pod away"},
     "plain": {
         "streaming": "a cell's output is the answer of its execution, which comes at its end",
+        "files": "there is no agent to move them",
         "interrupt": "nothing reaches the interpreter while it runs a cell",
         "input": "nothing reaches the interpreter while it runs a cell",
         "comms": "no message goes to the interpreter but code",

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -48,12 +49,23 @@ def test_what_is_wrong_is_said_in_the_cell_and_again_in_the_next(
 ) -> None:
     notebook = start_notebook(**environ)
     for _ in range(2):
-        cell = notebook.run("print('never')")
+        cell = notebook.run("print('never')", answer="somebody is there")
         (error,) = cell.of_type("error")
         assert (cell.reply["status"], cell.reply["ename"], error["ename"]) == ("error", ename, ename)
         assert evalue in error["evalue"]
         assert len(error["traceback"]) == 1
+        (explained,) = cell.of_type("display_data")
+        assert explained["data"]["text/plain"] == error["evalue"]
+        assert escape(error["evalue"]) in explained["data"]["text/html"]
     assert notebook.reply_to(notebook.client.kernel_info())["status"] == "ok"
+
+
+def test_an_error_that_nobody_may_be_there_to_read_is_whole_in_its_traceback(start_notebook: Start) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_SCOPE="everyone")
+    cell = notebook.run("pass")
+    (error,) = cell.of_type("error")
+    assert error["evalue"] in error["traceback"][0]
+    assert cell.of_type("display_data") == []
 
 
 @contextmanager

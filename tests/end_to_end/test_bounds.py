@@ -77,8 +77,9 @@ def read_to_the_end(notebook: Notebook, msg_id: str) -> tuple[int, int]:
     received = dropped = 0
     while True:
         message = notebook.wait_iopub(lambda message: message["parent_header"].get("msg_id") == msg_id)
-        if told := re.search(r"\[([\d,]+) messages of the session", str(message["content"].get("text", ""))[:200]):
-            dropped += int(told[1].replace(",", ""))
+        if message["msg_type"] in {"display_data", "update_display_data"}:  # what the local kernel says itself
+            told = re.match(r"\[([\d,]+) messages of the session", message["content"]["data"]["text/plain"])
+            dropped += int(told[1].replace(",", "")) if told else 0
             continue
         received += 1
         if message["content"].get("execution_state") == "idle":

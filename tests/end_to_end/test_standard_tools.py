@@ -99,7 +99,8 @@ def write_notebook(path: Path, *sources: str) -> Path:
 
 def outputs_of(path: Path) -> list[str]:
     notebook = nbformat.read(path, as_version=4)
-    return [output["text"] for cell in notebook.cells for output in cell.outputs if output.output_type == "stream"]
+    outputs = [output for cell in notebook.cells for output in cell.outputs]
+    return [output["text"] if output.output_type == "stream" else output["data"]["text/plain"] for output in outputs]
 
 
 def run_module(*command: str, cwd: Path) -> None:

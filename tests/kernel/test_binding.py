@@ -91,7 +91,7 @@ def file(tmp_path: Path) -> BindingFile:
 
 
 def test_a_binding_is_remembered_with_its_position(file: BindingFile) -> None:
-    binding = replace(bind(), epoch="e", restart=True)
+    binding = replace(bind(), epoch="e", restart=True, keep_until=5.0)
     file.save(binding)
     file.save_cursor(5)
     file.save_cursor(2**40)

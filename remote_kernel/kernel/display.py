@@ -1,0 +1,42 @@
+"""Outputs of our own in a cell: HTML for front ends that show it, with a twin in plain text."""
+
+import secrets
+from dataclasses import dataclass
+
+from remote_kernel.kernel.channels import Channels
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One thing to show, in both forms."""
+
+    html: str
+    text: str
+
+
+class Display:
+    """A place in a cell's output.
+
+    Args:
+        parent: header part of the cell's `execute_request`.
+
+    Attributes:
+        is_shown: whether anything has been shown there.
+    """
+
+    def __init__(self, channels: Channels, parent: bytes) -> None:
+        self.is_shown = False
+        self._channels = channels
+        self._parent = parent
+        self._display_id = secrets.token_hex(8)
+
+    def show(self, shown: Shown) -> None:
+        """Show something, in place of what was there before."""
+        msg_type = "update_display_data" if self.is_shown else "display_data"
+        self.is_shown = True
+        content = {
+            "data": {"text/plain": shown.text, "text/html": shown.html},
+            "metadata": {},
+            "transient": {"display_id": self._display_id},
+        }
+        self._channels.say(msg_type, content, self._parent)
