@@ -99,13 +99,11 @@ class TerminalFormatter(logging.Formatter):
 
 
 def log_to_stderr(program: str, level: str) -> None:
-    """Have what is at least of `level` on standard error, and keep others' logs out that hold URLs and answers."""
+    """Have what is at least of `level` on standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TerminalFormatter(program))
     handler.setLevel(level)
     _add(handler)
-    for name in ("httpx", "httpcore", "azure", "msal", "urllib3"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def log_to_file(path: Path, program: str, level: str, log: logging.Logger) -> None:
@@ -123,6 +121,10 @@ def log_to_file(path: Path, program: str, level: str, log: logging.Logger) -> No
 def _add(handler: logging.Handler) -> None:
     logging.root.addHandler(handler)
     logging.root.setLevel(min(logging.root.level, handler.level))
+    # These log URLs and what servers answer, and with them identifiers and parts of logins.
+    for name in ("httpx", "httpcore", "azure", "msal", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)  # what it says below that is of no use here
 
 
 def line_of(record: logging.LogRecord, program: str) -> LogLine:

@@ -22,16 +22,21 @@ from remote_kernel.log_files import (
 )
 
 log = logging.getLogger("tests.log_files")
+LIBRARIES = ("httpx", "httpcore", "azure", "msal", "urllib3", "asyncio")
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Iterator[Path]:
     """A file that the root logger writes to."""
     root, before = logging.root, (list(logging.root.handlers), logging.root.level)
+    levels = {name: logging.getLogger(name).level for name in LIBRARIES}
     path = tmp_path / "of" / "mine" / "kernel-1.log"
     log_to_file(path, "kernel", "INFO", log)
     yield path
-    root.handlers[:], root.level = before
+    root.handlers[:] = before[0]
+    root.setLevel(before[1])
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -67,6 +72,12 @@ def test_record_of_a_library_is_its_words_without_values(path: Path) -> None:
     logging.getLogger("asyncio").error("Exception in callback f(%r)\nhandle: <Handle secret>", "secret")
     (line,) = lines(path)
     assert (line["logger"], line["text"]) == ("asyncio", "Exception in callback f")
+
+
+def test_what_logs_addresses_is_not_heard(path: Path) -> None:
+    logging.getLogger("httpx").error("HTTP Request: GET http://pool/?identifier=secret")
+    log.info(LogEvent("started"))
+    assert len(lines(path)) == 1
 
 
 def test_file_that_was_removed_is_made_anew(path: Path) -> None:

@@ -134,7 +134,7 @@ class Relay:
         """Take one message of a front end; raises `WireError` when it is none."""
         info = parse_header(parts[0])
         if _log.isEnabledFor(logging.DEBUG):
-            _log.debug(LogEvent("request", type=info.msg_type, channel=channel))
+            _log.debug(LogEvent("request", type=info.msg_type, channel=channel.name.lower()))
         request = Request(channel=channel, prefixes=prefixes, header=parts[0], info=info)
         match info.msg_type:
             case "kernel_info_request":
@@ -437,7 +437,7 @@ class Relay:
         if request is None:
             return  # another front end's, or answered already
         if _log.isEnabledFor(logging.DEBUG):
-            _log.debug(LogEvent("reply", to=request.info.msg_type, channel=message.channel))
+            _log.debug(LogEvent("reply", to=request.info.msg_type, channel=message.channel.name.lower()))
         await self._channels.send(message.channel, request.prefixes, message.parts)
         if message.channel is Channel.STDIN:
             return

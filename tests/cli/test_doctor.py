@@ -209,6 +209,28 @@ def test_what_is_wrong_on_this_machine_is_told_before_any_pool_is_asked(
     assert sentence in done.stdout
 
 
+def test_logs_that_cannot_be_written_are_noted(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REMOTE_KERNEL_LOG", f"{__file__}/logs")
+    done = examine("--no-session", endpoint=pool.endpoint, token=pool.token, monkeypatch=monkeypatch)
+    assert done.status == 0
+    assert (
+        f"note    folders        {__file__}/logs cannot be written, so there are no logs: make it yours" in done.stdout
+    )
+
+
+def test_pool_that_breaks_off_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def begin(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{")
+            connection.shutdown(socket.SHUT_WR)
+
+    with listening(begin) as endpoint:
+        done = examine(endpoint=endpoint, monkeypatch=monkeypatch)
+    assert last_finding(done)[:2] == ("failed", "front door")
+    assert "breaks off its answer, and is no session pool" in done.stdout
+
+
 def test_endpoint_that_is_no_address_is_told() -> None:
     done = run_command("doctor", "--endpoint", "nonsense")
     assert done.status == 1

@@ -17,6 +17,7 @@ from remote_kernel.core.settings import Settings
 from remote_kernel.kernel.binding import login_name
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.userkey import KEY_FILE, load_key
+from remote_kernel.log_files import log_folder
 
 DISTRIBUTION = "remote-session-kernel"
 
@@ -80,13 +81,19 @@ def _check_kernels(_environ: Mapping[str, str]) -> Finding:
     return Finding(check="kernels", status=Status.OK, text=", ".join(kernel.name for kernel in kernels))
 
 
-def _check_folders(_environ: Mapping[str, str]) -> Finding:
+def _check_folders(environ: Mapping[str, str]) -> Finding:
     folders = Folders.of_user()
     for variable, folder in (("JUPYTER_RUNTIME_DIR", folders.runtime), ("JUPYTER_DATA_DIR", folders.data)):
         if not _is_writable(folder):
             text = f"{folder} cannot be written: make it yours, or set {variable} to a folder that is"
             return Finding(check="folders", status=Status.FAILED, text=text)
-    return Finding(check="folders", status=Status.OK, text=f"{folders.runtime}, {folders.data}")
+    logs = log_folder(environ, folders.runtime)
+    if not _is_writable(logs):
+        text = (
+            f"{logs} cannot be written, so there are no logs: make it yours, or set REMOTE_KERNEL_LOG to another folder"
+        )
+        return Finding(check="folders", status=Status.NOTE, text=text)
+    return Finding(check="folders", status=Status.OK, text=f"{folders.runtime}, {folders.data}, logs in {logs}")
 
 
 def _is_writable(folder: Path) -> bool:

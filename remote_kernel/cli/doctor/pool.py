@@ -182,15 +182,15 @@ class _Examination:
         except PoolRefused as error:
             if error.code:  # an error of Azure's shape, as for a session that is not there
                 return
-            raise PoolRefused(_not_a_pool(f"with HTTP status {error.status}"), status=error.status) from None
+            raise PoolRefused(_not_a_pool(f"answers with HTTP status {error.status}"), status=error.status) from None
         except Broke:
-            raise PoolRefused(_not_a_pool("with half an answer"), status=0) from None
+            raise PoolRefused(_not_a_pool("breaks off its answer"), status=0) from None
         except PoolUnreachable as error:
             if isinstance(error.__cause__, NotHttp) or "WRONG_VERSION_NUMBER" in str(error):
                 raise PoolRefused(self._describe_other_program(), status=0) from None
             raise
         if "html" in kind:
-            raise PoolRefused(_not_a_pool("with a web page"), status=response.status)
+            raise PoolRefused(_not_a_pool("answers with a web page"), status=response.status)
 
     def _describe_other_program(self) -> str:
         scheme = self._parts.scheme
@@ -241,9 +241,9 @@ def _describe_no_connection(host: str, port: int, error: OSError, *, is_proxy: b
     return f"There is no way to {what}{host}, port {port} ({reason}): check the network and {remedy}."
 
 
-def _not_a_pool(answer: str) -> str:
+def _not_a_pool(what_it_does: str) -> str:
     return (
-        f"What is at this address answers {answer}, and is no session pool: REMOTE_KERNEL_ENDPOINT must be the pool "
+        f"What is at this address {what_it_does}, and is no session pool: REMOTE_KERNEL_ENDPOINT must be the pool "
         "management endpoint, and no proxy or gateway may answer in its place."
     )
 
