@@ -147,7 +147,7 @@ class Connection(asyncio.Protocol):
         size = 0
         event = await self._event(read_seconds) if self._http.their_state is h11.SEND_BODY else None
         while isinstance(event, h11.Data):
-            pieces.append(bytes(event.data))
+            pieces.append(event.data)  # a bytearray, which nobody else has
             size += len(event.data)
             event = self._next_event() if size < MAX_PIECE_BYTES else None
         return b"".join(pieces)

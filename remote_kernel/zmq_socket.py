@@ -23,28 +23,29 @@ class ZmqSocket:
         self.zmq = socket
         self._loop = asyncio.get_running_loop()
         self._arrival: asyncio.Future[None] | None = None
-        # The descriptor tells of news once, and any call may take the news away: `_look` after each of them.
+        # The descriptor tells of news once, and any call may take the news away: `_look` after each of them that does
+        # not end with nothing being there.
         self._descriptor = int(socket.get(zmq.FD))
         self._loop.add_reader(self._descriptor, self._look)
 
-    @property
-    def has_message(self) -> bool:
-        """Whether `receive` would return at once."""
-        return bool(int(self.zmq.get(zmq.EVENTS)) & zmq.POLLIN)
-
     def _look(self) -> None:
-        if self.has_message and self._arrival is not None and not self._arrival.done():
+        has_message = int(self.zmq.get(zmq.EVENTS)) & zmq.POLLIN
+        if has_message and self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
+
+    def take(self) -> list[bytes] | None:
+        """Return the frames of the next message if it is there already."""
+        try:
+            return self.zmq.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return None
 
     async def receive(self) -> list[bytes]:
         """Return the frames of the next message; one task at a time may wait."""
-        while True:
-            try:
-                return self.zmq.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                self._arrival = self._loop.create_future()
-            self._look()
+        while (frames := self.take()) is None:
+            self._arrival = self._loop.create_future()
             await self._arrival
+        return frames
 
     def send(self, frames: "Sequence[bytes | zmq.Frame]") -> None:
         """Send one message; raises `zmq.Again` where the socket has a limit and it is reached."""

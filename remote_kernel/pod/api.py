@@ -206,7 +206,8 @@ async def _stream_events(pod: Pod, kernel: PodKernel, hello: wire.Hello, reader:
             batch = kernel.journal.read(cursor, MAX_BATCH_BYTES)
             if batch.entries or batch.gap:
                 cursor = batch.cursor
-                data = b"".join([wire.encode(batch.gap) if batch.gap else b"", *batch.entries])
+                pieces = [*([wire.encode(batch.gap)] if batch.gap else []), *batch.entries]
+                data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
                 yield data  # comes back when the connection has room for more
                 took(len(data))
             elif reason := _reason_to_end(pod, kernel, ends_at):

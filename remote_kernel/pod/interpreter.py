@@ -171,12 +171,12 @@ class Interpreter:
         """
         caught_up_at = turn_at = time.monotonic()
         while True:
-            if not socket.has_message:
+            frames = socket.take()
+            if frames is None:
                 self.hold(channel.name, False)
                 frames = await socket.receive()
                 caught_up_at = turn_at = time.monotonic()
-            else:
-                frames = await socket.receive()  # is there already, so that nobody else had a turn
+            else:  # was there already, so that nobody else had a turn
                 now = time.monotonic()
                 if now - caught_up_at > BEHIND_SECONDS:
                     self.hold(channel.name, True)
