@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -22,8 +23,10 @@ KEEPALIVE_SECONDS = 75
 # Pods are gone after at most 2.5 s and what they were answering is cut; this is for clients that do not read.
 SHUTDOWN_SECONDS = 3
 
-# Every kernel has a handful; one more gets status 503.
-MAX_CONNECTIONS = 1_000
+# Every kernel has up to three, and Azure's largest pools have 600 sessions; one more gets status 503.
+MAX_CONNECTIONS = 2_000
+# Each session takes about seven: two pipes and a process, two connections to the pod, two or three to clients.
+MAX_FILES = 8 * 1024
 
 _pool_logger = logging.getLogger("remote_kernel.pool")
 
@@ -47,6 +50,15 @@ def open_listener(host: str, port: int) -> socket.socket:
     return listener
 
 
+def allow_many_files() -> None:
+    """Raise this process's own limit of open files as far as the system lets it; many begin with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def endpoint_of(listener: socket.socket) -> str:
     """Return the URL by which a client on this machine reaches the listener."""
     host, port = listener.getsockname()[:2]
@@ -62,6 +74,7 @@ async def serve(
     announce: Callable[[], None],
 ) -> int:
     """Serve until a signal, a request to stop, or a daemon's time without a session; return the exit status."""
+    allow_many_files()
     stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     _stop_on_signals(stopped)
     pool = make_pool()

@@ -1,15 +1,15 @@
 """The pool's listener."""
 
 import asyncio
+import resource
 import socket
 
 import pytest
 
-from remote_kernel.pool.server import open_listener
-
-pytestmark = pytest.mark.anyio
+from remote_kernel.pool.server import MAX_FILES, allow_many_files, open_listener
 
 
+@pytest.mark.anyio
 async def test_accepted_connections_do_not_wait_to_fill_a_packet() -> None:
     accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
@@ -25,3 +25,17 @@ async def test_accepted_connections_do_not_wait_to_fill_a_packet() -> None:
         assert await accepted
         writer.close()
         await writer.wait_closed()
+
+
+def test_the_pool_may_open_what_hundreds_of_sessions_need() -> None:
+    before = soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, soft), hard))
+        allow_many_files()
+        raised, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert raised == (MAX_FILES if hard == resource.RLIM_INFINITY else min(MAX_FILES, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        allow_many_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= soft  # more than we need is left alone
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
