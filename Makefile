@@ -7,6 +7,8 @@
 #   make notebooks             execute all of notebooks/ and compare with their stored outputs, in a minute
 #   make soak [ARGS="--runs 50"]  hundreds of notebooks over lines that fail by chance, in minutes
 #   make bench [ARGS="cell --quick"]  side by side with ipykernel: a table, JSON and a plot in .build, in ten minutes
+#   make many [ARGS="--kernels 10"]  50 kernels on one pool, 600 sessions at its front door, in minutes
+#   make performance           all that docs/performance.md shows, measured anew, on a machine that does nothing else
 #   make scale [ARGS="--people 1000"]  a simulated day of 10,000 notebooks on 600 sessions, in a minute
 #   make large                 a file of 200 MB through lines that are cut, in half a minute
 #   make image                 what deploy/Dockerfile does, step by step in a folder, with downloads
@@ -15,7 +17,7 @@
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo notebooks test contract soak bench large scale image browser places hub clients lint clean
+.PHONY: demo notebooks test contract soak bench many performance large scale image browser places hub clients lint clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -65,6 +67,15 @@ large: $(VENV)/test.stamp
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks --output $(BUILD) $(ARGS)
+
+many: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.many $(ARGS)
+
+performance: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks --output $(BUILD) --update-docs
+	$(BIN)/python -m benchmarks.timeline
+	$(BIN)/python -m benchmarks.hops --update-docs
+	$(BIN)/python -m benchmarks.many --update-docs
 
 # In a real JupyterLab. Wants Debian's chromium, or another; without one they are skipped.
 browser: $(VENV)/test.stamp $(VENV)/browser.stamp

@@ -20,6 +20,6 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     axes.barh([row.title.replace("`", "") for row in shown], values, color=colours, height=0.6)
     axes.scatter([row.limit for row in shown], range(len(shown)), marker="|", s=160, color="black", zorder=3)
     axes.axvline(1.0, color="grey", linewidth=0.8)
-    axes.set_xlabel("ratio to ipykernel on the same machine; the black mark is the goal (≥ for rates, ≤ for times)")
+    figure.supxlabel("ratio to ipykernel; the black mark is the goal (≥ for rates, ≤ for times)", fontsize="medium")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, metadata={"Date": None})
