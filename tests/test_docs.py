@@ -156,9 +156,10 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_the_index_names_every_page() -> None:
-    index = (DOCS / "README.md").read_text()
-    assert {page.name for page in DOCS.glob("*.md")} - {"README.md"} <= set(re.findall(r"\]\((\S+\.md)\)", index))
+def test_the_index_names_every_page_and_notebook() -> None:
+    linked = set(re.findall(r"\]\((\S+)\)", (DOCS / "README.md").read_text()))
+    assert {page.name for page in DOCS.glob("*.md")} - {"README.md"} <= linked
+    assert {f"../notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")} <= linked
 
 
 def test_the_readme_stays_short() -> None:
