@@ -86,22 +86,24 @@ class LogFile(logging.Handler):
             append(self._path, line_of(record, self._program).to_json())
 
 
-class TerminalFormatter(logging.Formatter):
-    """Formats records for standard error, which Jupyter shows among its own log lines."""
+class LineFormatter(logging.Formatter):
+    """Formats records for standard error: for people, as Jupyter's own lines, or for programs that collect them."""
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, *, is_json: bool) -> None:
         super().__init__()
         self._program = program
+        self._is_json = is_json
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line for people."""
-        return line_of(record, self._program).to_text()
+        """Return the line."""
+        line = line_of(record, self._program)
+        return line.to_json() if self._is_json else line.to_text()
 
 
-def log_to_stderr(program: str, level: str) -> None:
+def log_to_stderr(program: str, level: str, *, is_json: bool = False) -> None:
     """Have what is at least of `level` on standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(TerminalFormatter(program))
+    handler.setFormatter(LineFormatter(program, is_json=is_json))
     handler.setLevel(level)
     _add(handler)
 

@@ -247,12 +247,17 @@ class Pod:
 
     @classmethod
     @contextmanager
-    def start(cls, scratch: Path, *options: str, **environ: str) -> Iterator["Pod"]:
+    def start(cls, scratch: Path, *options: str, stderr: IO[bytes] | None = None, **environ: str) -> Iterator["Pod"]:
         """Start a pod whose files go to `scratch`, a folder with a short path."""
         command = [sys.executable, "-m", "remote_kernel.pod", "--port", "0", "--supervised"]
         command += ["--scratch", str(scratch), "--data", str(scratch / "data"), *options]
         with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **environ}
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env={**os.environ, **environ},
         ) as process:
             try:
                 assert process.stdout is not None

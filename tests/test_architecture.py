@@ -20,7 +20,7 @@ ARROWS = {
     "client": {"core", "http1", "log_files", "private_files"},
     "kernel": {"client", "core", "http1", "log_files", "private_files", "zmq_socket"},
     "injected": set(),
-    "pod": {"core", "one_write", "private_files", "zmq_socket"},
+    "pod": {"core", "log_files", "one_write", "private_files", "zmq_socket"},
     "pool": {"core", "http1", "log_files", "one_write", "private_files"},
     "cli": {"client", "core", "kernel", "pod", "pool", "http1", "log_files", "private_files", "zmq_socket"},
     "http1": set(),

@@ -95,7 +95,8 @@ class Bridge:
         self._pool.drop_idle()
 
     async def aclose(self) -> None:
-        """End every request, and let the agent know if that takes no session. The pool's client is its owner's."""
+        """End every request, and let the agent know, unless that might take a session, or wait as the last exchange
+        does. The pool's client is its owner's."""
         if self._pump is not None:
             self._pump.cancel()
             await asyncio.gather(self._pump, return_exceptions=True)
@@ -139,6 +140,7 @@ class Bridge:
 
     async def _exchange(self, opened: Sequence[Opened]) -> None:
         """Say what is to be said, in one exchange if there is an agent, and hand on what comes back."""
+        self._is_attached = False  # until it answers
         asked = self._compose(opened)
         new = [each for each in opened if not each.is_sent]
         for each in new:

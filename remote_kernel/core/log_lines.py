@@ -62,7 +62,7 @@ class LogLine:
     Attributes:
         at: when, in seconds since 1970.
         level: "debug", "info", "warning", "error" or "critical".
-        program: "kernel" or "pool".
+        program: "kernel", "pool" or "pod".
     """
 
     at: float

@@ -10,7 +10,8 @@ from remote_kernel.core.jupyter import parse_object
 from remote_kernel.kernel import commands
 from remote_kernel.kernel.commands import Verb
 from remote_kernel.kernel.defects import report_defect
-from remote_kernel.kernel.requests import Replies, Request
+from remote_kernel.kernel.replies import Replies
+from remote_kernel.kernel.requests import Request
 from remote_kernel.kernel.words import Typed, quoted, scan
 
 # Names in a folder of the session, and whether each is a folder.

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 
 from remote_kernel.client.retry import Wait
 from remote_kernel.kernel import look
 from remote_kernel.kernel.channels import Channels
 from remote_kernel.kernel.display import Display, Shown
+from remote_kernel.kernel.requests import Request
 
 # Nobody needs to be told of less.
 PATIENCE_SECONDS = 1.0
@@ -53,6 +55,32 @@ class Notice:
             self._show(f"{self.wait.reason}: over after {format_seconds(time.monotonic() - self._started)}")
         else:
             self._channels.say("clear_output", {"wait": False}, self._parent)
+
+
+class WaitingLine:
+    """The notice in the cell that waits, where there is one.
+
+    Args:
+        find_cell: returns the cell that waits.
+    """
+
+    def __init__(self, channels: Channels, find_cell: Callable[[], Request | None]) -> None:
+        self._channels = channels
+        self._find_cell = find_cell
+        self._notice: Notice | None = None
+
+    def begin(self, wait: Wait) -> None:
+        """Say what is waited for, from now on."""
+        if self._notice is not None:
+            self._notice.wait = wait
+        elif (cell := self._find_cell()) is not None:
+            self._notice = Notice(self._channels, cell.header, wait, has_output=cell.has_begun)
+
+    async def end(self) -> None:
+        """Say that the waiting is over."""
+        notice, self._notice = self._notice, None
+        if notice is not None:
+            await notice.aclose()
 
 
 def format_seconds(seconds: float) -> str:

@@ -199,6 +199,11 @@ class Session:
         self._remember(after_restart(binding))
         link.start_anew()
 
+    def note_busy(self, is_busy: bool) -> None:
+        """Let the link know whether the session runs something, which keeps the pod warm."""
+        if self.link is not None:
+            self.link.is_busy = is_busy
+
     def note_position(self) -> None:
         """Remember how far the front end has been served, for a successor of this process."""
         if self._binding is None or self.link is None:

@@ -9,7 +9,8 @@ from remote_kernel.core.jupyter import parse_object
 from remote_kernel.kernel import answers, commands
 from remote_kernel.kernel.commands import Command
 from remote_kernel.kernel.defects import report_defect
-from remote_kernel.kernel.requests import Interrupted, Replies, Request
+from remote_kernel.kernel.replies import Replies
+from remote_kernel.kernel.requests import Interrupted, Request
 
 NOT_DONE = "The command was interrupted; the session is as it was."
 

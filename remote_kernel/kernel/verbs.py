@@ -1,12 +1,12 @@
 """What the commands do: the card, and what is asked of the session as a whole. Files have a module of their own."""
 
 import time
-from typing import Protocol
+from collections.abc import Awaitable, Callable
 
 from remote_kernel.client.link import Link, Listener
-from remote_kernel.core import wire
 from remote_kernel.core.quantities import format_seconds
 from remote_kernel.kernel import commands, look
+from remote_kernel.kernel.attachment import Attachment
 from remote_kernel.kernel.card import look_around
 from remote_kernel.kernel.channels import Channels
 from remote_kernel.kernel.commands import Command, Verb
@@ -17,28 +17,26 @@ from remote_kernel.kernel.session import Session
 from remote_kernel.kernel.transfers import Transfers
 
 
-class Owner(Listener, Protocol):
-    """The owner of the session's link, as far as commands need it."""
-
-    @property
-    def hello(self) -> wire.Hello | None:
-        """What the pod said of itself when the link was last attached."""
-
-    async def reach(self) -> None:
-        """Return when there is a session and the link to it is up; raises `RemoteKernelError` when it cannot be."""
-
-    async def settle(self) -> None:
-        """End what stands between a session and its end: an error that was to be told, an opening under way."""
-
-
 class Verbs:
-    """Performs the commands of one kernel."""
+    """Performs the commands of one kernel.
 
-    def __init__(self, channels: Channels, session: Session, owner: Owner, missed: Missed) -> None:
+    Args:
+        listener: what the link tells of the session.
+        reach: returns when the session can be reached; raises `RemoteKernelError` when it cannot be.
+        settle: ends what stands between a session and its end: an error that was to be told, an opening under way.
+    """
+
+    def __init__(
+        self, channels: Channels, session: Session, missed: Missed, attachment: Attachment, listener: Listener, *,
+        reach: Callable[[], Awaitable[None]], settle: Callable[[], Awaitable[None]],
+    ) -> None:  # fmt: skip
         self._channels = channels
         self._session = session
-        self._owner = owner
         self._missed = missed
+        self._attachment = attachment
+        self._listener = listener
+        self._reach = reach
+        self._settle = settle
         self._transfers = Transfers(channels, session)
 
     @property
@@ -56,7 +54,7 @@ class Verbs:
     async def _do(self, request: Request, command: Command) -> Shown | None:
         match command.verb:
             case Verb.CARD:
-                return (await look_around(self._session, self._owner.hello, time.time())).shown()
+                return (await look_around(self._session, self._attachment.hello, time.time())).shown()
             case Verb.HELP:
                 return Shown(look.text(commands.HELP), commands.HELP)
             case Verb.MISSED:
@@ -74,13 +72,13 @@ class Verbs:
         plan = self._transfers.parse(command)  # before a session is taken for something that cannot be done
         if command.verb is not Verb.UPLOAD and not self._session.is_known and self._link is None:
             return _say(commands.NO_FILES)
-        await self._owner.reach()
-        hello = self._owner.hello
+        await self._reach()
+        hello = self._attachment.hello
         return await plan(request, hello.pod if hello else "")
 
     async def list_remote(self, folder: str) -> list[tuple[str, bool]]:
         """Return names in a folder of the session, and whether each is a folder; nothing where it cannot be asked."""
-        hello = self._owner.hello
+        hello = self._attachment.hello
         if hello is None or self._link is None or not self._link.is_attached:
             return []
         return await self._transfers.names(folder, hello.pod)
@@ -107,14 +105,14 @@ class Verbs:
     async def _detach(self) -> Shown:
         if (link := self._link) is None:
             return _say(commands.NO_SESSION)
-        await self._session.pause(self._owner)
+        await self._session.pause(self._listener)
         return _say(commands.DETACHED.format(seconds=link.cooldown_seconds))
 
     async def _let_go(self, *, is_reset: bool) -> Shown:
-        await self._owner.settle()
+        await self._settle()
         if (link := self._link) is None:
             return _say(commands.NO_SESSION)
-        kernels = await self._session.let_go(self._owner)
+        kernels = await self._session.let_go(self._listener)
         if is_reset:
             link.open()
         if kernels:

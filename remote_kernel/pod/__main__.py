@@ -20,7 +20,9 @@ from starlette.applications import Starlette
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.flavor import Flavor, Sandbox
 from remote_kernel.core.interpreter_api import SYNC_LIMIT_SECONDS
+from remote_kernel.core.settings import log_level
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC
+from remote_kernel.log_files import log_to_stderr
 from remote_kernel.one_write import OneWriteProtocol
 from remote_kernel.pod.api import Pod
 from remote_kernel.pod.app import create_app
@@ -133,6 +135,7 @@ def _server_config(app: Starlette, arguments: argparse.Namespace) -> uvicorn.Con
         http=OneWriteProtocol,
         access_log=False,
         proxy_headers=False,
+        log_config=None,  # its own would write the texts of errors, and what they were about
         log_level="warning",
         lifespan="off",
         ws="none",
@@ -168,6 +171,7 @@ def _call_at_end_of_input(stop: Callable[[], None]) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the agent; returns the exit status."""
     arguments = build_parser().parse_args(argv)
+    log_to_stderr("pod", log_level(os.environ), is_json=not sys.stderr.isatty())
     scratch = arguments.scratch or Path(tempfile.mkdtemp(prefix="rk-"))
     try:
         with contextlib.suppress(KeyboardInterrupt):

@@ -35,6 +35,10 @@ QUIET_SECONDS = 0.05
 TURN_SECONDS = 0.005
 BEHIND_SECONDS = 0.05
 
+# What ipykernel publishes while we cannot read is dropped from 1,000 messages on, and there is no setting for it. But
+# the thread that owns the socket may be asked, also for a connection that is there. It leaves no name and no history.
+_LIFT_LIMIT = "(lambda thread: thread.schedule(lambda: thread.socket.set_hwm(0)))(get_ipython().kernel.iopub_thread)"
+
 _SOCKET_TYPES = {
     Channel.SHELL: zmq.DEALER,
     Channel.CONTROL: zmq.DEALER,
@@ -75,12 +79,14 @@ class Interpreter:
         self._environ = dict(environ)
         name = secrets.token_hex(4)
         self._manager = AsyncKernelManager(kernel_name=kernelspec, connection_file=str(folder / f"{name}.json"))
+        self._is_python = _language_of(self._manager) == "python"
         self._signer = self._choose_transport(folder / name)
         self._sockets: dict[Channel, ZmqSocket] = {}
         self._readers: list[asyncio.Task[None]] = []
         self._receive: Receive | None = None
         self._is_heard = asyncio.Event()
         self._has_replied = asyncio.Event()
+        self._has_executed = asyncio.Event()
         self._author = Author(f"agent-{name}")
 
     def _choose_transport(self, sockets: Path) -> Signer:
@@ -90,7 +96,7 @@ class Interpreter:
         else; on loopback their messages are signed with a key of this kernel's own.
         """
         manager = self._manager
-        if _language_of(manager) != "python":
+        if not self._is_python:
             return Signer(manager.session.key)
         manager.transport, manager.ip = "ipc", str(sockets)
         # The sockets are in a folder that only we can enter: signing everything twice would only cost time.
@@ -195,6 +201,8 @@ class Interpreter:
         elif parse_header(parts[0]).msg_type == "kernel_info_reply":
             self.kernel_info = parse_object(parts[3])
             self._has_replied.set()
+        elif parse_header(parts[0]).msg_type == "execute_reply":
+            self._has_executed.set()
 
     def hold(self, reason: str, is_held: bool) -> None:
         """Stop the process where it is, or let it go on when nobody else holds it."""
@@ -216,7 +224,18 @@ class Interpreter:
                 async with asyncio.timeout(NUDGE_SECONDS):
                     await self._has_replied.wait()
                     await self._is_heard.wait()
+        if self._is_python:
+            await self._lift_limit()
         await self._settle()
+
+    async def _lift_limit(self) -> None:
+        """Have the kernel keep what it publishes until we have read it; another than ipykernel refuses, and no harm."""
+        content = {"code": _LIFT_LIMIT, "silent": True, "store_history": False, "stop_on_error": False}
+        await self.send(Channel.SHELL, self._author.write("execute_request", content, date=utc_now()))
+        executed = asyncio.create_task(self._has_executed.wait())
+        either: set[asyncio.Future[Any]] = {executed, self.exited}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        executed.cancel()
 
     async def _settle(self) -> None:
         """Let what belongs to our own questions pass, so that the first reader sees none of it."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import time
 from collections import Counter, OrderedDict
@@ -12,10 +13,13 @@ from functools import partial
 from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.journal import Journal
 from remote_kernel.core.jupyter import Author, Header, parse_header, parse_object
+from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.wire import Channel, EpochChange, Message, encode
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreter import Interpreter
 from remote_kernel.pod.pace import Pace
+
+_log = logging.getLogger(__name__)
 
 # Senders come and go with local kernels, two at a time; this many can be told a repeated message from a new one.
 MAX_SENDERS = 256
@@ -162,6 +166,7 @@ class PodKernel:
         detail = await asyncio.shield(interpreter.exited)
         await interpreter.drain()
         self._current = None
+        _log.warning(LogEvent("interpreter died", kernel=self.name, detail=detail))
         self._begin_epoch(reason="died", detail=detail)
         await interpreter.kill()
 
@@ -277,6 +282,7 @@ class PodKernel:
         await self._stop_interpreter()
         self._say(message.channel, "shutdown_reply", {"status": "ok", "restart": restart}, message)
         self.is_closed = not restart
+        _log.info(LogEvent("interpreter stopped", kernel=self.name, restart=restart))
         self._begin_epoch(reason="restart" if restart else "shutdown")
         if restart:
             self._starting = self._start()

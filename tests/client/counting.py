@@ -1,5 +1,6 @@
 """A pool client that notes what it asks for."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -20,12 +21,14 @@ class CountingClient(PoolClient):
     def __init__(self, endpoint: str, token: str, identifier: Identifier, max_output: int | None = None) -> None:
         super().__init__(ConfiguredAccess(endpoint, token), identifier)
         self.paths: list[str] = []
+        self.has_asked = asyncio.Event()
         self.max_output = max_output
 
     async def _send(
         self, endpoint: Endpoint, method: str, path: str, params: Mapping[str, str] | None, content: bytes, *rest: Any
     ) -> Response:
         self.paths.append(path)
+        self.has_asked.set()
         if path == "/executions" and self.max_output is not None:
             content = json.dumps({**json.loads(content), "outputStreamsMaxLength": self.max_output}).encode()
         return await super()._send(endpoint, method, path, params, content, *rest)

@@ -121,6 +121,18 @@ async def test_while_nothing_runs_nothing_is_asked(interpreters: Pool, used: Ide
         assert len(client.paths) == count
 
 
+async def test_who_leaves_a_line_that_is_stalled_says_no_farewell(interpreters: Pool, used: Identifier) -> None:
+    with FaultProxy.before(interpreters.endpoint) as proxy:
+        async with bridged(interpreters, used, endpoint=proxy.endpoint) as (client, link, front_end):
+            await run(link, front_end, "x = 1")
+            proxy.stall(True)
+            before = len(client.paths)
+            client.has_asked.clear()
+            link.send(execute("x"))
+            await client.has_asked.wait()
+        assert len(client.paths) == before + 1
+
+
 async def test_a_cell_that_prints_takes_a_few_executions_a_second(interpreters: Pool, used: Identifier) -> None:
     async with bridged(interpreters, used) as (client, link, front_end):
         await run(link, front_end, "import time")

@@ -6,6 +6,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -100,3 +101,27 @@ def test_a_cell_outlives_the_cap_on_requests() -> None:
             assert notebook.run("runs").result == "1"
         finally:
             notebook.close()
+
+
+def test_nothing_is_lost_while_the_agent_has_no_processor(pool: Pool, notebook: Notebook, tmp_path: Path) -> None:
+    go, done = tmp_path / "go", tmp_path / "done"
+    before = {session["pid"] for session in pool.sessions()}
+    notebook.run("import os, pathlib, time")
+    (agent,) = {session["pid"] for session in pool.sessions()} - before
+    msg_id = notebook.client.execute(
+        f"print('begun', flush=True)\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\n"
+        f"for i in range(4_000): print(i, flush=True)\npathlib.Path({str(done)!r}).touch()"
+    )
+    notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
+    os.kill(agent, signal.SIGSTOP)
+    try:
+        go.touch()
+        wait_until(done.exists)
+    finally:
+        os.kill(agent, signal.SIGCONT)
+    printed = []
+    while (message := notebook.wait_iopub(lambda m: m["parent_header"].get("msg_id") == msg_id))[
+        "msg_type"
+    ] == "stream":
+        printed.append(message["content"]["text"])
+    assert "".join(printed) == "".join(f"{number}\n" for number in range(4_000))

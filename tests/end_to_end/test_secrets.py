@@ -66,7 +66,7 @@ def test_no_log_holds_a_secret_whatever_goes_wrong(
     names = {line.event.name for line in lines if line is not None}
     assert None not in lines, "every line is one of ours"
     assert names >= {"pod ready", "pool full", "pod gone", "bound", "request", "connection lost", "attached", "failed"}
-    assert "pod ready" in pool_log.read_text(), "standard error has the level that was asked for, too"
+    assert {"pod ready", "interpreter died"} <= set(re.findall(r"pod ready|interpreter died", pool_log.read_text()))
     for secret in (*marks.values(), pool.token, key):
         assert secret not in logs
     assert not re.search(r"identifier=|nb-[0-9a-f]{8}|[Bb]earer ", logs)

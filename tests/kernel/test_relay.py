@@ -67,9 +67,9 @@ async def test_busy_is_said_once_when_the_reply_overtakes_it(tmp_path: Path, mon
             parts = author.write(msg_type, content, parent=request, date=datetime.now(UTC))
             return Message(channel=channel, parts=parts)
 
-        await relay.received(say(Channel.SHELL, "execute_reply", status="ok", execution_count=1))
-        await relay.received(say(Channel.IOPUB, "status", execution_state="busy"))
-        await relay.received(say(Channel.IOPUB, "status", execution_state="idle"))
+        await relay.listener.received(say(Channel.SHELL, "execute_reply", status="ok", execution_count=1))
+        await relay.listener.received(say(Channel.IOPUB, "status", execution_state="busy"))
+        await relay.listener.received(say(Channel.IOPUB, "status", execution_state="idle"))
         assert (await client.get_shell_msg(timeout=10))["parent_header"]["msg_id"] == msg_id
         assert (await client.get_iopub_msg(timeout=10))["content"] == {"execution_state": "idle"}
         client.stop_channels()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 
+from remote_kernel.core.log_lines import LogEvent, LogLine
 from remote_kernel.core.wire import End, decode_all
 from tests.driver import TIMEOUT_SECONDS, Pod, is_alive, run_in_pod, stdout_of, wait_until
 
@@ -49,3 +50,18 @@ def test_an_interpreter_ends_when_its_pod_is_killed() -> None:
         pod.process.wait()
         wait_until(lambda: not is_alive(interpreter), timeout_seconds=20)
         os.kill(child, signal.SIGKILL)
+
+
+def test_the_end_of_an_interpreter_is_a_line_in_the_log_without_what_it_was_about(tmp_path: Path) -> None:
+    code = "secret = 1; import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    with (tmp_path / "log").open("w+b") as stderr:
+        with (
+            Pod.start(Path(tempfile.mkdtemp(prefix="rk-")), stderr=stderr) as pod,
+            httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client,
+        ):
+            run_in_pod(client, code)
+        stderr.seek(0)
+        (line,) = [LogLine.from_json(text.decode()) for text in stderr]
+    assert line is not None
+    assert (line.program, line.level, line.pid) == ("pod", "warning", pod.process.pid)
+    assert line.event == LogEvent("interpreter died", kernel="main", detail="signal 9 (SIGKILL)")

@@ -1,0 +1,118 @@
+"""What comes from the session, and who gets it."""
+
+import logging
+from dataclasses import dataclass
+
+from remote_kernel.client.retry import Wait
+from remote_kernel.core import wire
+from remote_kernel.core.errors import RemoteKernelError, SessionLost
+from remote_kernel.core.jupyter import parse_header
+from remote_kernel.core.log_lines import LogEvent
+from remote_kernel.core.wire import Channel, Message
+from remote_kernel.kernel.attachment import Attachment
+from remote_kernel.kernel.channels import Channels
+from remote_kernel.kernel.endings import Endings
+from remote_kernel.kernel.interrupts import Interrupts
+from remote_kernel.kernel.known_info import KnownInfo
+from remote_kernel.kernel.notes import describe_refusal
+from remote_kernel.kernel.notices import WaitingLine
+from remote_kernel.kernel.open_requests import OpenRequests
+from remote_kernel.kernel.publishing import Publishing
+from remote_kernel.kernel.replies import Replies
+from remote_kernel.kernel.session import Session
+from remote_kernel.kernel.sessionless import Sessionless
+from remote_kernel.kernel.turns import Turns
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deliveries:
+    """The `Listener` of the session's link, put together from all that has a part in it."""
+
+    channels: Channels
+    session: Session
+    known: KnownInfo
+    requests: OpenRequests
+    replies: Replies
+    turns: Turns
+    line: WaitingLine
+    interrupts: Interrupts
+    attachment: Attachment
+    publishing: Publishing
+    sessionless: Sessionless
+    endings: Endings
+
+    async def attached(self, hello: wire.Hello) -> None:
+        """See `Listener`."""
+        self.attachment.succeed(hello)
+        self.known.learn(hello.kernel_info)
+        self.session.note_position()
+        self.requests.is_left_busy = hello.is_busy and not self.requests.is_executing
+        self.replies.say_left_busy()
+        self.interrupts.forget()  # what was sent while the link was down goes out now
+        await self.sessionless.answer_waiting()
+        await self.line.end()
+
+    async def received(self, message: Message) -> None:
+        """See `Listener`."""
+        if message.channel is Channel.IOPUB:
+            await self.channels.room()
+        # Before, not after: if this process is killed in between, a front end that saw a message twice would take the
+        # second for a replay attack and stop ("Duplicate Signature" in jupyter_client).
+        self.session.note_position()
+        if message.channel is Channel.IOPUB:
+            self.publishing.publish(message)
+        else:
+            await self._reply(message)
+
+    async def _reply(self, message: Message) -> None:
+        msg_id = parse_header(message.parts[1]).msg_id
+        await self.interrupts.acknowledge(msg_id)
+        request = self.requests.find(msg_id)
+        if request is None:
+            return  # another front end's, or answered already
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug(LogEvent("reply", to=request.info.msg_type, channel=message.channel.name.lower()))
+        await self.channels.send(message.channel, request.prefixes, message.parts)
+        if message.channel is Channel.STDIN:
+            return
+        self.requests.close(msg_id)
+        if request.is_execute:
+            await self.turns.cell_ended(message.parts[3])
+
+    async def dropped(self, gap: wire.Gap) -> None:
+        """See `Listener`."""
+        self.publishing.tell_of_gap(gap)
+
+    async def joined(self, peers: int) -> None:
+        """See `Listener`."""
+        self.publishing.tell_of_peers(peers)
+
+    async def waiting(self, wait: Wait) -> None:
+        """See `Listener`."""
+        if not self.interrupts.are_told:
+            self.line.begin(wait)
+
+    async def refused(self, message: Message, error: RemoteKernelError) -> None:
+        """See `Listener`."""
+        _log.warning(LogEvent("message refused", error=error.name, text=str(error)))
+        request = self.requests.close(parse_header(message.parts[0]).msg_id)
+        if request is None:
+            self.publishing.notes.tell(describe_refusal(error))
+        else:
+            await self.endings.fail(request, error)
+
+    async def failed(self, error: RemoteKernelError) -> None:
+        """See `Listener`."""
+        _log.warning(LogEvent("failed", error=error.name, text=str(error)))
+        is_awaited = self.attachment.fail(error)
+        if isinstance(error, SessionLost):
+            self.requests.is_left_busy = False
+            self.session.note_position()
+            if self.requests.first_cell is not None:
+                self.endings.untold = None
+                self.endings.begin_to_settle(error)
+                return
+            self.endings.untold = None if is_awaited else error
+        await self.endings.fail_all(error)

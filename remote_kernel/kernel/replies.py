@@ -1,0 +1,84 @@
+"""Replies of our own, and how an error looks in a cell."""
+
+import re
+from collections.abc import Mapping
+
+from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.kernel import answers, look
+from remote_kernel.kernel.channels import Channels
+from remote_kernel.kernel.display import Display, Shown
+from remote_kernel.kernel.open_requests import OpenRequests
+from remote_kernel.kernel.requests import Request
+
+# "SessionLost" is two words.
+_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def show_error(error: RemoteKernelError) -> Shown:
+    """Return what explains an error: its name in words, and its sentences."""
+    words = _CAPITAL.sub(" ", error.name).capitalize()
+    return Shown(look.problem(words, str(error)), str(error))
+
+
+class Replies:
+    """Replies of our own, between the two status messages that belong to each.
+
+    Front ends believe the last word on whether the session is busy. Where it runs something that nobody here waits for,
+    that is said again behind each reply.
+    """
+
+    def __init__(self, channels: Channels, requests: OpenRequests) -> None:
+        self._channels = channels
+        self._requests = requests
+        # The requests of which we have said "busy" and the pod has not, which is also when a reply has come first.
+        self._said_busy: set[str] = set()
+
+    def say_busy(self, request: Request) -> None:
+        """Say that a request is being worked on, unless the front end knows."""
+        if not (request.info.msg_id in self._said_busy or request.has_begun):
+            self._said_busy.add(request.info.msg_id)
+            self._say_status(request, "busy")
+
+    def say_idle(self, request: Request) -> None:
+        """Say that nothing more comes of a request."""
+        self._said_busy.discard(request.info.msg_id)
+        self._say_status(request, "idle")
+
+    def was_said_busy(self, msg_id: str) -> bool:
+        """Note that the pod says "busy" of a request; whether we have said it before."""
+        is_second = msg_id in self._said_busy
+        self._said_busy.discard(msg_id)
+        return is_second
+
+    def _say_status(self, request: Request, state: str) -> None:
+        self._channels.say("status", {"execution_state": state}, request.header)
+
+    def say_left_busy(self) -> None:
+        """Say that the session is busy with something of which nobody here waits for the end, if it is."""
+        if self._requests.is_left_busy:
+            self._channels.say("status", {"execution_state": "busy"})
+
+    async def answer(self, request: Request, msg_type: str, content: Mapping[str, object]) -> None:
+        """Reply to a request."""
+        self.say_busy(request)
+        await self._channels.reply(request.channel, request.prefixes, msg_type, content, request.header)
+        self.say_idle(request)
+        self.say_left_busy()
+
+    async def abort(self, request: Request) -> None:
+        """Reply as a kernel does to what stands behind a cell that failed."""
+        await self.answer(request, request.reply_type, {"status": "aborted"})
+
+    async def fail(self, request: Request, error: RemoteKernelError) -> None:
+        """Reply with an error, which a cell shows as it shows the kernel's own, and explained above it to who looks."""
+        is_explained = request.is_cell and request.is_attended
+        content = answers.error_content(error, is_explained=is_explained)
+        self.say_busy(request)
+        if is_explained:
+            Display(self._channels, request.header).show(show_error(error))
+        if request.is_cell:
+            shown = {name: content[name] for name in ("ename", "evalue", "traceback")}
+            self._channels.say("error", shown, request.header)
+        if request.is_execute:
+            content |= {"execution_count": 0, "user_expressions": {}, "payload": []}
+        await self.answer(request, request.reply_type, content)
