@@ -1,17 +1,20 @@
 """What a pod's kernel has said, numbered, bounded, ready to be read again from any position.
 
 The newest entries are in memory, older ones in files, and what does not fit there either is dropped, oldest first. So
-what is kept is always the end of what was said, without holes.
+what is kept is the end of what was said, without holes, and before it the few small entries that no reader can do
+without, such as the reply to a cell whose output is gone.
 """
 
+import contextlib
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Protocol
 
+from remote_kernel.core.dropped import Dropped
 from remote_kernel.core.wire import Gap
 
 # Enough for a reader that is a little behind; a pod has many kernels.
@@ -23,6 +26,8 @@ DEFAULT_DISK_BYTES = 256 * 1024 * 1024
 SPILL_BYTES = 1024 * 1024
 # How much is dropped at a time.
 SEGMENT_BYTES = 16 * 1024 * 1024
+# Of what is dropped, how much is kept as essential: thousands of replies.
+ESSENTIAL_BYTES = 4 * 1024 * 1024
 
 
 class File(Protocol):
@@ -46,6 +51,7 @@ class Limits:
     disk_bytes: int = DEFAULT_DISK_BYTES
     spill_bytes: int = SPILL_BYTES
     segment_bytes: int = SEGMENT_BYTES
+    essential_bytes: int = ESSENTIAL_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,19 +65,21 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """Entries in a file: number of the first one, and where each one ends."""
+    """Entries in a file: number of the first one, where each one ends, and the numbers of those that are essential."""
 
     first: int
     file: File
     ends: "array[int]" = field(default_factory=lambda: array("Q"))
+    essential: "array[int]" = field(default_factory=lambda: array("Q"))
 
     @property
     def size(self) -> int:
         return self.ends[-1] if self.ends else 0
 
-    def append(self, entries: Sequence[bytes]) -> None:
+    def append(self, entries: Sequence[bytes], essential: Iterable[int]) -> None:
         self.file.append(b"".join(entries))
         self.ends.extend(accumulate(map(len, entries[1:]), initial=self.size + len(entries[0])))
+        self.essential.extend(essential)
 
     def read(self, sequence: int, max_bytes: int) -> tuple[bytes, int]:
         """Return entries from number `sequence` on, and the number of the last one."""
@@ -96,9 +104,9 @@ class Journal:
         self._entries: deque[bytes] = deque()
         self._memory_bytes = 0
         self._first_in_memory = 1
+        self._essential_in_memory: deque[int] = deque()
         self._segments: deque[_Segment] = deque()
-        # For each time that something was dropped: the number of the first entry left, and the bytes dropped so far.
-        self._drops: list[tuple[int, int]] = [(1, 0)]
+        self._dropped = Dropped(self._limits.essential_bytes)
 
     @property
     def memory_bytes(self) -> int:
@@ -120,8 +128,10 @@ class Journal:
         """The number of the newest entry; 0 when there never was one."""
         return self.next_sequence - 1
 
-    def append(self, entry: bytes) -> None:
-        """Add one encoded frame, which carries `next_sequence` inside."""
+    def append(self, entry: bytes, *, is_essential: bool = False) -> None:
+        """Add one encoded frame, which carries `next_sequence` inside; an essential one is small, and not dropped."""
+        if is_essential:
+            self._essential_in_memory.append(self.next_sequence)
         self._entries.append(entry)
         self._memory_bytes += len(entry)
         if self._memory_bytes > self._limits.memory_bytes and len(self._entries) > 1:
@@ -135,7 +145,10 @@ class Journal:
         start = min(after, self.last_sequence) + 1
         gap = None
         if start < self._first:
-            gap = Gap(first=start, last=self._first - 1, bytes=self._count_dropped(start))
+            if kept := self._dropped.next_kept(start):
+                number, entry = kept
+                return Batch(gap=self._dropped.gap(start, number), entries=[entry], cursor=number)
+            gap = self._dropped.gap(start, self._first)
             start = self._first
         if start >= self._first_in_memory:
             entries = self._read_memory(start, max_bytes)
@@ -177,16 +190,19 @@ class Journal:
             self._memory_bytes -= len(entry)
             moved.append(entry)
         self._first_in_memory += len(moved)
+        essential: list[int] = []
+        while self._essential_in_memory and self._essential_in_memory[0] < self._first_in_memory:
+            essential.append(self._essential_in_memory.popleft())
         try:
-            self._segment_for(first).append(moved)
+            self._segment_for(first).append(moved, essential)
         except OSError:
             # A full disk. What is kept must have no holes, so the older entries go with these.
             self._drop_all_files()
-            self._note_drop(sum(map(len, moved)))
+            self._dropped.drop(
+                first, [len(entry) for entry in moved], {number: moved[number - first] for number in essential}
+            )
         while self.disk_bytes > self._limits.disk_bytes:
-            segment = self._segments.popleft()
-            segment.file.close()
-            self._note_drop(segment.size)
+            self._drop_file(self._segments.popleft())
 
     def _segment_for(self, first: int) -> _Segment:
         if self._segments and self._segments[-1].size < self._limits.segment_bytes:
@@ -197,18 +213,14 @@ class Journal:
         return self._segments[-1]
 
     def _drop_all_files(self) -> None:
-        size = self.disk_bytes
         while self._segments:
-            self._segments.popleft().file.close()
-        if size:
-            self._note_drop(size)
+            self._drop_file(self._segments.popleft())
 
-    def _note_drop(self, size: int) -> None:
-        self._drops.append((self._first, self._drops[-1][1] + size))
-
-    def _count_dropped(self, start: int) -> int:
-        """Return about how many bytes the dropped entries from number `start` on had."""
-        index = bisect_left(self._drops, (start + 1, 0))
-        (first_before, bytes_before), (first_after, bytes_after) = self._drops[index - 1], self._drops[index]
-        of_first = (bytes_after - bytes_before) * (first_after - start) // max(1, first_after - first_before)
-        return of_first + self._drops[-1][1] - bytes_after
+    def _drop_file(self, segment: _Segment) -> None:
+        kept = {}
+        for number in segment.essential:
+            with contextlib.suppress(OSError):
+                kept[number], _ = segment.read(number, 0)
+        sizes = [end - start for start, end in pairwise([0, *segment.ends])]
+        segment.file.close()
+        self._dropped.drop(segment.first, sizes, kept)

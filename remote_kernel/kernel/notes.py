@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from remote_kernel.core import wire
 from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.quantities import count_of
 from remote_kernel.kernel import look
 from remote_kernel.kernel.channels import Channels
 from remote_kernel.kernel.display import Display, Shown
@@ -50,10 +51,8 @@ class Notes:
 def describe_gap(gap: wire.Gap) -> str:
     """Return the note for output that the pod could not keep."""
     count = gap.last - gap.first + 1
-    return (
-        f"{count:,} messages of the session, {gap.bytes / 1e6:,.1f} MB, were dropped here: "
-        "it said more than it can keep."
-    )
+    size = f"{count_of(count, 'message')} of the session, {gap.bytes / 1e6:,.1f} MB"
+    return f"{size}, dropped here: it said more than it can keep."
 
 
 def describe_refusal(error: RemoteKernelError) -> str:

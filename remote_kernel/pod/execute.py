@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator
 
 from remote_kernel.core.jupyter import Author, parse_header, parse_object
+from remote_kernel.core.quantities import count_of
 from remote_kernel.core.wire import Channel, EpochChange, Gap, Message, decode_all
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.kernels import PodKernel
@@ -62,7 +63,7 @@ async def run_cell(kernel: PodKernel, code: str) -> AsyncIterator[Message]:
 
 
 def _dropped(parent: bytes, gap: Gap) -> Message:
-    text = f"\n[{gap.last - gap.first + 1:,} messages, {gap.bytes / 1e6:,.1f} MB, were dropped here]\n"
+    text = f"\n[{count_of(gap.last - gap.first + 1, 'message')}, {gap.bytes / 1e6:,.1f} MB, dropped here]\n"
     parts = Author("agent").write("stream", {"name": "stderr", "text": text}, parent=parent, date=utc_now())
     return Message(channel=Channel.IOPUB, parts=parts)
 

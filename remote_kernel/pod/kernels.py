@@ -176,10 +176,10 @@ class PodKernel:
         self._executions.clear()
         self._last_error.clear()
         change = EpochChange(epoch=self.epoch, sequence=self.journal.next_sequence, reason=reason, detail=detail)
-        self._record(encode(change))
+        self._record(encode(change), is_essential=True)
 
-    def _record(self, entry: bytes) -> None:
-        self.journal.append(entry)
+    def _record(self, entry: bytes, *, is_essential: bool) -> None:
+        self.journal.append(entry, is_essential=is_essential)
         self._pace.said(len(entry))
         self.wake_readers()
 
@@ -196,7 +196,9 @@ class PodKernel:
 
     def _receive(self, channel: Channel, parts: tuple[bytes, ...]) -> None:
         message = Message(channel=channel, parts=parts, sequence=self.journal.next_sequence)
-        self._record(encode(message))
+        # Output can be missed; a front end that misses a reply, or that the kernel is idle, waits for ever.
+        is_essential = channel is not Channel.IOPUB or b'"status"' in parts[0]
+        self._record(encode(message), is_essential=is_essential)
         if channel is Channel.SHELL:
             self._note_reply(message)
 

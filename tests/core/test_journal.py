@@ -46,6 +46,29 @@ def test_a_full_journal_drops_the_oldest_and_says_so() -> None:
     assert journal.read(1, UNLIMITED).gap is None
 
 
+def test_what_is_essential_outlives_what_is_dropped_around_it() -> None:
+    journal = Journal(Limits(memory_bytes=10, spill_bytes=0))
+    for number in range(1, 8):
+        journal.append(str(number).encode() * 5, is_essential=number in {1, 4})
+    batches = [journal.read(0, UNLIMITED)]
+    while batches[-1].cursor < journal.last_sequence:
+        batches.append(journal.read(batches[-1].cursor, UNLIMITED))
+    assert [(batch.gap, batch.entries) for batch in batches] == [
+        (None, [b"11111"]),
+        (Gap(first=2, last=3, bytes=10), [b"44444"]),
+        (Gap(first=5, last=5, bytes=5), [b"66666", b"77777"]),
+    ]
+
+
+def test_of_too_much_that_is_essential_the_oldest_goes() -> None:
+    journal = Journal(Limits(memory_bytes=10, spill_bytes=0, essential_bytes=10))
+    for number in range(1, 8):
+        journal.append(str(number).encode() * 5, is_essential=True)
+    batch = journal.read(0, UNLIMITED)
+    assert batch.gap is not None
+    assert (batch.gap.first, batch.gap.last, batch.entries) == (1, 3, [b"44444"])
+
+
 def test_the_newest_entry_stays_whatever_its_size() -> None:
     journal = Journal(Limits(memory_bytes=10, spill_bytes=0))
     journal.append(b"1")
@@ -88,14 +111,21 @@ def test_the_oldest_go_when_the_disk_is_full(tmp_path: Path) -> None:
 
 
 def read_all(journal: Journal, after: int, *, max_bytes: int) -> tuple[Gap | None, bytes]:
-    """Read from a position to the end, as a stream does."""
-    batch = first = journal.read(after, max_bytes)
-    pieces = [*batch.entries]
-    while batch.entries:
-        batch = journal.read(batch.cursor, max_bytes)
-        assert batch.gap is None
+    """Read from a position to the end, as a stream does; there is one gap at most."""
+    gaps, data = read_pieces(journal, after, max_bytes=max_bytes)
+    assert len(gaps) <= 1
+    return gaps[0] if gaps else None, data
+
+
+def read_pieces(journal: Journal, after: int, *, max_bytes: int) -> tuple[list[Gap], bytes]:
+    gaps, pieces = [], []
+    while True:
+        batch = journal.read(after, max_bytes)
+        gaps += [batch.gap] if batch.gap else []
         pieces += batch.entries
-    return first.gap, b"".join(pieces)
+        if not batch.entries:
+            return gaps, b"".join(pieces)
+        after = batch.cursor
 
 
 class FailingFile(SpillFile):
@@ -123,8 +153,9 @@ class JournalMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.is_full = self.is_unreadable = False
+        self.is_full = self.is_unreadable = self.has_been_unreadable = False
         self.said: list[bytes] = []
+        self.essential: set[int] = set()
         self.folder = tempfile.TemporaryDirectory()
         self.limits = Limits(memory_bytes=40, spill_bytes=10, segment_bytes=30, disk_bytes=90)
         self.journal = Journal(self.limits, self.make_file)
@@ -132,16 +163,19 @@ class JournalMachine(RuleBasedStateMachine):
     def make_file(self) -> File:
         return FailingFile(Path(self.folder.name), self)
 
-    @rule(size=st.integers(1, 60))
-    def append(self, size: int) -> None:
+    @rule(size=st.integers(1, 60), is_essential=st.booleans())
+    def append(self, size: int, is_essential: bool) -> None:
         assert self.journal.next_sequence == len(self.said) + 1
         entry = bytes([len(self.said) % 251]) * size
         self.said.append(entry)
-        self.journal.append(entry)
+        if is_essential:
+            self.essential.add(len(self.said))
+        self.journal.append(entry, is_essential=is_essential)
 
     @rule(is_full=st.booleans(), is_unreadable=st.booleans())
     def change_the_disk(self, is_full: bool, is_unreadable: bool) -> None:
         self.is_full, self.is_unreadable = is_full, is_unreadable
+        self.has_been_unreadable |= is_unreadable
 
     @rule(after=st.integers(0, 300), max_bytes=st.integers(1, 100))
     def read(self, after: int, max_bytes: int) -> None:
@@ -161,8 +195,10 @@ class JournalMachine(RuleBasedStateMachine):
     def read_from_the_beginning(self) -> None:
         """What was dropped, as the reader is told, and what was kept are together everything."""
         self.is_unreadable = False
-        gap, data = read_all(self.journal, 0, max_bytes=25)
-        assert len(data) + (gap.bytes if gap else 0) == sum(map(len, self.said))
+        gaps, data = read_pieces(self.journal, 0, max_bytes=25)
+        assert len(data) + sum(gap.bytes for gap in gaps) == sum(map(len, self.said))
+        dropped = {number for gap in gaps for number in range(gap.first, gap.last + 1)}
+        assert self.has_been_unreadable or not dropped & self.essential
 
     @invariant()
     def memory_and_disk_are_bounded(self) -> None:

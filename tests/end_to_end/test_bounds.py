@@ -4,10 +4,12 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 
 from tests.driver import Notebook, Pool, wait_until
+from tests.faults.proxy import FaultProxy
 
 # As docs/reliability.md states them, for messages of 1 MB.
 MAX_KERNEL_BYTES = 200e6
@@ -72,13 +74,45 @@ def test_a_front_end_that_does_not_read_costs_no_memory_and_is_told_what_it_miss
             notebook.close()
 
 
+def test_a_reply_is_not_lost_with_the_output_behind_it(pool: Pool, tmp_path: Path) -> None:
+    """While the network is down, a cell ends, and what it left running says more than the pod keeps."""
+    go, done = tmp_path / "go", tmp_path / "done"
+    code = f"""
+import pathlib, threading, time
+has_ended = threading.Event()
+get_ipython().events.register("post_execute", has_ended.set)
+def flood():
+    has_ended.wait()
+    for _ in range(300): print("x" * {MEGABYTE}, flush=True)
+    pathlib.Path({str(done)!r}).touch()
+threading.Thread(target=flood).start()
+print("begun", flush=True)
+while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.01)
+"""
+    with FaultProxy.before(pool.endpoint) as proxy:
+        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+        notebook = Notebook.start(environ=environ)
+        try:
+            msg_id = notebook.client.execute(code)
+            notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
+            proxy.refuse(True)
+            proxy.cut()
+            go.touch()
+            wait_until(done.exists)
+            proxy.refuse(False)
+            assert notebook.reply_to(msg_id)["status"] == "ok"
+            assert notebook.run("1 + 1").result == "2"
+        finally:
+            notebook.close()
+
+
 def read_to_the_end(notebook: Notebook, msg_id: str) -> tuple[int, int]:
     """Read what a cell said; return how many messages came, and how many were said to be dropped."""
     received = dropped = 0
     while True:
         message = notebook.wait_iopub(lambda message: message["parent_header"].get("msg_id") == msg_id)
         if message["msg_type"] in {"display_data", "update_display_data"}:  # what the local kernel says itself
-            told = re.match(r"\[([\d,]+) messages of the session", message["content"]["data"]["text/plain"])
+            told = re.match(r"\[([\d,]+) messages? of the session", message["content"]["data"]["text/plain"])
             dropped += int(told[1].replace(",", "")) if told else 0
             continue
         received += 1

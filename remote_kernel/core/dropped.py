@@ -1,0 +1,54 @@
+"""What a journal could not keep: how much it was, and the few entries of it that no reader can do without."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+
+from remote_kernel.core.wire import Gap
+
+
+class Dropped:
+    """Everything before the first entry that a journal has.
+
+    Args:
+        essential_bytes: how much of it is kept at most; what is more goes as well, oldest first.
+    """
+
+    def __init__(self, essential_bytes: int) -> None:
+        self._essential_bytes = essential_bytes
+        self._kept: list[tuple[int, bytes]] = []
+        self._kept_bytes = 0
+        # In order: the number of an entry, and how many bytes before it were dropped. What was kept lies between two.
+        self._points: list[tuple[int, int]] = [(1, 0)]
+
+    def drop(self, first: int, sizes: Sequence[int], kept: Mapping[int, bytes]) -> None:
+        """Note that entries of these sizes, numbered from `first` on, are gone but for the kept ones, by number."""
+        passed, dropped = first, self._points[-1][1]
+        for number, entry in kept.items():
+            dropped += sum(sizes[passed - first : number - first])
+            self._points += [(number, dropped), (number + 1, dropped)]
+            self._kept.append((number, entry))
+            self._kept_bytes += len(entry)
+            passed = number + 1
+        self._points.append((first + len(sizes), dropped + sum(sizes[passed - first :])))
+        while self._kept_bytes > self._essential_bytes:
+            self._kept_bytes -= len(self._kept.pop(0)[1])
+
+    def next_kept(self, number: int) -> tuple[int, bytes] | None:
+        """Return the first entry that is left from `number` on, with its own number."""
+        index = bisect_left(self._kept, number, key=lambda each: each[0])
+        return self._kept[index] if index < len(self._kept) else None
+
+    def gap(self, first: int, end: int) -> Gap | None:
+        """Return what to tell of the entries from `first` to before `end`, of which none is left."""
+        if first >= end:
+            return None
+        return Gap(first=first, last=end - 1, bytes=self._bytes_before(end) - self._bytes_before(first))
+
+    def _bytes_before(self, number: int) -> int:
+        """Return about how many bytes before an entry were dropped."""
+        index = bisect_right(self._points, number, key=lambda each: each[0])
+        point, dropped = self._points[index - 1]
+        if index == len(self._points):
+            return dropped
+        next_point, next_dropped = self._points[index]
+        return dropped + (next_dropped - dropped) * (number - point) // (next_point - point)
