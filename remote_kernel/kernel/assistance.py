@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ ListRemote = Callable[[str], Awaitable[list[tuple[str, bool]]]]
 
 MAX_MATCHES = 500
 
-_LINE = re.compile(r"(\s*%session[ \t]+)([^\n]*?)\s*")
-_ASKED = re.compile(r"\s*%session\b[^\n]*\s*")
+_LINE = re.compile(r"\s*%(?:remote_)?session[ \t]+(?P<rest>[^\n]*?)\s*")
+_ASKED = re.compile(r"\s*%(?P<magic>(?:remote_)?session)\b[^\n]*\s*")
 
 
 class Assistance:
@@ -28,11 +28,13 @@ class Assistance:
 
     Args:
         list_remote: lists a folder of the session.
+        theirs: the names that the kernel in the pod is known to have magics of.
     """
 
-    def __init__(self, replies: Replies, list_remote: ListRemote) -> None:
+    def __init__(self, replies: Replies, list_remote: ListRemote, theirs: Container[str]) -> None:
         self._replies = replies
         self._list_remote = list_remote
+        self._theirs = theirs
         self._tasks: set[asyncio.Task[None]] = set()
 
     def takes(self, request: Request, content_part: bytes) -> bool:
@@ -42,6 +44,9 @@ class Assistance:
         content = parse_object(content_part)
         code, cursor = content.get("code"), content.get("cursor_pos")
         if not isinstance(code, str) or not isinstance(cursor, int):
+            return False
+        asked_of = _ASKED.fullmatch(code)
+        if asked_of is None or asked_of["magic"] in self._theirs:
             return False
         is_completion = request.info.msg_type == "complete_request"
         typed = _typed(code, cursor)
@@ -101,12 +106,12 @@ class Assistance:
 def _typed(code: str, cursor: int) -> tuple[int, Typed] | None:
     """Return where what stands behind `%session` begins, and it up to the cursor; `None` for code of the pod."""
     match = _LINE.fullmatch(code)
-    if match is None or cursor < match.start(2):
+    if match is None or cursor < match.start("rest"):
         return None
-    line = scan(code[match.start(2) : cursor])
+    line = scan(code[match.start("rest") : cursor])
     first = line.words[0] if line.words else line.word
     is_known = first in list(Verb) if line.words else any(verb.startswith(first) for verb in Verb)
-    return (match.start(2), line) if is_known else None
+    return (match.start("rest"), line) if is_known else None
 
 
 def is_ours(code: str) -> bool:

@@ -1,7 +1,7 @@
 """`%session`: what a user can ask of the session from a cell, answered by the local kernel.
 
 Only lines that begin with the words below are taken; anything else behind `%session` goes to the kernel in the pod like
-any other code, which may have a magic of this name.
+any other code, and so do these where that kernel has a magic of this name.
 """
 
 import re
@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from remote_kernel.core.errors import UsageError
+
+# The second one is for those whose kernel in the pod has a magic of the first one's name.
+NAMES = ("session", "remote_session")
 
 
 class Verb(StrEnum):
@@ -29,10 +32,16 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A line that is ours: the verb, and the text behind it as it was typed."""
+    """A line that is ours, unless the kernel in the pod has a magic of its name.
+
+    Attributes:
+        rest: what stands behind the verb, as it was typed.
+        magic: the name that it was called by.
+    """
 
     verb: Verb
     rest: str = ""
+    magic: str = NAMES[0]
 
 
 USAGE = {
@@ -59,6 +68,8 @@ HELP = "\n".join(f"{line:<{_WIDTH}}{what}" for line, what in USAGE.values()) + (
 Tab completes the words and the paths. On this machine, paths are relative to the notebook's folder; in the session, to
 the folder that cells run in. A transfer that was interrupted goes on where it stopped when its cell is run again.
 
+Where the kernel in the pod has a magic of this name, that one gets the line; %remote_session is another name for ours.
+
 Interrupt stops a cell. Restart gives a fresh interpreter in the same pod, with its files. Shutdown is a release.
 """
 )
@@ -74,7 +85,9 @@ KEPT_NO_LONGER = "The pod is kept warm only as long as usual after the last cell
 NO_FILES = "There are no files: the session's folder is empty."
 NOTHING_MISSED = "Nothing was missed."
 
-_LINE = re.compile(r"\s*%session(?:[ \t]+(?P<verb>\w+)(?P<rest>[ \t][^\n]*)?)?[ \t]*(?P<question>\?{0,2})\s*")
+_LINE = re.compile(
+    r"\s*%(?P<magic>session|remote_session)(?:[ \t]+(?P<verb>\w+)(?P<rest>[ \t][^\n]*)?)?[ \t]*(?P<question>\?{0,2})\s*"
+)
 _TAKE_ARGUMENTS = frozenset({Verb.FILES, Verb.UPLOAD, Verb.DOWNLOAD, Verb.KEEP})
 _UNITS = {"": 60.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?P<number>\d{1,6}(?:\.\d{1,6})?)\s*(?P<unit>s|m|min|h|d|)")
@@ -94,7 +107,7 @@ def parse(code: object) -> Command | None:
     rest = (match["rest"] or "").strip()
     if rest and verb not in _TAKE_ARGUMENTS:
         return None
-    return Command(Verb.HELP) if match["question"] else Command(verb, rest)
+    return Command(Verb.HELP if match["question"] else verb, rest, match["magic"])
 
 
 def split(text: str) -> list[str]:

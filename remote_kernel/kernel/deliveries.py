@@ -18,6 +18,7 @@ from remote_kernel.kernel.notes import describe_refusal
 from remote_kernel.kernel.notices import WaitingLine
 from remote_kernel.kernel.open_requests import OpenRequests
 from remote_kernel.kernel.publishing import Publishing
+from remote_kernel.kernel.questions import Questions
 from remote_kernel.kernel.replies import Replies
 from remote_kernel.kernel.session import Session
 from remote_kernel.kernel.sessionless import Sessionless
@@ -42,6 +43,7 @@ class Deliveries:
     publishing: Publishing
     sessionless: Sessionless
     endings: Endings
+    questions: Questions
 
     async def attached(self, hello: wire.Hello) -> None:
         """See `Listener`."""
@@ -61,6 +63,8 @@ class Deliveries:
         # Before, not after: if this process is killed in between, a front end that saw a message twice would take the
         # second for a replay attack and stop ("Duplicate Signature" in jupyter_client).
         self.session.note_position()
+        if self.questions.takes(message):
+            return
         if message.channel is Channel.IOPUB:
             self.publishing.publish(message)
         else:
@@ -106,6 +110,7 @@ class Deliveries:
     async def failed(self, error: RemoteKernelError) -> None:
         """See `Listener`."""
         _log.warning(LogEvent("failed", error=error.name, text=str(error)))
+        self.questions.forget()
         is_awaited = self.attachment.fail(error)
         if isinstance(error, SessionLost):
             self.requests.is_left_busy = False

@@ -28,6 +28,7 @@ from remote_kernel.kernel.notebook import Hints
 from remote_kernel.kernel.notices import WaitingLine
 from remote_kernel.kernel.open_requests import OpenRequests
 from remote_kernel.kernel.publishing import Publishing
+from remote_kernel.kernel.questions import Questions
 from remote_kernel.kernel.replies import Replies
 from remote_kernel.kernel.requests import Interrupted, Request
 from remote_kernel.kernel.session import Session
@@ -81,8 +82,10 @@ class Relay:
             channels, self._requests, self._replies, hidden, known, kernelspec=kernelspec,
             open_session=lambda: self._uplink.open(),
         )  # fmt: skip
+        self._questions = Questions()
         self._turns = Turns(
             self._replies,
+            is_for_pod=self._is_for_pod,
             perform=self._perform,
             execute=self._execute_now,
             is_executing=lambda: self._requests.is_executing,
@@ -92,7 +95,7 @@ class Relay:
             channels=channels, session=session, known=known, requests=self._requests, replies=self._replies,
             turns=self._turns, line=self._line, interrupts=self._interrupts, attachment=self._attachment,
             publishing=Publishing(channels, self._requests, self._replies, hidden, self._missed),
-            sessionless=self._sessionless, endings=self._endings,
+            sessionless=self._sessionless, endings=self._endings, questions=self._questions,
         )  # fmt: skip
         self._uplink = Uplink(
             channels, session, self._requests, hidden, self._attachment, self._line, self.listener, self._hints
@@ -100,7 +103,7 @@ class Relay:
         self._verbs = Verbs(
             channels, session, self._missed, self._attachment, self.listener, reach=self._reach, settle=self._settle
         )
-        self._assistance = Assistance(self._replies, self._verbs.list_remote)
+        self._assistance = Assistance(self._replies, self._verbs.list_remote, self._questions.magics)
 
     def _find_waiting_cell(self) -> Request | None:
         cell = self._requests.first_cell
@@ -201,6 +204,9 @@ class Relay:
             self._endings.begin_to_settle(loss)
         else:
             await self._replies.fail(request, loss)
+
+    async def _is_for_pod(self, command: Command) -> bool:
+        return await self._questions.has_magic(self._session.link, command.magic)
 
     async def _perform(self, request: Request, command: Command) -> None:
         try:

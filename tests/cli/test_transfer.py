@@ -10,18 +10,27 @@ from tests.driver import Notebook, Pool
 from tests.faults.proxy import FaultProxy, Plan
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a notebook that has one session for all tests here."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    write_notebook(folder / "n.ipynb", "1")
+    return folder
+
+
 @pytest.fixture
-def notebook(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A notebook in the folder that the commands are given in."""
+def notebook(pool: Pool, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The notebook, in the folder that the commands are given in."""
     monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", pool.endpoint)
     monkeypatch.setenv("REMOTE_KERNEL_TOKEN", pool.token)
-    monkeypatch.chdir(tmp_path)
-    return write_notebook(tmp_path / "n.ipynb", "1")
+    monkeypatch.setenv("REMOTE_KERNEL_IDENTITY_KEY", "bm9ib2R5IGVsc2UgaGFzIHRoaXMga2V5IG9mIG91cnM=")
+    monkeypatch.chdir(folder)
+    return folder / "n.ipynb"
 
 
-def test_files_go_to_the_session_that_the_notebook_s_kernel_has_and_come_back(notebook: Path, tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in/a.txt").write_text("from here")
+def test_files_go_to_the_session_that_the_notebook_s_kernel_has_and_come_back(notebook: Path, folder: Path) -> None:
+    (folder / "in").mkdir()
+    (folder / "in/a.txt").write_text("from here")
     done = run_command("upload", notebook, "in", "--to", "sub")
     assert done.status == 0
     assert done.stdout.startswith("Uploaded 1 file, 9 B, to 'sub' in the session in ")
@@ -33,8 +42,8 @@ def test_files_go_to_the_session_that_the_notebook_s_kernel_has_and_come_back(no
     finally:
         kernel.close()
     assert done.status == 0
-    assert (tmp_path / "out/b.txt").read_text() == "from there"
-    assert (tmp_path / "out/sub/in/a.txt").read_text() == "from here"
+    assert (folder / "out/b.txt").read_text() == "from there"
+    assert (folder / "out/sub/in/a.txt").read_text() == "from here"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +62,7 @@ def test_what_cannot_be_used_is_one_sentence(notebook: Path, arguments: list[str
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_pool_that_is_not_there_is_a_failure(notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pool_that_is_not_there_is_a_failure(notebook: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("REMOTE_KERNEL_WAIT_SECONDS", "0")
     done = run_command("upload", notebook, notebook)
@@ -62,9 +71,9 @@ def test_a_pool_that_is_not_there_is_a_failure(notebook: Path, tmp_path: Path, m
 
 
 def test_a_terminal_shows_a_bar_and_ctrl_c_leaves_what_is_there_for_the_next_time(
-    notebook: Path, pool: Pool, tmp_path: Path
+    notebook: Path, pool: Pool, folder: Path
 ) -> None:
-    (tmp_path / "big.bin").write_bytes(bytes(range(256)) * 20_000)
+    (folder / "big.bin").write_bytes(bytes(range(256)) * 20_000)
     with FaultProxy.before(pool.endpoint) as proxy:
         proxy.plan = lambda _number: Plan(bytes_per_second=3e6)
         status, text = show_on_terminal(

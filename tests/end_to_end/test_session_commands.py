@@ -134,7 +134,7 @@ def test_what_cannot_be_done_is_one_sentence(notebook: Notebook, line: str, said
 
 
 def test_a_bar_is_updated_in_place_through_a_line_that_is_cut_five_times(pool: Pool, folder: Path) -> None:
-    content = os.urandom(8_000_000)
+    content = os.urandom(3_000_000)
     (folder / "big.bin").write_bytes(content)
     with FaultProxy.before(pool.endpoint) as proxy:
         environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
@@ -144,7 +144,7 @@ def test_a_bar_is_updated_in_place_through_a_line_that_is_cut_five_times(pool: P
             first = proxy.connections
             # One of these connections is the link's own, which never sends so much that it is cut.
             proxy.plan = lambda number: Plan(
-                cut_up_after=1_000_000 if number <= first + 5 else None, bytes_per_second=16e6
+                cut_up_after=400_000 if number <= first + 5 else None, bytes_per_second=6e6
             )
             proxy.cut()
             cell = notebook.run("%session upload big.bin")
@@ -159,7 +159,7 @@ def test_a_bar_is_updated_in_place_through_a_line_that_is_cut_five_times(pool: P
             }
             texts = displays(cell.messages)
             assert re.match(r"Uploading big\.bin: \d+%, ", texts[0])
-            assert texts[-1].startswith("Uploaded 1 file, 8.0 MB, to the session in ")
+            assert texts[-1].startswith("Uploaded 1 file, 3.0 MB, to the session in ")
             percents = [int(found[1]) for text in texts if (found := re.search(r": (\d+)%", text))]
             assert percents == sorted(percents)
             assert shown
@@ -247,7 +247,7 @@ def test_keep_holds_a_pod_for_longer_than_usual_until_it_is_called_off() -> None
             notebook.run("a = 1")
             assert "kept warm for 2 h, until " in notebook.run("%session keep 2h").displayed
             kept_from = time.monotonic()
-            wait_until(lambda: time.monotonic() - kept_from > 2.5 or not pool.sessions())
+            wait_until(lambda: time.monotonic() - kept_from > 1.6 or not pool.sessions())
             assert notebook.run("a").result == "1"
             assert "only as long as usual" in notebook.run("%session keep off").displayed
             wait_until(lambda: not pool.sessions())
