@@ -44,10 +44,14 @@ def use_private_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, str(folder))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--flavor", default="custom", help="of the pool that the tests of a file share (%(default)s)")
+
+
 @pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
+def pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
     """A pool with room for all the tests of one file."""
-    with Pool.start("--max-sessions", "30") as running:
+    with Pool.start("--max-sessions", "30", "--flavor", request.config.getoption("flavor")) as running:
         yield running
 
 
