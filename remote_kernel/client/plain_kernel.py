@@ -14,10 +14,15 @@ from typing import Any
 
 from remote_kernel.client.cells import Cells, Lost
 from remote_kernel.core import wire
+from remote_kernel.core.interpreter_api import SYNC_LIMIT_SECONDS
 from remote_kernel.core.jupyter import Author, Header, parse_object
 from remote_kernel.core.wire import Channel, Message
 
 NO_AGENT = "The session has no agent; {what} needs one."
+
+NOT_INTERRUPTED = "[This cell cannot be interrupted, as the session has no agent; the cells behind it were not run.]\n"
+
+ENDED = f"[The cell was ended from outside, most likely after {SYNC_LIMIT_SECONDS:g} s, the limit for cells here.]\n"
 
 # Azure's shortest; a pool does not tell.
 COOLDOWN_SECONDS = 300.0
@@ -64,6 +69,7 @@ class PlainKernel:
         self._cells = cells
         self._author = Author(f"plain-{secrets.token_hex(8)}")
         self._waiting: deque[Request] = deque()
+        self._running: Request | None = None
         self._working: asyncio.Task[None] | None = None
         # What was said and not yet passed on: messages from number `_first` on.
         self._said: deque[bytes] = deque()
@@ -76,7 +82,9 @@ class PlainKernel:
 
     def accept(self, message: Message, header: Header) -> None:
         """Let a request take its place in the queue. Others are for a conversation that there is not."""
-        if header.msg_type.endswith("_request") and header.msg_type != "interrupt_request":
+        if header.msg_type == "interrupt_request":
+            self._interrupt(Request(message, header))
+        elif header.msg_type.endswith("_request"):
             self._waiting.append(Request(message, header))
             if not self.is_working:
                 self._working = asyncio.create_task(self._work())
@@ -148,7 +156,9 @@ class PlainKernel:
         code, is_silent = str(content.get("code", "")), content.get("silent") is True
         if not is_silent:
             self._say_notice(request)
+        self._running = request
         answer = await self._cells.run(self.epoch, request.header.msg_id, code, is_silent=is_silent)
+        self._running = None
         count = answer.get("count", 0)
         if not is_silent:
             self._say(request, Channel.IOPUB, "execute_input", {"code": code, "execution_count": count})
@@ -156,11 +166,20 @@ class PlainKernel:
         for msg_type, shown in answer.get("shown", ()):
             self._say(request, Channel.IOPUB, msg_type, shown)
             error = shown if msg_type == "error" else error
+        if error and error["ename"] == "KeyboardInterrupt":  # which no user can cause here
+            self._say(request, Channel.IOPUB, "stream", {"name": "stderr", "text": ENDED})
         outcome = {"status": "error", **error} if error else {"status": "ok"}
         reply = {"execution_count": count, "user_expressions": {}, "payload": [], **outcome}
         self._say(request, Channel.SHELL, "execute_reply", reply)
         if error and content.get("stop_on_error", True) and not is_silent:
             self._abort_waiting()
+
+    def _interrupt(self, request: Request) -> None:
+        """Do what can be done of an interrupt, and say what cannot."""
+        if self._running is not None:
+            self._say(self._running, Channel.IOPUB, "stream", {"name": "stderr", "text": NOT_INTERRUPTED})
+        self._abort_waiting()
+        self._say(request, request.message.channel, "interrupt_reply", {"status": "ok"})
 
     def _say_notice(self, request: Request) -> None:
         if self.notice:

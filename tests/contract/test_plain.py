@@ -9,7 +9,7 @@ from remote_kernel.client.access import ConfiguredAccess
 from remote_kernel.client.cells import Cells, Lost
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.core.identity import Identifier
-from tests.driver import Cell, Notebook, Pool
+from tests.driver import Cell, Content, Notebook, Pool
 from tests.faults.proxy import FaultProxy
 
 Start = Callable[..., Notebook]
@@ -47,6 +47,37 @@ def test_what_is_missing_is_said_once_and_input_fails_at_once(start: Start) -> N
         assert missing in said
     cell = notebook.run("input()", answer="never asked for")
     assert (stderr_of(cell), cell.reply["ename"]) == ("", "StdinNotImplementedError")
+
+
+@pytest.mark.contract
+def test_an_interrupt_is_told_to_be_none(start: Start) -> None:
+    notebook = start("plain-interrupt")
+    notebook.run("import time")
+    interrupted: list[Content] = []
+
+    def interrupt(message: Content) -> None:
+        if message["msg_type"] == "status" and not interrupted:
+            interrupted.append(message)
+            notebook.manager.interrupt_kernel()
+
+    cell = notebook.run("time.sleep(1); 'slept'", on_message=interrupt)
+    assert cell.result == "'slept'"
+    assert "cannot be interrupted" in stderr_of(cell)
+
+
+@pytest.mark.contract
+def test_a_cell_that_takes_too_long_is_told_what_ended_it() -> None:
+    with Pool.start("--flavor", "interpreter", "--sandbox", "strict", "--sync-limit", "2") as pool:
+        environ = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+        notebook = Notebook.start(environ=environ)
+        try:
+            notebook.run("import time; kept = 1")
+            cell = notebook.run("time.sleep(30)")
+            assert cell.reply["ename"] == "KeyboardInterrupt"
+            assert "ended from outside" in stderr_of(cell)
+            assert notebook.run("kept").result == "1"
+        finally:
+            notebook.close()
 
 
 @pytest.mark.contract
