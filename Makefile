@@ -47,8 +47,9 @@ demo: $(VENV)/demo.stamp
 notebooks: $(VENV)/demo.stamp
 	$(BIN)/remote-kernel run --verify notebooks/*.ipynb --jobs 2 $(ARGS)
 
+# In the order of the files, as otherwise those of few but long tests come last, and one process waits for the other.
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 contract: $(VENV)/test.stamp
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m contract $(ARGS)

@@ -75,7 +75,7 @@ def test_the_pool_fits_the_image_and_the_agent() -> None:
     assert f"var targetPort = {exposed}\n" in CODE
     assert "targetPort: targetPort" in block("pool")
     assert block("pool").count("path: '/health'") == 2
-    agent = (PROJECT / "remote_kernel" / "pod" / "__main__.py").read_text()
+    agent = "".join(path.read_text() for path in (PROJECT / "remote_kernel" / "pod").glob("*.py"))
     for name in re.findall(r"name: '(REMOTE_KERNEL_\w+)'", block("pool")):
         assert name in agent
 
