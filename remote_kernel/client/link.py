@@ -29,7 +29,7 @@ from remote_kernel.core.errors import (
     WireError,
 )
 from remote_kernel.core.log_lines import LogEvent
-from remote_kernel.core.streams import merge_streams
+from remote_kernel.core.streams import Gathering, merge_streams
 
 _log = logging.getLogger(__name__)
 
@@ -267,7 +267,7 @@ class Link:
             params |= {"epoch": self._position.epoch, "after": str(self._position.cursor)}
         # A pod that is there answers at once, one that has to be made may take minutes.
         read_seconds = ALLOCATE_SECONDS if self._position is None else wire.STALE_SECONDS
-        decoder = wire.FrameDecoder()
+        decoder, gathering = wire.FrameDecoder(), Gathering()
         self._last_call = time.monotonic()
         try:
             async with self._pool.stream("GET", wire.EVENTS_PATH, params=params, read_seconds=read_seconds) as response:
@@ -278,13 +278,17 @@ class Link:
                     if not chunk:
                         raise PoolUnreachable("The connection to the session ended.")
                     self._heard_at = time.time()
-                    for frame in merge_streams(decoder.feed(chunk)):
+                    frames = decoder.feed(chunk)
+                    merged = merge_streams(frames)
+                    for frame in merged:
                         if not isinstance(frame, wire.End):
                             await self._take(frame)
                         elif frame.reason == "cap":
                             return
                         else:
                             raise self._pod_gone()
+                    if pause := gathering.passed(frames, merged, time.monotonic()):
+                        await asyncio.sleep(pause)
         except PoolRefused as error:
             if error.code == wire.EPOCH_MISMATCH:
                 raise self._pod_gone() from None

@@ -15,6 +15,13 @@ MAX_TEXT_BYTES = 16 * 1024
 # Much more at once makes a page stutter.
 MAX_MERGED_BYTES = 64 * 1024
 
+# Half of what Jupyter Server lets through in a second, on average over three, before it shows no more.
+MAX_PER_SECOND = 500
+# How long more is waited for beyond that; 20 times a second is as often as anybody reads.
+GATHER_SECONDS = 0.05
+# For so long nobody waits again where it has not helped, as where a cell prints to stdout and stderr in turn.
+VAIN_SECONDS = 1.0
+
 # A quotation mark within a JSON string is escaped, so this cannot be the text of another field.
 _TYPE = re.compile(rb'"msg_type": ?"stream"')
 # The content as jupyter_client and most others write it; the text stays the JSON string that it is. Whatever looks
@@ -60,6 +67,47 @@ def merge_streams(frames: Sequence[Frame]) -> Sequence[Frame]:
             run.append(printed)
             size += len(printed.text)
     return [*merged, _put_together(run)] if run else merged
+
+
+class Gathering:
+    """Says when to wait for more printed text to put together, so that a front end gets a limited number of messages.
+
+    The first `MAX_PER_SECOND` messages wait for nothing, however fast they come.
+    """
+
+    def __init__(self) -> None:
+        self._room = float(MAX_PER_SECOND)
+        self._at = 0.0
+        self._has_waited = False
+        self._vain_until = 0.0
+
+    def passed(self, before: Sequence[Frame], after: Sequence[Frame], now: float) -> float:
+        """Note that the frames `before` were merged to `after`; return how long to wait for more, in seconds.
+
+        Args:
+            now: in seconds, monotonic.
+        """
+        count = _count(after)
+        if self._has_waited and 2 * count > _count(before):
+            self._vain_until = now + VAIN_SECONDS
+        refilled = min(MAX_PER_SECOND, self._room + (now - self._at) * MAX_PER_SECOND)
+        self._room, self._at = max(0.0, refilled - count), now
+        self._has_waited = count > 0 and self._room == 0.0 and now >= self._vain_until
+        return GATHER_SECONDS if self._has_waited else 0.0
+
+
+def _count(frames: Sequence[Frame]) -> int:
+    """Return how many messages of printed text there are, put together or not."""
+    return sum(_is_print(frame) for frame in frames)
+
+
+def _is_print(frame: Frame) -> bool:
+    return (
+        isinstance(frame, Message)
+        and frame.channel is Channel.IOPUB
+        and len(frame.parts[3]) <= MAX_MERGED_BYTES
+        and _TYPE.search(frame.parts[0]) is not None
+    )
 
 
 def _parse(frame: Frame) -> _Printed | None:

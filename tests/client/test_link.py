@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from remote_kernel.core import wire
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SessionLost
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.jupyter import Author, parse_header
+from remote_kernel.core.streams import MAX_PER_SECOND
 from tests.client.counting import CountingClient
 from tests.client.front_end import FrontEnd, execute, run
 from tests.driver import Pod
@@ -178,6 +180,19 @@ async def test_prints_that_have_piled_up_come_in_few_messages_and_whole(pod: Pod
     assert types.count("stream") < 50
     assert types.index("display_data") < len(types) - types[::-1].index("stream") - 1  # "end" did not overtake it
     assert successor.printed() == front_end.printed() == "".join(f"{number}\n" for number in range(500)) + "end\n"
+
+
+async def test_a_flood_of_prints_is_no_flood_of_messages(pod: Pod, kernel: str) -> None:
+    async with linked(pod.endpoint, kernel) as (link, front_end):
+        first, flood = execute("pass"), execute("for i in range(3000): print(i, flush=True)")
+        link.send(first)
+        await front_end.wait(lambda: front_end.has_finished(first))
+        began = time.monotonic()
+        link.send(flood)
+        await front_end.wait(lambda: front_end.has_finished(flood))
+        took = time.monotonic() - began
+    assert front_end.printed() == "".join(f"{number}\n" for number in range(3000))
+    assert len(front_end.messages) < 1.2 * MAX_PER_SECOND * (1 + took)
 
 
 async def test_a_message_for_a_session_that_is_gone_is_lost_and_the_next_one_runs(pod: Pod, kernel: str) -> None:

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote_kernel.core.streams import MAX_MERGED_BYTES, MAX_TEXT_BYTES, merge_streams
+from remote_kernel.core.streams import (
+    GATHER_SECONDS,
+    MAX_MERGED_BYTES,
+    MAX_PER_SECOND,
+    MAX_TEXT_BYTES,
+    VAIN_SECONDS,
+    Gathering,
+    merge_streams,
+)
 from remote_kernel.core.wire import Channel, Frame, Keepalive, Message
 
 
@@ -139,3 +147,44 @@ def key_of(frame: Frame) -> object:
     assert isinstance(frame, Message)
     content = content_of(frame)
     return (frame.parts[1], content["name"]) if "text" in content else frame
+
+
+class TestGathering:
+    """The clock is a number here: what comes, comes in pieces of some frames each, `pause` seconds apart."""
+
+    def pass_for(self, seconds: float, piece: list[Frame], pause: float) -> tuple[int, float]:
+        """Return how many messages passed within `seconds`, and how long was waited in all."""
+        gathering, now, passed, waited, behind = Gathering(), 1000.0, 0, 0.0, 0.0
+        while now < 1000.0 + seconds:
+            came = piece * (1 + round(behind / pause))
+            merged = merge_streams(came)
+            passed += len(merged)
+            behind = gathering.passed(came, merged, now)
+            waited += behind
+            now += pause + behind
+        return passed, waited
+
+    def test_a_flood_of_prints_is_at_most_so_many_messages(self) -> None:
+        passed, waited = self.pass_for(10, [printed(1, "a\n")], pause=0.0002)
+        assert passed <= 1.1 * 11 * MAX_PER_SECOND  # ten seconds, and what waits for nothing
+        assert waited < 10
+
+    def test_what_comes_slower_waits_for_nothing(self) -> None:
+        passed, waited = self.pass_for(5, [printed(1, "a\n")], pause=1 / (MAX_PER_SECOND - 50))
+        assert passed > 5 * (MAX_PER_SECOND - 60)
+        assert waited == 0
+
+    def test_the_first_of_a_flood_wait_for_nothing(self) -> None:
+        gathering = Gathering()
+        frames: list[Frame] = [printed(1, "a\n")]
+        waits = [gathering.passed(frames, frames, 1000.0 + number / 100_000) for number in range(MAX_PER_SECOND)]
+        assert sum(waits) <= GATHER_SECONDS
+
+    def test_what_cannot_be_put_together_is_hardly_held_up(self) -> None:
+        in_turn: list[Frame] = [printed(1, "a\n"), printed(2, "b\n", name="stderr")]
+        _, waited = self.pass_for(10, in_turn, pause=0.0002)
+        assert waited <= (10 / VAIN_SECONDS + 1) * GATHER_SECONDS
+
+    def test_what_is_no_text_waits_for_nothing(self) -> None:
+        _, waited = self.pass_for(2, [message(1, "display_data", {"data": {}})], pause=0.0002)
+        assert waited == 0
