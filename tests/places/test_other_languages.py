@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.driver import Notebook, Pool
+from tests.driver import Content, Notebook, Pool
 
 pytest.importorskip("deno", reason="needs Deno: make places")
 
@@ -50,14 +50,22 @@ def test_the_first_contact_tells_the_language(deno: Notebook) -> None:
     assert info["implementation"] == "Deno kernel"
 
 
+def say(deno: Notebook, code: str, msg_type: str) -> Content:
+    """Run code, and return what comes of it in the first message of a type: Deno may say that it is idle before."""
+    msg_id = deno.client.execute(code)
+    message = deno.wait_iopub(
+        lambda message: message["parent_header"].get("msg_id") == msg_id and message["msg_type"] == msg_type
+    )
+    content: Content = message["content"]
+    return content
+
+
 def test_state_output_results_and_errors(deno: Notebook) -> None:
-    deno.client.execute("let numbers: number[] = [20, 22]; console.log(numbers.length)")
-    # Deno may print after it has said that it is idle.
-    assert deno.wait_iopub(lambda message: message["msg_type"] == "stream")["content"]["text"] == "2\n"
-    assert "42" in deno.run("numbers.reduce((a, b) => a + b)").result
+    assert say(deno, "let numbers: number[] = [20, 22]; console.log(numbers.length)", "stream")["text"] == "2\n"
+    assert "42" in say(deno, "numbers.reduce((a, b) => a + b)", "execute_result")["data"]["text/plain"]
     failed = deno.run("throw new TypeError('no such thing')")
     assert (failed.reply["ename"], failed.reply["evalue"]) == ("TypeError", "no such thing")
-    (shown,) = deno.run("await Deno.jupyter.display({'text/html': '<b>x</b>'}, {raw: true})").of_type("display_data")
+    shown = say(deno, "await Deno.jupyter.display({'text/html': '<b>x</b>'}, {raw: true})", "display_data")
     assert shown["data"] == {"text/html": "<b>x</b>"}
 
 
@@ -73,7 +81,7 @@ def test_an_interrupt_stops_the_cell_and_keeps_the_variables(deno: Notebook) -> 
     deno.wait_iopub(lambda message: message["msg_type"] == "execute_input")
     deno.manager.interrupt_kernel()
     assert deno.reply_to(endless)["status"] == "error"
-    assert "7" in deno.run("kept").result
+    assert "7" in say(deno, "kept", "execute_result")["data"]["text/plain"]
 
 
 def test_a_kernel_that_cannot_be_started_is_told_with_what_there_is(pool: Pool) -> None:
