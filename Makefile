@@ -8,7 +8,7 @@
 #   make soak [ARGS="--runs 50"]  hundreds of notebooks over lines that fail by chance, in minutes
 #   make bench [ARGS="cell --quick"]  side by side with ipykernel: a table, JSON and a plot in .build, in ten minutes
 #   make many [ARGS="--kernels 10"]  50 kernels on one pool, 600 sessions at its front door, in minutes
-#   make performance           all that docs/performance.md shows, measured anew, on a machine that does nothing else
+#   make performance           the tables and pictures of docs/performance.md anew, on a machine that does nothing else
 #   make scale [ARGS="--people 1000"]  a simulated day of 10,000 notebooks on 600 sessions, in a minute
 #   make large                 a file of 200 MB through lines that are cut, in half a minute
 #   make image                 what deploy/Dockerfile does, step by step in a folder, with downloads

@@ -2,10 +2,14 @@
 
 import asyncio
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from remote_kernel.client.link import Link
+from remote_kernel.client.pool import PoolClient
 from remote_kernel.client.retry import Wait
+from remote_kernel.client.way import Way
 from remote_kernel.core import wire
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.jupyter import Author, parse_header, parse_object
@@ -92,3 +96,16 @@ def execute(code: str) -> wire.Message:
     content = {"code": code, "silent": False, "store_history": True, "stop_on_error": True}
     parts = Author(uuid.uuid4().hex).write("execute_request", content, date=datetime.now(UTC))
     return wire.Message(channel=wire.Channel.SHELL, parts=parts)
+
+
+@asynccontextmanager
+async def followed(link: Link, *ways: Way | PoolClient) -> AsyncIterator[None]:
+    """Run a link while the block does, and close what it took."""
+    running = asyncio.create_task(link.run())
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        for way in ways:
+            await way.aclose()

@@ -1,6 +1,5 @@
 """The link, against a real pod, over connections that break."""
 
-import asyncio
 import tempfile
 import time
 import uuid
@@ -20,7 +19,7 @@ from remote_kernel.core.identity import Identifier
 from remote_kernel.core.jupyter import Author, parse_header
 from remote_kernel.core.streams import MAX_PER_SECOND
 from tests.client.counting import CountingClient
-from tests.client.front_end import FrontEnd, execute, run
+from tests.client.front_end import FrontEnd, execute, followed, run
 from tests.driver import Pod
 from tests.faults.proxy import FaultProxy, Plan
 
@@ -44,13 +43,8 @@ async def linked(
         pool, front_end, kernel=kernel, kernelspec="python3", position=position, wait_seconds=wait_seconds,
         keepalive_seconds=60,
     )  # fmt: skip
-    running = asyncio.create_task(link.run())
-    try:
+    async with followed(link, pool):
         yield link, front_end
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await pool.aclose()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What becomes of a notebook where there can be no agent: told, and never wrong."""
 
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,7 +9,7 @@ from remote_kernel.client.cells import Cells, Lost
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.core.identity import Identifier
 from tests.driver import Cell, Content, Notebook, Pool
-from tests.faults.proxy import FaultProxy
+from tests.faults.proxy import FaultProxy, Plan
 
 Start = Callable[..., Notebook]
 
@@ -85,8 +84,11 @@ def test_a_cell_whose_answer_was_lost_runs_once(locked: Pool, start: Start) -> N
     with FaultProxy.before(locked.endpoint) as proxy:
         notebook = start("plain-cut", proxy.endpoint)
         notebook.run("import time; runs = 0")
-        threading.Timer(0.2, proxy.cut).start()
-        assert notebook.run("runs += 1; time.sleep(0.5); print('done')").stdout == "done\n"
+        before = proxy.connections
+        proxy.plan = lambda number: Plan(cut_down_after=20 if number == before else None)
+        proxy.cut()
+        assert notebook.run("runs += 1; print('done')").stdout == "done\n"
+        assert proxy.connections >= before + 2, "its answer was cut"
         assert notebook.run("runs").result == "1"
 
 

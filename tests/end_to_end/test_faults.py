@@ -37,12 +37,16 @@ def test_cells_run_once_and_their_output_is_whole_in_a_built_in_interpreter(inte
 
 
 def test_a_cell_outlives_the_limit_on_executions(interpreters: Pool) -> None:
-    environ = {"REMOTE_KERNEL_ENDPOINT": interpreters.endpoint, "REMOTE_KERNEL_TOKEN": interpreters.token}
-    notebook = Notebook.start(environ=environ)
+    check_long_cell(interpreters)
+
+
+def check_long_cell(pool: Pool) -> None:
+    """Run a cell of four seconds that prints all the while: once, and whole."""
+    notebook = Notebook.start(environ={"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token})
     try:
-        code = "import time\nfor i in range(40): print(i, flush=True); time.sleep(0.1)"
+        code = "import time\nfor i in range(80): print(i, flush=True); time.sleep(0.05)"
         cell = notebook.run(f"runs = globals().get('runs', 0) + 1\n{code}")
-        assert cell.stdout == "".join(f"{number}\n" for number in range(40))
+        assert cell.stdout == "".join(f"{number}\n" for number in range(80))
         assert notebook.run("runs").result == "1"
     finally:
         notebook.close()
@@ -92,15 +96,7 @@ def wait_for_line(notebook: Notebook, line: str) -> str:
 
 def test_a_cell_outlives_the_cap_on_requests() -> None:
     with Pool.start("--request-cap", "1") as pool:
-        environ = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-        notebook = Notebook.start(environ=environ)
-        try:
-            code = "import time\nfor i in range(70): print(i, flush=True); time.sleep(0.05)"
-            cell = notebook.run(f"runs = globals().get('runs', 0) + 1\n{code}")
-            assert cell.stdout == "".join(f"{number}\n" for number in range(70))
-            assert notebook.run("runs").result == "1"
-        finally:
-            notebook.close()
+        check_long_cell(pool)
 
 
 def test_nothing_is_lost_while_the_agent_has_no_processor(pool: Pool, notebook: Notebook, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from remote_kernel.core.log_lines import LogLine
-from tests.driver import Notebook, Pool, wait_until
+from tests.driver import Notebook, Pool
 from tests.faults.proxy import FaultProxy
 
 
@@ -54,9 +54,10 @@ def test_no_log_holds_a_secret_whatever_goes_wrong(
                 client.get("/nowhere", headers={"authorization": f"Bearer {marks['identifier']}"})
             notebook.run("import os; os._exit(1)")
             proxy.refuse(True)
-            wait_until(lambda: other.manager.is_alive())
+            msg_id = notebook.client.execute(secret_code)
+            notebook.wait_iopub(lambda message: "waiting for the session" in str(message["content"]))
             proxy.refuse(False)
-            notebook.run(secret_code)
+            assert notebook.reply_to(msg_id)["status"] == "ok"
         finally:
             notebook.close()
             other.close()

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from remote_kernel.core.local_pool import RunningPool
-from tests.driver import Pool
+from tests.driver import Pool, is_alive
 
 DEADLINE_SECONDS = 30
 
@@ -117,18 +117,15 @@ def test_pool_that_was_killed_is_replaced_in_the_runtime_file() -> None:
 
 def test_pod_dies_with_its_kernel_when_the_pool_is_killed() -> None:
     with Pool.start("--ready", "1") as pool:
-        kernels = [
-            psutil.Process(int(printed(run_cell(pool, "import os; print(os.getpid())", identifier=name))))
-            for name in "ab"
-        ]
-        pods = psutil.Process(pool.process.pid).children()
+        kernels = [int(printed(run_cell(pool, "import os; print(os.getpid())", identifier=name))) for name in "ab"]
+        pods = [process.pid for process in psutil.Process(pool.process.pid).children()]
         pool.process.kill()
-        wait_until(lambda: not any(process.is_running() for process in [*kernels, *pods]))
+        wait_until(lambda: not any(is_alive(pid) for pid in [*kernels, *pods]))
 
 
 def test_cooldown_frees_a_slot_and_a_killed_pod_does() -> None:
-    with Pool.start("--max-sessions", "1", "--cooldown", "1", "--ready", "0") as pool:
-        first = int(printed(run_cell(pool, "import os; print(os.getppid())", identifier="first")))
+    with Pool.start("--max-sessions", "1", "--cooldown", "3", "--ready", "0") as pool:
+        first = int(printed(run_cell(pool, "x = 1; import os; print(os.getppid())", identifier="first")))
         assert run_cell(pool, "1", identifier="second").status_code == 429
         wait_until(lambda: pool.sessions() == [])
         assert not printed(run_cell(pool, "print(globals().get('x', ''), end='')", identifier="second"))
