@@ -48,13 +48,13 @@ class Cells:
             raise Lost
         return answer["epoch"], answer["kernel_info"]
 
-    async def run(self, epoch: str, cell: str, code: str, *, is_silent: bool) -> dict[str, Any]:
-        """Run the code of the cell with the id `cell`; return its `count`, what it has `shown` and perhaps an `error`.
+    async def run(self, epoch: str, code: str, *, is_silent: bool) -> dict[str, Any]:
+        """Run the code of a cell; return its `count`, what it has `shown` and perhaps an `error`.
 
         Raises:
             Lost: the interpreter is not `epoch`; the cell was not run.
         """
-        return await self._insist({"epoch": epoch, "cell": cell, "code": code, "is_silent": is_silent})
+        return await self._insist({"epoch": epoch, "cell": _unique(), "code": code, "is_silent": is_silent})
 
     async def ask(self, epoch: str, method: str, arguments: Sequence[object]) -> dict[str, Any]:
         """Call a method of the interpreter's kernel and return the content that it returns; raises `Lost`."""
@@ -96,6 +96,7 @@ def _injection(what: Mapping[str, object], start: int, max_chars: int) -> Inject
 
 
 def _unique() -> str:
+    """Return a name that no other cell has, as the `msg_id` of a front end might."""
     return secrets.token_hex(8)
 
 

@@ -5,6 +5,7 @@ remembers the name of its life and the cells that it was given.
 """
 
 import asyncio
+import logging
 import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
@@ -14,9 +15,13 @@ from typing import Any
 
 from remote_kernel.client.cells import Cells, Lost
 from remote_kernel.core import wire
+from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.interpreter_api import SYNC_LIMIT_SECONDS
 from remote_kernel.core.jupyter import Author, Header, parse_object
+from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.wire import Channel, Message
+
+_log = logging.getLogger(__name__)
 
 NO_AGENT = "The session has no agent; {what} needs one."
 
@@ -149,6 +154,8 @@ class PlainKernel:
             except Lost:
                 self.end()
                 return
+            except Exception as error:
+                self._say_failed(request, error)  # whatever it is: the next one has its turn
             self._say(request, Channel.IOPUB, "status", {"execution_state": "idle"})
 
     async def _execute(self, request: Request) -> None:
@@ -157,8 +164,10 @@ class PlainKernel:
         if not is_silent:
             self._say_notice(request)
         self._running = request
-        answer = await self._cells.run(self.epoch, request.header.msg_id, code, is_silent=is_silent)
-        self._running = None
+        try:
+            answer = await self._cells.run(self.epoch, code, is_silent=is_silent)
+        finally:
+            self._running = None
         count = answer.get("count", 0)
         if not is_silent:
             self._say(request, Channel.IOPUB, "execute_input", {"code": code, "execution_count": count})
@@ -173,6 +182,18 @@ class PlainKernel:
         self._say(request, Channel.SHELL, "execute_reply", reply)
         if error and content.get("stop_on_error", True) and not is_silent:
             self._abort_waiting()
+
+    def _say_failed(self, request: Request, error: Exception) -> None:
+        """Answer a request that could not be served."""
+        text = str(error)
+        if not isinstance(error, RemoteKernelError):
+            _log.error(LogEvent("failed inside"), exc_info=error)
+            text = "The remote kernel has failed inside."
+        content = {"ename": type(error).__name__, "evalue": text, "traceback": [f"{type(error).__name__}: {text}"]}
+        if request.header.msg_type == "execute_request":
+            self._say(request, Channel.IOPUB, "error", content)
+        kind = request.header.msg_type.removesuffix("_request")
+        self._say(request, request.message.channel, f"{kind}_reply", {"status": "error", **content})
 
     def _interrupt(self, request: Request) -> None:
         """Do what can be done of an interrupt, and say what cannot."""

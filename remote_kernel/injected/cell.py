@@ -1,7 +1,8 @@
 """Runs one cell in this interpreter, once, and prints in one piece what a kernel would have said meanwhile.
 
-What is remembered is in a module of ours: the name of this interpreter's life, which cells have run, and the answers of
-the last ones, which are asked for again when they were lost on their way.
+What is remembered is in a module of ours: the name of this interpreter's life, which cells have run, the answers of the
+last ones, which are asked for again when they were lost on their way, and the streams, which logging and the like keep
+from one cell to the next.
 """
 
 import base64
@@ -31,7 +32,7 @@ def main(argument: dict[str, Any]) -> None:
         text = memory.answers.get(argument["cell"]) or pack({"status": "unknown"})
     else:
         note(memory.cells, argument["cell"], "", MAX_CELLS)
-        text = pack(do(argument, memory))
+        text = attempt(argument, memory)
         note(memory.answers, argument["cell"], text, MAX_ANSWERS)
     start = argument["start"]
     sys.stdout.write(f"{argument['mark']}({len(text)} {text[start : start + argument['length']]}){argument['mark']}\n")
@@ -43,6 +44,7 @@ def remember() -> Any:
     if memory is None:
         memory = sys.modules[MEMORY] = types.ModuleType(MEMORY)
         memory.epoch, memory.cells, memory.answers = f"plain-{secrets.token_hex(8)}", {}, {}
+        memory.streams = Stream("stdout"), Stream("stderr")
     return memory
 
 
@@ -51,6 +53,16 @@ def note(noted: dict[str, str], name: str, text: str, most: int) -> None:
     noted[name] = text
     while len(noted) > most:
         del noted[next(iter(noted))]
+
+
+def attempt(argument: dict[str, Any], memory: Any) -> str:
+    """Return the packed answer; a defect, of ours or of what the user has changed in the kernel, has one as well."""
+    try:
+        return pack(do(argument, memory))
+    except Exception as error:
+        name, text = type(error).__name__, f"The cell's answer is lost: {error}"
+        content = {"ename": name, "evalue": text, "traceback": [f"{name}: {text}"]}
+        return pack({"status": "done", "shown": [("error", content)], "content": {"status": "error", **content}})
 
 
 def pack(answer: dict[str, Any]) -> str:
@@ -62,7 +74,7 @@ def do(argument: dict[str, Any], memory: Any) -> dict[str, Any]:
 
     shell: Any = get_ipython()
     if "code" in argument:
-        return Cell(shell).run(argument["code"], is_silent=argument["is_silent"])
+        return Cell(shell, memory.streams).run(argument["code"], is_silent=argument["is_silent"])
     if "question" in argument:
         return {"status": "answer", "content": getattr(shell.kernel, argument["question"])(*argument["arguments"])}
     return {"status": "here", "epoch": memory.epoch, "kernel_info": shell.kernel.kernel_info}
@@ -71,8 +83,9 @@ def do(argument: dict[str, Any], memory: Any) -> dict[str, Any]:
 class Cell:
     """One run, and what it showed: pairs of a message type and its content, in order."""
 
-    def __init__(self, shell: Any) -> None:
+    def __init__(self, shell: Any, streams: "tuple[Stream, Stream]") -> None:
         self.shell = shell
+        self.streams = streams
         self.shown: list[tuple[str, dict[str, Any]]] = []
 
     def run(self, code: str, *, is_silent: bool) -> dict[str, Any]:
@@ -80,15 +93,19 @@ class Cell:
         # The interpreter takes this program for the cell.
         history.input_hist_parsed[-1] = history.input_hist_raw[-1] = code
         saved = sys.stdout, sys.stderr, sys.displayhook, self.shell.display_pub
-        sys.stdout, sys.stderr = Stream("stdout", self.show), Stream("stderr", self.show)
+        sys.stdout, sys.stderr = self.streams
+        for stream in self.streams:
+            stream.show = self.show
         sys.displayhook = self.show_result
-        self.shell.display_pub = Publisher(self.show)
+        self.shell.display_pub = Publisher(self.show_rich)
         self.shell._showtraceback = self.show_error
         try:
             self.shell.run_cell(code, store_history=False, silent=is_silent)
         finally:
             sys.stdout, sys.stderr, sys.displayhook, self.shell.display_pub = saved
             del self.shell._showtraceback
+            for stream in self.streams:
+                stream.show = drop
         return {"status": "done", "count": count, "shown": self.shown}
 
     def show(self, msg_type: str, content: dict[str, Any]) -> None:
@@ -98,13 +115,18 @@ class Cell:
         else:
             self.shown.append((msg_type, content))
 
+    def show_rich(self, msg_type: str, content: dict[str, Any]) -> None:
+        """Show what a kernel would have sent now; what none could send is the cell's error, as there."""
+        session = self.shell.kernel.session
+        self.show(msg_type, session.unpack(session.pack(content)))
+
     def show_result(self, value: object) -> None:
         if value is None:
             return
         if not self.shell.displayhook.quiet():
             data, metadata = self.shell.display_formatter.format(value)
             count = self.shell.execution_count
-            self.show("execute_result", {"data": to_json(data), "metadata": metadata, "execution_count": count})
+            self.show_rich("execute_result", {"data": to_json(data), "metadata": metadata, "execution_count": count})
         self.shell.displayhook.update_user_ns(value)
 
     def show_error(self, kind: type, value: object, trace: list[str]) -> None:
@@ -136,16 +158,24 @@ class Publisher:
         self._show("clear_output", {"wait": wait})
 
 
-class Stream(io.TextIOBase):
-    """Stands in for `sys.stdout` and `sys.stderr`."""
+def drop(msg_type: str, content: dict[str, Any]) -> None:
+    """Show nothing: no cell runs that it could belong to."""
 
-    def __init__(self, name: str, show: Callable[[str, dict[str, Any]], None]) -> None:
+
+class Stream(io.TextIOBase):
+    """Stands in for `sys.stdout` and `sys.stderr`.
+
+    Attributes:
+        show: takes what is written; that of the cell that runs.
+    """
+
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._show = show
+        self.show: Callable[[str, dict[str, Any]], None] = drop
 
     def write(self, text: str) -> int:
         if text:
-            self._show("stream", {"name": self._name, "text": text})
+            self.show("stream", {"name": self._name, "text": text})
         return len(text)
 
     def writable(self) -> bool:

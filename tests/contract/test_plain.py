@@ -6,6 +6,8 @@ import pytest
 
 from remote_kernel.client.access import ConfiguredAccess
 from remote_kernel.client.cells import Cells, Lost
+from remote_kernel.client.executions import Executions
+from remote_kernel.client.injection import Injection, Module
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.core.identity import Identifier
 from tests.driver import Cell, Content, Notebook, Pool
@@ -97,16 +99,21 @@ def test_a_cell_whose_answer_was_lost_runs_once(locked: Pool, start: Start) -> N
 async def test_a_cell_that_is_asked_for_again_after_others_runs_once(locked: Pool) -> None:
     """As two kernels do on one session, one of which has lost its answer."""
     pool = PoolClient(ConfiguredAccess(locked.endpoint, locked.token), Identifier("plain-two"))
-    cells = Cells(pool)
+    executions, cells = Executions(pool), Cells(pool)
+
+    def make(length: int) -> Injection:
+        code = "n = globals().get('n', 0) + 1; n"
+        argument = {"epoch": "", "cell": "a", "code": code, "is_silent": False, "start": 0, "length": length - 20}
+        return Injection.make(Module.CELL, argument)
+
+    first = await executions.run(make, seconds=10)
     epoch, _ = await cells.find("")
-    first = await cells.run(epoch, "a", "n = globals().get('n', 0) + 1; n", is_silent=False)
-    for name in ("b", "c"):
-        await cells.run(epoch, name, "'another'", is_silent=False)
-    again = await cells.run(epoch, "a", "n = globals().get('n', 0) + 1; n", is_silent=False)
-    assert again == first
-    assert (await cells.run(epoch, "d", "n", is_silent=False))["shown"][0][1]["data"]["text/plain"] == "1"
+    for _ in range(2):
+        await cells.run(epoch, "'another'", is_silent=False)
+    assert await executions.run(make, seconds=10) == first
+    assert (await cells.run(epoch, "n", is_silent=False))["shown"][0][1]["data"]["text/plain"] == "1"
     with pytest.raises(Lost):
-        await cells.run("plain-other", "e", "n = 0", is_silent=False)
+        await cells.run("plain-other", "n = 0", is_silent=False)
     await pool.aclose()
 
 
