@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass
 
+from remote_kernel.core import wire
 from remote_kernel.core.errors import PoolFull, PoolRefused, PoolUnreachable, RemoteKernelError
 
 MIN_BACKOFF_SECONDS = 0.1
@@ -29,7 +30,7 @@ class Backoff:
 def is_passing(problem: RemoteKernelError) -> bool:
     """Whether trying again may help."""
     if isinstance(problem, PoolRefused):
-        return problem.status in {408, 500, 502, 503, 504}
+        return problem.status in {408, 500, 502, 503, 504} and problem.code != wire.AGENT_FAILED
     return isinstance(problem, PoolUnreachable | PoolFull)
 
 

@@ -53,6 +53,9 @@ MAX_STREAM_SECONDS = 1500.0
 # `error.code` of the refusal that tells a client that its session is gone.
 EPOCH_MISMATCH = "EpochMismatch"
 
+# And of the one that tells it of a defect of the agent's: the same request would meet it again.
+AGENT_FAILED = "AgentFailed"
+
 
 class Channel(IntEnum):
     """Jupyter's channels that carry messages (the heartbeat stays local)."""

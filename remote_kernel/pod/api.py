@@ -176,6 +176,11 @@ def explain(error: Exception) -> Answer:
     return refusal(status, code, str(error), target=error.target if isinstance(error, ApiRefusal) else "")
 
 
+def explain_defect(error: Exception) -> Answer:
+    """Return the answer for any other error; its text may hold what it was about."""
+    return refusal(500, wire.AGENT_FAILED, f"The session's agent has failed inside ({type(error).__name__}).")
+
+
 def refusal(status: int, code: str, message: str, *, target: str = "") -> Answer:
     """Return an answer that is an error in Azure's shape; `target` names the part of the request that is at fault."""
     fields = {"code": code, "message": message} | ({"target": target} if target else {})

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from remote_kernel.pod.api import Api, Pod, explain, refusal
+from remote_kernel.pod.api import Api, Pod, explain, explain_defect, refusal
 from remote_kernel.pod.bodies import read_body
 from remote_kernel.pod.calls import REFUSALS, Answer, Call, Handler
 from remote_kernel.pod.interpreter_api import InterpreterApi
@@ -26,7 +26,11 @@ def create_app(pod: Pod, interpreter_api: InterpreterApi, *, is_interpreter_only
     own = [Route(path, _over_http(handler), methods=[method]) for (method, path), handler in Api(pod).handlers.items()]
     return Starlette(
         routes=[Route("/health", _health), *interpreter_api.routes(), *([] if is_interpreter_only else own)],
-        exception_handlers={HTTPException: _explain_http, **dict.fromkeys((*REFUSALS, ClientDisconnect), _explain)},
+        exception_handlers={
+            HTTPException: _explain_http,
+            **dict.fromkeys((*REFUSALS, ClientDisconnect), _explain),
+            Exception: _explain_defect,  # the server writes where it comes from to the log
+        },
     )
 
 
@@ -49,6 +53,10 @@ def _respond(answer: Answer) -> Response:
 
 async def _explain(request: Request, error: Exception) -> Response:
     return _respond(explain(error))
+
+
+async def _explain_defect(request: Request, error: Exception) -> Response:
+    return _respond(explain_defect(error))
 
 
 async def _explain_http(request: Request, error: Exception) -> Response:

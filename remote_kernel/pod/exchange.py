@@ -3,14 +3,18 @@
 import asyncio
 import base64
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 
 from remote_kernel.core import exchange
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.exchange import Exchange, Piece
-from remote_kernel.pod.api import Api, explain
+from remote_kernel.core.log_lines import LogEvent
+from remote_kernel.pod.api import Api, explain, explain_defect
 from remote_kernel.pod.calls import MAX_BODY_BYTES, REFUSALS, Answer, BadRequest, BodyTooLarge, Call
+
+_log = logging.getLogger(__name__)
 
 # What an answer may be ahead of those who read it; the journal keeps the rest.
 AHEAD_BYTES = 1024 * 1024
@@ -57,8 +61,9 @@ class Request:
                 self.unread += answer.body
             else:
                 await self._take(answer.body)
+        except Exception:
+            _log.exception(LogEvent("failed inside"))  # the end tells who reads
         finally:
-            self.status = self.status or 500  # a defect of ours; its trace is in the agent's log
             self.is_complete = True
             self.changed.set()
 
@@ -99,6 +104,9 @@ async def _answer(api: Api, call: exchange.Call) -> Answer:
         return await handler(Call(call.params, read_body))
     except REFUSALS as error:
         return explain(error)
+    except Exception as error:
+        _log.exception(LogEvent("failed inside"))
+        return explain_defect(error)
 
 
 class Exchanges:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC
+from remote_kernel.log_files import log_to_stderr
 from remote_kernel.pod.api import Api, Pod
 from remote_kernel.pod.data_folder import DataFolder
 from remote_kernel.pod.environment import cooldown_seconds, kernel_environ
@@ -62,6 +63,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
+    log_to_stderr("pod", "WARNING")  # a file beside it; see `remote_kernel.injected.start`
     asyncio.run(run(arguments.folder, arguments.data))
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from remote_kernel.client.access import ConfiguredAccess, Endpoint
 from remote_kernel.client.bridge import Bridge
+from remote_kernel.client.guest import AGENT_FOLDER
 from remote_kernel.client.known_kind import Kind, KnownKind
 from remote_kernel.client.link import Link
 from remote_kernel.client.pool import PoolClient
@@ -182,6 +183,16 @@ async def test_an_agent_that_died_is_told_before_anything_runs_in_another(interp
         assert [type(error) for error in front_end.errors] == [SessionLost]
         await run(link, front_end, "print('x' in globals())")
     assert front_end.printed() == "False\n"
+
+
+@pytest.mark.contract
+async def test_what_happens_to_the_agent_is_in_a_log_beside_it(interpreters: Pool) -> None:
+    async with bridged(interpreters, unique()) as (client, link, front_end):
+        await run(link, front_end, "x = 1")
+        link.send(execute("import os; os._exit(3)"))
+        await front_end.wait(lambda: front_end.errors)
+        read = f"import tempfile; print(open(tempfile.gettempdir() + '/{AGENT_FOLDER}/log').read())"
+        assert "] interpreter died" in (await execute_beside(client, read))["stdout"]
 
 
 @pytest.mark.contract

@@ -1,0 +1,84 @@
+"""Exchanges, answered by an agent in which something goes wrong."""
+
+import base64
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from remote_kernel.client.opened import refusal
+from remote_kernel.client.retry import is_passing
+from remote_kernel.core import wire
+from remote_kernel.core.exchange import Call, Exchange, Piece, unpack_pieces
+from remote_kernel.core.log_lines import LogEvent
+from remote_kernel.pod import calls
+from remote_kernel.pod.api import Api, Pod
+from remote_kernel.pod.app import create_app
+from remote_kernel.pod.data_folder import DataFolder
+from remote_kernel.pod.exchange import Exchanges
+from remote_kernel.pod.executions import Executions
+from remote_kernel.pod.interpreter_api import InterpreterApi
+from remote_kernel.pod.registry import Registry
+
+pytestmark = pytest.mark.anyio
+
+MAX_CHARS = 10_000
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    registry = Registry(folder=tmp_path, data=tmp_path, environ={})
+    yield Api(Pod(registry=registry, folder=DataFolder(tmp_path), name="pod", cooldown_seconds=300.0))
+    await registry.aclose()
+
+
+async def exchange(exchanges: Exchanges, asked: Exchange) -> list[Piece]:
+    return unpack_pieces(base64.b64decode(await exchanges.answer(asked, MAX_CHARS)))
+
+
+async def test_a_defect_is_in_the_log_and_is_not_tried_again(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(call: calls.Call) -> calls.Answer:
+        raise KeyError(call.params["secret"])
+
+    api.handlers["GET", "/broken"] = broken
+    call = Call(id="a", method="GET", path="/broken", params={"secret": "s3cret"})
+    (piece,) = await exchange(Exchanges(api), Exchange(calls=[call], call_seconds=5.0))
+    error = refusal(piece.status, piece.data)
+    assert "failed inside" in str(error)
+    assert "s3cret" not in str(error)
+    assert not is_passing(error)
+    assert [(record.msg, record.levelno) for record in caplog.records] == [(LogEvent("failed inside"), logging.ERROR)]
+    assert caplog.records[0].exc_info is not None
+
+
+async def test_a_defect_that_is_met_over_http_is_told_as_well(tmp_path: Path) -> None:
+    registry = Registry(folder=tmp_path, data=tmp_path, environ={})
+    executions = Executions(registry, kernelspec="python3", sync_limit_seconds=1.0)
+    folder = DataFolder(tmp_path)
+    app = create_app(
+        Pod(registry=None, folder=folder, name="pod", cooldown_seconds=300.0),  # type: ignore[arg-type]
+        InterpreterApi(executions, folder),
+    )
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://pod") as client:
+        response = await client.get(wire.SESSION_PATH)
+    error = refusal(response.status_code, response.content)
+    assert "failed inside (AttributeError)" in str(error)
+    assert not is_passing(error)
+
+
+async def test_a_defect_within_an_answer_is_in_the_log_and_ends_it(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"begun"
+        raise KeyError
+
+    async def broken(call: calls.Call) -> calls.Answer:
+        return calls.Answer(body=body())
+
+    api.handlers["GET", "/broken"] = broken
+    call = Call(id="a", method="GET", path="/broken", params={})
+    (piece,) = await exchange(Exchanges(api), Exchange(calls=[call], call_seconds=5.0, news_seconds=5.0))
+    assert (piece.status, piece.data, piece.is_last) == (200, b"begun", True)
+    assert [record.msg for record in caplog.records] == [LogEvent("failed inside")]
