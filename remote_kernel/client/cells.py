@@ -6,6 +6,7 @@ import json
 import secrets
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,9 @@ from remote_kernel.core.interpreter_api import SYNC_LIMIT_SECONDS
 # An execution that was ended before its end is asked about again; the interpreter may need a moment.
 MAX_FAILURES = 3
 
+# Azure's shortest; its pools do not tell.
+COOLDOWN_SECONDS = 300.0
+
 # Of an answer's characters, what its length and the space behind it take at most.
 LENGTH_CHARS = 20
 
@@ -27,14 +31,29 @@ class Lost(Exception):
     """The interpreter is another one."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """An interpreter.
+
+    Attributes:
+        epoch: the name of its life.
+        info: its `kernel_info`.
+        cooldown_seconds: how long the pool keeps it without a call.
+    """
+
+    epoch: str
+    info: dict[str, Any]
+    cooldown_seconds: float
+
+
 class Cells:
     """Speaks with `remote_kernel.injected.cell` in the interpreter of the client's identifier."""
 
     def __init__(self, pool: PoolClient) -> None:
         self._executions = Executions(pool)
 
-    async def find(self, epoch: str) -> tuple[str, dict[str, Any]]:
-        """Return the name of the interpreter's life and its `kernel_info`.
+    async def find(self, epoch: str) -> Found:
+        """Return the interpreter, which takes an execution and so keeps it warm.
 
         Args:
             epoch: the name that it should have; "" for any.
@@ -46,7 +65,9 @@ class Cells:
         answer = await self._ask({"epoch": epoch, "cell": _unique()})
         if answer["status"] == "lost":
             raise Lost
-        return answer["epoch"], answer["kernel_info"]
+        return Found(
+            epoch=answer["epoch"], info=answer["kernel_info"], cooldown_seconds=_read_cooldown(answer["cooldown"])
+        )
 
     async def run(self, epoch: str, code: str, *, is_silent: bool) -> dict[str, Any]:
         """Run the code of a cell; return its `count`, what it has `shown` and perhaps an `error`.
@@ -98,6 +119,13 @@ def _injection(what: Mapping[str, object], start: int, max_chars: int) -> Inject
 def _unique() -> str:
     """Return a name that no other cell has, as the `msg_id` of a front end might."""
     return secrets.token_hex(8)
+
+
+def _read_cooldown(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return COOLDOWN_SECONDS
 
 
 def _unknown(reason: str) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Plain:
                 await stop_session(self._pool)
                 return {}
             case wire.SESSION_PATH:
-                await self._pool.request("GET", SESSION_PATH)
+                await self._call()
                 return {"kernels": [{"epoch": self._kernel.epoch}] if self._kernel else []}
         raise _needs_agent(_name(path))
 
@@ -82,17 +82,28 @@ class Plain:
         if self._kernel is not None:
             await self._kernel.aclose()
 
+    async def _call(self) -> None:
+        """Keep the interpreter from cooling down: pools count executions only, and those of cells do as well."""
+        kernel = self._kernel
+        if kernel is None or kernel.is_over or kernel.is_working:
+            await self._pool.request("GET", SESSION_PATH)
+            return
+        try:
+            await self._cells.find(kernel.epoch)
+        except Lost:
+            kernel.end()
+
     async def _attach(self, epoch: str, after: int) -> PlainKernel:
         """Return the kernel that lives under the name `epoch`, or any; raises `PoolError`."""
         known = self._kernel
         if known is not None and not known.is_over and epoch in ("", known.epoch):
             return known
         try:
-            found, info = await self._cells.find(epoch)
+            found = await self._cells.find(epoch)
         except Lost:
             raise _mismatch() from None
         notice = self._notice if known is None else known.notice
-        self._kernel = PlainKernel(self._cells, found, info, first=after + 1, notice=notice)
+        self._kernel = PlainKernel(self._cells, found, first=after + 1, notice=notice)
         return self._kernel
 
     async def _accept(self, params: Mapping[str, str], frames: list[wire.Frame]) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from remote_kernel.client.cells import Cells, Lost
+from remote_kernel.client.cells import Cells, Found, Lost
 from remote_kernel.core import wire
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.interpreter_api import SYNC_LIMIT_SECONDS
@@ -28,9 +27,6 @@ NO_AGENT = "The session has no agent; {what} needs one."
 NOT_INTERRUPTED = "[This cell cannot be interrupted, as the session has no agent; the cells behind it were not run.]\n"
 
 ENDED = f"[The cell was ended from outside, most likely after {SYNC_LIMIT_SECONDS:g} s, the limit for cells here.]\n"
-
-# Azure's shortest; a pool does not tell.
-COOLDOWN_SECONDS = 300.0
 
 # The methods of an ipykernel, and what of a request they take.
 QUESTIONS = {
@@ -56,19 +52,19 @@ class PlainKernel:
     """One life of an interpreter, as far as this process sees it.
 
     Args:
-        epoch: the name of that life.
-        info: what its `kernel_info_reply` says.
+        found: the interpreter.
         first: the number of the first message that it says.
         notice: what the first cell says before anything else.
 
     Attributes:
+        epoch: the name of that life.
         notice: "" once it was said.
         is_over: whether the interpreter is gone.
     """
 
-    def __init__(self, cells: Cells, epoch: str, info: dict[str, Any], *, first: int, notice: str) -> None:
-        self.epoch = epoch
-        self.info = info
+    def __init__(self, cells: Cells, found: Found, *, first: int, notice: str) -> None:
+        self.epoch = found.epoch
+        self._found = found
         self.notice = notice
         self.is_over = False
         self._cells = cells
@@ -111,8 +107,8 @@ class PlainKernel:
         after = self._first + len(self._said) - 1 if after is None else after
         yield wire.encode(
             wire.Hello(
-                epoch=self.epoch, cursor=after, cooldown_seconds=COOLDOWN_SECONDS, pod="", is_busy=self.is_working,
-                kernel_info=self.info,
+                epoch=self.epoch, cursor=after, cooldown_seconds=self._found.cooldown_seconds, pod="",
+                is_busy=self.is_working, kernel_info=self._found.info,
             )
         )  # fmt: skip
         self._forget_until(after)
@@ -221,7 +217,7 @@ class PlainKernel:
         kind = request.header.msg_type.removesuffix("_request")
         content = parse_object(request.message.parts[3])
         if kind == "kernel_info":
-            reply: Mapping[str, object] = {"status": "ok", **self.info}
+            reply: Mapping[str, object] = {"status": "ok", **self._found.info}
         elif question := QUESTIONS.get(request.header.msg_type):
             method, names = question
             reply = await self._cells.ask(self.epoch, method, [content.get(name, 0) for name in names])

@@ -8,6 +8,7 @@ from one cell to the next.
 import base64
 import io
 import json
+import os
 import secrets
 import sys
 import types
@@ -77,7 +78,8 @@ def do(argument: dict[str, Any], memory: Any) -> dict[str, Any]:
         return Cell(shell, memory.streams).run(argument["code"], is_silent=argument["is_silent"])
     if "question" in argument:
         return {"status": "answer", "content": getattr(shell.kernel, argument["question"])(*argument["arguments"])}
-    return {"status": "here", "epoch": memory.epoch, "kernel_info": shell.kernel.kernel_info}
+    cooldown = os.environ.get("REMOTE_KERNEL_POD_COOLDOWN_SECONDS", "")  # the local pool says it
+    return {"status": "here", "epoch": memory.epoch, "cooldown": cooldown, "kernel_info": shell.kernel.kernel_info}
 
 
 class Cell:

@@ -24,9 +24,8 @@ GATHER_SECONDS = 0.25
 # What a kernel says at the end of a request comes in several messages.
 QUIET_SECONDS = 0.02
 
-# A reader calls at least every third of the pool's cooldown, as long as it wants the pod. One that was killed is
-# forgotten after this time.
-LEASE_SECONDS = 150.0
+# The shortest time after which a reader is forgotten, where a pool's cooldown is very short.
+MIN_LEASE_SECONDS = 15.0
 
 
 class Request:
@@ -109,11 +108,22 @@ async def _answer(api: Api, call: exchange.Call) -> Answer:
         return explain_defect(error)
 
 
-class Exchanges:
-    """Answers exchanges; the same agent serves any number of kernels."""
+def lease_seconds(cooldown_seconds: float) -> float:
+    """Return when a reader that was killed is forgotten: others call at least every third of the pool's cooldown, as
+    long as they want the pod."""
+    return max(cooldown_seconds / 2, MIN_LEASE_SECONDS)
 
-    def __init__(self, api: Api) -> None:
+
+class Exchanges:
+    """Answers exchanges; the same agent serves any number of kernels.
+
+    Args:
+        lease_seconds: how long a request is kept that nobody reads.
+    """
+
+    def __init__(self, api: Api, lease_seconds: float) -> None:
         self._api = api
+        self._lease_seconds = lease_seconds
         self._requests: dict[str, Request] = {}
 
     async def answer(self, asked: Exchange, max_chars: int) -> bytes:
@@ -130,7 +140,7 @@ class Exchanges:
         return answer
 
     def _forgotten(self, reads: Sequence[str]) -> list[str]:
-        since = time.monotonic() - LEASE_SECONDS
+        since = time.monotonic() - self._lease_seconds
         return [id_ for id_, request in self._requests.items() if request.used_at < since and id_ not in reads]
 
     async def _close(self, ids: Sequence[str]) -> None:

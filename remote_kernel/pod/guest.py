@@ -17,7 +17,7 @@ from remote_kernel.log_files import log_to_stderr
 from remote_kernel.pod.api import Api, Pod
 from remote_kernel.pod.data_folder import DataFolder
 from remote_kernel.pod.environment import cooldown_seconds, kernel_environ
-from remote_kernel.pod.exchange import Exchanges, serve
+from remote_kernel.pod.exchange import Exchanges, lease_seconds, serve
 from remote_kernel.pod.registry import Registry
 
 # Where pods are folders, as in the local pool, nothing else tells that one was removed.
@@ -31,7 +31,7 @@ async def run(folder: Path, data: Path) -> None:
     scratch.mkdir(mode=0o700, exist_ok=True)
     registry = Registry(folder=scratch, data=data, environ=kernel_environ(os.environ, name))
     pod = Pod(registry=registry, folder=DataFolder(data), name=name, cooldown_seconds=cooldown_seconds(os.environ))
-    exchanges = Exchanges(Api(pod))
+    exchanges = Exchanges(Api(pod), lease_seconds(pod.cooldown_seconds))
     socket = folder / "s"
     socket.unlink(missing_ok=True)
     server = await serve(exchanges, str(socket))

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module")
 def interpreters() -> Iterator[Pool]:
-    with Pool.start("--flavor", "interpreter", "--max-sessions", "20") as pool:
+    with Pool.start("--flavor", "interpreter", "--max-sessions", "20", "--cooldown", "600") as pool:
         yield pool
 
 
@@ -80,6 +80,7 @@ async def test_what_a_pool_is_is_found_out_once(interpreters: Pool, used: Identi
             await run(link, front_end, "print(6 * 7)")
         assert front_end.printed() == "42\n"
         assert (wire.EVENTS_PATH in client.paths) == (before is Kind.AGENT)
+        assert front_end.hellos[0].cooldown_seconds == 600.0
 
 
 async def test_who_is_not_logged_in_is_told_as_on_any_other_way(used: Identifier) -> None:

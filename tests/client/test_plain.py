@@ -11,6 +11,7 @@ import pytest
 from remote_kernel.client.link import Link
 from remote_kernel.client.plain import Plain
 from remote_kernel.core import wire
+from remote_kernel.core.errors import SessionLost
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.jupyter import Author, parse_header, parse_object
 from remote_kernel.pod.clock import utc_now
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module")
 def interpreters() -> Iterator[Pool]:
-    with Pool.start("--flavor", "interpreter", "--max-sessions", "10") as pool:
+    with Pool.start("--flavor", "interpreter", "--max-sessions", "10", "--cooldown", "600") as pool:
         yield pool
 
 
@@ -113,6 +114,23 @@ async def test_cells_with_the_same_id_are_different_cells(linked: Linked) -> Non
     link.send(replace(second, parts=(first.parts[0], *second.parts[1:])))
     await front_end.wait(lambda: len(contents(front_end, "execute_reply")) == 2)
     assert front_end.printed() == "first\nsecond\n"
+
+
+async def test_what_keeps_the_session_warm_is_an_execution_of_what_the_pool_counts(linked: Linked) -> None:
+    link, front_end, client = linked
+    assert front_end.hellos[0].cooldown_seconds == 600.0
+    plain = link._pool
+    client.paths.clear()
+    assert await plain.request("GET", wire.SESSION_PATH) == {"kernels": [{"epoch": front_end.hellos[0].epoch}]}
+    assert client.paths == ["/executions"]
+
+
+async def test_a_session_that_was_found_gone_while_it_is_kept_warm_is_told(linked: Linked) -> None:
+    link, front_end, client = linked
+    await client.request("DELETE", "/session")
+    await link._pool.request("GET", wire.SESSION_PATH)
+    await front_end.wait(lambda: front_end.errors)
+    assert [type(error) for error in front_end.errors] == [SessionLost]
 
 
 def ask(msg_type: str, content: Any) -> wire.Message:

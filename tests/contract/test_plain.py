@@ -107,7 +107,7 @@ async def test_a_cell_that_is_asked_for_again_after_others_runs_once(locked: Poo
         return Injection.make(Module.CELL, argument)
 
     first = await executions.run(make, seconds=10)
-    epoch, _ = await cells.find("")
+    epoch = (await cells.find("")).epoch
     for _ in range(2):
         await cells.run(epoch, "'another'", is_silent=False)
     assert await executions.run(make, seconds=10) == first

@@ -276,13 +276,18 @@ def test_frames_that_are_none_are_refused_and_the_pod_lives_on(client: httpx.Cli
     assert client.get("/health").status_code == 200
 
 
-def test_kernels_have_the_pod_s_name_and_none_of_its_settings() -> None:
+def test_kernels_have_the_pod_s_name_and_cooldown_and_none_of_its_settings() -> None:
     from remote_kernel.pod.environment import kernel_environ
 
     environ = kernel_environ(
         {"PATH": "/bin", "REMOTE_KERNEL_TOKEN": "x", "REMOTE_KERNEL_POD_COOLDOWN_SECONDS": "5"}, "p"
     )
-    assert environ == {"PATH": "/bin", "REMOTE_KERNEL_POD": "p", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    assert environ == {
+        "PATH": "/bin",
+        "REMOTE_KERNEL_POD": "p",
+        "REMOTE_KERNEL_POD_COOLDOWN_SECONDS": "5",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
 
 
 def test_a_line_is_json_with_jupyter_s_names(client: httpx.Client) -> None:

@@ -1,5 +1,6 @@
 """Exchanges, answered by an agent in which something goes wrong."""
 
+import asyncio
 import base64
 import logging
 from collections.abc import AsyncIterator
@@ -11,13 +12,13 @@ import pytest
 from remote_kernel.client.opened import refusal
 from remote_kernel.client.retry import is_passing
 from remote_kernel.core import wire
-from remote_kernel.core.exchange import Call, Exchange, Piece, unpack_pieces
+from remote_kernel.core.exchange import GONE, Call, Exchange, Piece, unpack_pieces
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.pod import calls
 from remote_kernel.pod.api import Api, Pod
 from remote_kernel.pod.app import create_app
 from remote_kernel.pod.data_folder import DataFolder
-from remote_kernel.pod.exchange import Exchanges
+from remote_kernel.pod.exchange import Exchanges, lease_seconds
 from remote_kernel.pod.executions import Executions
 from remote_kernel.pod.interpreter_api import InterpreterApi
 from remote_kernel.pod.registry import Registry
@@ -25,6 +26,7 @@ from remote_kernel.pod.registry import Registry
 pytestmark = pytest.mark.anyio
 
 MAX_CHARS = 10_000
+LEASE_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ async def test_a_defect_is_in_the_log_and_is_not_tried_again(api: Api, caplog: p
 
     api.handlers["GET", "/broken"] = broken
     call = Call(id="a", method="GET", path="/broken", params={"secret": "s3cret"})
-    (piece,) = await exchange(Exchanges(api), Exchange(calls=[call], call_seconds=5.0))
+    (piece,) = await exchange(Exchanges(api, LEASE_SECONDS), Exchange(calls=[call], call_seconds=5.0))
     error = refusal(piece.status, piece.data)
     assert "failed inside" in str(error)
     assert "s3cret" not in str(error)
@@ -79,6 +81,30 @@ async def test_a_defect_within_an_answer_is_in_the_log_and_ends_it(api: Api, cap
 
     api.handlers["GET", "/broken"] = broken
     call = Call(id="a", method="GET", path="/broken", params={})
-    (piece,) = await exchange(Exchanges(api), Exchange(calls=[call], call_seconds=5.0, news_seconds=5.0))
+    (piece,) = await exchange(Exchanges(api, LEASE_SECONDS), Exchange(calls=[call], call_seconds=5.0, news_seconds=5.0))
     assert (piece.status, piece.data, piece.is_last) == (200, b"begun", True)
     assert [record.msg for record in caplog.records] == [LogEvent("failed inside")]
+
+
+@pytest.mark.parametrize(("seconds", "is_kept"), [(0.0, False), (LEASE_SECONDS, True)])
+async def test_an_answer_that_nobody_reads_is_kept_for_its_lease(api: Api, seconds: float, is_kept: bool) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"begun"
+        await asyncio.Event().wait()
+
+    async def endless(call: calls.Call) -> calls.Answer:
+        return calls.Answer(body=body())
+
+    api.handlers["GET", "/endless"] = endless
+    exchanges = Exchanges(api, seconds)
+    call = Call(id="a", method="GET", path="/endless", params={})
+    await exchange(exchanges, Exchange(calls=[call], call_seconds=5.0))
+    await exchange(exchanges, Exchange())
+    (piece,) = await exchange(exchanges, Exchange(reads=["a"]))
+    assert (piece.status != GONE) is is_kept
+    await exchanges.aclose()
+
+
+def test_a_lease_is_longer_than_the_pause_of_a_reader_that_keeps_the_pod() -> None:
+    for cooldown in (2.0, 60.0, 300.0, 3600.0):
+        assert cooldown / 3 < lease_seconds(cooldown) <= max(cooldown, 15.0)
