@@ -2,11 +2,15 @@
 
 import contextlib
 import hashlib
+import time
 from enum import StrEnum
 from pathlib import Path
 
 from remote_kernel.core.flavor import has_interpreter_address
 from remote_kernel.private_files import make_private_folder, write_private
+
+# Pods that had no agent may have one by now, and understand executions as before.
+INTERPRETER_SECONDS = 86_400.0
 
 
 class Kind(StrEnum):
@@ -34,7 +38,9 @@ class KnownKind:
         if self._path is None:
             return None
         with contextlib.suppress(OSError, ValueError):
-            return Kind(self._path.read_text(encoding="utf-8"))
+            kind = Kind(self._path.read_text(encoding="utf-8"))
+            age = time.time() - self._path.stat().st_mtime
+            return kind if kind is Kind.AGENT or age < INTERPRETER_SECONDS else None
         return None
 
     def learn(self, kind: Kind) -> None:

@@ -1,6 +1,8 @@
 """Which way goes to a pool's pods: found out from the pool, remembered, told where there is none."""
 
 import json
+import os
+import time
 import uuid
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -42,6 +44,28 @@ async def test_a_pool_that_became_another_is_found_out_again(tmp_path: Path) -> 
         assert await ask(endpoint, "t", tmp_path) == [1]
         assert await ask(endpoint, "t", tmp_path) == [1]
     assert seen == ["/executions", wire.SESSION_PATH, wire.SESSION_PATH]
+
+
+def test_pods_that_had_no_agent_are_asked_for_one_again_the_next_day(tmp_path: Path) -> None:
+    """They understand executions as well once they have one, so that nothing else would tell."""
+    endpoint = "https://pool.env.westus2.azurecontainerapps.io"
+    KnownKind(tmp_path, endpoint).learn(Kind.INTERPRETER)
+    (path,) = (tmp_path / "remote-kernel").iterdir()
+    assert KnownKind(tmp_path, endpoint).kind is Kind.INTERPRETER
+    yesterday = time.time() - 86_400 - 60
+    os.utime(path, (yesterday, yesterday))
+    known = KnownKind(tmp_path, endpoint)
+    assert known.kind is Kind.AGENT
+    known.learn(Kind.INTERPRETER)
+    assert KnownKind(tmp_path, endpoint).kind is Kind.INTERPRETER
+
+
+def test_an_agent_is_remembered_for_ever(tmp_path: Path) -> None:
+    endpoint = "https://proxy.example.org/sessionPools/p"
+    KnownKind(tmp_path, endpoint).learn(Kind.AGENT)
+    (path,) = (tmp_path / "remote-kernel").iterdir()
+    os.utime(path, (0, 0))
+    assert KnownKind(tmp_path, endpoint).kind is Kind.AGENT
 
 
 def test_an_address_that_names_a_pool_is_that_of_an_interpreter(tmp_path: Path) -> None:
