@@ -17,8 +17,8 @@ from typing import Any
 
 from remote_kernel.client.executions import stop_session
 from remote_kernel.client.guest import Guest, TooMuch
-from remote_kernel.client.opened import Opened, parse_object, refusal
-from remote_kernel.client.pool import PoolClient
+from remote_kernel.client.opened import Opened, refusal
+from remote_kernel.client.pool import PoolClient, parse_object
 from remote_kernel.core import wire
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, RemoteKernelError, WireError
 from remote_kernel.core.exchange import Call, Exchange, Piece, unpack_pieces

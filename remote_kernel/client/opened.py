@@ -1,12 +1,11 @@
 """Requests that go to an agent in exchanges, and what there is of their answers."""
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
-from typing import Any
 
+from remote_kernel.client.pool import parse_object
 from remote_kernel.core import exchange, wire
 from remote_kernel.core.errors import NoAgent, PoolError, PoolFull, PoolRefused, PoolUnreachable
 from remote_kernel.core.exchange import Call, Piece
@@ -94,8 +93,7 @@ class Opened:
             self.fail(NoAgent("none could be started before"))
             return True
         if self.status or epoch:
-            error = "The session that this request speaks of is gone."
-            self.fail(PoolRefused(error, status=HTTPStatus.CONFLICT, code=wire.EPOCH_MISMATCH))
+            self.fail(session_gone())
             return True
         if self.call.path == wire.SESSION_PATH:
             self.take(Piece(id=self.call.id, status=HTTPStatus.OK, data=b'{"kernels": []}', is_last=True))
@@ -113,9 +111,7 @@ def refusal(status: int, body: bytes) -> PoolError:
     return PoolRefused(message, status=status, code=str(fields.get("code", "")))
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+def session_gone() -> PoolRefused:
+    """Return what an agent says to who speaks of another session than the one that is there."""
+    error = "The session that this request speaks of is gone."
+    return PoolRefused(error, status=HTTPStatus.CONFLICT, code=wire.EPOCH_MISMATCH)

@@ -11,6 +11,7 @@ from typing import Any
 
 from remote_kernel.client.cells import Cells, Lost
 from remote_kernel.client.executions import stop_session
+from remote_kernel.client.opened import session_gone
 from remote_kernel.client.plain_kernel import NO_AGENT, PlainKernel
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.core import files, wire
@@ -101,7 +102,7 @@ class Plain:
         try:
             found = await self._cells.find(epoch)
         except Lost:
-            raise _mismatch() from None
+            raise session_gone() from None
         notice = self._notice if known is None else known.notice
         self._kernel = PlainKernel(self._cells, found, first=after + 1, notice=notice)
         return self._kernel
@@ -130,7 +131,7 @@ class Plain:
             if not kernel.is_working:  # else it would answer at the end of its cell
                 await self._cells.find(kernel.epoch)
         except Lost:
-            raise _mismatch() from None
+            raise session_gone() from None
         await stop_session(self._pool)
         kernel.end()
 
@@ -161,8 +162,3 @@ def _name(path: str) -> str:
 
 def _needs_agent(what: str) -> PoolRefused:
     return PoolRefused(NO_AGENT.format(what=what), status=HTTPStatus.NOT_IMPLEMENTED, code=files.NO_AGENT)
-
-
-def _mismatch() -> PoolRefused:
-    error = "The session that this request speaks of is gone."
-    return PoolRefused(error, status=HTTPStatus.CONFLICT, code=wire.EPOCH_MISMATCH)

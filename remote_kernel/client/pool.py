@@ -71,7 +71,7 @@ class PoolClient:
                 body = await response.read()
             except Broke as error:
                 raise _unreachable(error) from error
-        return _parse_object(body)
+        return parse_object(body)
 
     @asynccontextmanager
     async def stream(
@@ -133,7 +133,7 @@ class PoolClient:
 async def _read_error(response: Response, endpoint: Endpoint, identifier: Identifier) -> PoolError:
     """Translate the answer of a request that was refused; what a pool says of the identifier is not for error texts."""
     try:
-        body = _parse_object(await response.read())
+        body = parse_object(await response.read())
     except Broke as error:
         return _unreachable(error)
     fields = body.get("error")
@@ -185,7 +185,8 @@ def _retry_after(response: Response) -> float | None:
     return float(text) if text.isascii() and text.isdigit() else None
 
 
-def _parse_object(body: bytes) -> dict[str, Any]:
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object of an answer; {} where it has none, as those of gateways and proxies."""
     try:
         value = json.loads(body) if body else {}
     except (ValueError, RecursionError):

@@ -304,20 +304,12 @@ class Execution:
         return fields
 
 
-def parse_execution(body: bytes) -> Execution:
+def read_execution(fields: Mapping[str, Any]) -> Execution:
     """Read the answer to a `POST /executions` or `GET /executions/{id}`, of any version since 2024-10-02.
 
     Raises:
         WireError: it is no such answer.
     """
-    try:
-        return read_execution(json.loads(body))
-    except (ValueError, RecursionError):
-        raise WireError("the pool's answer is not JSON") from None
-
-
-def read_execution(fields: Mapping[str, Any]) -> Execution:
-    """Read the JSON object of such an answer; raises `WireError` as `parse_execution` does."""
     try:
         return Execution(
             id=str(fields["id"]),

@@ -16,8 +16,8 @@ from remote_kernel.core.interpreter_api import (
     Outcome,
     Status,
     parse_api_version,
-    parse_execution,
     parse_request,
+    read_execution,
 )
 from remote_kernel.core.interpreter_values import ValueForm
 
@@ -160,10 +160,10 @@ def test_old_execution_says_success_and_failure() -> None:
 
 @pytest.mark.parametrize("execution", [DONE, FAILED], ids=["done", "failed"])
 def test_execution_survives_the_way(execution: Execution) -> None:
-    assert parse_execution(body_of(execution.to_json(NEWEST))) == execution
+    assert read_execution(json.loads(body_of(execution.to_json(NEWEST)))) == execution
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"id": "a", "status": "0"}', b'{"id": "a", "status": []}'])
-def test_answer_that_is_no_execution_is_a_wire_error(body: bytes) -> None:
+@pytest.mark.parametrize("fields", [{}, {"id": "a", "status": "0"}, {"id": "a", "status": []}])
+def test_answer_that_is_no_execution_is_a_wire_error(fields: dict[str, Any]) -> None:
     with pytest.raises(WireError):
-        parse_execution(body)
+        read_execution(fields)
