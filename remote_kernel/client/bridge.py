@@ -30,6 +30,8 @@ CALL_SECONDS = 2.0
 # After the last sign of life, when to look for late words.
 LOOK_AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 
+CLOSED = "The connection to the session was closed."
+
 # The last words of a process that ends.
 FAREWELL_SECONDS = 0.5
 
@@ -57,6 +59,7 @@ class Bridge:
         self._work = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
         self._is_attached = False
+        self._is_closed = False
 
     async def request(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
@@ -76,6 +79,8 @@ class Bridge:
         read_seconds: float = 0.0,
     ) -> AsyncIterator[Opened]:  # fmt: skip
         """See `Way`."""
+        if self._is_closed:
+            raise PoolUnreachable(CLOSED)
         call = Call(id=secrets.token_hex(8), method=method, path=path, params=dict(params or {}), content=content)
         opened = self._opened[call.id] = Opened(call, self._work.set)
         if self._pump is None:
@@ -97,6 +102,7 @@ class Bridge:
     async def aclose(self) -> None:
         """End every request, and let the agent know, unless that might take a session, or wait as the last exchange
         does. The pool's client is its owner's."""
+        self._is_closed = True
         if self._pump is not None:
             self._pump.cancel()
             await asyncio.gather(self._pump, return_exceptions=True)
@@ -104,7 +110,7 @@ class Bridge:
             with contextlib.suppress(RemoteKernelError, TimeoutError):
                 async with asyncio.timeout(FAREWELL_SECONDS):
                     await self._guest.carry(Exchange(closes=self._closes))
-        self._fail(list(self._opened.values()), PoolUnreachable("The connection to the session was closed."))
+        self._fail(list(self._opened.values()), PoolUnreachable(CLOSED))
 
     # The pump
 

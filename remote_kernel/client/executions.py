@@ -38,16 +38,12 @@ class AnswerCut(PoolUnreachable):
 
 
 class Executions:
-    """The executions of one session; they run one after another.
-
-    Attributes:
-        max_chars: how long an answer may be; less once the pool has turned out not to pass on so much.
-    """
+    """The executions of one session; they run one after another."""
 
     def __init__(self, pool: PoolClient) -> None:
         self._pool = pool
         self._has_answered = False
-        self.max_chars = MAX_CHARS
+        self._max_chars = MAX_CHARS  # less once the pool has turned out not to pass on so much
 
     async def run(self, make: Callable[[int], Injection], *, seconds: float) -> str:
         """Run an injection and return its answer.
@@ -60,18 +56,20 @@ class Executions:
             PoolError: as `PoolClient.request`; of these, `AnswerCut` and `NoAnswer` say that there was an execution.
         """
         try:
-            return await self._run(make(self.max_chars), seconds)
+            return await self._run(make(self._max_chars), seconds)
         except AnswerCut:
-            self.max_chars = SMALL_MAX_CHARS
+            self._max_chars = SMALL_MAX_CHARS
             raise
         except PoolRefused as error:
-            if error.status != HTTPStatus.BAD_REQUEST or self.max_chars == SMALL_MAX_CHARS:
+            if error.status != HTTPStatus.BAD_REQUEST or self._max_chars == SMALL_MAX_CHARS:
                 raise
-            self.max_chars = SMALL_MAX_CHARS  # perhaps it was too much to ask for; nothing has run
-            return await self._run(make(self.max_chars), seconds)
+            self._max_chars = SMALL_MAX_CHARS  # perhaps it was too much to ask for; nothing has run
+            return await self._run(make(self._max_chars), seconds)
 
     async def _run(self, injection: Injection, seconds: float) -> str:
-        request = ExecutionRequest(code=injection.code, timeout_seconds=seconds, max_output=self.max_chars + MARK_CHARS)
+        request = ExecutionRequest(
+            code=injection.code, timeout_seconds=seconds, max_output=self._max_chars + MARK_CHARS
+        )
         # A pod that is there needs no more than the code does; one that has to be made may take minutes.
         read_seconds = seconds + wire.STALE_SECONDS if self._has_answered else ALLOCATE_SECONDS
         fields = await self._pool.request(
@@ -103,9 +101,8 @@ class Executions:
         self._has_answered = True
         return answer
 
-    async def upload(self, data: bytes) -> str:
-        """Put a file into the session's folder, for an injection that reads and removes it, and return its name."""
-        name = f".rk-{secrets.token_hex(8)}"
+    async def upload(self, name: str, data: bytes) -> None:
+        """Put a file into the session's folder, for an injection that reads and removes it."""
         boundary = secrets.token_hex(16)
         head = (
             f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="{name}"\r\n'
@@ -117,7 +114,6 @@ class Executions:
             content=b"".join((head.encode(), data, f"\r\n--{boundary}--\r\n".encode())),
             media_type=f"multipart/form-data; boundary={boundary}",
         )
-        return name
 
 
 async def stop_session(pool: PoolClient) -> None:

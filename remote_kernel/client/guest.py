@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import secrets
 from http import HTTPStatus
 
 from remote_kernel.client.executions import Executions
@@ -39,6 +40,8 @@ class Guest:
 
     def __init__(self, pool: PoolClient) -> None:
         self._executions = Executions(pool)
+        # Files that perhaps nobody has read: their executions have given no answer.
+        self._unread: list[str] = []
 
     async def carry(self, asked: Exchange) -> bytes | None:
         """Hand on an exchange and return the packed pieces of the answers; `None` when there is no agent.
@@ -49,20 +52,24 @@ class Guest:
             WireError: they came as something else.
         """
         packed = await asyncio.to_thread(asked.pack) if asked.content_bytes > MAX_INLINE_BYTES else asked.pack()
-        argument: dict[str, object] = {"folder": AGENT_FOLDER, "seconds": EXCHANGE_SECONDS}
+        unread = list(self._unread)
+        argument: dict[str, object] = {"folder": AGENT_FOLDER, "seconds": EXCHANGE_SECONDS, "unread": unread}
         if len(packed) > MAX_INLINE_BYTES:
-            argument["file"] = await self._upload(packed)
+            name = argument["file"] = f".rk-{secrets.token_hex(8)}"
+            self._unread.append(name)
+            await self._upload(name, packed)
         else:
             argument["exchange"] = base64.b64encode(packed).decode()
         answer = await self._executions.run(
             lambda max_chars: Injection.make(Module.EXCHANGE, {**argument, "max_chars": max_chars}),
             seconds=EXCHANGE_SECONDS,
         )
+        self._unread.clear()
         return None if answer == "absent" else _decode_base64(answer)
 
-    async def _upload(self, packed: bytes) -> str:
+    async def _upload(self, name: str, packed: bytes) -> None:
         try:
-            return await self._executions.upload(packed)
+            await self._executions.upload(name, packed)
         except PoolRefused as error:
             if error.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                 raise

@@ -1,6 +1,7 @@
 """Hands one exchange to the agent beside this interpreter, and prints what it answers."""
 
 import base64
+import contextlib
 import os
 import socket
 import sys
@@ -16,6 +17,8 @@ def main(argument: dict[str, Any]) -> None:
 
 
 def hand_on(argument: dict[str, Any]) -> str:
+    for name in argument["unread"]:
+        remove(name)
     data = take_file(argument["file"]) if "file" in argument else base64.b64decode(argument["exchange"])
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(argument["seconds"])
@@ -31,8 +34,19 @@ def hand_on(argument: dict[str, Any]) -> str:
 
 def take_file(name: str) -> bytes:
     """Return what was uploaded because it is too large for an execution, and remove it."""
-    path = next(filter(os.path.exists, (os.path.join("/mnt/data", name), name)))  # noqa: PTH118
+    path = next(filter(os.path.exists, places(name)))
     with open(path, "rb") as file:  # noqa: PTH123
         data = file.read()
-    os.unlink(path)  # noqa: PTH108
+    remove(name)
     return data
+
+
+def remove(name: str) -> None:
+    for path in places(name):
+        with contextlib.suppress(OSError):
+            os.unlink(path)  # noqa: PTH108
+
+
+def places(name: str) -> tuple[str, str]:
+    """Return where an upload may be: in Azure's folder, or in a local pool's."""
+    return os.path.join("/mnt/data", name), name  # noqa: PTH118

@@ -15,14 +15,16 @@ import pytest
 
 from remote_kernel.client.access import ConfiguredAccess, Endpoint
 from remote_kernel.client.bridge import Bridge
-from remote_kernel.client.guest import AGENT_FOLDER
+from remote_kernel.client.guest import AGENT_FOLDER, Guest
 from remote_kernel.client.known_kind import Kind, KnownKind
 from remote_kernel.client.link import Link
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.client.route import Route
+from remote_kernel.client.transport import Response
 from remote_kernel.client.way import Way
 from remote_kernel.core import wire
-from remote_kernel.core.errors import SessionLost, SettingsError
+from remote_kernel.core.errors import PoolUnreachable, SessionLost, SettingsError
+from remote_kernel.core.exchange import Call, Exchange
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.interpreter_api import MAX_UPLOAD_BYTES
 from tests.client.counting import CountingClient
@@ -81,6 +83,19 @@ async def test_what_a_pool_is_is_found_out_once(interpreters: Pool, used: Identi
         assert front_end.printed() == "42\n"
         assert (wire.EVENTS_PATH in client.paths) == (before is Kind.AGENT)
         assert front_end.hellos[0].cooldown_seconds == 600.0
+
+
+async def test_a_bridge_that_is_closed_says_so_at_once(interpreters: Pool) -> None:
+    client = CountingClient(interpreters.endpoint, interpreters.token, unique())
+    bridge = Bridge(client)
+    await bridge.request("GET", wire.SESSION_PATH)
+    await bridge.aclose()
+    try:
+        async with asyncio.timeout(5):
+            with pytest.raises(PoolUnreachable, match="closed"):
+                await bridge.request("GET", wire.SESSION_PATH)
+    finally:
+        await client.aclose()
 
 
 async def test_who_is_not_logged_in_is_told_as_on_any_other_way(used: Identifier) -> None:
@@ -158,6 +173,30 @@ async def test_a_large_message_goes_up_as_a_file_that_does_not_stay(interpreters
         await run(link, front_end, f"text = '{text}'\nprint(len(text)); import os; print(os.listdir())")
         assert "/files" in client.paths
     assert front_end.printed() == f"{len(text)}\n[]\n"
+
+
+async def test_a_large_message_whose_execution_never_ran_leaves_no_file(interpreters: Pool, used: Identifier) -> None:
+    class Cut(CountingClient):
+        """A client that cannot have anything run."""
+
+        async def _send(self, endpoint: Endpoint, method: str, path: str, *rest: Any) -> Response:
+            if path == "/executions":
+                raise PoolUnreachable("The connection was cut.")
+            return await super()._send(endpoint, method, path, *rest)
+
+    client, cut = (each(interpreters.endpoint, interpreters.token, used) for each in (CountingClient, Cut))
+    guest = Guest(cut)
+    content = random.Random(1).randbytes(200_000)
+    large = Exchange(calls=[Call(id="a", method="POST", path="/", params={}, content=content)])
+    for _ in range(2):
+        with pytest.raises(PoolUnreachable):
+            await guest.carry(large)
+    list_files = "import os; print([name for name in os.listdir() if name.startswith('.rk-')])"
+    assert (await execute_beside(client, list_files))["stdout"].count(".rk-") == 2
+    guest._executions._pool = client
+    await guest.carry(Exchange())
+    assert (await execute_beside(client, list_files))["stdout"] == "[]\n"
+    await asyncio.gather(client.aclose(), cut.aclose())
 
 
 @pytest.mark.contract

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 Fields = dict[str, Any]
 
 # Of an interpreter that has no agent.
-ARGUMENT = {"folder": "no-such-folder", "seconds": 1, "exchange": "", "max_chars": 10}
+ARGUMENT = {"folder": "no-such-folder", "seconds": 1, "exchange": "", "unread": [], "max_chars": 10}
 
 
 def run_code(code: str) -> str:
