@@ -26,7 +26,7 @@ _STATUS_OF: dict[type[RemoteKernelError], int] = {
     UnknownKernel: 404,
     EpochMismatch: 409,
     TooManyKernels: 429,
-    StartFailed: 500,
+    StartFailed: 424,  # nor this, of which its client must hear
     InvalidPath: 400,
     FileMissing: 404,
     WrongKind: 400,

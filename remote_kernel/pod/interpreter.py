@@ -136,9 +136,13 @@ class Interpreter:
                 f"The kernel {self.kernelspec!r} was not ready after {START_TIMEOUT_SECONDS:.0f} s."
             ) from None
 
+    @property
+    def _process(self) -> Any:
+        return getattr(self._manager.provisioner, "process", None)
+
     def _watch_exit(self) -> None:
         """Learn at once when the process ends: a thread waits for it, which costs nothing while it lives."""
-        process = self._manager.provisioner.process  # type: ignore[union-attr]
+        process = self._process
         self._pid = process.pid
         loop = asyncio.get_running_loop()
 
@@ -274,12 +278,13 @@ class Interpreter:
         await asyncio.gather(*self._readers, return_exceptions=True)
         for socket in self._sockets.values():
             socket.close()
+        if self._pid is None and self._process is not None:
+            self._watch_exit()  # its start was given up at the moment of its birth
         if self._pid is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._pid, signal.SIGKILL)
             await self.exited
-        self._manager.cleanup_connection_file()
-        self._manager.cleanup_ipc_files()
+        await self._manager.cleanup_resources()  # files, a control socket that we never use, the threads behind that
 
 
 def _language_of(manager: AsyncKernelManager) -> str:

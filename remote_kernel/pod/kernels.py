@@ -82,6 +82,7 @@ class PodKernel:
         self._news = asyncio.Event()
         self._lock = asyncio.Lock()
         self._accepted: OrderedDict[str, int] = OrderedDict()
+        self._accepting: set[asyncio.Task[int]] = set()
         self._executions: dict[str, Execution] = {}
         self._pace = Pace(self._hold)
         self._readers: Counter[str] = Counter()
@@ -138,19 +139,17 @@ class PodKernel:
 
         Raises:
             UnknownKernel, StartFailed: see `Interpreter.start`.
+            EpochMismatch: it was stopped while it started.
         """
         if self._current is None:
             if self._starting is None:
                 self._starting = self._start()
             starting = self._starting
-            try:
-                started = await asyncio.shield(starting)
-            except RemoteKernelError:
-                if self._starting is starting:
-                    self._starting = None
-                raise
-            if self._starting is starting:
+            await asyncio.wait([starting])
+            if is_first := self._starting is starting:
                 self._starting = None
+            started = None if starting.cancelled() else starting.result()
+            if is_first and started is not None:
                 self._adopt(started)
         if self._current is None:  # it was stopped while it started
             raise EpochMismatch("The kernel was stopped while it started.")
@@ -215,12 +214,20 @@ class PodKernel:
         """Pass on the messages that are new; return how many there were.
 
         Every sender counts its messages from 1. What was accepted before is not accepted again, so a client may
-        repeat a request whose answer it did not get.
+        repeat a request whose answer it did not get. It goes on when its caller is cancelled, as a request is that a
+        repeated one takes the place of: half a restart would be worse than a late one.
 
         Raises:
             EpochMismatch: `epoch` is not the current one; nothing was passed on.
             WireError: the sender's count has a hole, or a message has no readable header.
+            UnknownKernel, StartFailed: see `interpreter`; what was passed on before counts as accepted.
         """
+        accepting = asyncio.create_task(self._accept(messages, sender, epoch))
+        self._accepting.add(accepting)
+        accepting.add_done_callback(self._accepting.discard)
+        return await asyncio.shield(accepting)
+
+    async def _accept(self, messages: Sequence[Message], sender: str, epoch: str) -> int:
         headers = [parse_header(message.parts[0]) for message in messages]
         async with self._lock:
             last = self._accepted.get(sender, 0)
@@ -232,8 +239,8 @@ class PodKernel:
             if [message.sequence for message, _ in new] != list(range(last + 1, last + 1 + len(new))):
                 raise WireError("the messages are not numbered without holes")
             for message, header in new:
-                self._count(sender, message.sequence)
                 await self._deliver(message, header)
+                self._count(sender, message.sequence)  # behind it: what could not be passed on may come again
             return len(new)
 
     async def request(self, channel: Channel, parts: tuple[bytes, ...]) -> None:
@@ -301,7 +308,8 @@ class PodKernel:
             self._watch = None
         if starting is not None:
             starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
+            (started,) = await asyncio.gather(starting, return_exceptions=True)
+            current = started if isinstance(started, Interpreter) else current  # nobody has asked for it so far
         if current is not None:
             await current.kill()
 

@@ -1,5 +1,7 @@
 """The link, against a real pod, over connections that break."""
 
+import json
+import sys
 import tempfile
 import time
 import uuid
@@ -35,12 +37,12 @@ def pod() -> Iterator[Pod]:
 @asynccontextmanager
 async def linked(
     endpoint: str, kernel: str, *, position: Position | None = None, wait_seconds: float = 30.0,
-    client: PoolClient | None = None,
+    client: PoolClient | None = None, kernelspec: str = "python3",
 ) -> AsyncIterator[tuple[Link, FrontEnd]]:  # fmt: skip
     front_end = FrontEnd()
     pool = client or PoolClient(ConfiguredAccess(endpoint, "unused"), Identifier("unused"))
     link = Link(
-        pool, front_end, kernel=kernel, kernelspec="python3", position=position, wait_seconds=wait_seconds,
+        pool, front_end, kernel=kernel, kernelspec=kernelspec, position=position, wait_seconds=wait_seconds,
         keepalive_seconds=60,
     )  # fmt: skip
     async with followed(link, pool):
@@ -256,6 +258,38 @@ async def test_a_message_that_the_pod_refuses_takes_no_other_with_it(pod: Pod, k
     assert isinstance(error, PoolRefused)
     assert front_end.errors == []
     assert front_end.printed() == "ran\nran, too\n"
+
+
+async def test_cell_whose_interpreter_does_not_start_is_told_why_and_the_next_one_runs(kernel: str) -> None:
+    scratch = Path(tempfile.mkdtemp(prefix="rk-"))
+    broken = scratch / "data" / "broken"
+    with Pod.start(scratch, JUPYTER_PATH=str(install_fragile_kernel(scratch))) as pod:
+        async with linked(pod.endpoint, kernel, kernelspec="fragile") as (link, front_end):
+            await run(link, front_end, "print('before')")
+            broken.touch()
+            parts = Author("front end").write("shutdown_request", {"restart": True}, date=datetime.now(UTC))
+            link.send(wire.Message(channel=wire.Channel.CONTROL, parts=parts))
+            await front_end.wait(lambda: front_end.errors)
+            cell = execute("print('never')")
+            link.send(cell)
+            await front_end.wait(lambda: front_end.refusals)
+            broken.unlink()
+            await run(link, front_end, "print('after')")
+    ((refused, error),) = front_end.refusals
+    assert refused.parts == cell.parts
+    assert "ended while it started: exit status 3" in str(error)
+    assert front_end.printed() == "before\nafter\n"
+
+
+def install_fragile_kernel(folder: Path) -> Path:
+    """Make a kernelspec "fragile" that does not start beside a file "broken"; return the Jupyter folder with it."""
+    code = "import os, runpy, sys\nif os.path.exists('broken'): sys.exit(3)\n"
+    code += "runpy.run_module('ipykernel_launcher', run_name='__main__')"
+    spec = {"argv": [sys.executable, "-c", code, "-f", "{connection_file}"], "display_name": "", "language": "python"}
+    spec_folder = folder / "jupyter" / "kernels" / "fragile"
+    spec_folder.mkdir(parents=True)
+    (spec_folder / "kernel.json").write_text(json.dumps(spec))
+    return folder / "jupyter"
 
 
 async def test_readers_hear_of_each_other_but_not_of_their_own_earlier_streams(pod: Pod, kernel: str) -> None:

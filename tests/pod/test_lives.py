@@ -1,0 +1,155 @@
+"""A pod's kernel and its interpreters, real ones, in this process."""
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import zmq
+
+from remote_kernel.core.journal import Journal
+from remote_kernel.core.jupyter import Author, parse_header, parse_object
+from remote_kernel.core.wire import Channel, EpochChange, Frame, Message, decode_all
+from remote_kernel.pod.clock import utc_now
+from remote_kernel.pod.environment import kernel_environ
+from remote_kernel.pod.interpreter import Interpreter
+from remote_kernel.pod.kernels import PodKernel
+from tests.driver import TIMEOUT_SECONDS
+
+pytestmark = pytest.mark.anyio
+
+
+class Life:
+    """A kernel, and the interpreters that it has begun to start."""
+
+    def __init__(self, folder: Path, journal: Journal) -> None:
+        self.begun = asyncio.Event()
+        self.interpreters: list[Interpreter] = []
+        self.starting: list[asyncio.Task[Interpreter]] = []
+        self.kernel = PodKernel("main", "python3", journal=journal, start=self._start)
+        self._folder = folder
+
+    def _start(self) -> "asyncio.Task[Interpreter]":
+        environ = kernel_environ(os.environ, "pod")
+        interpreter = Interpreter("python3", folder=self._folder, cwd=self._folder, environ=environ)
+        self.interpreters.append(interpreter)
+
+        async def start() -> Interpreter:
+            self.begun.set()
+            try:
+                await interpreter.start()
+            except asyncio.CancelledError:
+                await interpreter.kill()
+                raise
+            return interpreter
+
+        self.starting.append(asyncio.create_task(start()))
+        return self.starting[-1]
+
+    async def accept(self, message: Message) -> int:
+        return await self.kernel.accept([message], sender="s", epoch=self.kernel.epoch)
+
+    async def wait_frame(self, is_wanted: Callable[[Frame], bool]) -> Frame:
+        """Return the first frame in the journal that is wanted, waiting for it."""
+        cursor = 0
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            while True:
+                news = self.kernel.news
+                batch = self.kernel.journal.read(cursor, 1 << 30)
+                for frame in decode_all(b"".join(batch.entries)):
+                    if is_wanted(frame):
+                        return frame
+                cursor = batch.cursor
+                await news.wait()
+
+    async def wait_reply(self, request: Message) -> Message:
+        msg_id = parse_header(request.parts[0]).msg_id
+
+        def answers(frame: Frame) -> bool:
+            return (
+                isinstance(frame, Message)
+                and frame.channel is request.channel
+                and parse_header(frame.parts[1]).msg_id == msg_id
+            )
+
+        reply = await self.wait_frame(answers)
+        assert isinstance(reply, Message)
+        return reply
+
+
+@pytest.fixture
+async def life() -> AsyncIterator[Life]:
+    async with living(Journal()) as life:
+        yield life
+
+
+@contextlib.asynccontextmanager
+async def living(journal: Journal) -> AsyncIterator[Life]:
+    with tempfile.TemporaryDirectory(prefix="rk-") as folder:
+        life = Life(Path(folder), journal)
+        try:
+            yield life
+        finally:
+            await life.kernel.aclose()
+            zmq.Context.instance().destroy(linger=0)
+
+
+def execute(code: str, sequence: int = 1) -> Message:
+    content = {"code": code, "silent": False, "store_history": True, "stop_on_error": True}
+    parts = Author("front end").write("execute_request", content, date=utc_now())
+    return Message(channel=Channel.SHELL, parts=parts, sequence=sequence)
+
+
+def restart(sequence: int = 1) -> Message:
+    parts = Author("front end").write("shutdown_request", {"restart": True}, date=utc_now())
+    return Message(channel=Channel.CONTROL, parts=parts, sequence=sequence)
+
+
+async def cancel(task: "asyncio.Task[int]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_cell_runs_once_whose_request_was_given_up_while_the_interpreter_started(life: Life) -> None:
+    cell = execute("n = globals().get('n', 0) + 1; assert n == 1")
+    first = asyncio.create_task(life.accept(cell))
+    await life.begun.wait()
+    await cancel(first)
+    await life.accept(cell)
+    assert parse_object((await life.wait_reply(cell)).parts[3])["status"] == "ok"
+
+
+async def test_restart_whose_request_was_given_up_is_whole(life: Life) -> None:
+    cell, restarting, after = execute("ran = True"), restart(2), execute("assert 'ran' not in globals()", 3)
+    await life.accept(cell)
+    epoch = life.kernel.epoch
+    first = asyncio.create_task(life.accept(restarting))
+    while life.kernel.pid is not None:  # noqa: ASYNC110 - of this no event tells
+        await asyncio.sleep(0)
+    await cancel(first)  # the interpreter is being stopped
+    assert await life.kernel.accept([restarting], sender="s", epoch=epoch) == 0
+    await life.wait_frame(lambda frame: isinstance(frame, EpochChange))
+    assert life.kernel.epoch != epoch
+    await life.accept(after)
+    assert parse_object((await life.wait_reply(after)).parts[3])["status"] == "ok"
+
+
+async def test_interpreter_that_nobody_has_asked_for_ends_with_the_next_restart(life: Life) -> None:
+    await life.accept(restart())
+    await life.starting[0]
+    await life.accept(restart(2))
+    assert life.interpreters[0].exited.done()
+
+
+@pytest.mark.parametrize("steps", range(1, 8))
+async def test_interpreter_whose_start_is_given_up_leaves_no_process(life: Life, steps: int) -> None:
+    starting = asyncio.create_task(life.kernel.interpreter())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    await life.kernel.aclose()
+    await asyncio.gather(starting, return_exceptions=True)
+    assert psutil.Process().children() == []
