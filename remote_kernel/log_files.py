@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
+from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.log_lines import LogEvent, LogLine, redact
 from remote_kernel.private_files import make_private_folder
 
@@ -19,6 +20,7 @@ LOGS_FOLDER = "remote-kernel/logs"  # inside Jupyter's runtime folder
 SUFFIX = ".log"
 POOL_LOG = "pool.log"
 OLDER_SUFFIX = ".log.1"
+KERNEL_PREFIX = "kernel-"
 
 # What is in a file at the most, before it becomes the older one of two.
 MAX_BYTES = 1 << 20
@@ -29,9 +31,14 @@ MAX_AGE_SECONDS = 14 * 86400.0
 
 
 def log_folder(environ: Mapping[str, str], runtime_folder: Path) -> Path:
-    """Return the folder of the logs: `REMOTE_KERNEL_LOG`, or one in Jupyter's runtime folder."""
+    """Return the logs' folder: `REMOTE_KERNEL_LOG`, or one in Jupyter's runtime folder; raises `SettingsError`."""
     chosen = environ.get("REMOTE_KERNEL_LOG", "").strip()
-    return Path(chosen).expanduser().absolute() if chosen else runtime_folder / LOGS_FOLDER
+    if not chosen:
+        return runtime_folder / LOGS_FOLDER
+    try:
+        return Path(chosen).expanduser().absolute()
+    except RuntimeError:
+        raise SettingsError(f"REMOTE_KERNEL_LOG is '{chosen}', and there is no such user.") from None
 
 
 def make_log_folder(folder: Path) -> None:
@@ -64,12 +71,19 @@ def _set_aside(descriptor: int, path: Path) -> None:
 
 
 def remove_old(folder: Path, now: float) -> None:
-    """Remove what is older than two weeks at `now` (seconds since 1970), and all but the newest files."""
-    with contextlib.suppress(OSError):
-        found = sorted(((path.stat().st_mtime, path) for path in folder.glob(f"*{SUFFIX}*")), reverse=True)
-        for place, (changed_at, path) in enumerate(found):
-            if place >= MAX_FILES or now - changed_at > MAX_AGE_SECONDS:
-                path.unlink(missing_ok=True)
+    """Remove kernels' logs that are older than two weeks at `now` (seconds since 1970), and all but the newest ones.
+
+    The folder may be one that the user keeps other things in.
+    """
+    ages = {}
+    for suffix in (SUFFIX, OLDER_SUFFIX):
+        for path in folder.glob(f"{KERNEL_PREFIX}*{suffix}"):
+            with contextlib.suppress(OSError):
+                ages[path] = now - path.stat().st_mtime
+    for place, path in enumerate(sorted(ages, key=ages.__getitem__)):
+        if place >= MAX_FILES or ages[path] > MAX_AGE_SECONDS:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 class LogFile(logging.Handler):

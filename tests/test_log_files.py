@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.log_files import (
     MAX_AGE_SECONDS,
@@ -112,6 +113,14 @@ def test_long_file_becomes_the_older_of_two_for_every_writer(tmp_path: Path) -> 
     assert stat.S_IMODE(older.stat().st_mode) == 0o600
 
 
+def test_other_files_in_the_folder_stay(tmp_path: Path) -> None:
+    others = [tmp_path / name for name in ("training.log", "results.logits.npy", "kernel-1.logits", "pool.log")]
+    for path in [*others, tmp_path / "kernel-1.log", tmp_path / "kernel-1.log.1"]:
+        path.touch()
+    remove_old(tmp_path, 1e12)
+    assert sorted(tmp_path.iterdir()) == sorted(others)
+
+
 def test_old_files_and_more_than_many_are_removed(tmp_path: Path) -> None:
     for number in range(MAX_FILES + 3):
         path = tmp_path / f"kernel-{number}.log"
@@ -128,3 +137,8 @@ def test_old_files_and_more_than_many_are_removed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("value", "folder"), [("", "/run/remote-kernel/logs"), ("~/logs", "~/logs"), (" /a ", "/a")])
 def test_folder_is_where_the_user_wants_it(value: str, folder: str) -> None:
     assert log_folder({"REMOTE_KERNEL_LOG": value}, Path("/run")) == Path(folder).expanduser()
+
+
+def test_folder_of_nobody_is_told() -> None:
+    with pytest.raises(SettingsError, match="REMOTE_KERNEL_LOG is '~nobody-here/logs', and there is no such user"):
+        log_folder({"REMOTE_KERNEL_LOG": "~nobody-here/logs"}, Path("/run"))

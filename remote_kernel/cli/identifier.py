@@ -3,7 +3,6 @@
 import argparse
 import os
 from dataclasses import replace
-from pathlib import Path
 
 from remote_kernel.core.errors import UsageError
 from remote_kernel.core.identity import Identifier, Scope
@@ -39,9 +38,10 @@ def find_session(arguments: argparse.Namespace) -> tuple[Settings, Identifier]:
     """
     from remote_kernel.kernel.binding import identifier_of
     from remote_kernel.kernel.folders import Folders
+    from remote_kernel.kernel.notebook import canonical
     from remote_kernel.kernel.userkey import load_key
 
-    if not Path(arguments.notebook).expanduser().is_file():
+    if not canonical(arguments.notebook).is_file():
         raise UsageError(f"there is no notebook at {arguments.notebook}")
     settings = Settings.from_environ(os.environ)
     if arguments.scope:

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from remote_kernel.core.errors import UsageError
 from remote_kernel.core.log_lines import LogEvent, LogLine
 
 DEFAULT_LINES = 200
@@ -57,6 +58,8 @@ def handle(arguments: argparse.Namespace) -> int:
     from remote_kernel.kernel.notebook import canonical
     from remote_kernel.log_files import log_folder
 
+    if arguments.notebook == "":
+        raise UsageError("--notebook is empty: name a notebook, or leave it out")
     folder = log_folder(os.environ, Folders.of_user().runtime)
     notebook = str(canonical(arguments.notebook)) if arguments.notebook else ""
     logs = Logs(folder, notebook)

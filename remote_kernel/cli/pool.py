@@ -6,14 +6,15 @@ import json
 import os
 import sys
 import webbrowser
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from jupyter_core.paths import jupyter_runtime_dir
-
-from remote_kernel.core.local_pool import OPENER_FILE, RUNTIME_FOLDER
+from remote_kernel.core.errors import UsageError
+from remote_kernel.core.local_pool import OPENER_FILE
 from remote_kernel.pool.options import add_options, options_from
+from remote_kernel.pool.registration import runtime_folder
 from remote_kernel.private_files import write_private
 
 NO_POOL = "No local pool of yours is running. A kernel without an endpoint starts one; so does 'remote-kernel pool'."
@@ -62,9 +63,19 @@ def _run(arguments: argparse.Namespace) -> int:
     return run(options_from(arguments))
 
 
+def _refuse_options(arguments: argparse.Namespace) -> None:
+    """Raise `UsageError` where options of a pool stand before another command, which has no use for them."""
+    defaults = argparse.ArgumentParser()
+    add_options(defaults)
+    given = options_from(arguments)
+    if given != replace(options_from(defaults.parse_args([])), prints_json=given.prints_json):
+        raise UsageError("the options of 'remote-kernel pool' are for a pool that it starts: leave them out here")
+
+
 def _status(arguments: argparse.Namespace) -> int:
     from remote_kernel.client.local_pool import LocalPool
 
+    _refuse_options(arguments)
     status = asyncio.run(LocalPool().status())
     link = asyncio.run(LocalPool().make_page_link()) if arguments.open else ""
     if status is None or link is None:
@@ -78,9 +89,10 @@ def _status(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _stop(_arguments: argparse.Namespace) -> int:
+def _stop(arguments: argparse.Namespace) -> int:
     from remote_kernel.client.local_pool import LocalPool
 
+    _refuse_options(arguments)
     if not asyncio.run(LocalPool().stop()):
         print(NO_POOL, file=sys.stderr)
         return 1
@@ -97,7 +109,7 @@ def _open(link: str) -> None:
 
 def write_opener(link: str) -> Path:
     """Write the private file that leads a browser to `link`, and return its path."""
-    path = Path(jupyter_runtime_dir()) / RUNTIME_FOLDER / OPENER_FILE
+    path = runtime_folder() / OPENER_FILE
     write_private(path, f'<!doctype html><meta http-equiv="refresh" content="0; url={escape(link)}">\n')
     return path
 

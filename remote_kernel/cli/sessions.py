@@ -6,10 +6,10 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remote_kernel.core.errors import RemoteKernelError, UsageError
+from remote_kernel.core.quantities import format_seconds
 
 if TYPE_CHECKING:
     from remote_kernel.cli.session_list import Row
@@ -83,19 +83,11 @@ def table(rows: "Sequence[Row]") -> str:
     """Return the rows for people."""
     lines = [("SESSION", "KERNEL", "STATE", "IDLE", "KEPT FOR", "POOL", "NOTEBOOK")]
     for row in rows:
-        kept = "-" if row.expires_in_seconds is None else describe_seconds(row.expires_in_seconds)
-        idle = describe_seconds(row.idle_seconds)
+        kept = "-" if row.expires_in_seconds is None else format_seconds(row.expires_in_seconds)
+        idle = format_seconds(row.idle_seconds)
         lines.append((row.label, row.kernel or "-", row.state, idle, kept, row.pool, row.notebook or "-"))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
-
-
-def describe_seconds(seconds: float) -> str:
-    """Return a time in the unit that suits it."""
-    for unit, factor in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * factor:
-            return f"{seconds / factor:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def stop_sessions(arguments: argparse.Namespace) -> int:
@@ -147,10 +139,14 @@ def _tell(row: "Row", reason: str) -> None:
 
 
 def _choose(rows: "Sequence[Row]", wanted: Sequence[str]) -> "list[Row]":
+    from remote_kernel.kernel.notebook import canonical
+
     chosen = []
     for name in wanted:
-        path = str(Path(name).expanduser().resolve())
-        found = [row for row in rows if row.label == name or row.notebook == path]
+        found = [row for row in rows if row.label == name]
+        if not found:
+            path = str(canonical(name))
+            found = [row for row in rows if row.notebook == path]
         if not found:
             raise UsageError(f"there is no session {name!r}: see 'remote-kernel sessions'")
         chosen += found
@@ -169,7 +165,8 @@ async def _stop(row: "Row") -> None:
     pool = PoolClient(choose_pool(endpoint, os.environ), row.identifier)
     try:
         async with asyncio.timeout(STOP_SECONDS):
-            if KnownKind(Folders.of_user().runtime, endpoint).kind is Kind.INTERPRETER:
+            # The local pool may be of either kind, and knows both requests.
+            if not endpoint or KnownKind(Folders.of_user().runtime, endpoint).kind is Kind.INTERPRETER:
                 await stop_session(pool)
             else:
                 await stop_pod(pool)

@@ -71,9 +71,10 @@ def _upload(arguments: argparse.Namespace) -> int:
 
 def _download(arguments: argparse.Namespace) -> int:
     from remote_kernel.client.download import Download
+    from remote_kernel.client.local_paths import expand_user
     from remote_kernel.client.transfer import Progress
 
-    folder = Path(arguments.to).expanduser()
+    folder = expand_user(arguments.to)
 
     async def work(files: "RemoteFiles", progress: "Progress", patience_seconds: float) -> None:
         await Download(files, progress, patience_seconds=patience_seconds).run(arguments.paths, to=folder)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from remote_kernel.client.files import RemoteFiles
+from remote_kernel.client.local_paths import expand_user
 from remote_kernel.client.transfer import Patience, PieceSize, Progress, digest
 from remote_kernel.core import files as wire
 from remote_kernel.core.errors import PoolRefused, TransferError
@@ -46,7 +47,7 @@ def plan_upload(paths: Sequence[str], *, to: str, base: Path) -> list[LocalItem]
 
 
 def _find(text: str, base: Path) -> list[Path]:
-    path = base / Path(text).expanduser()
+    path = base / expand_user(text)
     if path.exists():
         return [path]
     found = sorted(Path(name) for name in glob.glob(str(path)))  # noqa: PTH207 - Path.glob takes no absolute patterns

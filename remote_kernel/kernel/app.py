@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from remote_kernel import __version__
-from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.errors import RemoteKernelError, SettingsError
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.settings import Settings, log_level
 from remote_kernel.kernel.channels import Channels, Connection
@@ -19,7 +19,7 @@ from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.known_info import KnownInfo
 from remote_kernel.kernel.relay import Relay
 from remote_kernel.kernel.session import Session
-from remote_kernel.log_files import SUFFIX, log_folder, log_to_file, log_to_stderr
+from remote_kernel.log_files import KERNEL_PREFIX, SUFFIX, log_folder, log_to_file, log_to_stderr
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +67,12 @@ async def run(connection_file: Path) -> None:
 
 def _open_log(folders: Folders, connection_file: Path) -> None:
     """Write a log of this kernel's own, under the name by which Jupyter's own log calls it."""
-    path = log_folder(os.environ, folders.runtime) / f"kernel-{connection_file.stem.removeprefix('kernel-')}{SUFFIX}"
+    try:
+        folder = log_folder(os.environ, folders.runtime)
+    except SettingsError as error:
+        _log.warning(LogEvent("no log file", text=str(error)))
+        return
+    path = folder / f"{KERNEL_PREFIX}{connection_file.stem.removeprefix(KERNEL_PREFIX)}{SUFFIX}"
     log_to_file(path, "kernel", log_level(os.environ, "INFO"), _log)
 
 

@@ -113,7 +113,7 @@ class Deliveries:
         self.questions.forget()
         is_awaited = self.attachment.fail(error)
         if isinstance(error, SessionLost):
-            self.requests.is_left_busy = False
+            self.replies.end_left_busy()
             self.session.note_position()
             if self.requests.first_cell is not None:
                 self.endings.untold = None

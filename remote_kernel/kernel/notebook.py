@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from remote_kernel.client.local_paths import expand_user
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.identity import has_drive_prefix
 from remote_kernel.core.jupyter import parse_object
@@ -46,7 +47,10 @@ class Hints:
 
 def path_of_cell(cell_id: str) -> str:
     """Return the path in VS Code's `vscode-notebook-cell:/folder/notebook.ipynb#W0sZ…`, or ""."""
-    parts = urlsplit(cell_id)
+    try:
+        parts = urlsplit(cell_id)
+    except ValueError:  # an address with half a pair of brackets
+        return ""
     path = unquote(parts.path)
     # A notebook that was never saved has a name and no path.
     is_path = parts.scheme == "vscode-notebook-cell" and path.startswith("/") and path.endswith(".ipynb")
@@ -58,7 +62,7 @@ def assignments(code: str) -> Iterator[tuple[str, str]]:
     for name, expression in _ASSIGNMENT.findall(code):
         try:
             value = ast.literal_eval(expression)
-        except (ValueError, SyntaxError):
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # all that it says it raises
             continue
         if isinstance(value, str) and value:
             yield name, value
@@ -111,8 +115,8 @@ def _papermill_path(path: str, environ: Mapping[str, str]) -> Path | None:
 
 
 def canonical(path: str) -> Path:
-    """Return the one spelling of a path: absolute, without links or `~`."""
-    return Path(os.path.realpath(Path(path).expanduser()))
+    """Return the one spelling of a path: absolute, without links or `~`; raises `UsageError`."""
+    return Path(os.path.realpath(expand_user(path)))
 
 
 def is_file_path(path: str) -> bool:

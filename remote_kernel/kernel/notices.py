@@ -38,7 +38,7 @@ class Notice:
         await asyncio.sleep(PATIENCE_SECONDS)
         while True:
             detail = f" ({self.wait.detail})" if self.wait.detail else ""
-            self._show(f"{self.wait.reason}, {format_seconds(time.monotonic() - self._started)}{detail}")
+            self._show(f"{self.wait.reason}, {as_clock(time.monotonic() - self._started)}{detail}")
             await asyncio.sleep(UPDATE_SECONDS)
 
     def _show(self, text: str) -> None:
@@ -52,7 +52,7 @@ class Notice:
         if not self._display.is_shown:
             return
         if self._has_output:
-            self._show(f"{self.wait.reason}: over after {format_seconds(time.monotonic() - self._started)}")
+            self._show(f"{self.wait.reason}: over after {as_clock(time.monotonic() - self._started)}")
         else:
             self._channels.say("clear_output", {"wait": False}, self._parent)
 
@@ -83,7 +83,7 @@ class WaitingLine:
             await notice.aclose()
 
 
-def format_seconds(seconds: float) -> str:
+def as_clock(seconds: float) -> str:
     """Return minutes and seconds, as on a clock."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes:02d}:{rest:02d}"

@@ -50,7 +50,7 @@ class Questions:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 has = _is_true(await question.reply)
         except TimeoutError:
-            has = False
+            return name in self.magics  # it is busy with something, and no news is no answer
         (self.magics.add if has else self.magics.discard)(name)
         return has
 

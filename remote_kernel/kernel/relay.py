@@ -2,22 +2,25 @@
 
 The relay reads headers to route and copies everything else. The exceptions are requests that must be answered whatever
 the network does (`kernel_info`, interrupt, shutdown), questions to a kernel that has run nothing yet (`sessionless`),
-requests that cannot be passed on, which end with an error like one of the kernel's own (`endings`), and printed text
-that has piled up, which the link hands over in fewer messages (`core.streams`). What comes back is for `deliveries`.
+`%session` with its Tab (`turns`, `verbs`, `assistance`) and the question whether the pod has a magic of that name
+(`questions`), requests that cannot be passed on, which end with an error like one of the kernel's own (`endings`), and
+printed text that has piled up, which the link hands over in fewer messages (`core.streams`). What comes back is for
+`deliveries`.
 """
 
 import asyncio
 import logging
 from dataclasses import dataclass
 
-from remote_kernel.core.errors import SessionLost
+from remote_kernel.core.errors import SessionLost, WireError
 from remote_kernel.core.jupyter import parse_header, parse_object
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.wire import Channel, Message
 from remote_kernel.kernel.assistance import Assistance
 from remote_kernel.kernel.attachment import Attachment
 from remote_kernel.kernel.channels import Channels
-from remote_kernel.kernel.commands import Command
+from remote_kernel.kernel.commands import Command, Verb
+from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.deliveries import Deliveries
 from remote_kernel.kernel.endings import Endings
 from remote_kernel.kernel.hidden import HiddenCells
@@ -124,7 +127,18 @@ class Relay:
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug(LogEvent("request", type=info.msg_type, channel=channel.name.lower()))
         request = Request(channel=channel, prefixes=prefixes, header=parts[0], info=info)
-        match info.msg_type:
+        try:
+            await self._handle(request, parts)
+        except WireError:
+            raise
+        except Exception as error:  # the kernel must hear the next message, whatever this one has brought up
+            failure = report_defect(error)
+            if info.msg_type.endswith("_request"):
+                self._requests.close(info.msg_id)
+                await self._replies.fail(request, failure)
+
+    async def _handle(self, request: Request, parts: tuple[bytes, ...]) -> None:
+        match request.info.msg_type:
             case "kernel_info_request":
                 await self._sessionless.tell_kernel_info(request)
             case "interrupt_request":
@@ -214,6 +228,9 @@ class Relay:
         except SessionLost:
             self._endings.untold = None  # what the link has to say of it, too, has been told
             raise
+        if command.verb in {Verb.RESET, Verb.RELEASE}:
+            self._replies.end_left_busy()
+            self._questions.forget()
 
     async def _reach(self) -> None:
         """Return when the session can be reached; raises `RemoteKernelError`, which may be an earlier loss."""

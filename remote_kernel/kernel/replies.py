@@ -58,6 +58,12 @@ class Replies:
         if self._requests.is_left_busy:
             self._channels.say("status", {"execution_state": "busy"})
 
+    def end_left_busy(self) -> None:
+        """Say that what the session was busy with is over, or gone with it."""
+        if self._requests.is_left_busy:
+            self._requests.is_left_busy = False
+            self._channels.say("status", {"execution_state": "idle"})
+
     async def answer(self, request: Request, msg_type: str, content: Mapping[str, object]) -> None:
         """Reply to a request."""
         self.say_busy(request)

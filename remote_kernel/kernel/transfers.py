@@ -9,6 +9,7 @@ from pathlib import Path
 
 from remote_kernel.client.download import Download
 from remote_kernel.client.files import RemoteFiles
+from remote_kernel.client.local_paths import expand_user
 from remote_kernel.client.transfer import Progress
 from remote_kernel.client.upload import LocalItem, Upload, plan_upload
 from remote_kernel.core import files as wire
@@ -55,7 +56,7 @@ class Transfers:
         paths, to = commands.parse_transfer(command)
         base = Path.cwd()
         if command.verb is Verb.DOWNLOAD:
-            folder = base / Path(to).expanduser()
+            folder = base / expand_user(to)
             return lambda request, pod: self._download(request, pod, paths, folder)
         plan_upload(paths, to=to, base=base)
         return lambda request, pod: self._upload(request, pod, partial(plan_upload, paths, to=to, base=base), to)

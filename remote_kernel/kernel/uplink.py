@@ -8,6 +8,7 @@ from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.wire import Message
 from remote_kernel.kernel.attachment import Attachment
 from remote_kernel.kernel.channels import Channels
+from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.hidden import HiddenCells
 from remote_kernel.kernel.notebook import Hints
 from remote_kernel.kernel.notices import WaitingLine
@@ -77,9 +78,9 @@ class Uplink:
             await self._channels.wait_heard(REJOIN_SECONDS)
         try:
             link = await self._session.open(self._listener, self._hints)
-        except RemoteKernelError as error:
+        except Exception as error:  # whatever it is, those who wait are the ones to be told
             self._early.clear()
-            await self._listener.failed(error)
+            await self._listener.failed(error if isinstance(error, RemoteKernelError) else report_defect(error))
         else:
             early, self._early = self._early, []
             for message in early:

@@ -1,5 +1,6 @@
 """What the commands do: the card, and what is asked of the session as a whole. Files have a module of their own."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
@@ -69,7 +70,8 @@ class Verbs:
                 return await self._handle_files(request, command)
 
     async def _handle_files(self, request: Request, command: Command) -> Shown | None:
-        plan = self._transfers.parse(command)  # before a session is taken for something that cannot be done
+        # Before a session is taken for something that cannot be done; in a thread, as the folder may be a large one.
+        plan = await asyncio.to_thread(self._transfers.parse, command)
         if command.verb is not Verb.UPLOAD and not self._session.is_known and self._link is None:
             return _say(commands.NO_FILES)
         await self._reach()
@@ -96,8 +98,8 @@ class Verbs:
             return _say(commands.KEPT_NO_LONGER)
         until = time.time() + seconds
         self._session.keep_until(until)
-        if self._session.link is not None:
-            self._session.link.open()
+        if self._link is not None:  # otherwise it is the next cell that takes a session
+            self._link.open()
         when = time.strftime("%a %H:%M" if seconds > 43_200 else "%H:%M", time.localtime(until))
         sentence = commands.KEPT if self._session.is_known or self._link else commands.KEPT_AHEAD
         return _say(sentence.format(duration=format_seconds(seconds), when=when))

@@ -87,6 +87,11 @@ def test_what_is_missing_is_one_sentence(words: tuple[str, ...]) -> None:
         (["install", "--endpoint", "pool"], "REMOTE_KERNEL_ENDPOINT is not a URL"),
         (["uninstall", "nosuch"], "there is no Jupyter kernel named 'nosuch': see 'remote-kernel list'"),
         (["identifier", "missing.ipynb"], "there is no notebook at missing.ipynb"),
+        (["identifier", "~nobody-here/n.ipynb"], "there is no user for '~' in '~nobody-here/n.ipynb'"),
+        (["logs", "--notebook", "~nobody-here/n.ipynb"], "there is no user for '~' in '~nobody-here/n.ipynb'"),
+        (["logs", "--notebook", ""], "--notebook is empty: name a notebook, or leave it out"),
+        (["pool", "--port", "80", "status"], "the options of 'remote-kernel pool' are for a pool that it starts"),
+        (["pool", "--ready", "3", "stop"], "the options of 'remote-kernel pool' are for a pool that it starts"),
     ],
 )
 def test_wrong_argument_is_one_sentence_and_status_2(arguments: list[str], sentence: str) -> None:

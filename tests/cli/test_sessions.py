@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from remote_kernel.cli.sessions import describe_seconds
 from remote_kernel.core.identity import is_identifier
 from tests.cli.command import run_command
 from tests.driver import Notebook, Pool, run_in_pod, wait_until
@@ -88,6 +87,15 @@ def test_sessions_of_nobody_are_shown_and_stopped_with_all(local_pool: Pool) -> 
     assert run_command("sessions", "stop", "--all").stdout == "There is no session to stop.\n"
 
 
+def test_sessions_of_built_in_interpreters_are_stopped_too(private_folders: Path) -> None:
+    with Pool.start("--flavor", "interpreter") as pool, pool.client() as client:
+        body = {"codeInputType": "Inline", "executionType": "Synchronous", "code": "1"}
+        params = {"identifier": "an-interpreter", "api-version": "2025-10-02-preview"}
+        client.post("/executions", params=params, json=body).raise_for_status()
+        assert run_command("sessions", "stop", "--all").status == 0
+        assert pool.sessions() == []
+
+
 def test_pool_that_would_allocate_for_the_question_is_not_asked(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REMOTE_KERNEL_TOKEN", pool.token)
     environ = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
@@ -119,6 +127,7 @@ def test_without_sessions_says_so_and_starts_no_pool(private_folders: Path) -> N
         (["stop"], "name sessions by label or notebook, or give --all"),
         (["stop", "x", "--all"], "name sessions by label or notebook, or give --all"),
         (["stop", "nosuch"], "there is no session 'nosuch': see 'remote-kernel sessions'"),
+        (["stop", "~nobody-here/n.ipynb"], "there is no user for '~' in '~nobody-here/n.ipynb'"),
         (["nosuch"], "invalid choice: 'nosuch'"),
     ],
 )
@@ -126,10 +135,3 @@ def test_what_cannot_be_stopped_is_one_sentence(arguments: list[str], sentence: 
     done = run_command("sessions", *arguments)
     assert done.status == 2
     assert sentence in done.stderr.splitlines()[-1]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (119, "119 s"), (121, "2 min"), (7200, "2 h"), (400_000, "5 d")]
-)
-def test_times_are_in_the_unit_that_suits_them(seconds: float, text: str) -> None:
-    assert describe_seconds(seconds) == text

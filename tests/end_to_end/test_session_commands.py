@@ -240,6 +240,15 @@ def test_a_lost_session_is_told_instead_of_a_transfer_to_another(
     assert notebook.run("'a' in globals(), __import__('os').path.exists('x')").result == "(False, False)"
 
 
+def test_keep_takes_no_session(notebook: Notebook, pool: Pool) -> None:
+    notebook.run("1")
+    before = len(pool.sessions())
+    notebook.run("%session release")
+    assert "the next cell takes is kept warm until" in notebook.run("%session keep 1h").displayed
+    assert "not started" in notebook.run("%session").displayed
+    assert len(pool.sessions()) == before - 1
+
+
 def test_keep_holds_a_pod_for_longer_than_usual_until_it_is_called_off() -> None:
     with Pool.start("--cooldown", "3") as pool:
         environ = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}

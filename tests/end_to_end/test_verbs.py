@@ -125,6 +125,24 @@ def test_reattach_finds_the_variables_and_shows_what_was_missed(start_notebook: 
     assert notebook.run("%session missed").stdout == "while you were away\n"
 
 
+def test_what_was_left_running_is_over_with_the_session(start_notebook: Start, pool: Pool) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="left-running")
+    notebook.client.execute("print('go', flush=True)\nimport time; time.sleep(600)")
+    notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
+    os.kill(notebook.pid, signal.SIGKILL)
+    notebook.manager.restart_kernel(now=True)
+    notebook.client.wait_for_ready(timeout=60)
+    notebook.wait_iopub(lambda message: state_of_the_session(message) == "busy")
+    notebook.client.execute("%session release")
+    notebook.wait_iopub(lambda message: state_of_the_session(message) == "idle")
+
+
+def state_of_the_session(message: Content) -> str:
+    """Return what is said of the session itself, as no request's doing."""
+    said = "" if message["parent_header"] else message["content"].get("execution_state", "")
+    return str(said)
+
+
 def test_a_shutdown_takes_less_than_two_seconds_and_is_made_up_for_by_the_next_kernel(
     pool: Pool, private_folders: Path
 ) -> None:

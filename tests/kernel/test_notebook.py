@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from remote_kernel.core.errors import UsageError
 from remote_kernel.kernel.notebook import Hints, assignments, canonical, find_notebook, path_of_cell
 
 CELL = "vscode-notebook-cell:/home/ada/my%20notes.ipynb#W0sZmlsZQ%3D%3D"
@@ -185,3 +186,17 @@ def test_a_server_that_does_not_know_is_no_reason_to_fail(runtime: Path, session
 def test_a_server_file_of_no_use_is_passed_over(tmp_path: Path, text: str) -> None:
     (tmp_path / "jpserver-42.json").write_text(text)
     assert find({}, runtime=tmp_path) is None
+
+
+@pytest.mark.parametrize("value", ["{[]: 1}", "[" * 10_000 + "]" * 10_000, "1 +", "int()"])
+def test_what_is_no_constant_tells_nothing(value: str) -> None:
+    assert list(assignments(f"PAPERMILL_INPUT_PATH = {value}")) == []
+
+
+def test_a_cell_id_that_is_no_address_tells_nothing() -> None:
+    assert path_of_cell("vscode-notebook-cell://[x/a.ipynb") == ""
+
+
+def test_a_home_of_nobody_is_told() -> None:
+    with pytest.raises(UsageError, match=r"there is no user for '~' in '~nobody-here/a.ipynb'"):
+        canonical("~nobody-here/a.ipynb")

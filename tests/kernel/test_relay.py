@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jupyter_client.asynchronous.client import AsyncKernelClient
@@ -72,4 +73,42 @@ async def test_busy_is_said_once_when_the_reply_overtakes_it(tmp_path: Path, mon
         await relay.listener.received(say(Channel.IOPUB, "status", execution_state="idle"))
         assert (await client.get_shell_msg(timeout=10))["parent_header"]["msg_id"] == msg_id
         assert (await client.get_iopub_msg(timeout=10))["content"] == {"execution_state": "idle"}
+        client.stop_channels()
+
+
+async def reply_to(client: AsyncKernelClient, msg_id: str) -> dict[str, Any]:
+    reply: dict[str, Any] = await client.get_shell_msg(timeout=10)
+    assert reply["parent_header"]["msg_id"] == msg_id
+    content: dict[str, Any] = reply["content"]
+    return content
+
+
+@pytest.mark.parametrize("place", ["Hints.read", "Session.open"])
+async def test_a_defect_ends_its_cell_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(f"remote_kernel.kernel.relay.{place}", fail)
+    path = tmp_path / "c.json"
+    write_connection_file(str(path), key=b"secret")
+    async with relay_of(path):
+        client = connect(path)
+        content = await reply_to(client, client.execute("1"))
+        assert (content["status"], content["evalue"]) == (
+            "error", "The remote kernel has failed inside (ZeroDivisionError)."
+        )  # fmt: skip
+        assert (await reply_to(client, client.kernel_info()))["status"] == "ok"
+        client.stop_channels()
+
+
+async def test_a_notebook_of_nobody_is_told_in_the_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REMOTE_KERNEL_NOTEBOOK", "~nobody-here/a.ipynb")
+    path = tmp_path / "c.json"
+    write_connection_file(str(path), key=b"secret")
+    async with relay_of(path):
+        client = connect(path)
+        content = await reply_to(client, client.execute("1"))
+        assert "there is no user for '~' in '~nobody-here/a.ipynb'" in content["evalue"]
         client.stop_channels()

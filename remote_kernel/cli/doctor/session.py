@@ -9,12 +9,12 @@ from time import monotonic
 from typing import Any
 
 from remote_kernel.client.bridge import Bridge
-from remote_kernel.client.executions import JSON_MEDIA_TYPE
+from remote_kernel.client.executions import JSON_MEDIA_TYPE, stop_session
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.client.way import Way
 from remote_kernel.core import wire
 from remote_kernel.core.errors import NoAgent, PoolError, PoolRefused
-from remote_kernel.core.interpreter_api import EXECUTIONS_PATH, METADATA_PATH, SESSION_PATH
+from remote_kernel.core.interpreter_api import EXECUTIONS_PATH, METADATA_PATH
 
 GIVE_BACK_SECONDS = 2.0
 
@@ -115,7 +115,4 @@ class SessionCheck:
         """Stop the pod: custom containers and interpreters have each a way of their own."""
         if self._bridge is not None:
             await self._bridge.aclose()
-        try:
-            await self._pool.request("POST", wire.STOP_SESSION_PATH)
-        except PoolRefused:
-            await self._pool.request("DELETE", SESSION_PATH)
+        await stop_session(self._pool)

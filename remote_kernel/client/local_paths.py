@@ -1,0 +1,13 @@
+"""Paths on this machine, as users write them."""
+
+from pathlib import Path
+
+from remote_kernel.core.errors import UsageError
+
+
+def expand_user(text: str) -> Path:
+    """Return a path with the home folder in place of `~`; raises `UsageError` where that is nobody's."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise UsageError(f"there is no user for '~' in '{text}': write the whole path") from None
