@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.contestants import contestants
 from benchmarks.measures import MEASURES
 from benchmarks.plot import draw
-from benchmarks.report import Row, conditions, describe_conditions, replace_between, rows_of, to_json, to_markdown
+from benchmarks.report import Row, conditions, describe_conditions, rows_of, to_json, to_markdown, update_page
 from benchmarks.rounds import Outcome, take
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -57,8 +57,7 @@ def _write(rows: list[Row], outcomes: list[Outcome], options: argparse.Namespace
     draw(rows, options.output / "bench.svg")
     print(text)
     if options.update_docs:
-        page = DOCS / "performance.md"
-        page.write_text(replace_between(page.read_text(encoding="utf-8"), "table", text), encoding="utf-8")
+        update_page(DOCS / "performance.md", {"table": text})
         draw(rows, DOCS / "performance.svg")
 
 

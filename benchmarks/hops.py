@@ -15,7 +15,7 @@ import psutil
 from benchmarks.contestants import LOCAL, POOL, Contestant, contestants
 from benchmarks.front_end import text_of
 from benchmarks.measures import MEASURES
-from benchmarks.report import replace_between
+from benchmarks.report import update_page
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -50,8 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     table = to_markdown(costs)
     print(table)
     if options.update_docs:
-        page = DOCS / "performance.md"
-        page.write_text(replace_between(page.read_text(encoding="utf-8"), "hops", table), encoding="utf-8")
+        update_page(DOCS / "performance.md", {"hops": table})
     return 0
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -122,6 +122,14 @@ def to_json(rows: Sequence[Row], outcomes: Sequence[Outcome], fields: dict[str, 
         outcome.measure.name: {"unit": outcome.measure.unit, "samples": outcome.samples} for outcome in outcomes
     }
     return json.dumps({"conditions": fields, "rows": [asdict(row) for row in rows], "measures": measures}, indent=1)
+
+
+def update_page(page: Path, places: Mapping[str, str]) -> None:
+    """Put texts into a page of the documentation, between the comments that mark their places."""
+    text = page.read_text(encoding="utf-8")
+    for name, new in places.items():
+        text = replace_between(text, name, new)
+    page.write_text(text, encoding="utf-8")
 
 
 def replace_between(text: str, name: str, new: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.contestants import private_home
 from benchmarks.many import front_door, notebooks
 from benchmarks.many.places import light_pool
-from benchmarks.report import conditions, describe_conditions, replace_between
+from benchmarks.report import conditions, describe_conditions, update_page
 from remote_kernel.pool.server import allow_many_files
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -32,8 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     text = f"{table}\n\n{describe_conditions(conditions())}"
     print(text)
     if options.update_docs:
-        page = DOCS / "performance.md"
-        page.write_text(replace_between(page.read_text(encoding="utf-8"), "many", text), encoding="utf-8")
+        update_page(DOCS / "performance.md", {"many": text})
     return 0
 
 

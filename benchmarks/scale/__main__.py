@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.report import replace_between
+from benchmarks.report import update_page
 from benchmarks.scale.day import Day, Policy
 from benchmarks.scale.people import MINUTE, Person, draw_batch, draw_people
 from benchmarks.scale.report import Outcome, draw, to_markdown
@@ -46,20 +46,13 @@ def main(argv: list[str] | None = None) -> int:
     draw(days, options.sessions, options.output / "scale.svg")
     if options.update_docs:
         draw(days, options.sessions, DOCS / "scale.svg")
-        _update(DOCS / "scale.md", tables)
+        update_page(DOCS / "scale.md", tables)
     return 0
 
 
 def _simulate(people: list[Person], policy: Policy, limits: Limits, seed: int) -> Outcome:
     print(f"simulating {policy.title} …", file=sys.stderr)
     return Outcome(policy, Day(people, policy, limits, seed).run())
-
-
-def _update(page: Path, tables: dict[str, str]) -> None:
-    text = page.read_text(encoding="utf-8")
-    for name, table in tables.items():
-        text = replace_between(text, name, table)
-    page.write_text(text, encoding="utf-8")
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

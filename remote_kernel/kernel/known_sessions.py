@@ -14,20 +14,16 @@ class KnownSession:
     """A kernel and its session.
 
     Attributes:
-        kernel: name of the kernel in the pod.
         notebook: path of the notebook; "" where nobody knows it.
         endpoint: of the pool; "" for the local one.
-        is_attached: whether it had a session when it was last heard of.
         is_alive: whether the kernel's process lives.
         heard_at: when the kernel last passed something on, in seconds since 1970.
         files: what is left of the kernel when it is gone.
     """
 
     identifier: Identifier = field(repr=False)
-    kernel: str
     notebook: str
     endpoint: str
-    is_attached: bool
     is_alive: bool
     heard_at: float
     files: tuple[Path, ...]
@@ -52,10 +48,8 @@ def _read(path: Path) -> KnownSession | None:
             return None
         return KnownSession(
             identifier=Identifier(fields["identifier"]),
-            kernel=str(fields["kernel"]),
             notebook=str(fields.get("notebook", "")),
             endpoint=str(fields.get("endpoint", "")),
-            is_attached=bool(fields["epoch"]),
             is_alive=_is_locked(cursor),
             heard_at=max(file.stat().st_mtime for file in (path, cursor) if file.exists()),
             files=(path, cursor),

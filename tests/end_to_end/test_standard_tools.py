@@ -147,10 +147,14 @@ def test_papermill_that_injects_its_paths_finds_the_notebook_s_session(
     assert printed == "as it was left\n"
 
 
-def test_jupyter_execute_executes(tmp_path: Path) -> None:
-    write_notebook(tmp_path / "a.ipynb", "print(6 * 7)")
+def test_jupyter_execute_executes_and_gives_the_pod_back(tmp_path: Path, pool: Pool) -> None:
+    write_notebook(tmp_path / "a.ipynb", "print(6 * 7)", "import os; print(os.environ['REMOTE_KERNEL_POD'])")
+    before = {session["pid"] for session in pool.sessions()}
     run_module("jupyter", "execute", "--kernel_name=remote", "--inplace", "a.ipynb", cwd=tmp_path)
-    assert outputs_of(tmp_path / "a.ipynb") == ["42\n"]
+    answer, pod = outputs_of(tmp_path / "a.ipynb")
+    assert answer == "42\n"
+    assert pod.startswith("pod-"), "it ran in the pool"
+    assert {session["pid"] for session in pool.sessions()} <= before
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -167,7 +171,3 @@ def test_a_widgets_notebook_keeps_the_state_of_its_widgets(tmp_path: Path) -> No
     by_model = {state["model_name"]: state["state"] for state in states}
     assert by_model["IntSliderModel"]["value"] == 8
     assert by_model["OutputModel"]["outputs"][0]["text"] == "inside\n"
-
-
-def test_the_pod_is_given_back_when_a_tool_is_done(pool: Pool) -> None:
-    assert pool.sessions() == []
