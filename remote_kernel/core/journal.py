@@ -62,6 +62,11 @@ class Batch:
     entries: list[bytes]
     cursor: int
 
+    @property
+    def size(self) -> int:
+        """How many bytes of what was said it stands for, those that were dropped included."""
+        return sum(map(len, self.entries)) + (self.gap.bytes if self.gap else 0)
+
 
 @dataclass(frozen=True, slots=True)
 class _Segment:

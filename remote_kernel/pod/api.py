@@ -214,7 +214,7 @@ async def _stream_events(pod: Pod, kernel: PodKernel, hello: wire.Hello, reader:
                 pieces = [*([wire.encode(batch.gap)] if batch.gap else []), *batch.entries]
                 data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
                 yield data  # comes back when the connection has room for more
-                took(len(data))
+                took(batch)
             elif reason := _reason_to_end(pod, kernel, ends_at):
                 yield wire.encode(wire.End(reason=reason))
                 return

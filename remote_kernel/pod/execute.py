@@ -44,8 +44,7 @@ async def run_cell(kernel: PodKernel, code: str) -> AsyncIterator[Message]:
                 await news.wait()
                 continue
             cursor = batch.cursor
-            data = b"".join(batch.entries)
-            for event in decode_all(data):
+            for event in decode_all(b"".join(batch.entries)):
                 if isinstance(event, EpochChange):
                     yield _died(request[0], event)
                     return
@@ -59,7 +58,7 @@ async def run_cell(kernel: PodKernel, code: str) -> AsyncIterator[Message]:
                 if reply is not None and is_idle:
                     yield reply
                     return
-            took(len(data))
+            took(batch)
 
 
 def _dropped(parent: bytes, gap: Gap) -> Message:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from remote_kernel.core.errors import RemoteKernelError, WireError
-from remote_kernel.core.journal import Journal
+from remote_kernel.core.journal import Batch, Journal
 from remote_kernel.core.jupyter import Author, Header, parse_header, parse_object
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.wire import Channel, EpochChange, Message, encode
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreter import Interpreter
-from remote_kernel.pod.pace import Pace
+from remote_kernel.pod.pace import Pace, Reader
 
 _log = logging.getLogger(__name__)
 
@@ -109,10 +109,10 @@ class PodKernel:
         return self._news
 
     @contextlib.contextmanager
-    def reading(self, reader: str) -> Iterator[Callable[[int], None]]:
+    def reading(self, reader: str) -> Iterator[Callable[[Batch], None]]:
         """Count `reader` among those who follow this kernel; its own earlier streams may not have ended yet.
 
-        It calls what it is given with the number of bytes that it has passed on.
+        It calls what it is given with each batch of the journal that it has passed on.
         """
         self._readers[reader] += 1
         self.wake_readers()
@@ -125,10 +125,15 @@ class PodKernel:
             self.wake_readers()
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[Callable[[int], None]]:
+    def listening(self) -> Iterator[Callable[[Batch], None]]:
         """Be heard for as `reading` is, without being somebody that others are told of: for the agent itself."""
         with self._pace.reading() as stream:
-            yield partial(self._pace.took, stream)
+            yield partial(self._note_taken, stream)
+
+    def _note_taken(self, stream: Reader, batch: Batch) -> None:
+        # At the end nobody is behind; what a gap is said to have had is no exact number.
+        is_at_end = batch.cursor == self.journal.last_sequence
+        self._pace.took(stream, stream.behind if is_at_end else batch.size)
 
     def peers_of(self, reader: str) -> int:
         """Return how many other readers follow this kernel."""

@@ -55,7 +55,7 @@ class Pace:
             self._look_again()
 
     def took(self, reader: Reader, size: int) -> None:
-        """A reader has passed on so many bytes."""
+        """A reader has passed on so many bytes, or been told that they were dropped."""
         reader.behind = max(0, reader.behind - size)
         reader.took_at = time.monotonic()
         self._go_if_possible()

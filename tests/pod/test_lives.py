@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -11,13 +12,19 @@ import psutil
 import pytest
 import zmq
 
-from remote_kernel.core.journal import Journal
+from remote_kernel.core.journal import Journal, Limits
 from remote_kernel.core.jupyter import Author, parse_header, parse_object
-from remote_kernel.core.wire import Channel, EpochChange, Frame, Message, decode_all
+from remote_kernel.core.wire import EVENTS_PATH, Channel, EpochChange, Frame, Message, decode_all
+from remote_kernel.pod.api import Api, Pod
+from remote_kernel.pod.calls import Call
 from remote_kernel.pod.clock import utc_now
+from remote_kernel.pod.data_folder import DataFolder
 from remote_kernel.pod.environment import kernel_environ
+from remote_kernel.pod.execute import run_cell
 from remote_kernel.pod.interpreter import Interpreter
 from remote_kernel.pod.kernels import PodKernel
+from remote_kernel.pod.pace import HOLD_BYTES, PATIENCE_SECONDS
+from remote_kernel.pod.registry import Registry
 from tests.driver import TIMEOUT_SECONDS
 
 pytestmark = pytest.mark.anyio
@@ -65,6 +72,12 @@ class Life:
                         return frame
                 cursor = batch.cursor
                 await news.wait()
+
+    async def wait_said(self, count: int) -> None:
+        """Wait until the journal has had so many entries."""
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            while self.kernel.journal.last_sequence < count:
+                await self.kernel.news.wait()
 
     async def wait_reply(self, request: Message) -> Message:
         msg_id = parse_header(request.parts[0]).msg_id
@@ -153,3 +166,64 @@ async def test_interpreter_whose_start_is_given_up_leaves_no_process(life: Life,
     await life.kernel.aclose()
     await asyncio.gather(starting, return_exceptions=True)
     assert psutil.Process().children() == []
+
+
+class OneKernel(Registry):
+    """A pod's kernels, of which there is one."""
+
+    def __init__(self, kernel: PodKernel, folder: Path) -> None:
+        super().__init__(folder=folder, data=folder, environ={})
+        self._kernel = kernel
+
+    def get_or_create(self, name: str, kernelspec: str) -> PodKernel:
+        return self._kernel
+
+
+async def follow(life: Life, code: str, folder: Path) -> AsyncIterator[bytes]:
+    """Open an event stream, run a cell, and yield what comes up to its reply."""
+    api = Api(Pod(OneKernel(life.kernel, folder), DataFolder(folder), name="pod", cooldown_seconds=300))
+    answer = await api.handlers["GET", EVENTS_PATH](Call({}, read_body=lambda: asyncio.sleep(0, b"")))
+    assert not isinstance(answer.body, bytes)
+    cell = execute(code)
+    await anext(answer.body)
+    await life.accept(cell)
+    async for data in answer.body:
+        yield data
+        if any(isinstance(frame, Message) and frame.channel is Channel.SHELL for frame in decode_all(data)):
+            return
+
+
+async def execute_in_pod(life: Life, code: str, folder: Path) -> AsyncIterator[bytes]:
+    async for message in run_cell(life.kernel, code):
+        yield message.parts[3]
+
+
+@pytest.mark.parametrize("read", [follow, execute_in_pod])
+async def test_cell_is_not_held_for_what_was_dropped(
+    read: Callable[[Life, str, Path], AsyncIterator[bytes]], tmp_path: Path
+) -> None:
+    """A reader stands still twice: much is dropped, then it is not far behind."""
+    count = HOLD_BYTES // 1_000_000 - 1
+    code = f"""
+import pathlib, time
+def wait(name):
+    while not pathlib.Path({str(tmp_path)!r}, name).exists(): time.sleep(0.01)
+for _ in range({count}): print('x' * 1_000_000, flush=True)
+print('pau' 'se', flush=True)
+wait('go')
+for _ in range(8): print('x' * 1_000_000, flush=True)
+wait('end')
+"""
+    async with living(Journal(Limits(memory_bytes=4_000_000))) as life:
+        pieces = read(life, code, tmp_path)
+        await anext(pieces)
+        await life.wait_said(count)
+        while b"pause" not in await anext(pieces):
+            pass
+        began = time.monotonic()
+        (tmp_path / "go").touch()
+        await life.wait_said(life.kernel.journal.last_sequence + 8)
+        (tmp_path / "end").touch()
+        async for _ in pieces:
+            pass
+        assert time.monotonic() - began < PATIENCE_SECONDS
