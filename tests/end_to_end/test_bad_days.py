@@ -366,4 +366,4 @@ def test_a_fresh_run_leaves_the_open_notebook_alone(start_notebook: Start, pool:
 
 def test_nothing_of_ours_in_the_pod_s_environment(notebook: Notebook) -> None:
     cell = notebook.run("import os; sorted(name for name in os.environ if 'REMOTE_KERNEL' in name)")
-    assert cell.result == "['REMOTE_KERNEL_POD']"
+    assert cell.result == "['REMOTE_KERNEL_POD', 'REMOTE_KERNEL_POD_COOLDOWN_SECONDS']"  # what the pod is, no more
