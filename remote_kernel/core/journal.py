@@ -26,7 +26,7 @@ DEFAULT_DISK_BYTES = 256 * 1024 * 1024
 SPILL_BYTES = 1024 * 1024
 # How much is dropped at a time.
 SEGMENT_BYTES = 16 * 1024 * 1024
-# Of what is dropped, how much is kept as essential: thousands of replies.
+# Of what is dropped, how much is kept as essential, each in a short form: thousands of replies.
 ESSENTIAL_BYTES = 4 * 1024 * 1024
 
 
@@ -56,16 +56,20 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What a reader gets: `gap` comes before `entries`, runs of whole frames; `cursor` is where to go on."""
+    """What a reader gets: `gap` comes before `entries`, runs of whole frames; `cursor` is where to go on.
+
+    Of the bytes that were said, `entries` lack `cut_bytes`: those of a reply of which only a short form was kept.
+    """
 
     gap: Gap | None
     entries: list[bytes]
     cursor: int
+    cut_bytes: int = 0
 
     @property
     def size(self) -> int:
         """How many bytes of what was said it stands for, those that were dropped included."""
-        return sum(map(len, self.entries)) + (self.gap.bytes if self.gap else 0)
+        return sum(map(len, self.entries)) + self.cut_bytes + (self.gap.bytes if self.gap else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ class Journal:
         return self.next_sequence - 1
 
     def append(self, entry: bytes, *, is_essential: bool = False) -> None:
-        """Add one encoded frame, which carries `next_sequence` inside; an essential one is small, and not dropped."""
+        """Add one encoded frame, with `next_sequence` inside; of an essential one at least a short form is kept."""
         if is_essential:
             self._essential_in_memory.append(self.next_sequence)
         self._entries.append(entry)
@@ -151,8 +155,8 @@ class Journal:
         gap = None
         if start < self._first:
             if kept := self._dropped.next_kept(start):
-                number, entry = kept
-                return Batch(gap=self._dropped.gap(start, number), entries=[entry], cursor=number)
+                before = self._dropped.gap(start, kept.number)
+                return Batch(gap=before, entries=[kept.entry], cursor=kept.number, cut_bytes=kept.cut_bytes)
             gap = self._dropped.gap(start, self._first)
             start = self._first
         if start >= self._first_in_memory:

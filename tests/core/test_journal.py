@@ -1,14 +1,19 @@
 """The journal: numbers without holes, a bound, and readers that come late."""
 
+import json
 import tempfile
+import tracemalloc
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from remote_kernel.core.dropped import MAX_POINTS
 from remote_kernel.core.journal import File, Journal, Limits
-from remote_kernel.core.wire import Gap
+from remote_kernel.core.shortened import MAX_BYTES, shorten
+from remote_kernel.core.wire import Channel, Gap, Message, decode_all, encode
 from remote_kernel.pod.spill import SpillFile
 
 UNLIMITED = 1 << 40
@@ -66,7 +71,60 @@ def test_of_too_much_that_is_essential_the_oldest_goes() -> None:
         journal.append(str(number).encode() * 5, is_essential=True)
     batch = journal.read(0, UNLIMITED)
     assert batch.gap is not None
-    assert (batch.gap.first, batch.gap.last, batch.entries) == (1, 3, [b"44444"])
+    assert (batch.gap.first, batch.gap.last, batch.gap.bytes, batch.entries) == (1, 3, 15, [b"44444"])
+
+
+def test_of_a_large_reply_a_short_form_is_kept_and_no_other_goes_for_it() -> None:
+    journal = Journal(Limits(memory_bytes=1000, spill_bytes=0, essential_bytes=30_000))
+    content = {"status": "error", "ename": "ValueError", "evalue": "x" * 100_000, "traceback": ["y" * 100_000]}
+    reply = Message(
+        channel=Channel.SHELL, parts=(b'{"msg_id":"1"}', b'{"msg_id":"0"}', b"{}", json.dumps(content).encode(), b"b")
+    )
+    journal.append(b"small", is_essential=True)
+    journal.append(encode(reply), is_essential=True)
+    for _ in range(10):
+        journal.append(b"x" * 500)
+    assert journal.read(0, UNLIMITED).entries == [b"small"]
+    batch = journal.read(1, UNLIMITED)
+    assert batch.size == len(encode(reply))  # a reader of the short form is not behind with the rest
+    (short,) = decode_all(batch.entries[0])
+    assert isinstance(short, Message)
+    assert (short.channel, short.parts[:2], len(short.parts)) == (reply.channel, reply.parts[:2], 4)
+    fields = json.loads(short.parts[3])
+    assert (fields["status"], fields["ename"], fields["traceback"]) == ("error", "ValueError", [])
+    assert fields["evalue"].startswith("xxx")
+    assert len(fields["evalue"]) < 2000
+
+
+@pytest.mark.parametrize("content", [{f"field {n}": n for n in range(9999)}, {"status": "ok", "x" * 99_999: 1}])
+def test_a_reply_of_any_shape_has_a_short_form(content: dict[str, object]) -> None:
+    reply = Message(channel=Channel.CONTROL, parts=(b"{}", b"{}", b"{}", json.dumps(content).encode()))
+    short = shorten(encode(reply))
+    assert short is not None
+    assert len(short) <= MAX_BYTES
+
+
+@pytest.mark.parametrize("entry", [b"x" * 99_999, encode(Message(channel=Channel.IOPUB, parts=(b"x" * 99_999,) * 4))])
+def test_what_is_no_reply_has_no_short_form(entry: bytes) -> None:
+    assert shorten(entry) is None
+
+
+def test_what_is_known_of_what_was_dropped_is_bounded() -> None:
+    """Replies beyond what is kept of them, then output without any, cost no memory."""
+    journal = Journal(Limits(memory_bytes=10, spill_bytes=0, essential_bytes=1000))
+    tracemalloc.start()
+    try:
+        for number in range(2 * MAX_POINTS):
+            journal.append(b"12345", is_essential=number < MAX_POINTS)
+        now, _ = tracemalloc.get_traced_memory()
+        for number in range(2 * MAX_POINTS):
+            journal.append(b"12345", is_essential=number < MAX_POINTS)
+        later, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert later - now < 100_000
+    gaps, data = read_pieces(journal, 0, max_bytes=1000)
+    assert sum(gap.bytes for gap in gaps) + len(data) == pytest.approx(5 * journal.last_sequence, rel=0.01)
 
 
 def test_the_newest_entry_stays_whatever_its_size() -> None:

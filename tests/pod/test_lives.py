@@ -71,7 +71,8 @@ class Life:
                     if is_wanted(frame):
                         return frame
                 cursor = batch.cursor
-                await news.wait()
+                if not batch.entries:
+                    await news.wait()
 
     async def wait_said(self, count: int) -> None:
         """Wait until the journal has had so many entries."""
@@ -227,3 +228,15 @@ wait('end')
         async for _ in pieces:
             pass
         assert time.monotonic() - began < PATIENCE_SECONDS
+
+
+async def test_cell_that_failed_with_much_text_ends_although_its_output_is_gone() -> None:
+    cell, flood = execute("raise ValueError('x' * 5_000_000)"), "for _ in range(8): print('x' * 1_000_000, flush=True)"
+    async with living(Journal(Limits(memory_bytes=4_000_000))) as life:
+        await life.accept(cell)
+        await life.wait_reply(cell)
+        async for _ in run_cell(life.kernel, flood):
+            pass
+        content = parse_object((await life.wait_reply(cell)).parts[3])
+    assert (content["status"], content["ename"]) == ("error", "ValueError")
+    assert len(content["evalue"]) < 2000
