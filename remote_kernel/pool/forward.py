@@ -84,12 +84,19 @@ def has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 def _length(headers: Iterable[tuple[bytes, bytes]]) -> int:
     """Return the length of a request's body; 0 where only its end will tell."""
-    return int(dict(headers).get(b"content-length", b"0"))  # the server has checked that it is a number
+    fields = dict(headers)
+    is_chunked = b"transfer-encoding" in fields
+    return 0 if is_chunked else int(fields.get(b"content-length", b"0"))  # the server has checked that it is a number
 
 
 def request_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Return what the pod may see of a request's headers; names are in lower case."""
-    return _end_to_end(headers, _CONSUMED)
+    """Return what the pod may see of a request's headers; names are in lower case.
+
+    A length beside chunks is not the body's, and the pod would take the rest of the body for another request.
+    """
+    headers = list(headers)
+    is_chunked = any(name == b"transfer-encoding" for name, _ in headers)
+    return _end_to_end(headers, _CONSUMED | {b"content-length"} if is_chunked else _CONSUMED)
 
 
 def response_headers(response: Response) -> Headers:
