@@ -39,6 +39,9 @@ FIRST_CONTACT_SECONDS = 10.0
 # After a refusal the event stream says why, if it is alive.
 EXPLANATION_SECONDS = 1.0
 
+# An event stream that broke sooner, and brought nothing, is no reason to believe that the next one lasts.
+HELD_SECONDS = 2.0
+
 POD_GONE = (
     "The remote session is gone{when}: its pod was given back after a pause, was replaced, or ended with its pool. "
     "Variables, imports and files of the session are lost. Run the notebook again from the top; the next cell starts "
@@ -114,6 +117,8 @@ class Link:
         self._given_up = asyncio.Event()
         self._last_activity = time.monotonic()
         self._last_call = 0.0
+        self._attached_at = 0.0
+        self._attached_to: Position | None = None
         self._heard_at = 0.0
         self.cooldown_seconds = 300.0
         self.is_busy = False
@@ -208,7 +213,8 @@ class Link:
                 if was_attached:
                     self._pool.drop_idle()  # the way they take is most likely gone as well
                     failing_since = None
-                    backoff.reset()
+                    if self._has_held():
+                        backoff.reset()
                 problem: RemoteKernelError = error
             except (RemoteKernelError, OSError) as error:
                 self._attached.clear()
@@ -232,6 +238,10 @@ class Link:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._given_up.wait()
+
+    def _has_held(self) -> bool:
+        """Whether the event stream was of use before it broke."""
+        return self._position != self._attached_to or time.monotonic() - self._attached_at >= HELD_SECONDS
 
     def _is_idle(self) -> bool:
         return not (self.is_busy or self.warm_seconds() > 0 or any(lane.queue for lane in self._lanes.values()))
@@ -322,6 +332,7 @@ class Link:
                     for lane in set(self._lanes.values()):
                         lane.see(frame.cursor)
                 _log.info(LogEvent("attached", seconds=time.monotonic() - self._last_call, is_new=is_new))
+                self._attached_at, self._attached_to = time.monotonic(), self._position
                 await self._listener.attached(frame)
                 self._attached.set()
             case wire.Gap():

@@ -137,6 +137,29 @@ async def test_a_link_that_was_refused_for_a_while_says_so_and_comes_back(pod: P
     assert front_end.printed() == "back\n"
 
 
+async def test_a_stream_that_breaks_each_time_is_asked_for_ever_more_seldom_until_it_brings_something(
+    pod: Pod, kernel: str
+) -> None:
+    with FaultProxy.before(pod.endpoint) as proxy:
+        async with linked(proxy.endpoint, kernel) as (link, front_end):
+            await run(link, front_end, "1")
+            # The last of these pauses is no less than 0.4 s, the next would be no less than 0.8 s.
+            assert await cut(proxy, front_end, times=4) > 0.05 + 0.1 + 0.2 + 0.4
+            await run(link, front_end, "2")
+            assert await cut(proxy, front_end) < 0.8
+    assert front_end.errors == []
+
+
+async def cut(proxy: FaultProxy, front_end: FrontEnd, times: int = 1) -> float:
+    """Break every connection as soon as the link is attached, and return how long it takes to come back each time."""
+    began = time.monotonic()
+    for _ in range(times):
+        count = len(front_end.hellos)
+        proxy.cut()
+        await front_end.wait(lambda: len(front_end.hellos) > count)  # noqa: B023 - awaited in this round
+    return time.monotonic() - began
+
+
 async def test_a_pool_that_never_answers_is_given_up(kernel: str) -> None:
     async with linked("http://127.0.0.1:9", kernel, wait_seconds=0.3) as (link, front_end):
         link.send(execute("1"))
