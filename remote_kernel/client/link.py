@@ -11,12 +11,14 @@ import logging
 import secrets
 import time
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from remote_kernel.client.lane import Lane
+from remote_kernel.client.messages import post, post_once
 from remote_kernel.client.pool import ALLOCATE_SECONDS
 from remote_kernel.client.retry import Backoff, Wait, describe_wait, is_passing, when_given_up
 from remote_kernel.client.transport import Broke
+from remote_kernel.client.warmth import Warmth
 from remote_kernel.client.way import Way
 from remote_kernel.core import wire
 from remote_kernel.core.errors import (
@@ -93,8 +95,7 @@ class Link:
         reader: tells this reader from others, also when it comes back as another process; "" for nobody in particular.
 
     Attributes:
-        is_busy: set by the owner while the session runs something for it.
-        keep_until: set by the owner: until when the pod is kept from cooling down at least (seconds since 1970).
+        warmth: what keeps the pod from cooling down.
         peers: how many other kernels follow the same interpreter.
     """
 
@@ -108,21 +109,16 @@ class Link:
         self._reader = reader or secrets.token_hex(8)
         self._position = position
         self._wait_seconds = wait_seconds
-        self._keepalive_seconds = keepalive_seconds
         self._lanes = {wire.Channel.SHELL: Lane(), wire.Channel.CONTROL: Lane()}
         self._lanes[wire.Channel.STDIN] = self._lanes[wire.Channel.SHELL]
         self._wanted = asyncio.Event()
         self._attached = asyncio.Event()
         self._moved = asyncio.Event()
         self._given_up = asyncio.Event()
-        self._last_activity = time.monotonic()
-        self._last_call = 0.0
         self._attached_at = 0.0
         self._attached_to: Position | None = None
         self._heard_at = 0.0
-        self.cooldown_seconds = 300.0
-        self.is_busy = False
-        self.keep_until = 0.0
+        self.warmth = Warmth(keepalive_seconds)
         self.peers = 0
 
     @property
@@ -141,7 +137,7 @@ class Link:
 
     def open(self) -> None:
         """Attach without a message to send, as a successor of a process that died does."""
-        self._last_activity = time.monotonic()
+        self.warmth.note_use()
         self._wanted.set()
 
     def send(self, message: wire.Message) -> None:
@@ -244,12 +240,7 @@ class Link:
         return self._position != self._attached_to or time.monotonic() - self._attached_at >= HELD_SECONDS
 
     def _is_idle(self) -> bool:
-        return not (self.is_busy or self.warm_seconds() > 0 or any(lane.queue for lane in self._lanes.values()))
-
-    def warm_seconds(self) -> float:
-        """For how long the pod is kept from cooling down if nothing more is sent."""
-        after_activity = self._last_activity + self._keepalive_seconds - time.monotonic()
-        return max(after_activity, self.keep_until - time.time(), 0.0)
+        return not (self.warmth.is_wanted or any(lane.queue for lane in self._lanes.values()))
 
     def _patience(self, problem: RemoteKernelError) -> float:
         """How long to go on trying: for ever where a cell may be running in the session."""
@@ -278,7 +269,7 @@ class Link:
         # A pod that is there answers at once, one that has to be made may take minutes.
         read_seconds = ALLOCATE_SECONDS if self._position is None else wire.STALE_SECONDS
         decoder, gathering = wire.FrameDecoder(), Gathering()
-        self._last_call = time.monotonic()
+        self.warmth.note_call()
         try:
             async with self._pool.stream("GET", wire.EVENTS_PATH, params=params, read_seconds=read_seconds) as response:
                 chunks = response.chunks()
@@ -322,16 +313,16 @@ class Link:
         match frame:
             case wire.Message():
                 if self._advance(frame.sequence):
-                    self._last_activity = time.monotonic()
+                    self.warmth.note_use()
                     await self._listener.received(frame)
             case wire.Hello():
                 self.peers = 0
-                self.cooldown_seconds = frame.cooldown_seconds
+                self.warmth.cooldown_seconds = frame.cooldown_seconds
                 if is_new := self._position is None:
                     self._position = Position(epoch=frame.epoch, cursor=frame.cursor)
                     for lane in set(self._lanes.values()):
                         lane.see(frame.cursor)
-                _log.info(LogEvent("attached", seconds=time.monotonic() - self._last_call, is_new=is_new))
+                _log.info(LogEvent("attached", seconds=time.monotonic() - self.warmth.called_at, is_new=is_new))
                 self._attached_at, self._attached_to = time.monotonic(), self._position
                 await self._listener.attached(frame)
                 self._attached.set()
@@ -372,7 +363,8 @@ class Link:
                 await asyncio.sleep(0)
                 continue
             try:
-                await self._post(batch, sender, position.epoch)
+                self.warmth.note_call()
+                await post(self._pool, self._target, batch, sender=sender, epoch=position.epoch)
             except RemoteKernelError as error:
                 if lane.sender != sender:
                     continue  # dropped meanwhile, and whoever sent it has been told
@@ -388,10 +380,6 @@ class Link:
             backoff.reset()
             if lane.sender == sender:
                 lane.done(len(batch))
-
-    async def _post(self, batch: list[wire.Message], sender: str, epoch: str) -> None:
-        self._last_call = time.monotonic()
-        await _post(self._pool, self._target, batch, sender, epoch)
 
     async def _refuse(self, error: RemoteKernelError, epoch: str) -> None:
         """Nothing of the batch was accepted, and nothing else would be."""
@@ -414,33 +402,15 @@ class Link:
         """Call the pod often enough that the pool does not take it for idle."""
         while True:
             await self._attached.wait()
-            pause = self._last_call + self.cooldown_seconds / 3 - time.monotonic()
+            pause = self.warmth.seconds_to_call()
             if pause > 0:
                 await asyncio.sleep(pause)
             elif self._is_idle():
-                await asyncio.sleep(self.cooldown_seconds / 3)
+                await asyncio.sleep(self.warmth.interval_seconds)
             else:
-                self._last_call = time.monotonic()
+                self.warmth.note_call()
                 with contextlib.suppress(PoolError):
                     await self._pool.request("GET", wire.SESSION_PATH)
-
-
-async def post_once(pool: Way, target: dict[str, str], message: wire.Message, epoch: str) -> int:
-    """Send one message, once, to the kernel and kernelspec `target`; return how many kernels its pod has after it.
-
-    Raises:
-        PoolError: it did not arrive, or the interpreter there is not `epoch` (see `wire.EPOCH_MISMATCH`).
-    """
-    answer = await _post(pool, target, [replace(message, sequence=1)], secrets.token_hex(8), epoch)
-    kernels = answer.get("kernels")
-    return kernels if isinstance(kernels, int) else 1
-
-
-async def _post(
-    pool: Way, target: dict[str, str], batch: list[wire.Message], sender: str, epoch: str
-) -> dict[str, Any]:
-    params = {**target, "epoch": epoch, "sender": sender}
-    return await pool.request("POST", wire.MESSAGES_PATH, params=params, content=wire.encode_all(batch))
 
 
 def describe_break(error: PoolError, was_attached: bool) -> LogEvent:

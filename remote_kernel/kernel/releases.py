@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from remote_kernel.client.link import post_once
+from remote_kernel.client.messages import post_once
 from remote_kernel.client.way import Way
 from remote_kernel.core import wire
 from remote_kernel.core.errors import PoolRefused

@@ -105,7 +105,7 @@ class Session:
         """Keep the pod from cooling down until then at least (seconds since 1970), over restarts of this kernel."""
         self._keep_until = when
         if self.link is not None:
-            self.link.keep_until = when
+            self.link.warmth.keep_until = when
         if self._binding is not None:
             self._remember(replace(self._binding, keep_until=when))
 
@@ -139,7 +139,7 @@ class Session:
             keepalive_seconds=settings.keepalive_minutes * 60,
             reader=binding.reader,
         )
-        link.keep_until = binding.keep_until
+        link.warmth.keep_until = binding.keep_until
         if binding.restart:
             try:
                 await self._catch_up_restart(link, binding)
@@ -202,7 +202,7 @@ class Session:
     def note_busy(self, is_busy: bool) -> None:
         """Let the link know whether the session runs something, which keeps the pod warm."""
         if self.link is not None:
-            self.link.is_busy = is_busy
+            self.link.warmth.is_busy = is_busy
 
     def note_position(self) -> None:
         """Remember how far the front end has been served, for a successor of this process."""
@@ -291,7 +291,7 @@ class Session:
             kernel=self._binding.kernel,
             kernelspec=self._binding.kernelspec,
             epoch=self.link.position.epoch,
-            expires_at=time.time() + self.link.cooldown_seconds,
+            expires_at=time.time() + self.link.warmth.cooldown_seconds,
         )
 
     async def _catch_up_releases(self, settings: Settings, access: Access) -> None:

@@ -108,7 +108,7 @@ class Verbs:
         if (link := self._link) is None:
             return _say(commands.NO_SESSION)
         await self._session.pause(self._listener)
-        return _say(commands.DETACHED.format(seconds=link.cooldown_seconds))
+        return _say(commands.DETACHED.format(seconds=link.warmth.cooldown_seconds))
 
     async def _let_go(self, *, is_reset: bool) -> Shown:
         await self._settle()
