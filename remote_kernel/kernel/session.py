@@ -27,6 +27,7 @@ from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.notebook import Hints, find_notebook
 from remote_kernel.kernel.releases import Release, Releases, give_back, stop_pod
+from remote_kernel.kernel.requests import Interrupted
 from remote_kernel.kernel.userkey import load_key
 from remote_kernel.log_files import log_folder, remove_old
 
@@ -40,6 +41,8 @@ LET_GO_SECONDS = 10.0
 
 # The first cell waits for what an earlier kernel could not finish; it may be for the same session.
 CATCH_UP_SECONDS = 2.0
+
+UNKNOWN_END = "The next cell finds the session as it was, or says that it is gone."
 
 
 class Session:
@@ -254,14 +257,15 @@ class Session:
         """Give the session back while the kernel lives on; return how many other kernels keep its pod.
 
         Raises:
-            PoolError: the pool cannot be reached; the session is as it was.
+            PoolError: the pool cannot be reached.
+            Interrupted: it was cancelled. In both cases the message may have arrived, which the link finds out.
         """
         release = self._what_to_release()
         assert release is not None
         assert self.pool is not None
         assert self.link is not None
-        await self._stop_following()
         try:
+            await self._stop_following()
             async with asyncio.timeout(LET_GO_SECONDS):
                 kernels = await give_back(self.pool, release, _shutdown_message(restart=False))
             log.info(LogEvent("session given back", kernels_left=kernels))
@@ -269,7 +273,9 @@ class Session:
             self.note_position()
             self.keep_until(0.0)
         except TimeoutError:
-            raise PoolUnreachable("The session pool does not answer; the session was not given back.") from None
+            raise PoolUnreachable(f"The session pool does not answer. {UNKNOWN_END}") from None
+        except asyncio.CancelledError:
+            raise Interrupted(f"The command was interrupted while it gave the session back. {UNKNOWN_END}") from None
         finally:
             self._running = asyncio.create_task(self._run(self.link, listener))
         return kernels
@@ -277,10 +283,12 @@ class Session:
     async def pause(self, listener: Listener) -> None:
         """Stop talking to the session until the next message."""
         assert self.link is not None
-        await self._stop_following()
-        log.info(LogEvent("detached"))
-        self.link.rest()
-        self._running = asyncio.create_task(self._run(self.link, listener))
+        try:
+            await self._stop_following()
+            log.info(LogEvent("detached"))
+            self.link.rest()
+        finally:
+            self._running = asyncio.create_task(self._run(self.link, listener))
 
     def _what_to_release(self) -> Release | None:
         if self._binding is None or self.link is None or self.link.position is None:
