@@ -22,7 +22,7 @@ POOL_LOG = "pool.log"
 OLDER_SUFFIX = ".log.1"
 KERNEL_PREFIX = "kernel-"
 
-# What is in a file at the most, before it becomes the older one of two.
+# What is more begins a new file, and this one becomes the older of two.
 MAX_BYTES = 1 << 20
 
 # Each kernel has a file of its own. A day of work makes a handful, a day of a CI machine thousands.
@@ -59,15 +59,30 @@ def append(path: Path, text: str) -> None:
 
 
 def _set_aside(descriptor: int, path: Path) -> None:
-    """Copy the file to the older one and empty it: a process that has it as standard error goes on in the same."""
+    """Copy the file to the older one and empty it: a process that has it as standard error goes on in the same.
+
+    The copy is whole, so that who follows the file finds the place there; of a flood on standard error it is the end.
+    """
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     size = os.fstat(descriptor).st_size
     if size <= MAX_BYTES:
         return  # another process was first
+    kept = size if size <= 2 * MAX_BYTES else MAX_BYTES
     older = path.with_suffix(OLDER_SUFFIX)
     with os.fdopen(os.open(older, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(os.pread(descriptor, MAX_BYTES, max(0, size - MAX_BYTES)))
+        file.write(os.pread(descriptor, kept, size - kept))
     os.ftruncate(descriptor, 0)
+
+
+def rest_of_older(path: Path, offset: int) -> bytes:
+    """Return what the log at `path` had behind `offset` when it became the older one; all where that is not known."""
+    try:
+        with path.with_suffix(OLDER_SUFFIX).open("rb") as file:
+            is_whole = os.fstat(file.fileno()).st_size > MAX_BYTES
+            file.seek(offset if is_whole else 0)
+            return file.read()
+    except OSError:  # there is none
+        return b""
 
 
 def remove_old(folder: Path, now: float) -> None:

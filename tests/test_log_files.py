@@ -109,8 +109,16 @@ def test_long_file_becomes_the_older_of_two_for_every_writer(tmp_path: Path) -> 
     assert path.read_bytes().endswith(b"last words\n")
     older = path.with_suffix(".log.1")
     assert older.read_bytes()[:1] == b"1"
-    assert older.stat().st_size <= MAX_BYTES
+    assert older.stat().st_size <= 2 * MAX_BYTES
     assert stat.S_IMODE(older.stat().st_mode) == 0o600
+
+
+def test_of_a_flood_on_standard_error_the_end_stays(tmp_path: Path) -> None:
+    path = tmp_path / "pool.log"
+    path.write_bytes(b"1" * 3 * MAX_BYTES + b"end\n")
+    append(path, "on")
+    older = path.with_suffix(".log.1").read_bytes()
+    assert (older[-4:], len(older), path.read_bytes()) == (b"end\n", MAX_BYTES, b"on\n")
 
 
 def test_other_files_in_the_folder_stay(tmp_path: Path) -> None:

@@ -113,7 +113,8 @@ class Tail:
     def __init__(self, path: Path, notebook: str) -> None:
         self._path = path
         self._notebook = notebook
-        self._offset: int | None = None
+        self._offset = 0
+        self._older_at: int | None = None
         self._held: list[LogLine] = []
         program = path.stem.partition("-")[0]
         self._last = LogLine(at=0.0, level="error", program=program, pid=0, event=LogEvent(""))
@@ -130,18 +131,25 @@ class Tail:
         return self._held + lines
 
     def _new_lines(self) -> list[str]:
-        from remote_kernel.log_files import OLDER_SUFFIX
-
-        older = b""
-        if self._offset is None:
-            self._offset = 0
-            older = _read(self._path.with_suffix(OLDER_SUFFIX), 0)
-        elif _size(self._path) < self._offset:  # it has begun anew
-            self._offset = 0
+        older = self._new_in_older()
         new = _read(self._path, self._offset)
         whole = new[: new.rfind(b"\n") + 1]
         self._offset += len(whole)
         return (older + whole).decode(errors="replace").splitlines()
+
+    def _new_in_older(self) -> bytes:
+        """Return at first all of the older log, later what this one had when it began anew and became the older one."""
+        from remote_kernel.log_files import MAX_BYTES, OLDER_SUFFIX, rest_of_older
+
+        size = _size(self._path)
+        older_at = _changed_at(self._path.with_suffix(OLDER_SUFFIX))  # after the size: a log is copied, then emptied
+        if older_at == self._older_at:
+            self._offset = self._offset if size >= self._offset else 0  # somebody may have emptied it
+            return b""
+        if self._older_at is not None and _size(self._path) > MAX_BYTES:
+            return b""  # it is not yet emptied
+        self._older_at, offset, self._offset = older_at, self._offset, 0
+        return rest_of_older(self._path, offset)
 
     def _parse(self, text: str) -> LogLine:
         """Return a line; what is none, such as the last words of a process that died, goes with the line before it."""
@@ -164,5 +172,12 @@ def _read(path: Path, offset: int) -> bytes:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
     except OSError:
         return 0

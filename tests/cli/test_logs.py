@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from remote_kernel import log_files
+from remote_kernel.cli.logs import Logs
 from remote_kernel.core.log_lines import LogEvent, LogLine, Value
 from remote_kernel.log_files import append, make_log_folder
 from tests.cli.command import run_command, start_command
@@ -82,3 +84,34 @@ def test_follow_goes_on_with_what_comes(folder: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate()
     assert (process.returncode, errors) == (130, "")
+
+
+@pytest.mark.parametrize("seen", [0, 3, 4])
+def test_no_line_is_lost_or_shown_twice_when_a_log_begins_anew(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, seen: int
+) -> None:
+    monkeypatch.setattr(log_files, "MAX_BYTES", 400)  # about four of these lines
+    logs = Logs(folder, "")
+    shown = [line for number in range(seen) for line in note_and_read(logs, folder / "pool.log", number)]
+    for number in range(seen, 7):
+        note(folder / "pool.log", float(number), "noted", text="x" * 20)
+    shown += logs.read()
+    assert (folder / "pool.log.1").exists()
+    assert [line.at for line in shown] == list(map(float, range(7)))
+
+
+def note_and_read(logs: Logs, path: Path, number: int) -> list[LogLine]:
+    note(path, float(number), "noted", text="x" * 20)
+    return logs.read()
+
+
+def test_of_a_log_that_was_emptied_the_older_half_is_not_shown_again(folder: Path) -> None:
+    (folder / "pool.log.1").write_text("")
+    note(folder / "pool.log.1", 1.0, "started")
+    note(folder / "pool.log", 2.0, "attached")
+    logs = Logs(folder, "")
+    assert [line.event.name for line in logs.read()] == ["started", "attached"]
+    (folder / "pool.log").write_text("")
+    assert logs.read() == []
+    note(folder / "pool.log", 3.0, "on")
+    assert [line.event.name for line in logs.read()] == ["on"]
