@@ -53,7 +53,7 @@ class Lab:
         command = [
             *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
             *("--ServerApp.ip=127.0.0.1", "--ServerApp.port=0", f"--ServerApp.root_dir={folders['notebooks']}"),
-            # A dead kernel is looked for more often than a pool of the tests takes a session for idle.
+            # Nobody is to wait until a dead kernel is noticed.
             "--KernelRestarter.time_to_dead=0.5",
             "--LabApp.extension_manager=readonly",  # the other one asks PyPI
         ]
