@@ -20,6 +20,9 @@
 .PHONY: demo notebooks test contract soak bench many performance large scale image browser places hub clients lint clean
 .DELETE_ON_ERROR:
 
+# As an installation has it: every kernel and pod that a test or a benchmark starts would compile the package anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 VENV := .venv
 BUILD := .build
 BIN := $(VENV)/bin

@@ -21,8 +21,8 @@ from typing import Any
 
 POINTS = {
     "remote_kernel.kernel.relay": ("Relay.handle",),
-    "remote_kernel.http1": ("Connection.request", "Connection.data_received"),
-    "remote_kernel.one_write": ("OneWriteProtocol.data_received", "OneWriteTransport.write"),
+    "remote_kernel.http1.connection": ("Connection.request", "Connection.data_received"),
+    "remote_kernel.http1.server": ("ServerProtocol.data_received", "OneWriteTransport.write"),
     "remote_kernel.pod.kernels": ("PodKernel._receive",),
     "remote_kernel.zmq_socket": ("ZmqSocket.send",),
 }
@@ -45,8 +45,8 @@ def note(point: str, arguments: Sequence[object]) -> None:
 
 def _bytes_in(values: Sequence[object]) -> Iterator[bytes]:
     for value in values:
-        if isinstance(value, bytes):
-            yield value
+        if isinstance(value, bytes | memoryview):
+            yield bytes(value)
         elif isinstance(value, list | tuple):
             yield from _bytes_in(value)
 

@@ -13,7 +13,7 @@ from benchmarks.contestants import LOCAL
 from benchmarks.measures import Goal, percentile
 from benchmarks.rounds import Outcome
 
-_PACKAGES = ("remote-session-kernel", "ipykernel", "jupyter-client", "pyzmq", "uvicorn", "starlette", "h11")
+_PACKAGES = ("remote-session-kernel", "ipykernel", "jupyter-client", "pyzmq", "uvicorn", "starlette", "httptools")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,18 +13,17 @@ import remote_kernel
 PACKAGE = Path(remote_kernel.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# Part of the package: what it may import of the others. The leaves are `http1`, `one_write`, `private_files`,
+# Part of the package: what it may import of the others. The leaves are `http1`, `private_files`,
 # `zmq_socket`, the package itself, and `injected`, which is sent as text.
 ARROWS = {
     "core": set(),
     "client": {"core", "http1", "log_files", "private_files"},
     "kernel": {"client", "core", "http1", "log_files", "private_files", "zmq_socket"},
     "injected": set(),
-    "pod": {"core", "log_files", "one_write", "private_files", "zmq_socket"},
-    "pool": {"core", "http1", "log_files", "one_write", "private_files"},
+    "pod": {"core", "http1", "log_files", "private_files", "zmq_socket"},
+    "pool": {"core", "http1", "log_files", "private_files"},
     "cli": {"client", "core", "kernel", "pod", "pool", "http1", "log_files", "private_files", "zmq_socket"},
     "http1": set(),
-    "one_write": set(),
     "zmq_socket": set(),
     "private_files": set(),
     "log_files": {"core", "private_files"},  # what a log is, is pure

@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 
 from benchmarks.many.light_kernel import LightRegistry
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC
-from remote_kernel.one_write import OneWriteProtocol
+from remote_kernel.http1.server import ServerProtocol
 from remote_kernel.pod.api import Pod
 from remote_kernel.pod.app import create_app
 from remote_kernel.pod.data_folder import DataFolder
@@ -49,14 +49,14 @@ async def _serve_pod(path: str, folder: Path) -> asyncio.Server:
     executions = Executions(registry, kernelspec=DEFAULT_KERNELSPEC, sync_limit_seconds=220)
     app = create_app(pod, InterpreterApi(executions, data))
     config = uvicorn.Config(
-        app, http=OneWriteProtocol, access_log=False, proxy_headers=False, log_level="critical", lifespan="off",
+        app, http=ServerProtocol, access_log=False, proxy_headers=False, log_level="critical", lifespan="off",
         ws="none", timeout_keep_alive=75,
     )  # fmt: skip
     config.load()
     state = ServerState()
     # A `uvicorn.Server` of its own for each of hundreds would wake ten times a second for each.
     return await asyncio.get_running_loop().create_unix_server(
-        lambda: OneWriteProtocol(config=config, server_state=state, app_state={}), path
+        lambda: ServerProtocol(config=config, server_state=state, app_state={}), path
     )
 
 

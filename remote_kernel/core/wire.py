@@ -214,23 +214,31 @@ class FrameDecoder:
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take more bytes and return the frames that they complete, in order."""
-        self._buffer += data
+        if self._buffer:
+            self._buffer += data
+            frames, end = self._decode_from(self._buffer)
+            del self._buffer[:end]
+        else:  # most often there is nothing to put together
+            frames, end = self._decode_from(data)
+            if end < len(data):
+                self._buffer += memoryview(data)[end:]
+        return frames
+
+    def _decode_from(self, data: bytes | bytearray) -> tuple[list[Frame], int]:
+        """Return the frames that `data` begins with, and where the first that is not complete begins."""
         frames: list[Frame] = []
         start = 0
-        available = len(self._buffer)
-        with memoryview(self._buffer) as view:
-            while available - start >= _PREFIX.size:
+        with memoryview(data) as view:
+            while len(view) - start >= _PREFIX.size:
                 length, frame_type = _PREFIX.unpack_from(view, start)
                 if not 1 <= length <= self._max_frame_bytes:
                     raise WireError(f"a frame of {length:,} bytes was announced")
                 end = start + 4 + length
-                if end > available:
+                if end > len(view):
                     break
                 frames.append(_decode(frame_type, view[start + _PREFIX.size : end]))
                 start = end
-        if start:
-            del self._buffer[:start]
-        return frames
+        return frames, start
 
     def close(self) -> None:
         """Say that the stream has ended; raises `WireError` when it ended inside a frame."""

@@ -15,15 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.flavor import Flavor, Sandbox
 from remote_kernel.core.interpreter_api import SYNC_LIMIT_SECONDS
 from remote_kernel.core.settings import log_level
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC
+from remote_kernel.http1.server import ServerProtocol
 from remote_kernel.log_files import log_to_stderr
-from remote_kernel.one_write import OneWriteProtocol
 from remote_kernel.pod.api import Pod
 from remote_kernel.pod.app import create_app
 from remote_kernel.pod.data_folder import AZURE_DATA, DataFolder
@@ -126,13 +126,13 @@ async def serve(arguments: argparse.Namespace, scratch: Path) -> None:
         await registry.aclose()
 
 
-def _server_config(app: Starlette, arguments: argparse.Namespace) -> uvicorn.Config:
+def _server_config(app: ASGIApp, arguments: argparse.Namespace) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         host=arguments.host,
         port=arguments.port,
         uds=arguments.uds,
-        http=OneWriteProtocol,
+        http=ServerProtocol,
         access_log=False,
         proxy_headers=False,
         log_config=None,  # its own would write the texts of errors, and what they were about

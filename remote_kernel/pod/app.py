@@ -1,6 +1,7 @@
-"""The pod's HTTP side: its API as a Starlette application."""
+"""The pod's HTTP side: wire version 2, and beside it the interpreter API as a Starlette application."""
 
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
@@ -10,39 +11,70 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.pod.api import Api, Pod, explain, explain_defect, refusal
 from remote_kernel.pod.bodies import read_body
 from remote_kernel.pod.calls import REFUSALS, Answer, Call, Handler
 from remote_kernel.pod.interpreter_api import InterpreterApi
 
+_log = logging.getLogger(__name__)
 
-def create_app(pod: Pod, interpreter_api: InterpreterApi, *, is_interpreter_only: bool = False) -> Starlette:
+
+def create_app(pod: Pod, interpreter_api: InterpreterApi, *, is_interpreter_only: bool = False) -> ASGIApp:
     """Return the application; the caller prepares and closes the registry.
 
     Args:
         is_interpreter_only: whether it knows nothing of wire version 2, as the pods of Azure's built-in interpreters.
     """
-    own = [Route(path, _over_http(handler), methods=[method]) for (method, path), handler in Api(pod).handlers.items()]
-    return Starlette(
-        routes=[Route("/health", _health), *interpreter_api.routes(), *([] if is_interpreter_only else own)],
+    others = Starlette(
+        routes=[Route("/health", _health), *interpreter_api.routes()],
         exception_handlers={
             HTTPException: _explain_http,
             **dict.fromkeys((*REFUSALS, ClientDisconnect), _explain),
             Exception: _explain_defect,  # the server writes where it comes from to the log
         },
     )
+    return others if is_interpreter_only else _WireApp(Api(pod).handlers, others)
+
+
+class _WireApp:
+    """The requests of wire version 2, by one look into a table: each cell makes some.
+
+    Args:
+        others: answers everything else.
+    """
+
+    def __init__(self, handlers: Mapping[tuple[str, str], Handler], others: ASGIApp) -> None:
+        self._handlers = handlers
+        self._paths = {path for _, path in handlers}
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] not in self._paths:
+            await self._others(scope, receive, send)
+            return
+        answer = await self._answer(Request(scope, receive))
+        await _respond(answer)(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Answer:
+        handler = self._handlers.get((request.method, request.scope["path"]))
+        if handler is None:
+            allowed = sorted(method for method, path in self._handlers if path == request.scope["path"])
+            answer = _explain_status(HTTPStatus.METHOD_NOT_ALLOWED, request.method)
+            return replace(answer, headers={**answer.headers, "allow": ", ".join(allowed)})
+        try:
+            return await handler(Call(request.query_params, partial(read_body, request)))
+        except (*REFUSALS, ClientDisconnect) as error:
+            return explain(error)
+        except Exception as error:
+            _log.exception(LogEvent("failed inside"))
+            return explain_defect(error)
 
 
 async def _health(request: Request) -> Response:
     return PlainTextResponse("ok\n")
-
-
-def _over_http(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
-        return _respond(await handler(Call(request.query_params, partial(read_body, request))))
-
-    return endpoint
 
 
 def _respond(answer: Answer) -> Response:
@@ -62,6 +94,9 @@ async def _explain_defect(request: Request, error: Exception) -> Response:
 async def _explain_http(request: Request, error: Exception) -> Response:
     """Answer in Azure's shape where no route is found."""
     assert isinstance(error, HTTPException)
-    code = HTTPStatus(error.status_code).phrase.replace(" ", "")
-    answer = refusal(error.status_code, code, f"There is no {request.method} at this path.")
+    answer = _explain_status(HTTPStatus(error.status_code), request.method)
     return _respond(replace(answer, headers={**answer.headers, **(error.headers or {})}))
+
+
+def _explain_status(status: HTTPStatus, method: str) -> Answer:
+    return refusal(status, status.phrase.replace(" ", ""), f"There is no {method} at this path.")

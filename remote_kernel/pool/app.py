@@ -17,7 +17,7 @@ from remote_kernel.core.wire import STOP_SESSION_PATH
 from remote_kernel.pool import session_api
 from remote_kernel.pool.callers import Callers
 from remote_kernel.pool.exchange import BodyStalled, RequestBody, serve_while_connected
-from remote_kernel.pool.forward import SESSION_HEADER, PodBroke, PodUnreachable, ResponseCut, forward
+from remote_kernel.pool.forward import SESSION_HEADER, PodBroke, PodUnreachable, ResponseCut, body_length, forward
 from remote_kernel.pool.page.recent_log import RecentLog
 from remote_kernel.pool.page.site import Site
 from remote_kernel.pool.pods import PodFailed
@@ -70,10 +70,12 @@ class PoolApp:
             self._callers.check_site(scope)
             if not self._site.admits(scope):
                 await self._callers.check_token(scope)
-            await serve_while_connected(receive, partial(self._serve, scope, send))
+            await serve_while_connected(receive, body_length(scope["headers"]), partial(self._serve, scope, send))
         except Refusal as refusal:
             _log.debug(LogEvent("refused", status=refusal.status, code=refusal.code))
             await send_refusal(send, refusal)
+        except BodyStalled:
+            await send_refusal(send, Refusal(408, "RequestTimeout", "The rest of the request did not arrive."))
         except ResponseCut:
             _log.info(LogEvent("answer cut"))
         except Exception:
@@ -130,8 +132,6 @@ class PoolApp:
             if has_begun:
                 raise ResponseCut from None
             raise Refusal(504, "RequestTimeout", "The request took longer than the pool allows.") from None
-        except BodyStalled:
-            raise Refusal(408, "RequestTimeout", "The rest of the request did not arrive.") from None
         except PodUnreachable:
             self._pool.discard(pod)
             raise Refusal(503, "SessionUnavailable", "The session's pod is gone; nothing was run.") from None

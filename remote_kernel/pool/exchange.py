@@ -2,58 +2,101 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Self
 
 from starlette.types import Receive
 
-RequestBody = AsyncIterator[bytes]
-
 # A client that sends nothing for so long within a body has gone, or means harm.
 BODY_SECONDS = 60.0
+
+# A body that is no larger comes within a moment, and costs no memory worth counting.
+MAX_GATHERED_BYTES = 64 * 1024
 
 
 class BodyStalled(Exception):
     """The client stopped sending within its request."""
 
 
-async def serve_while_connected(receive: Receive, serve: Callable[[RequestBody], Awaitable[None]]) -> None:
-    """Run `serve` with the request's body, and cancel it when the client closes the connection.
+class ClientGone(Exception):
+    """The client closed the connection within its request."""
 
-    A body is read ahead by one piece only, so that a client that sends faster than the pod reads has to wait; within a
-    body that nobody reads a lost client is therefore not noticed.
+
+class RequestBody(AsyncIterator[bytes]):
+    """The body of a request, piece by piece; reading raises `BodyStalled` and `ClientGone`.
+
+    Attributes:
+        is_read: is set when all of it has been read.
     """
-    pieces: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=1)
-    serving = asyncio.ensure_future(serve(_iterate(pieces)))
-    watching = asyncio.create_task(_watch(receive, pieces))
-    try:
-        await asyncio.wait({serving, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if serving.done():
-            serving.result()
-    finally:
-        serving.cancel()
-        watching.cancel()
-        await asyncio.gather(serving, watching, return_exceptions=True)
 
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._gathered = b""
+        self.is_read = asyncio.Event()
 
-async def _watch(receive: Receive, pieces: asyncio.Queue[bytes | None]) -> None:
-    """Pass on the body, then return when the client has gone."""
-    more_body = True
-    while (message := await receive())["type"] == "http.request":
-        if not more_body:
-            continue
-        more_body = message.get("more_body", False)
-        if piece := message.get("body", b""):
-            await pieces.put(piece)
-        if not more_body:
-            await pieces.put(None)
+    async def gather(self) -> None:
+        """Read all of it now, so that it is there in one piece."""
+        self._gathered = b"".join([piece async for piece in self])
 
+    def __aiter__(self) -> Self:
+        return self
 
-async def _iterate(pieces: asyncio.Queue[bytes | None]) -> RequestBody:
-    while True:
+    async def __anext__(self) -> bytes:
+        if self._gathered:
+            gathered, self._gathered = self._gathered, b""
+            return gathered
+        while not self.is_read.is_set():
+            if piece := await self._next_piece():
+                return piece
+        raise StopAsyncIteration
+
+    async def _next_piece(self) -> bytes:
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                piece = await pieces.get()
+                message = await self._receive()
         except TimeoutError:
             raise BodyStalled from None
-        if piece is None:
-            return
-        yield piece
+        if message["type"] != "http.request":
+            raise ClientGone
+        if not message.get("more_body", False):
+            self.is_read.set()
+        return bytes(message.get("body", b""))
+
+
+async def serve_while_connected(
+    receive: Receive, length: int | None, serve: Callable[[RequestBody], Awaitable[None]]
+) -> None:
+    """Run `serve` with the request's body, and cancel it when the client closes the connection.
+
+    A small body is read before. A larger one is read as `serve` asks for it, so that a client that sends faster than
+    the pod reads has to wait; within a body that nobody reads a lost client is therefore not noticed.
+
+    Args:
+        length: of the body; `None` where only its end will tell.
+    """
+    body = RequestBody(receive)
+    try:
+        if length is not None and length <= MAX_GATHERED_BYTES:
+            await body.gather()
+        watching = asyncio.create_task(_cancel_when_gone(receive, body, _current_task()))
+        try:
+            await serve(body)
+        except asyncio.CancelledError:
+            if not watching.done() or _current_task().uncancel():
+                raise
+        finally:
+            watching.cancel()
+    except ClientGone:
+        pass  # there is nobody to answer
+
+
+async def _cancel_when_gone(receive: Receive, body: RequestBody, serving: asyncio.Task[None]) -> None:
+    await body.is_read.wait()
+    while (await receive())["type"] == "http.request":
+        pass
+    serving.cancel()
+
+
+def _current_task() -> "asyncio.Task[None]":
+    task = asyncio.current_task()
+    assert task is not None
+    return task

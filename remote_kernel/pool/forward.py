@@ -6,7 +6,7 @@ from starlette.types import Scope, Send
 
 from remote_kernel.core.identity import Identifier
 from remote_kernel.http1 import Body, Client, ConnectionBroke, NoConnection, Response
-from remote_kernel.pool.exchange import RequestBody
+from remote_kernel.pool.exchange import MAX_GATHERED_BYTES, RequestBody
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -21,10 +21,6 @@ _HOP_BY_HOP = frozenset(
 )  # fmt: skip
 # What the front door consumes. It answers `Expect: 100-continue` itself.
 _CONSUMED = frozenset({b"authorization", b"expect", SESSION_HEADER})
-
-
-# A body that is no larger comes within a moment, and costs no memory worth counting.
-MAX_GATHERED_BYTES = 64 * 1024
 
 
 class PodUnreachable(Exception):
@@ -65,8 +61,9 @@ async def _request(http: Client, scope: Scope, body: RequestBody, identifier: Id
     query = scope["query_string"]
     target = scope["raw_path"] + (b"?" + query if query else b"")
     headers = [*request_headers(scope["headers"]), (SESSION_HEADER, identifier.encode())]
-    content: Body = body if has_body(scope["headers"]) else b""
-    if 0 < _length(scope["headers"]) <= MAX_GATHERED_BYTES:
+    length = body_length(scope["headers"])
+    content: Body = body
+    if length is not None and length <= MAX_GATHERED_BYTES:
         content = b"".join([piece async for piece in body])  # head and body go out in one write
     try:
         return await http.send(scope["method"].encode(), target, headers, content)
@@ -76,27 +73,20 @@ async def _request(http: Client, scope: Scope, body: RequestBody, identifier: Id
         raise PodBroke from None
 
 
-def has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether a request with these headers has a body (RFC 9112, 6.3)."""
-    fields = dict(headers)
-    return b"transfer-encoding" in fields or fields.get(b"content-length", b"0") != b"0"
+def body_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    """Return the length of a request's body (RFC 9112, 6.3); `None` where only its end will tell.
 
-
-def _length(headers: Iterable[tuple[bytes, bytes]]) -> int:
-    """Return the length of a request's body; 0 where only its end will tell."""
+    The server refuses requests that say both.
+    """
     fields = dict(headers)
-    is_chunked = b"transfer-encoding" in fields
-    return 0 if is_chunked else int(fields.get(b"content-length", b"0"))  # the server has checked that it is a number
+    if b"transfer-encoding" in fields:
+        return None
+    return int(fields.get(b"content-length", b"0"))  # the server has checked that it is a number
 
 
 def request_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Return what the pod may see of a request's headers; names are in lower case.
-
-    A length beside chunks is not the body's, and the pod would take the rest of the body for another request.
-    """
-    headers = list(headers)
-    is_chunked = any(name == b"transfer-encoding" for name, _ in headers)
-    return _end_to_end(headers, _CONSUMED | {b"content-length"} if is_chunked else _CONSUMED)
+    """Return what the pod may see of a request's headers; names are in lower case."""
+    return _end_to_end(headers, _CONSUMED)
 
 
 def response_headers(response: Response) -> Headers:
@@ -107,4 +97,5 @@ def response_headers(response: Response) -> Headers:
 def _end_to_end(headers: Iterable[tuple[bytes, bytes]], dropped: frozenset[bytes]) -> Headers:
     headers = list(headers)
     listed = {name.strip().lower() for field, value in headers if field == b"connection" for name in value.split(b",")}
-    return [(name, value) for name, value in headers if name not in _HOP_BY_HOP | dropped | listed]
+    dropped = _HOP_BY_HOP | dropped | listed
+    return [(name, value) for name, value in headers if name not in dropped]

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 
+from remote_kernel.http1.server import ServerProtocol
 from remote_kernel.pool.app import PoolApp
 from remote_kernel.pool.callers import Callers
 from remote_kernel.pool.options import Options
 from remote_kernel.pool.page.recent_log import RecentLog
-from remote_kernel.pool.protocol import PatientProtocol
 from remote_kernel.pool.session_pool import SessionPool
 
 # Longer than any client keeps an idle connection, so that no client sends on one that the pool is just closing.
@@ -121,7 +121,7 @@ class _Server(uvicorn.Server):
 def _server_config(app: PoolApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=PatientProtocol,
+        http=ServerProtocol,
         limit_concurrency=MAX_CONNECTIONS,
         ws="none",
         lifespan="off",

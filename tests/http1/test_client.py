@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from remote_kernel.http1 import MAX_UNREAD_BYTES, Client, Connection, ConnectionBroke, NoConnection, NotHttp
+from remote_kernel.http1 import Client, ConnectionBroke, NoConnection, NotHttp
+from remote_kernel.http1.connection import MAX_UNREAD_BYTES, Connection
 
 pytestmark = pytest.mark.anyio
 
@@ -170,6 +171,70 @@ async def test_an_answer_whose_end_is_the_end_of_the_connection_is_whole() -> No
 
     async with running(answer_old) as (_, client):
         assert await get(client) == b"all of it"
+
+
+async def test_an_answer_that_has_no_body_ends_with_its_head() -> None:
+    async def answer_without(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n")
+        await read_head(reader)
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await reader.read()
+
+    async with running(answer_without) as (server, client):
+        for method in (b"HEAD", b"DELETE"):
+            response = await client.send(method, b"/", HOST)
+            assert await response.read() == b""
+            response.close()
+        assert server.connections == 1
+
+
+async def test_what_comes_before_the_answer_is_passed_over() -> None:
+    async def answer_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async with running(answer_late) as (_, client):
+        response = await client.send(b"GET", b"/", HOST)
+        assert (response.status, response.headers) == (200, [(b"content-length", b"2")])
+        assert await response.read() == b"ok"
+        response.close()
+
+
+@pytest.mark.parametrize("more", [b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", b"more"])
+async def test_a_connection_on_which_more_came_than_was_asked_for_is_not_used_again(more: bytes) -> None:
+    async def answer_twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok" + more)
+        await reader.read()
+
+    async with running(answer_twice) as (server, client):
+        assert [await get(client) for _ in range(2)] == [b"ok"] * 2
+        assert server.connections == 2
+
+
+async def test_what_arrives_before_a_fault_is_read_first() -> None:
+    async def answer_badly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nfour\r\nno number\r\n")
+        await reader.read()
+
+    async with running(answer_badly) as (_, client):
+        response = await client.send(b"GET", b"/", HOST)
+        chunks = response.chunks()
+        assert await anext(chunks) == b"four"
+        with pytest.raises(NotHttp):
+            await anext(chunks)
+        response.close()
+
+
+@pytest.mark.parametrize(
+    ("target", "headers"), [(b"/ HTTP/1.1\r\nx: y", HOST), (b"/", [(b"x", b"y\r\nz: 1")]), (b"/", [(b"x\n", b"y")])]
+)
+async def test_a_request_cannot_hold_another(target: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    async with running(answer_ok) as (_, client):
+        with pytest.raises(ValueError, match="does not allow"):
+            await client.send(b"GET", target, headers)
 
 
 async def test_a_refusal_that_comes_before_the_body_was_sent_is_read() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from remote_kernel.one_write import MAX_JOINED_BYTES, OneWriteProtocol, OneWriteTransport
+from remote_kernel.http1.server import MAX_JOINED_BYTES, OneWriteTransport, ServerProtocol
 
 pytestmark = pytest.mark.anyio
 
@@ -75,7 +75,7 @@ class Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(writes: list[bytes], options: list[int]) -> AsyncIterator[int]:
-    class Watched(OneWriteProtocol):
+    class Watched(ServerProtocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             options.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
             super().connection_made(transport)

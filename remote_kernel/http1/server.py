@@ -1,0 +1,108 @@
+"""What our servers add to uvicorn's protocol: answers in one write, and limits for the heads of requests.
+
+An answer's head goes out with the first of its body. Each write is a system call that wakes whoever reads, so a small
+answer in two of them costs the reader two turns, and, with Nagle's algorithm on the way, 40 ms. uvicorn writes head and
+body one by one.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from remote_kernel.http1.receiving import Receiving
+
+# From the first byte of a request, or of the connection, to the end of its head.
+HEAD_SECONDS = 30.0
+
+# What is not part of a body, in one piece: a head, or the fields behind a body.
+MAX_HEAD_BYTES = 64 * 1024
+
+# To join what is larger costs more than a write.
+MAX_JOINED_BYTES = 64 * 1024
+
+_HEAD = b"HTTP/1."
+
+
+class OneWriteTransport:
+    """A transport that keeps back the head of an answer until something follows, but no longer than the loop's turn."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._held = b""
+
+    def write(self, data: bytes) -> None:
+        if not self._held and data.startswith(_HEAD):
+            self._held = data
+            asyncio.get_running_loop().call_soon(self._flush)
+        elif self._held and data and len(data) <= MAX_JOINED_BYTES:
+            held, self._held = self._held, b""
+            self._transport.write(held + data)
+        else:
+            self._flush()
+            self._transport.write(data)
+
+    def _flush(self) -> None:
+        if self._held:
+            held, self._held = self._held, b""
+            self._transport.write(held)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class ServerProtocol(HttpToolsProtocol, Receiving):
+    """uvicorn's protocol over such a transport; heads that are too long, or do not arrive, end the connection."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+    _is_within_head = True
+    _besides = 0  # bytes since the last ones of a body
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(OneWriteTransport(transport))  # type: ignore[arg-type]
+        self._start_timer()
+
+    def data_received(self, data: memoryview) -> None:  # type: ignore[override]
+        self._besides += len(data)
+        HttpToolsProtocol.data_received(self, data)  # type: ignore[arg-type]  # it only parses it
+        if self._besides > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("The head of the request is too long.")
+        if not self._is_within_head:
+            self._stop_timer()
+        elif self._head_timer is None:
+            self._start_timer()
+
+    def on_message_begin(self) -> None:
+        self._is_within_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._is_within_head = False
+        self._besides = 0
+        if [name for name, _ in self.headers].count(b"host") != 1:
+            raise ValueError("a request names its host once (RFC 9112, 3.2)")  # the parser answers with 400
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._besides = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._besides = 0
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def _start_timer(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
