@@ -54,6 +54,7 @@ class Connection(Receiving):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self.widen(transport)
 
     def data_received(self, data: memoryview) -> None:
         if self._answer is None:

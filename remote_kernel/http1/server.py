@@ -64,6 +64,7 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(OneWriteTransport(transport))  # type: ignore[arg-type]
+        self.widen(transport)
         self._start_timer()
 
     def data_received(self, data: memoryview) -> None:  # type: ignore[override]
