@@ -8,6 +8,8 @@ from pathlib import Path
 from jupyter_core.utils import ensure_async
 from nbclient import NotebookClient
 
+from remote_kernel.cli.patient_client import PatientClient
+
 # A traceback's worth.
 LOG_BYTES = 4_000
 
@@ -31,6 +33,7 @@ class KernelProcess:
         self.is_urgent = False
         self._client = client
         self._manager = client.create_kernel_manager()
+        self._manager.client_factory = PatientClient
         # ZeroMQ drops what passes its limit of 1,000 waiting messages, which a slow terminal makes easy.
         self._manager.context.rcvhwm = 0
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed by stop()
