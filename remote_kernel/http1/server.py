@@ -71,7 +71,7 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
         self._besides += len(data)
         HttpToolsProtocol.data_received(self, data)  # type: ignore[arg-type]  # it only parses it
         if self._besides > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self.send_400_response("The head of the request is too long.")
+            self._refuse()
         if not self._is_within_head:
             self._stop_timer()
         elif self._head_timer is None:
@@ -99,6 +99,12 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
+
+    def _refuse(self) -> None:
+        if self._is_within_head:
+            self.send_400_response("The head of the request is too long.")
+        else:  # behind the body: an answer may be under way
+            self.transport.close()
 
     def _start_timer(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
