@@ -11,6 +11,8 @@ from typing import Any
 
 import zmq
 
+_POLLIN = int(zmq.POLLIN)  # an enumeration's "and" takes as long as a small message
+
 
 class ZmqSocket:
     """Wraps a socket; make it where the event loop runs.
@@ -29,8 +31,8 @@ class ZmqSocket:
         self._loop.add_reader(self._descriptor, self._look)
 
     def _look(self) -> None:
-        has_message = int(self.zmq.get(zmq.EVENTS)) & zmq.POLLIN
-        if has_message and self._arrival is not None and not self._arrival.done():
+        events = int(self.zmq.get(zmq.EVENTS))  # and the descriptor is quiet again
+        if events & _POLLIN and self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
 
     def take(self) -> list[bytes] | None:

@@ -169,6 +169,7 @@ Frame = Message | Keepalive | Hello | Gap | EpochChange | End | Peers
 
 _PREFIX = struct.Struct(">IB")
 _MESSAGE = struct.Struct(">BQQH")
+_CHANNELS = {int(channel): channel for channel in Channel}
 _SIZES = {count: struct.Struct(f">{count}I") for count in range(4, 9)}
 
 
@@ -268,7 +269,7 @@ def _decode_message(body: memoryview) -> Message:
     channel, sequence, seen, count = _MESSAGE.unpack_from(body)
     layout = _sizes_struct(count)
     start = _MESSAGE.size + layout.size
-    if count < 4 or channel not in Channel.__members__.values() or len(body) < start:
+    if count < 4 or channel not in _CHANNELS or len(body) < start:
         raise WireError("a message frame has no valid channel or number of parts")
     parts = []
     for size in layout.unpack_from(body, _MESSAGE.size):
@@ -276,7 +277,7 @@ def _decode_message(body: memoryview) -> Message:
         start += size
     if start != len(body):
         raise WireError("the parts of a message frame do not add up to its length")
-    return Message(channel=Channel(channel), parts=tuple(parts), sequence=sequence, seen=seen)
+    return Message(channel=_CHANNELS[channel], parts=tuple(parts), sequence=sequence, seen=seen)
 
 
 def from_fields(frame_class: type, fields: Any) -> Any:
