@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.front_end import FrontEnd
+from benchmarks.local_kernel import LocalKernel
 from tests.driver import Pod, Pool, wait_until
 from tests.faults.proxy import FaultProxy, Plan
 
@@ -50,8 +51,10 @@ class Contestant:
         return front_end
 
     def close(self) -> None:
-        if self._front_end is not None:
-            self._front_end.close()
+        """Give up the kernel that stays; whoever asks for it again gets a new one."""
+        front_end, self._front_end = self._front_end, None
+        if front_end is not None:
+            front_end.close()
 
 
 @contextmanager
@@ -59,7 +62,7 @@ def contestants(names: set[str]) -> Iterator[dict[str, Contestant]]:
     """Give the contestants of these names, with whatever pools and pods they need."""
     with ExitStack() as stack:
         stack.enter_context(private_home())
-        found = {LOCAL: Contestant(LOCAL, lambda: FrontEnd.start("python3", {}))}
+        found = {LOCAL: Contestant(LOCAL, lambda: FrontEnd(LocalKernel.start("python3", {})))}
         if names & {POOL, LINK}:
             found |= _of_pool(stack, names)
         if AGENT in names:
@@ -92,14 +95,12 @@ def _of_agent(stack: ExitStack) -> Contestant:
 
 def start_remote(endpoint: str, token: str) -> FrontEnd:
     """Start a kernel of ours with a session of its own."""
-    return FrontEnd.start(
-        "remote",
-        {
-            "REMOTE_KERNEL_ENDPOINT": endpoint,
-            "REMOTE_KERNEL_TOKEN": token,
-            "REMOTE_KERNEL_IDENTIFIER": f"bench-{secrets.token_hex(8)}",
-        },
-    )
+    environ = {
+        "REMOTE_KERNEL_ENDPOINT": endpoint,
+        "REMOTE_KERNEL_TOKEN": token,
+        "REMOTE_KERNEL_IDENTIFIER": f"bench-{secrets.token_hex(8)}",
+    }
+    return FrontEnd(LocalKernel.start("remote", environ))
 
 
 @contextmanager

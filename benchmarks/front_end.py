@@ -1,24 +1,16 @@
-"""A front end that looks at the clock: jupyter_client's sockets and sessions, all channels watched at once."""
+"""A front end that looks at the clock: it sends requests, and reads what comes on every channel until one is done."""
 
 import contextlib
-import os
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 import psutil
-import zmq
-from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import KernelManager
-from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 TIMEOUT_SECONDS = 120.0
 
 # How often a kernel that has just started is asked for its first word on iopub.
 NUDGE_SECONDS = 0.2
-
-CHANNELS = ("shell", "control", "stdin", "iopub")
 
 Message = dict[str, Any]
 OnMessage = Callable[[str, Message], None]
@@ -28,59 +20,66 @@ class CellFailed(Exception):
     """A request whose reply is not "ok"; the text says what it was."""
 
 
+class ConnectionLost(Exception):
+    """What carried the messages is gone; the text says what is known."""
+
+
+class Connection(Protocol):
+    """The way to one kernel, which it has started: ZeroMQ, or whatever else carries Jupyter's messages."""
+
+    @property
+    def pid(self) -> int | None:
+        """Of the kernel's process, where it is one of this machine's that stands for the kernel."""
+
+    def send(self, channel: str, msg_type: str, content: Message, buffers: Sequence[bytes] = ()) -> str:
+        """Send a message and return its id."""
+
+    def receive(self, timeout_seconds: float) -> Sequence[tuple[str, Message]]:
+        """Return channel and message of what has come; nothing only when nothing comes for so long.
+
+        Raises `ConnectionLost`.
+        """
+
+    def interrupt(self) -> None:
+        """Interrupt the kernel without waiting for the answer."""
+
+    def close(self) -> None:
+        """Shut the kernel down as a front end does."""
+
+
 class FrontEnd:
-    """A kernel's process and every channel to it; times are of `time.perf_counter`, in seconds."""
+    """A user at a kernel; times are of `time.perf_counter`, in seconds.
 
-    def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
-        self._manager = manager
-        self._session = client.session
-        self._client = client
-        self._poller = zmq.Poller()
-        self._names: dict[Any, str] = {}
-        for name in CHANNELS:
-            socket = getattr(client, f"{name}_channel").socket
-            self._names[socket] = name
-            self._poller.register(socket, zmq.POLLIN)
+    Args:
+        patience_seconds: how long nothing may come while something is expected.
+    """
 
-    @classmethod
-    def start(cls, kernel_name: str, environ: Mapping[str, str]) -> "FrontEnd":
-        """Start the kernel's process; it may not answer yet."""
-        manager = KernelManager(kernel_name=kernel_name)
-        manager.start_kernel(env={**os.environ, **environ}, stderr=subprocess.DEVNULL)
-        client = manager.blocking_client()
-        client.context.rcvhwm = 0  # what a front end drops itself is no kernel's loss
-        client.start_channels()
-        return cls(manager, client)
+    def __init__(self, connection: Connection, patience_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._connection = connection
+        self._patience_seconds = patience_seconds
+        self.send = connection.send
+        self.interrupt = connection.interrupt
+        self.close = connection.close
 
     def wait_ready(self) -> None:
         """Return when the kernel has answered on shell and iopub."""
         heard: set[str] = set()
+        gives_up_at = time.perf_counter() + self._patience_seconds
         while heard < {"shell", "iopub"}:
+            if time.perf_counter() > gives_up_at:
+                raise TimeoutError(f"no answer for {self._patience_seconds:g} s")
             self.send("shell", "kernel_info_request", {})
             ends_at = time.perf_counter() + NUDGE_SECONDS
             while heard < {"shell", "iopub"} and time.perf_counter() < ends_at:
-                heard.update(name for name, _ in self._poll(NUDGE_SECONDS))
+                heard.update(name for name, _ in self._connection.receive(NUDGE_SECONDS))
 
-    def send(self, channel: str, msg_type: str, content: Message, buffers: Sequence[bytes] = ()) -> str:
-        """Send a message and return its id."""
-        message = self._session.msg(msg_type, content)
-        socket = getattr(self._client, f"{channel}_channel").socket
-        self._session.send(socket, message, buffers=list(buffers))
-        return str(message["header"]["msg_id"])
-
-    def messages(self, timeout_seconds: float = TIMEOUT_SECONDS) -> Iterator[tuple[str, Message]]:
-        """Yield channel and message as they come; raises `TimeoutError` when nothing comes for so long."""
+    def messages(self) -> Iterator[tuple[str, Message]]:
+        """Yield channel and message as they come; raises `TimeoutError` when nothing comes for too long."""
         while True:
-            arrived = list(self._poll(timeout_seconds))
+            arrived = self._connection.receive(self._patience_seconds)
             if not arrived:
-                raise TimeoutError(f"nothing came for {timeout_seconds:g} s")
+                raise TimeoutError(f"nothing came for {self._patience_seconds:g} s")
             yield from arrived
-
-    def _poll(self, timeout_seconds: float) -> Iterator[tuple[str, Message]]:
-        for socket, _ in self._poller.poll(int(timeout_seconds * 1000)):
-            _, message = self._session.recv(socket, zmq.NOBLOCK)
-            if message is not None:
-                yield self._names[socket], message
 
     def execute(self, code: str, *, allow_stdin: bool = False) -> str:
         """Send a cell and return the message's id."""
@@ -121,25 +120,12 @@ class FrontEnd:
                 self.run("pass")
                 return
 
-    def interrupt(self) -> None:
-        """Interrupt in the way that the kernelspec asks for, without waiting for the answer."""
-        if self._manager.kernel_spec is not None and self._manager.kernel_spec.interrupt_mode == "message":
-            self.send("control", "interrupt_request", {})
-        else:
-            self._manager.interrupt_kernel()
-
     @property
     def process(self) -> psutil.Process:
-        provisioner = self._manager.provisioner
-        assert isinstance(provisioner, LocalProvisioner)
-        return psutil.Process(provisioner.pid)
-
-    def close(self) -> None:
-        """Shut down as a front end does."""
-        self._client.stop_channels()
-        if self._manager.has_kernel:
-            self._manager.shutdown_kernel()
-        self._manager.context.destroy(linger=0)
+        """The process that stands for the kernel on this machine."""
+        pid = self._connection.pid
+        assert pid is not None, "the kernel is somewhere else"
+        return psutil.Process(pid)
 
 
 def _failure(content: Message) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from benchmarks.contestants import Contestant
-from benchmarks.front_end import CellFailed
+from benchmarks.front_end import CellFailed, ConnectionLost
 from benchmarks.measures import Measure
 from benchmarks.samples import Incomplete
 
@@ -42,7 +42,8 @@ def _take_from(contestant: Contestant, outcome: Outcome) -> None:
         return
     try:
         taken = [outcome.measure.sample(contestant) for _ in range(outcome.measure.each)]
-    except (CellFailed, Incomplete, TimeoutError) as error:
+    except (CellFailed, ConnectionLost, Incomplete, TimeoutError) as error:
         outcome.lost[contestant.name] = str(error)
+        contestant.close()  # nobody knows what that kernel still has to say
     else:
         outcome.samples[contestant.name] += taken

@@ -1,12 +1,12 @@
 """Each measure runs and notices what is missing; its numbers mean nothing here."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
 from benchmarks import samples
 from benchmarks.contestants import POOL, Contestant, start_remote
-from benchmarks.front_end import FrontEnd, Message
+from benchmarks.front_end import ConnectionLost, FrontEnd, Message
 from benchmarks.measures import Goal, Measure, ratio, ratio_of
 from benchmarks.report import rows_of, to_markdown
 from benchmarks.rounds import take
@@ -62,6 +62,9 @@ class LossyFrontEnd:
         said.remove(next(message for message in said if message["msg_type"] == self._msg_type))
         return said
 
+    def close(self) -> None:
+        """The front end is another's."""
+
 
 @pytest.mark.parametrize(
     ("sample", "msg_type"),
@@ -100,6 +103,42 @@ def test_contestants_take_turns_and_ratios_are_of_the_same_round() -> None:
     assert row.value == pytest.approx(2 * 6 / 5)  # the middle one of 2·2/1, 2·3/4 and 2·6/5
     assert not row.is_met
     assert "**2.40** | ≤ 1 |" in to_markdown([row])
+
+
+class LostConnection:
+    """The way to a kernel that takes requests, and is gone when the answer is read."""
+
+    pid = None
+
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    def send(self, channel: str, msg_type: str, content: Message, buffers: Sequence[bytes] = ()) -> str:
+        return "1"
+
+    def receive(self, timeout_seconds: float) -> Sequence[tuple[str, Message]]:
+        raise ConnectionLost("connection lost")
+
+    def interrupt(self) -> None:
+        raise AssertionError("nothing runs")
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_a_lost_connection_fails_the_measure_and_is_given_up() -> None:
+    lost = LostConnection()
+
+    def start() -> FrontEnd:
+        raise AssertionError("one is there")
+
+    contestant = Contestant(POOL, start, _front_end=FrontEnd(lost))
+    measure = Measure(name="lost", unit="ms", sample=samples.cell, rounds=2, of=(POOL,), goals=())
+    outcome = take(measure, {POOL: contestant}, is_quick=False, say=lambda _text: None)
+    assert outcome.lost == {POOL: "connection lost"}
+    assert lost.is_closed
+    with pytest.raises(AssertionError, match="one is there"):
+        _ = contestant.front_end
 
 
 def test_a_row_says_what_was_lost() -> None:
