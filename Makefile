@@ -7,6 +7,7 @@
 #   make notebooks             execute all of notebooks/ and compare with their stored outputs, in a minute
 #   make soak [ARGS="--runs 50"]  hundreds of notebooks over lines that fail by chance, in minutes
 #   make bench [ARGS="cell --quick"]  side by side with ipykernel: a table, JSON and a plot in .build, in ten minutes
+#   make peers [ARGS="cell --quick"]  the same beside Jupyter's gateways and jupyter-kernel-client, in five minutes
 #   make many [ARGS="--kernels 10"]  50 kernels on one pool, 600 sessions at its front door, in minutes
 #   make performance           the tables and pictures of docs/performance.md anew, on a machine that does nothing else
 #   make scale [ARGS="--people 1000"]  a simulated day of 10,000 notebooks on 600 sessions, in a minute
@@ -17,7 +18,7 @@
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo notebooks test contract soak bench many performance large scale image browser places hub clients lint clean
+.PHONY: demo notebooks test contract soak bench peers many performance large scale image browser places hub clients lint clean
 .DELETE_ON_ERROR:
 
 # As an installation has it: every kernel and pod that a test or a benchmark starts would compile the package anew.
@@ -71,6 +72,10 @@ large: $(VENV)/test.stamp
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks --output $(BUILD) $(ARGS)
+
+peers: $(VENV)/peers.stamp
+	$(BIN)/python -m pytest --quiet -m peers tests/benchmarks/test_peers.py
+	$(BIN)/python -m benchmarks.peers --output $(BUILD) $(ARGS)
 
 many: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.many $(ARGS)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.contestants import contestants
 from benchmarks.measures import MEASURES
+from benchmarks.options import parse, say
 from benchmarks.plot import draw
 from benchmarks.report import Row, conditions, describe_conditions, rows_of, to_json, to_markdown, update_page
 from benchmarks.rounds import Outcome, take
@@ -15,36 +16,17 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 
 def main(argv: list[str] | None = None) -> int:
-    options = _parse(argv)
+    options = parse(argv, "python -m benchmarks", __doc__, MEASURES)
     measures = [measure for measure in MEASURES if measure.name in options.measures]
     names = {name for measure in measures for name in measure.of}
     began = time.monotonic()
     with contestants(names) as found:
-        outcomes = [take(measure, found, is_quick=options.quick, say=_say) for measure in measures]
-    _say(f"{len(outcomes)} measures in {time.monotonic() - began:.0f} s")
+        outcomes = [take(measure, found, is_quick=options.quick, say=say) for measure in measures]
+    say(f"{len(outcomes)} measures in {time.monotonic() - began:.0f} s")
     print(file=sys.stderr)
     rows = rows_of(outcomes)
     _write(rows, outcomes, options)
     return 1 if any(outcome.lost for outcome in outcomes) else 0
-
-
-def _parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = [measure.name for measure in MEASURES]
-    parser.add_argument(
-        "measures", nargs="*", default=names, metavar="MEASURE", help=f"what to measure: {', '.join(names)} (all)"
-    )
-    parser.add_argument("--quick", action="store_true", help="few rounds: does it run, and is everything there?")
-    parser.add_argument("--output", type=Path, default=Path(".build"), help="folder for bench.json, .md and .svg")
-    parser.add_argument("--update-docs", action="store_true", help="put table and plot into docs/performance.md")
-    options = parser.parse_args(argv)
-    if unknown := set(options.measures) - set(names):
-        parser.error(f"no such measure: {', '.join(sorted(unknown))}")
-    return options
-
-
-def _say(text: str) -> None:
-    print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _write(rows: list[Row], outcomes: list[Outcome], options: argparse.Namespace) -> None:

@@ -15,6 +15,8 @@ from benchmarks.rounds import Outcome
 
 _PACKAGES = ("remote-session-kernel", "ipykernel", "jupyter-client", "pyzmq", "uvicorn", "starlette", "httptools")
 
+_OF_THE_MACHINE = ("date", "machine", "python")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -73,26 +75,27 @@ def to_markdown(rows: Sequence[Row]) -> str:
 def _to_line(row: Row) -> str:
     sign = "≥" if row.is_more_better else "≤"
     value = "lost output" if row.value is None else f"{row.value:.2f}" if not row.value_unit else "–"
-    shown = [_number(row.local, row.unit), _number(row.ours, row.unit), value]
+    shown = [number(row.local, row.unit), number(row.ours, row.unit), value]
     if not row.is_met:
         judged = 1 if row.value_unit else 2
         shown[judged] = f"**{shown[judged]}**"
     return f"| {row.title} | {' | '.join(shown)} | {sign} {row.limit:g} {row.value_unit}".rstrip() + " |"
 
 
-def _number(value: float | None, unit: str) -> str:
+def number(value: float | None, unit: str) -> str:
+    """Return a value as the tables show it."""
     if value is None:
         return "–"
     return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.1f} {unit}"
 
 
-def conditions() -> dict[str, str]:
-    """Return what the numbers depend on."""
+def conditions(peers: Sequence[str] = ()) -> dict[str, str]:
+    """Return what the numbers depend on, the versions of these packages included."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": f"{os.cpu_count()} cores, {_processor()}, {platform.system()} {platform.release()}",
         "python": platform.python_version(),
-    } | {name: found for name in _PACKAGES if (found := _version(name))}
+    } | {name: found for name in (*_PACKAGES, *peers) if (found := _version(name))}
 
 
 def _processor() -> str:
@@ -112,14 +115,15 @@ def _version(name: str) -> str:
 
 def describe_conditions(fields: dict[str, str]) -> str:
     """Return the conditions as one sentence of Markdown."""
-    versions = ", ".join(f"{name} {fields[name]}" for name in _PACKAGES if name in fields)
+    versions = ", ".join(f"{name} {version}" for name, version in fields.items() if name not in _OF_THE_MACHINE)
     return f"Measured on {fields['date']}: {fields['machine']}; Python {fields['python']}, {versions}.\n"
 
 
 def to_json(rows: Sequence[Row], outcomes: Sequence[Outcome], fields: dict[str, str]) -> str:
     """Return everything, every sample included."""
     measures = {
-        outcome.measure.name: {"unit": outcome.measure.unit, "samples": outcome.samples} for outcome in outcomes
+        outcome.measure.name: {"unit": outcome.measure.unit, "samples": outcome.samples, "lost": outcome.lost}
+        for outcome in outcomes
     }
     return json.dumps({"conditions": fields, "rows": [asdict(row) for row in rows], "measures": measures}, indent=1)
 

@@ -4,12 +4,11 @@ import asyncio
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import httpx
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from tests.driver import TIMEOUT_SECONDS, wait_until
+from tests.driver import TIMEOUT_SECONDS, free_ports, wait_until
 
 # Settings are read from this file, so that nothing of it has to be put into Python's syntax.
 _CONFIG = """\
@@ -183,13 +182,6 @@ async def run_cell(connection: WebSocketClientConnection, code: str) -> str:
         elif content.get("execution_state") == "idle":
             return printed
     raise AssertionError("the connection to the kernel was closed")
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports of this machine that nobody listens on."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [listener.getsockname()[1] for listener in sockets]
 
 
 def environment_of(endpoint: str, token: str) -> dict[str, str]:
