@@ -23,7 +23,14 @@ class Endpoint:
 
 
 class Access(Protocol):
-    """Finds the endpoint, and finds it anew after `forget`."""
+    """Finds the endpoint, and finds it anew after `forget`.
+
+    Attributes:
+        is_here: whether the pool is on this machine, with no line between that could be slow.
+    """
+
+    @property
+    def is_here(self) -> bool: ...
 
     async def endpoint(self) -> Endpoint:
         """Return where to send requests and with which token; raises `RemoteKernelError`."""
@@ -37,6 +44,7 @@ class ConfiguredAccess:
 
     def __init__(self, url: str, token: str) -> None:
         self._endpoint = Endpoint(url, token)
+        self.is_here = is_here(url)
 
     async def endpoint(self) -> Endpoint:
         return self._endpoint
@@ -51,6 +59,7 @@ class AzureAccess:
     def __init__(self, url: str, tokens: Tokens) -> None:
         self._url = url
         self._tokens = tokens
+        self.is_here = is_here(url)
 
     async def endpoint(self) -> Endpoint:
         return Endpoint(self._url, await self._tokens.get())
@@ -61,6 +70,8 @@ class AzureAccess:
 
 class LocalAccess:
     """The user's local pool, started when there is none."""
+
+    is_here = True
 
     def __init__(self, pool: LocalPool) -> None:
         self._pool = pool
@@ -83,6 +94,12 @@ class LocalAccess:
             self._found = None
 
 
+def is_here(url: str) -> bool:
+    """Whether a pool at `url` is on this machine; behind TLS may be anything, whatever its name."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES
+
+
 def choose_access(settings: Settings) -> Access:
     """Return the access that the settings ask for.
 
@@ -93,11 +110,12 @@ def choose_access(settings: Settings) -> Access:
         return LocalAccess(LocalPool())
     if settings.token:
         return ConfiguredAccess(settings.endpoint, settings.token)
-    parts = urlsplit(settings.endpoint)
-    is_here = parts.hostname in LOOPBACK_NAMES
+    is_local = is_here(settings.endpoint)
     # A test pool on this machine gets an Azure token when somebody asks for that in so many words.
-    if parts.scheme == "http" and not (is_here and settings.credential.kind is not CredentialKind.DEFAULT):
-        raise SettingsError(_in_the_clear(is_here))
+    if settings.endpoint.startswith("http:") and not (
+        is_local and settings.credential.kind is not CredentialKind.DEFAULT
+    ):
+        raise SettingsError(_in_the_clear(is_local))
     return AzureAccess(settings.endpoint, Tokens(AzureLogin(settings.credential, settings.token_scope)))
 
 

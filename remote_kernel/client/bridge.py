@@ -47,6 +47,7 @@ class Bridge:
 
     stale_seconds = None
     piece_bytes = 512 * 1024
+    should_compress = False  # an exchange is compressed as a whole
 
     def __init__(self, pool: PoolClient, pauses: Sequence[float] = LOOK_AGAIN_SECONDS) -> None:
         self._pool = pool
@@ -81,7 +82,9 @@ class Bridge:
         """See `Way`."""
         if self._is_closed:
             raise PoolUnreachable(CLOSED)
-        call = Call(id=secrets.token_hex(8), method=method, path=path, params=dict(params or {}), content=content)
+        asked = dict(params or {})
+        asked.pop(wire.COMPRESS_PARAM, None)  # from before it was known that this is the way
+        call = Call(id=secrets.token_hex(8), method=method, path=path, params=asked, content=content)
         opened = self._opened[call.id] = Opened(call, self._work.set)
         if self._pump is None:
             self._pump = asyncio.create_task(self._run())

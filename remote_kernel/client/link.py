@@ -118,6 +118,7 @@ class Link:
         self._attached_at = 0.0
         self._attached_to: Position | None = None
         self._heard_at = 0.0
+        self._takes_compressed = False
         self.warmth = Warmth(keepalive_seconds)
         self.peers = 0
 
@@ -266,6 +267,8 @@ class Link:
         params = {**self._target, "reader": self._reader}
         if self._position is not None:
             params |= {"epoch": self._position.epoch, "after": str(self._position.cursor)}
+        if self._pool.should_compress:
+            params[wire.COMPRESS_PARAM] = wire.COMPRESS_ZLIB
         # A pod that is there answers at once, one that has to be made may take minutes.
         read_seconds = ALLOCATE_SECONDS if self._position is None else wire.STALE_SECONDS
         decoder, gathering = wire.FrameDecoder(), Gathering()
@@ -317,6 +320,7 @@ class Link:
                     await self._listener.received(frame)
             case wire.Hello():
                 self.peers = 0
+                self._takes_compressed = frame.takes_compressed
                 self.warmth.cooldown_seconds = frame.cooldown_seconds
                 if is_new := self._position is None:
                     self._position = Position(epoch=frame.epoch, cursor=frame.cursor)
@@ -364,7 +368,8 @@ class Link:
                 continue
             try:
                 self.warmth.note_call()
-                await post(self._pool, self._target, batch, sender=sender, epoch=position.epoch)
+                compresses = self._takes_compressed and self._pool.should_compress
+                await post(self._pool, self._target, batch, sender=sender, epoch=position.epoch, compresses=compresses)
             except RemoteKernelError as error:
                 if lane.sender != sender:
                     continue  # dropped meanwhile, and whoever sent it has been told

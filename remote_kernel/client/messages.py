@@ -1,5 +1,6 @@
 """Sending messages to a kernel in a pod, in one request."""
 
+import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -7,18 +8,31 @@ from typing import Any
 
 from remote_kernel.client.way import Way
 from remote_kernel.core import wire
+from remote_kernel.core.compression import INLINE_BYTES
 
 
 async def post(
-    pool: Way, target: Mapping[str, str], batch: Sequence[wire.Message], *, sender: str, epoch: str
-) -> dict[str, Any]:
+    pool: Way, target: Mapping[str, str], batch: Sequence[wire.Message], *, sender: str, epoch: str,
+    compresses: bool = False,
+) -> dict[str, Any]:  # fmt: skip
     """Send messages, numbered by `sender`, to the kernel and kernelspec `target`; return what the pod answers.
+
+    Args:
+        compresses: whether to compress them, which the pod must understand.
 
     Raises:
         PoolError: they did not arrive, or the interpreter there is not `epoch` (see `wire.EPOCH_MISMATCH`).
     """
     params = {**target, "epoch": epoch, "sender": sender}
-    return await pool.request("POST", wire.MESSAGES_PATH, params=params, content=wire.encode_all(batch))
+    content = wire.encode_all(batch)
+    if compresses:
+        is_large = len(content) > INLINE_BYTES
+        content = await asyncio.to_thread(_compress, content) if is_large else _compress(content)
+    return await pool.request("POST", wire.MESSAGES_PATH, params=params, content=content)
+
+
+def _compress(frames: bytes) -> bytes:
+    return b"".join(wire.compressed(frames))
 
 
 async def post_once(pool: Way, target: Mapping[str, str], message: wire.Message, epoch: str) -> int:

@@ -36,6 +36,7 @@ class Plain:
 
     stale_seconds = wire.STALE_SECONDS
     piece_bytes = 1024 * 1024
+    should_compress = False
 
     def __init__(self, pool: PoolClient, reason: str) -> None:
         self._pool = pool

@@ -55,6 +55,10 @@ class PoolClient:
         self._connects_ahead = connects_ahead
         self._warming: asyncio.Task[None] | None = None
 
+    @property
+    def should_compress(self) -> bool:
+        return not self._access.is_here
+
     async def request(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
         media_type: str = "", read_seconds: float = WRITE_SECONDS,

@@ -76,6 +76,10 @@ class Route:
     def piece_bytes(self) -> int:
         return self._way.piece_bytes
 
+    @property
+    def should_compress(self) -> bool:
+        return self._way.should_compress
+
     def drop_idle(self) -> None:
         """See `Way`."""
         self._way.drop_idle()

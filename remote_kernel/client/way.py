@@ -19,6 +19,8 @@ class Way(Protocol):
         stale_seconds: silence for this long means that an open stream is dead; `None` where the transport itself
             notices.
         piece_bytes: how large the body of one request or answer should be at most.
+        should_compress: whether both ends should compress what they send: the way leaves this machine, and does not do
+            it itself.
     """
 
     @property
@@ -26,6 +28,9 @@ class Way(Protocol):
 
     @property
     def piece_bytes(self) -> int: ...
+
+    @property
+    def should_compress(self) -> bool: ...
 
     async def request(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",

@@ -16,6 +16,7 @@
     │   └── PoolRefused           any other status that is an error
     ├── SessionLost               the pod or its interpreter is not the one that held the state
     ├── WireError                 bytes that are not of wire version 2; the other side is at fault
+    │   └── Oversized             compressed, they hold more than may be sent at once
     └── NotWritten                a result could not be written to disk
 
 The text of an error is one or two sentences for the user: what happened and what to do. No text holds an
@@ -110,6 +111,10 @@ class SessionLost(RemoteKernelError):
 
 class WireError(RemoteKernelError):
     """The other side sent bytes that are not of wire version 2."""
+
+
+class Oversized(WireError):
+    """What the other side has compressed is more than it may send at once."""
 
 
 class NotWritten(RemoteKernelError):

@@ -15,18 +15,26 @@ A stream, and the body of a `POST /api/v2/messages`, is a run of frames:
              sizes    count times 4 bytes
              parts    header, parent header, metadata, content (JSON), then the buffers
 
-Every other body is one JSON object. Numbers are unsigned and big endian. Nothing here knows what the parts mean:
-signatures and routing prefixes belong to each side's ZeroMQ sockets and do not travel.
+    compressed         one zlib stream of at most 1 MB, unpacked
+
+Every other body is one JSON object. What compressed frames unpack to takes their place: put together it is whole
+frames, none of them compressed. One may be cut where a compressed frame ends, and goes on in the next frame, which is
+compressed, too. They are sent to who has said that it takes them: a reader by a parameter of its request, the agent in
+its `Hello`. Tokens and identifiers are in the heads of requests, and so never in what is compressed.
+
+Numbers are unsigned and big endian. Nothing here knows what the parts mean: signatures and routing prefixes belong to
+each side's ZeroMQ sockets and do not travel.
 """
 
 import json
 import struct
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass
 from enum import IntEnum
 from typing import Any, get_origin
 
-from remote_kernel.core.errors import WireError
+from remote_kernel.core import compression
+from remote_kernel.core.errors import Oversized, WireError
 
 EXECUTE_PATH = "/api/v2/execute"
 SESSION_PATH = "/api/v2/session"
@@ -39,6 +47,10 @@ DEFAULT_KERNELSPEC = "python3"
 
 FRAME_MEDIA_TYPE = "application/vnd.remote-kernel.v2"
 NDJSON_MEDIA_TYPE = "application/x-ndjson"
+
+# What a reader of events says that takes compressed frames.
+COMPRESS_PARAM = "compress"
+COMPRESS_ZLIB = "zlib"
 
 # One Jupyter message. Far over what people display, far under what would take a small machine down.
 MAX_FRAME_BYTES = 1 << 30
@@ -74,6 +86,7 @@ class FrameType(IntEnum):
     EPOCH = 5
     END = 6
     PEERS = 7
+    COMPRESSED = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +115,7 @@ class Hello:
         pod: a name for people to tell pods apart; it opens nothing.
         is_busy: whether the interpreter is executing something.
         kernel_info: the content of the `kernel_info_reply` of the kernel in the pod.
+        takes_compressed: whether the agent understands compressed frames.
     """
 
     epoch: str
@@ -110,6 +124,7 @@ class Hello:
     pod: str
     is_busy: bool
     kernel_info: dict[str, Any]
+    takes_compressed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,13 +220,24 @@ def _sizes_struct(count: int) -> struct.Struct:
 class FrameDecoder:
     """Bytes in, frames out; a frame may be cut anywhere.
 
-    `feed` returns the frames that are complete; `close` says that no more bytes come. Both raise `WireError`, after
-    which the decoder must not be used again.
+    `feed` returns the frames that are complete, those in compressed ones among them; `close` says that no more bytes
+    come. Both raise `WireError`, after which the decoder must not be used again.
+
+    Args:
+        max_unpacked_bytes: how much all compressed frames may hold together; more raises `Oversized`.
+        allows_compressed: whether there may be any.
     """
 
-    def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+    def __init__(
+        self, max_frame_bytes: int = MAX_FRAME_BYTES, *, max_unpacked_bytes: float = float("inf"),
+        allows_compressed: bool = True,
+    ) -> None:  # fmt: skip
         self._buffer = bytearray()
         self._max_frame_bytes = max_frame_bytes
+        self._unpacked_bytes = 0
+        self._max_unpacked_bytes = max_unpacked_bytes
+        self._allows_compressed = allows_compressed
+        self._unpacked: FrameDecoder | None = None
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take more bytes and return the frames that they complete, in order."""
@@ -237,14 +263,34 @@ class FrameDecoder:
                 end = start + 4 + length
                 if end > len(view):
                     break
-                frames.append(_decode(frame_type, view[start + _PREFIX.size : end]))
+                body = view[start + _PREFIX.size : end]
+                if frame_type == FrameType.COMPRESSED:
+                    frames += self._unpack(body)
+                elif self._unpacked is None or not self._unpacked._buffer:
+                    frames.append(_decode(frame_type, body))
+                else:
+                    raise WireError("a frame begins where a compressed one should go on")
                 start = end
         return frames, start
+
+    def _unpack(self, body: memoryview) -> list[Frame]:
+        """Return the frames that a compressed one completes."""
+        if not self._allows_compressed:
+            raise WireError("a compressed frame is where none may be")
+        data = compression.decompress(body)
+        self._unpacked_bytes += len(data)
+        if self._unpacked_bytes > self._max_unpacked_bytes:
+            raise Oversized(f"compressed frames hold more than {self._max_unpacked_bytes:,} bytes")
+        if self._unpacked is None:
+            self._unpacked = FrameDecoder(self._max_frame_bytes, allows_compressed=False)
+        return self._unpacked.feed(data)
 
     def close(self) -> None:
         """Say that the stream has ended; raises `WireError` when it ended inside a frame."""
         if self._buffer:
             raise WireError(f"the stream ended inside a frame, after {len(self._buffer):,} of its bytes")
+        if self._unpacked is not None:
+            self._unpacked.close()
 
 
 def _decode(frame_type: int, body: memoryview) -> Frame:
@@ -280,13 +326,18 @@ def _decode_message(body: memoryview) -> Message:
     return Message(channel=_CHANNELS[channel], parts=tuple(parts), sequence=sequence, seen=seen)
 
 
-def from_fields(frame_class: type, fields: Any) -> Any:
-    """Build a frame of `frame_class` from JSON; unknown fields are left to newer versions."""
+def from_fields(frame_class: Any, fields: Any) -> Any:
+    """Build a frame of `frame_class` from JSON.
+
+    Unknown fields are left to newer versions; a field that older ones do not send has a default.
+    """
     if not isinstance(fields, Mapping):
         raise WireError(f"the body of a {frame_class.__name__} frame is not an object")
     values: dict[str, Any] = {}
     for name, annotation in frame_class.__annotations__.items():
-        value = fields.get(name)
+        value = fields.get(name, MISSING)
+        if value is MISSING and frame_class.__dataclass_fields__[name].default is not MISSING:
+            continue
         kind: Any = get_origin(annotation) or annotation
         if kind is float and type(value) is int:
             value = float(value)
@@ -296,9 +347,9 @@ def from_fields(frame_class: type, fields: Any) -> Any:
     return frame_class(**values)
 
 
-def decode_all(data: bytes, *, max_frame_bytes: int = MAX_FRAME_BYTES) -> list[Frame]:
-    """Decode a complete body; raises `WireError` also when it ends inside a frame."""
-    decoder = FrameDecoder(max_frame_bytes)
+def decode_all(data: bytes, *, max_unpacked_bytes: float = float("inf")) -> list[Frame]:
+    """Decode a complete body; raises as `FrameDecoder` does, also when it ends inside a frame."""
+    decoder = FrameDecoder(max_unpacked_bytes=max_unpacked_bytes)
     frames = decoder.feed(data)
     decoder.close()
     return frames
@@ -307,3 +358,13 @@ def decode_all(data: bytes, *, max_frame_bytes: int = MAX_FRAME_BYTES) -> list[F
 def encode_all(frames: Iterable[Frame]) -> bytes:
     """Return several frames as one piece."""
     return b"".join(encode(frame) for frame in frames)
+
+
+def compressed(frames: bytes) -> Iterator[bytes]:
+    """Yield whole frames in compressed ones, each made when it is asked for, or as they are where that gains little."""
+    strategy = compression.choose_strategy(frames)
+    if strategy is None:
+        yield frames
+        return
+    for body in compression.compress(frames, strategy):
+        yield _PREFIX.pack(len(body) + 1, FrameType.COMPRESSED) + body

@@ -4,15 +4,17 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from remote_kernel.core import wire
-from remote_kernel.core.errors import RemoteKernelError, WireError
+from remote_kernel.core.compression import INLINE_BYTES
+from remote_kernel.core.errors import Oversized, RemoteKernelError, WireError
 from remote_kernel.core.facts import PodFacts
 from remote_kernel.core.interpreter_api import ApiRefusal
 from remote_kernel.pod import facts
-from remote_kernel.pod.calls import Answer, BadRequest, BodyTooLarge, Call, Handler
+from remote_kernel.pod.calls import MAX_BODY_BYTES, Answer, BadRequest, BodyTooLarge, Call, Handler
 from remote_kernel.pod.data_folder import DataFolder, FileMissing, InvalidPath, NotWritable, WrongKind
 from remote_kernel.pod.execute import MAX_BATCH_BYTES, stream_execution
 from remote_kernel.pod.files import FileChanged, Files, PodMismatch
@@ -127,7 +129,7 @@ class Api:
         self._pod.last_call = self._pod.clock()
         name, _ = _kernel_of(call)
         epoch, sender = call.required("epoch"), call.required("sender")
-        frames = wire.decode_all(await call.read_body())
+        frames = await _decode(await call.read_body())
         messages = [frame for frame in frames if isinstance(frame, wire.Message)]
         if len(messages) < len(frames):
             raise WireError("only messages may be sent here")
@@ -153,11 +155,13 @@ class Api:
             pod=self._pod.name,
             is_busy=kernel.is_busy,
             kernel_info=interpreter.kernel_info,
+            takes_compressed=True,
         )
+        compresses = call.params.get(wire.COMPRESS_PARAM) == wire.COMPRESS_ZLIB
         # Who does not say who it is counts as somebody else each time.
         reader = call.params.get("reader", "")[:128] or secrets.token_hex(8)
         return Answer(
-            body=_stream_events(self._pod, kernel, hello, reader),
+            body=_stream_events(self._pod, kernel, hello, reader, compresses=compresses),
             media_type=wire.FRAME_MEDIA_TYPE,
             headers={"cache-control": "no-store"},
             is_busy=lambda: kernel.is_busy,
@@ -197,7 +201,18 @@ def _describe(kernel: PodKernel) -> dict[str, object]:
     }
 
 
-async def _stream_events(pod: Pod, kernel: PodKernel, hello: wire.Hello, reader: str) -> AsyncIterator[bytes]:
+async def _decode(body: bytes) -> list[wire.Frame]:
+    """Return the frames of a request's body; what was compressed counts as what it was."""
+    decode = partial(wire.decode_all, body, max_unpacked_bytes=MAX_BODY_BYTES)
+    try:
+        return await asyncio.to_thread(decode) if len(body) > INLINE_BYTES else decode()
+    except Oversized:
+        raise BodyTooLarge from None
+
+
+async def _stream_events(
+    pod: Pod, kernel: PodKernel, hello: wire.Hello, reader: str, *, compresses: bool
+) -> AsyncIterator[bytes]:
     """Yield what the journal has after the cursor, and what it gets, until it is time for another request."""
     ends_at = pod.clock() + pod.max_stream_seconds
     cursor, peers = hello.cursor, 0
@@ -213,13 +228,21 @@ async def _stream_events(pod: Pod, kernel: PodKernel, hello: wire.Hello, reader:
                 cursor = batch.cursor
                 pieces = [*([wire.encode(batch.gap)] if batch.gap else []), *batch.entries]
                 data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-                yield data  # comes back when the connection has room for more
+                sent = wire.compressed(data) if compresses else iter((data,))
+                is_long = compresses and len(data) > INLINE_BYTES
+                while piece := await _next(sent, is_long):
+                    yield piece  # comes back when the connection has room for more
                 took(batch)
             elif reason := _reason_to_end(pod, kernel, ends_at):
                 yield wire.encode(wire.End(reason=reason))
                 return
             elif not await _comes_soon(news):
                 yield wire.encode(wire.Keepalive())
+
+
+async def _next(pieces: Iterator[bytes], is_long: bool) -> bytes:
+    """Return the next piece, b"" behind the last one; what takes long keeps nobody else waiting."""
+    return await asyncio.to_thread(next, pieces, b"") if is_long else next(pieces, b"")
 
 
 async def _comes_soon(news: asyncio.Event) -> bool:

@@ -29,7 +29,7 @@ from remote_kernel.core.identity import Identifier
 from remote_kernel.core.interpreter_api import MAX_UPLOAD_BYTES
 from tests.client.counting import CountingClient
 from tests.client.front_end import FrontEnd, execute, followed, run
-from tests.driver import Pool
+from tests.driver import TIMEOUT_SECONDS, Pool
 from tests.faults.proxy import FaultProxy, Plan
 
 pytestmark = pytest.mark.anyio
@@ -145,6 +145,24 @@ async def test_who_leaves_a_line_that_is_stalled_says_no_farewell(interpreters: 
             link.send(execute("x"))
             await client.has_asked.wait()
         assert len(client.paths) == before + 1
+
+
+async def test_what_goes_over_the_bridge_is_not_compressed_twice(interpreters: Pool, used: Identifier) -> None:
+    """A route that has taken the pool for another kind has asked for compressed events."""
+    async with bridged(interpreters, used) as (client, link, front_end):
+        await run(link, front_end, "1")
+        assert link.position is not None
+        params = {"epoch": link.position.epoch, "after": str(link.position.cursor)}
+        await run(link, front_end, "print('a line of text' * 1_000)")
+        bridge = Bridge(client)
+        asked = bridge.stream("GET", wire.EVENTS_PATH, params={**params, wire.COMPRESS_PARAM: wire.COMPRESS_ZLIB})
+        async with asyncio.timeout(TIMEOUT_SECONDS), asked as opened:
+            said = b""
+            async for chunk in opened.chunks():
+                said += chunk
+                if b"a line of text" * 1_000 in said:
+                    break
+        await bridge.aclose()
 
 
 async def test_a_cell_that_prints_takes_a_few_executions_a_second(interpreters: Pool, used: Identifier) -> None:

@@ -7,19 +7,23 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from remote_kernel.client.access import ConfiguredAccess
 from remote_kernel.client.link import Link, Position
 from remote_kernel.client.pool import PoolClient
+from remote_kernel.client.way import Body
 from remote_kernel.core import wire
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SessionLost
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.jupyter import Author, parse_header
 from remote_kernel.core.streams import MAX_PER_SECOND
+from tests.certificate import FILE_NAME, make_certificate
 from tests.client.counting import CountingClient
 from tests.client.front_end import FrontEnd, execute, followed, run
 from tests.driver import Pod
@@ -313,6 +317,64 @@ def install_fragile_kernel(folder: Path) -> Path:
     spec_folder.mkdir(parents=True)
     (spec_folder / "kernel.json").write_text(json.dumps(spec))
     return folder / "jupyter"
+
+
+LINE = "a line of text\\n"
+LINES_CODE = f"print('{LINE}' * 50_000)  # {'and a long comment ' * 10_000}"
+
+
+@pytest.mark.parametrize("is_far", [True, False])
+async def test_what_leaves_this_machine_is_compressed(
+    pod: Pod, kernel: str, is_far: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = make_certificate(tmp_path) if is_far else None
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / FILE_NAME))
+    with FaultProxy.before(pod.endpoint, certificate) as proxy:
+        async with linked(proxy.endpoint, kernel) as (link, front_end):
+            await run(link, front_end, LINES_CODE)
+    text = "a line of text\n" * 50_000 + "\n"
+    assert front_end.printed() == text
+    assert (proxy.passed["down"] < len(text) / 10) is is_far
+    assert (proxy.passed["up"] < len(LINES_CODE) / 10) is is_far
+
+
+class Silent:
+    """An answer in which the agent does not say that it takes compressed frames."""
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        decoder = wire.FrameDecoder()
+        async for chunk in self._body.chunks():
+            for frame in decoder.feed(chunk):
+                if isinstance(frame, wire.Hello):
+                    frame = replace(frame, takes_compressed=False)
+                yield wire.encode(frame)
+
+
+async def test_what_an_agent_does_not_understand_is_not_sent_to_it(pod: Pod, kernel: str) -> None:
+    sent: list[bytes] = []
+
+    class ToOldAgent(PoolClient):
+        """A client to which everything is far."""
+
+        should_compress = True
+
+        async def request(self, *args: Any, content: bytes = b"", **options: Any) -> dict[str, Any]:
+            sent.append(content)
+            return await super().request(*args, content=content, **options)
+
+        @asynccontextmanager
+        async def stream(self, method: str, path: str, **options: Any) -> AsyncIterator[Any]:
+            async with super().stream(method, path, **options) as response:
+                yield Silent(response) if path == wire.EVENTS_PATH else response
+
+    client = ToOldAgent(ConfiguredAccess(pod.endpoint, "unused"), Identifier("unused"))
+    async with linked(pod.endpoint, kernel, client=client) as (link, front_end):
+        await run(link, front_end, LINES_CODE)
+    assert any(b"and a long comment" in content for content in sent)
+    assert front_end.printed() == "a line of text\n" * 50_000 + "\n"
 
 
 async def test_readers_hear_of_each_other_but_not_of_their_own_earlier_streams(pod: Pod, kernel: str) -> None:

@@ -86,6 +86,8 @@ async def test_a_full_pool_tells_when_to_come_back_and_how_full_it_is() -> None:
 class Renewing:
     """Gives a new token after each that was not accepted."""
 
+    is_here = True
+
     def __init__(self, url: str) -> None:
         self.count = 1
         self._url = url

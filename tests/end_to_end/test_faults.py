@@ -5,13 +5,14 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.certificate import FILE_NAME, make_certificate
 from tests.driver import Notebook, Pool, run_in_pod, stdout_of, wait_until
-from tests.faults.proxy import FaultProxy, RandomPlans
+from tests.faults.proxy import FaultProxy, Plan, RandomPlans
 from tests.faults.runs import run_seed
 
 RUN_COUNT = "sum(1 for _ in open('count'))"
@@ -92,6 +93,20 @@ def wait_for_line(notebook: Notebook, line: str) -> str:
     while not printed.endswith(line):
         printed += stdout_of([notebook.wait_iopub(lambda message: message["msg_type"] == "stream")])
     return printed
+
+
+def test_a_slow_line_to_another_machine_carries_text_compressed(
+    start_notebook: Callable[..., Notebook], pool: Pool, tmp_path: Path
+) -> None:
+    certificate = make_certificate(tmp_path)
+    text = "".join(f"step {number}: loss {number * 7919 % 10_007 / 10_007:.4f}\n" for number in range(50_000))
+    code = "for n in range(50_000): print(f'step {n}: loss {n * 7919 % 10_007 / 10_007:.4f}')"
+    with FaultProxy.before(pool.endpoint, certificate) as proxy:
+        proxy.plan = lambda _number: Plan(bytes_per_second=1.25e6)  # 10 Mbit/s
+        notebook = start_notebook(REMOTE_KERNEL_ENDPOINT=proxy.endpoint, SSL_CERT_FILE=str(tmp_path / FILE_NAME))
+        assert notebook.run(code).stdout == text
+        assert proxy.passed["down"] < len(text) / 2
+        notebook.close()
 
 
 def test_a_cell_outlives_the_cap_on_requests() -> None:

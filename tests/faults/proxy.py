@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
@@ -72,10 +73,23 @@ class FaultProxy:
     """Listens on a port of its own in front of `port`, both on loopback.
 
     The plan of each new connection comes from `plan`, called with the connection's number from 0.
+
+    Args:
+        certificate: with it, the proxy speaks TLS with its clients.
+
+    Attributes:
+        passed: how many bytes have passed, "up" and "down".
     """
 
-    def __init__(self, port: int, plan: Callable[[int], Plan] = lambda _number: Plan()) -> None:
+    def __init__(
+        self,
+        port: int,
+        plan: Callable[[int], Plan] = lambda _number: Plan(),
+        certificate: ssl.SSLContext | None = None,
+    ) -> None:
         self.plan = plan
+        self.passed: Counter[str] = Counter()
+        self._certificate = certificate
         self.port = 0
         self.connections = 0
         self._target = port
@@ -86,9 +100,9 @@ class FaultProxy:
 
     @classmethod
     @contextmanager
-    def before(cls, endpoint: str) -> Iterator["FaultProxy"]:
+    def before(cls, endpoint: str, certificate: ssl.SSLContext | None = None) -> Iterator["FaultProxy"]:
         """Run a proxy in a thread before an `http://127.0.0.1:PORT`."""
-        proxy = cls(int(endpoint.rsplit(":", 1)[1]))
+        proxy = cls(int(endpoint.rsplit(":", 1)[1]), certificate=certificate)
         is_ready = threading.Event()
         thread = threading.Thread(target=proxy._run, args=(is_ready,), daemon=True)
         thread.start()
@@ -101,7 +115,7 @@ class FaultProxy:
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._certificate else 'http'}://127.0.0.1:{self.port}"
 
     def cut(self) -> None:
         """Close every connection now."""
@@ -122,7 +136,9 @@ class FaultProxy:
 
     def _run(self, is_ready: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._accept, "127.0.0.1", 0))
+        server = self._loop.run_until_complete(
+            asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._certificate)
+        )
         self._flowing.set()
         self.port = server.sockets[0].getsockname()[1]
         is_ready.set()
@@ -163,8 +179,8 @@ class FaultProxy:
         self._writers |= pair
         try:
             await asyncio.gather(
-                self._pump(reader, target_writer, plan, plan.cut_up_after, pair),
-                self._pump(target_reader, writer, plan, plan.cut_down_after, pair),
+                self._pump("up", reader, target_writer, plan, plan.cut_up_after, pair),
+                self._pump("down", target_reader, writer, plan, plan.cut_down_after, pair),
             )
         finally:
             self._writers -= pair
@@ -173,6 +189,7 @@ class FaultProxy:
 
     async def _pump(
         self,
+        direction: str,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         plan: Plan,
@@ -192,6 +209,7 @@ class FaultProxy:
                 writer.write(data)
                 await writer.drain()
                 passed += len(data)
+                self.passed[direction] += len(data)
                 if passed == cut_after:
                     await asyncio.sleep(plan.stall_seconds)
                     break

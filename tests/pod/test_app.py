@@ -10,7 +10,9 @@ import httpx
 import pytest
 
 from remote_kernel.core import wire
+from remote_kernel.core.compression import PIECE_BYTES
 from remote_kernel.core.jupyter import Author, parse_header, parse_object
+from remote_kernel.pod.calls import MAX_BODY_BYTES
 from tests.driver import Content, Pod, run_in_pod, stdout_of
 
 
@@ -29,9 +31,14 @@ class Events:
     """An open event stream."""
 
     def __init__(self, response: httpx.Response) -> None:
+        self._response = response
         self._chunks = response.iter_raw()
         self._decoder = wire.FrameDecoder()
         self._frames: list[wire.Frame] = []
+
+    @property
+    def received_bytes(self) -> int:
+        return self._response.num_bytes_downloaded
 
     def next(self) -> wire.Frame:
         """Return the next frame that is no keepalive and does not speak of others."""
@@ -273,6 +280,53 @@ def test_frames_that_are_none_are_refused_and_the_pod_lives_on(client: httpx.Cli
     response = client.post(wire.MESSAGES_PATH, params={"epoch": "e", "sender": "s"}, content=body)
     assert response.status_code == 400
     assert response.json()["error"]["code"] == "WireError"
+    assert client.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "least", "most"),
+    [({"compress": "zlib"}, 5_000, 100_000), ({}, 900_000, 1_000_000)],
+)
+def test_output_comes_whole_and_compressed_for_who_asked_for_it(
+    client: httpx.Client, kernel: str, asked: dict[str, str], least: int, most: int
+) -> None:
+    request = execute("for i in range(3): print('a line of text\\n' * 20_000)")
+    with follow(client, kernel=kernel, **asked) as events:
+        hello = events.hello()
+        assert hello.takes_compressed
+        assert post(client, hello.epoch, "s", request, kernel=kernel).status_code == 200
+        messages, reply = events.until_reply(request)
+        received_bytes = events.received_bytes
+    assert status_of(reply) == "ok"
+    assert stdout_of([*map(to_content, messages)]) == ("a line of text\n" * 20_000 + "\n") * 3
+    assert least < received_bytes < most
+
+
+def to_content(message: wire.Message) -> Content:
+    header = parse_object(message.parts[0])
+    return {"msg_type": header["msg_type"], "content": parse_object(message.parts[3])}
+
+
+def test_a_compressed_cell_runs(client: httpx.Client, kernel: str) -> None:
+    request = execute("print(1) # " + "one more word " * 20_000)
+    body = b"".join(wire.compressed(wire.encode(request)))
+    assert len(body) < len(request.parts[3]) / 20
+    with follow(client, kernel=kernel) as events:
+        params = {"epoch": events.hello().epoch, "sender": "s", "kernel": kernel}
+        assert client.post(wire.MESSAGES_PATH, params=params, content=body).json()["accepted"] == 1
+        messages, reply = events.until_reply(request)
+    assert status_of(reply) == "ok"
+    assert stdout_of([*map(to_content, messages)]) == "1\n"
+
+
+def test_what_unpacks_to_more_than_may_be_sent_is_refused_and_the_pod_lives_on(client: httpx.Client) -> None:
+    announced = wire.MAX_FRAME_BYTES.to_bytes(4, "big")
+    piece = b"".join(wire.compressed(announced + bytes(PIECE_BYTES - len(announced))))
+    body = piece * (MAX_BODY_BYTES // PIECE_BYTES + 1)
+    assert len(body) < MAX_BODY_BYTES / 100
+    response = client.post(wire.MESSAGES_PATH, params={"epoch": "e", "sender": "s"}, content=body)
+    assert response.status_code == 413
+    assert "256 MB" in response.json()["error"]["message"]
     assert client.get("/health").status_code == 200
 
 

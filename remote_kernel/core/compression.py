@@ -1,0 +1,71 @@
+"""Which bytes are worth compressing for a slow line, and how: with zlib, as every Python has it, at its fastest.
+
+Text and JSON shrink to a fifth or less at some 200 MB/s. Pictures in base64 repeat nothing, so that looking for
+repetitions only takes time; Huffman's code alone takes a quarter of them away, at the same speed. Where it would not
+either, as with pictures that are not in base64, bytes stay as they are.
+"""
+
+import zlib
+from collections.abc import Iterator
+
+from remote_kernel.core.errors import WireError
+
+# The heads of a smaller batch are all there is to gain.
+MIN_BYTES = 1024
+# So much is compressed in a millisecond or two; more than that keeps an event loop waiting.
+INLINE_BYTES = 64 * 1024
+# What is compressed at a time: the first piece is on its way while the second one is made.
+PIECE_BYTES = 256 * 1024
+# What becomes of one piece at most, whoever has made it.
+MAX_UNPACKED_BYTES = 1024 * 1024
+
+# What is not smaller than this part of it is not worth the time of either end.
+_WORTH = 0.9
+
+_SAMPLE_BYTES = 4 * 1024
+
+
+def choose_strategy(data: bytes) -> int | None:
+    """Return zlib's strategy for `data`, judged by samples of it; `None` where compressing it would gain little."""
+    if len(data) < MIN_BYTES:
+        return None
+    sample = _sample(data)
+    repetitive, huffman = (len(_deflate(sample, each)) for each in (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY))
+    if repetitive < _WORTH * min(huffman, len(sample)):
+        return zlib.Z_DEFAULT_STRATEGY
+    return zlib.Z_HUFFMAN_ONLY if huffman < _WORTH * len(sample) else None
+
+
+def _sample(data: bytes) -> bytes:
+    """Return some of the beginning, the middle and the end; of little, all."""
+    if len(data) <= 3 * _SAMPLE_BYTES:
+        return data
+    last = len(data) - _SAMPLE_BYTES
+    return b"".join(data[start : start + _SAMPLE_BYTES] for start in (0, last // 2, last))
+
+
+def compress(data: bytes, strategy: int) -> Iterator[bytes]:
+    """Yield `data` in compressed pieces, each one made when it is asked for."""
+    with memoryview(data) as view:
+        for start in range(0, len(view), PIECE_BYTES):
+            yield _deflate(view[start : start + PIECE_BYTES], strategy)
+
+
+def _deflate(data: bytes | memoryview, strategy: int) -> bytes:
+    packer = zlib.compressobj(zlib.Z_BEST_SPEED, strategy=strategy)
+    return packer.compress(data) + packer.flush()
+
+
+def decompress(piece: bytes | memoryview) -> bytes:
+    """Return what became of one piece, at most `MAX_UNPACKED_BYTES`; raises `WireError` when it is none."""
+    unpacker = zlib.decompressobj()
+    try:
+        # One byte more than may be, as an end right behind the last one is not always seen.
+        data = unpacker.decompress(piece, MAX_UNPACKED_BYTES + 1)
+    except zlib.error as error:
+        raise WireError("a compressed frame cannot be unpacked") from error
+    if len(data) > MAX_UNPACKED_BYTES:
+        raise WireError(f"a compressed frame holds more than {MAX_UNPACKED_BYTES:,} bytes")
+    if not unpacker.eof or unpacker.unused_data:
+        raise WireError("a compressed frame was cut, or has something behind its end")
+    return data
