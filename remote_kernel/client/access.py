@@ -110,11 +110,10 @@ def choose_access(settings: Settings) -> Access:
         return LocalAccess(LocalPool())
     if settings.token:
         return ConfiguredAccess(settings.endpoint, settings.token)
+    parts = urlsplit(settings.endpoint)
     is_local = is_here(settings.endpoint)
     # A test pool on this machine gets an Azure token when somebody asks for that in so many words.
-    if settings.endpoint.startswith("http:") and not (
-        is_local and settings.credential.kind is not CredentialKind.DEFAULT
-    ):
+    if parts.scheme == "http" and not (is_local and settings.credential.kind is not CredentialKind.DEFAULT):
         raise SettingsError(_in_the_clear(is_local))
     return AzureAccess(settings.endpoint, Tokens(AzureLogin(settings.credential, settings.token_scope)))
 

@@ -360,6 +360,11 @@ def encode_all(frames: Iterable[Frame]) -> bytes:
     return b"".join(encode(frame) for frame in frames)
 
 
+def is_compressed(frames: bytes) -> bool:
+    """Whether a run of frames begins with a compressed one."""
+    return frames[4:5] == bytes([FrameType.COMPRESSED])
+
+
 def compressed(frames: bytes) -> Iterator[bytes]:
     """Yield whole frames in compressed ones, each made when it is asked for, or as they are where that gains little."""
     strategy = compression.choose_strategy(frames)

@@ -204,8 +204,9 @@ def _describe(kernel: PodKernel) -> dict[str, object]:
 async def _decode(body: bytes) -> list[wire.Frame]:
     """Return the frames of a request's body; what was compressed counts as what it was."""
     decode = partial(wire.decode_all, body, max_unpacked_bytes=MAX_BODY_BYTES)
+    is_long = len(body) > INLINE_BYTES and wire.is_compressed(body)
     try:
-        return await asyncio.to_thread(decode) if len(body) > INLINE_BYTES else decode()
+        return await asyncio.to_thread(decode) if is_long else decode()
     except Oversized:
         raise BodyTooLarge from None
 

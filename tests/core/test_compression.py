@@ -31,22 +31,27 @@ PICTURE = os.urandom(100_000)
         (LINES[: MIN_BYTES - 1], None),
         (base64.b64encode(PICTURE), zlib.Z_HUFFMAN_ONLY),
         (PICTURE, None),
+        (b"the same for ever\n" * 50_000, zlib.Z_HUFFMAN_ONLY),
+        (bytes(100_000), zlib.Z_HUFFMAN_ONLY),
         (b"", None),
     ],
-    ids=["lines", "few lines", "too few", "picture in base64", "picture", "nothing"],
+    ids=["lines", "few lines", "too few", "picture in base64", "picture", "the same", "zeros", "nothing"],
 )
 def test_what_is_compressed_how(data: bytes, strategy: int | None) -> None:
     assert choose_strategy(data) == strategy
 
 
-@pytest.mark.parametrize(("data", "part"), [(LINES, 0.25), (base64.b64encode(PICTURE), 0.8)])
-def test_pieces_are_small_and_whole(data: bytes, part: float) -> None:
+@pytest.mark.parametrize(
+    ("data", "least", "most"),
+    [(LINES, 0.1, 0.25), (base64.b64encode(PICTURE), 0.7, 0.8), (bytes(1_000_000), 0.12, 0.2)],
+)
+def test_pieces_are_small_and_whole(data: bytes, least: float, most: float) -> None:
     strategy = choose_strategy(data)
     assert strategy is not None
     pieces = list(compress(data, strategy))
     assert len(pieces) == -(-len(data) // PIECE_BYTES)
     assert b"".join(map(decompress, pieces)) == data
-    assert sum(map(len, pieces)) < part * len(data)
+    assert least * len(data) < sum(map(len, pieces)) < most * len(data)
 
 
 @given(st.binary(max_size=2000), st.sampled_from([zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY]))

@@ -191,14 +191,14 @@ def large_message(content: bytes) -> Message:
 
 def test_a_large_message_is_compressed_in_pieces_and_comes_back() -> None:
     frames: list[Frame] = [
-        large_message(b"a line of text\n" * 100_000),
+        large_message(b"".join(b"line %d\n" % number for number in range(100_000))),
         Keepalive(),
-        large_message(b"another one\n" * 100_000),
+        large_message(b"the same\n" * 100_000),
     ]
     data = encode_all(frames)
     pieces = list(compressed(data))
     assert len(pieces) > 5
-    assert sum(map(len, pieces)) < len(data) / 20
+    assert sum(map(len, pieces)) < len(data) / 3
     assert decode_all(b"".join(pieces)) == frames
 
 
