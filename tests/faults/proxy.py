@@ -177,11 +177,13 @@ class FaultProxy:
         target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target)
         pair = {writer, target_writer}
         self._writers |= pair
+        # asyncio cannot report the end of a connection whose task was cancelled.
         try:
-            await asyncio.gather(
-                self._pump("up", reader, target_writer, plan, plan.cut_up_after, pair),
-                self._pump("down", target_reader, writer, plan, plan.cut_down_after, pair),
-            )
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.gather(
+                    self._pump("up", reader, target_writer, plan, plan.cut_up_after, pair),
+                    self._pump("down", target_reader, writer, plan, plan.cut_down_after, pair),
+                )
         finally:
             self._writers -= pair
             for each in pair:
