@@ -6,7 +6,7 @@
 #   make contract              what holds on every way to a pod, and on that of REMOTE_KERNEL_LIVE_ENDPOINT; in minutes
 #   make notebooks             execute all of notebooks/ and compare with their stored outputs, in a minute
 #   make soak [ARGS="--runs 50"]  hundreds of notebooks over lines that fail by chance, in minutes
-#   make bench [ARGS="cell --quick"]  side by side with ipykernel: a table, JSON and a plot in .build, in ten minutes
+#   make bench [ARGS="cell --quick"]  side by side with ipykernel: a table, JSON and a plot in .build, in five minutes
 #   make peers [ARGS="cell --quick"]  the same beside Jupyter's gateways and jupyter-kernel-client, in five minutes
 #   make many [ARGS="--kernels 10"]  50 kernels on one pool, 600 sessions at its front door, in minutes
 #   make performance           the tables and pictures of docs/performance.md anew, on a machine that does nothing else
