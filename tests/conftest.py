@@ -1,6 +1,7 @@
 """What every test gets: folders of its own, and, on request, a real pool and a real kernel."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,16 @@ from tests.driver import Notebook, Pool
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_signal_is_ignored() -> Iterator[None]:
+    """Undo what nohup and shells do to jobs in the background, which the programs that a test starts would inherit."""
+    ours = {signal.SIGHUP: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in ours.items()}  # type: ignore[arg-type]
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -38,9 +38,18 @@ def run_command(*arguments: object) -> Done:
     return Done(status, stdout.getvalue(), stderr.getvalue())
 
 
-def start_command(*arguments: object) -> "subprocess.Popen[str]":
+class Started(subprocess.Popen[str]):
+    """A command that does not outlive a test which fails."""
+
+    def __exit__(self, kind: type[BaseException] | None, *more: object) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *more)  # type: ignore[arg-type]
+
+
+def start_command(*arguments: object) -> Started:
     """Start the command; its output can be read while it runs."""
-    return subprocess.Popen([*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return Started([*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def wait_line(process: "subprocess.Popen[str]", line: str) -> None:

@@ -151,15 +151,6 @@ def test_cell_sees_no_secret_and_works_in_a_folder_of_its_own(monkeypatch: pytes
     assert not Path(folder).exists()
 
 
-@pytest.fixture
-def hangup_is_not_ignored() -> Iterator[None]:
-    """Undo what nohup does, which the programs that a test starts would inherit."""
-    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, previous)
-
-
-@pytest.mark.usefixtures("hangup_is_not_ignored")
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGHUP, 0)])
 def test_signal_ends_it_at_once_with_an_answer_open(signum: signal.Signals, status: int) -> None:
     with start_program("--json", "--max-sessions", "1") as process:
