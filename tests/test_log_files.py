@@ -88,10 +88,14 @@ def test_file_that_was_removed_is_made_anew(path: Path) -> None:
     assert [line["event"] for line in lines(path)] == ["stopped"]
 
 
-def test_disk_that_takes_nothing_costs_the_log_alone(path: Path) -> None:
+def test_disk_that_takes_nothing_costs_the_log_alone(
+    path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
     path.parent.rmdir()
     path.parent.write_text("no folder")
     log.info(LogEvent("started"))
+    assert [record.msg for record in caplog.records] == [LogEvent("started")]
+    assert capsys.readouterr().err == ""
 
 
 def test_folder_that_cannot_be_made_is_told(caplog: pytest.LogCaptureFixture) -> None:

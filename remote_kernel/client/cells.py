@@ -14,14 +14,12 @@ from remote_kernel.client.executions import Executions
 from remote_kernel.client.injection import Injection, Module
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.client.retry import Backoff, is_passing
+from remote_kernel.core.cooldown import parse_cooldown
 from remote_kernel.core.errors import NoAnswer, PoolUnreachable, RemoteKernelError
 from remote_kernel.core.interpreter_api import SYNC_LIMIT_SECONDS
 
 # An execution that was ended before its end is asked about again; the interpreter may need a moment.
 MAX_FAILURES = 3
-
-# Azure's shortest; its pools do not tell.
-COOLDOWN_SECONDS = 300.0
 
 # Of an answer's characters, what its length and the space behind it take at most.
 LENGTH_CHARS = 20
@@ -66,7 +64,7 @@ class Cells:
         if answer["status"] == "lost":
             raise Lost
         return Found(
-            epoch=answer["epoch"], info=answer["kernel_info"], cooldown_seconds=_read_cooldown(answer["cooldown"])
+            epoch=answer["epoch"], info=answer["kernel_info"], cooldown_seconds=parse_cooldown(answer["cooldown"])
         )
 
     async def run(self, epoch: str, code: str, *, is_silent: bool) -> dict[str, Any]:
@@ -119,13 +117,6 @@ def _injection(what: Mapping[str, object], start: int, max_chars: int) -> Inject
 def _unique() -> str:
     """Return a name that no other cell has, as the `msg_id` of a front end might."""
     return secrets.token_hex(8)
-
-
-def _read_cooldown(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return COOLDOWN_SECONDS
 
 
 def _unknown(reason: str) -> dict[str, Any]:

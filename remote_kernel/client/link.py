@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from remote_kernel.client.lane import Lane
+from remote_kernel.client.lost import interpreter_gone, pod_gone
 from remote_kernel.client.messages import post, post_once
 from remote_kernel.client.pool import ALLOCATE_SECONDS
 from remote_kernel.client.retry import Backoff, Wait, describe_wait, is_passing, when_given_up
@@ -43,12 +44,6 @@ EXPLANATION_SECONDS = 1.0
 
 # An event stream that broke sooner, and brought nothing, is no reason to believe that the next one lasts.
 HELD_SECONDS = 2.0
-
-POD_GONE = (
-    "The remote session is gone{when}: its pod was given back after a pause, was replaced, or ended with its pool. "
-    "Variables, imports and files of the session are lost. Run the notebook again from the top; the next cell starts "
-    "in a new session."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,12 +285,12 @@ class Link:
                         elif frame.reason == "cap":
                             return
                         else:
-                            raise self._pod_gone()
+                            raise pod_gone(self._heard_at)
                     if pause := gathering.passed(frames, merged, time.monotonic()):
                         await asyncio.sleep(pause)
         except PoolRefused as error:
             if error.code == wire.EPOCH_MISMATCH:
-                raise self._pod_gone() from None
+                raise pod_gone(self._heard_at) from None
             raise
         except TimeoutError:
             raise PoolUnreachable("The session has sent nothing for too long.") from None
@@ -303,14 +298,6 @@ class Link:
             raise PoolUnreachable(f"The connection to the session broke: {error}.") from error
         except WireError as error:
             raise PoolUnreachable(f"The session sent something unreadable: {error}.") from error
-
-    def _pod_gone(self) -> SessionLost:
-        when = (
-            f" (it was last heard of at {time.strftime('%X', time.localtime(self._heard_at))})"
-            if self._heard_at
-            else ""
-        )
-        return SessionLost(POD_GONE.format(when=when))
 
     async def _take(self, frame: wire.Frame) -> None:
         match frame:
@@ -353,7 +340,7 @@ class Link:
         self._position = None if is_closed else Position(epoch=change.epoch, cursor=change.sequence)
         self._moved.set()
         self.forget_unsent()
-        await self._listener.failed(SessionLost(describe_change(change)))
+        await self._listener.failed(interpreter_gone(change))
 
     # Up
 
@@ -398,7 +385,7 @@ class Link:
                 async with asyncio.timeout(EXPLANATION_SECONDS):
                     await self._moved.wait()  # the event stream has told what happened
         if self._is_at(epoch):
-            await self._fail(self._pod_gone())
+            await self._fail(pod_gone(self._heard_at))
 
     def _is_at(self, epoch: str) -> bool:
         return self._position is not None and self._position.epoch == epoch
@@ -421,16 +408,3 @@ class Link:
 def describe_break(error: PoolError, was_attached: bool) -> LogEvent:
     """Return the event for a stream that has ended, or that could not be had."""
     return LogEvent("connection lost" if was_attached else "not attached", error=error.name, text=str(error))
-
-
-def describe_change(change: wire.EpochChange) -> str:
-    """Return the message for a session whose interpreter was replaced in the same pod."""
-    what = {
-        "died": f"its interpreter ended with {change.detail}",
-        "shutdown": "another client shut it down",
-    }.get(change.reason, "another client restarted it")
-    return (
-        f"The remote session has lost its state at {time.strftime('%X')}: {what}. Variables and imports are gone, "
-        "files are still there. "
-        "Run the notebook again from the top; the next cell starts in a new interpreter."
-    )

@@ -2,7 +2,7 @@
 
 import time
 
-DEFAULT_COOLDOWN_SECONDS = 300.0  # Azure's, until the pod has told its own
+from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
 
 
 class Warmth:
@@ -21,7 +21,7 @@ class Warmth:
     def __init__(self, keepalive_seconds: float) -> None:
         self.is_busy = False
         self.keep_until = 0.0
-        self.cooldown_seconds = DEFAULT_COOLDOWN_SECONDS
+        self.cooldown_seconds = DEFAULT_COOLDOWN_SECONDS  # until the pod has told its own
         self.called_at = 0.0
         self._keepalive_seconds = keepalive_seconds
         self._used_at = time.monotonic()

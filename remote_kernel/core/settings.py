@@ -56,7 +56,7 @@ class Settings:
         literal = environ.get("REMOTE_KERNEL_IDENTIFIER", "")
         return cls(
             endpoint=_parse_endpoint(environ.get("REMOTE_KERNEL_ENDPOINT", "").strip()),
-            token=environ.get("REMOTE_KERNEL_TOKEN", "").strip(),
+            token=_parse_token(environ.get("REMOTE_KERNEL_TOKEN", "").strip()),
             credential=parse_credential(environ.get("REMOTE_KERNEL_CREDENTIAL", "")),
             token_scope=parse_token_scope(environ.get("REMOTE_KERNEL_TOKEN_SCOPE", "")),
             scope=parse_scope(environ.get("REMOTE_KERNEL_SCOPE", "") or Scope.NOTEBOOK),
@@ -93,6 +93,14 @@ def _parse_endpoint(text: str) -> str:
             "for the local pool"
         )
     return text.rstrip("/")
+
+
+def _parse_token(text: str) -> str:
+    if not all("!" <= character <= "~" for character in text):  # it goes into a header
+        raise SettingsError(
+            "REMOTE_KERNEL_TOKEN has a space, a line break or a letter that no token has: copy it again, in one piece"
+        )
+    return text
 
 
 def _parse_number(environ: Mapping[str, str], name: str, default: float) -> float:

@@ -32,6 +32,8 @@ class OneWriteTransport:
         self._held = b""
 
     def write(self, data: bytes) -> None:
+        if self._transport.is_closing():
+            return  # there is nobody; asyncio would log a warning for each
         if not self._held and data.startswith(_HEAD):
             self._held = data
             asyncio.get_running_loop().call_soon(self._flush)

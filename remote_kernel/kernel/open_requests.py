@@ -16,6 +16,7 @@ class OpenRequests:
         self._changed = changed
         self._requests: dict[str, Request] = {}
         self._is_left_busy = False
+        self._ending: Request | None = None
 
     def __len__(self) -> int:
         return len(self._requests)
@@ -35,13 +36,23 @@ class OpenRequests:
     def close(self, msg_id: str) -> Request | None:
         """Note that a request has its reply, and return it; `None` where no such request is open."""
         request = self._requests.pop(msg_id, None)
+        if request is not None and request.is_cell and request.has_begun:
+            self._ending = None if request.has_said_all else request
         self.tell()
         return request
+
+    def note_idle(self, msg_id: str) -> None:
+        """Note that nothing more is said about a request; its reply may come before or after this."""
+        if (request := self.find(msg_id)) is not None:
+            request.has_said_all = True
+        elif self._ending is not None and self._ending.info.msg_id == msg_id:
+            self._ending = None
 
     def close_all(self) -> list[Request]:
         """Return every request, none of which is open any more."""
         requests = list(self)
         self._requests.clear()
+        self._ending = None
         self.tell()
         return requests
 
@@ -57,8 +68,8 @@ class OpenRequests:
 
     @property
     def begun_cell(self) -> Request | None:
-        """The oldest cell that the session works on."""
-        return next((request for request in self if request.is_cell and request.has_begun), None)
+        """The oldest cell that the session works on, or the last one, whose reply has overtaken what it said."""
+        return next((request for request in self if request.is_cell and request.has_begun), self._ending)
 
     @property
     def is_left_busy(self) -> bool:

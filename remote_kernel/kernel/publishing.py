@@ -3,7 +3,7 @@
 import logging
 
 from remote_kernel.core import wire
-from remote_kernel.core.jupyter import parse_header
+from remote_kernel.core.jupyter import Header, parse_header
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.wire import Message
 from remote_kernel.kernel.channels import Channels
@@ -34,13 +34,17 @@ class Publishing:
         """Publish a message, unless the front end has been told the same."""
         if not self._hidden.has_ended_before(message) and not self._is_second_busy(message):
             self._channels.publish(message.parts)
-        if self._requests.is_left_busy and b'"idle"' in message.parts[3]:
-            parent = parse_header(message.parts[1])
+        if b'"status"' in message.parts[0] and b'"idle"' in message.parts[3]:
+            self._note_idle(parse_header(message.parts[1]))
+        self.notes.show()
+        self._note_missed(message)
+
+    def _note_idle(self, parent: Header) -> None:
+        self._requests.note_idle(parent.msg_id)
+        if self._requests.is_left_busy:
             is_left = parent.msg_type != "execute_request" or self._requests.find(parent.msg_id) is not None
             self._requests.is_left_busy = is_left
             self._replies.say_left_busy()
-        self.notes.show()
-        self._note_missed(message)
 
     def _is_second_busy(self, message: Message) -> bool:
         """Note that the pod begins with a request; whether the front end has been told already."""

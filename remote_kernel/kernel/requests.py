@@ -23,6 +23,7 @@ class Request:
         prefixes: ZeroMQ's way back to who asked.
         header: the header part, the parent of everything said about it.
         has_begun: whether the pod's kernel works on it, or has.
+        has_said_all: whether the pod's kernel has said "idle" of it.
         is_attended: whether somebody may be looking; what executes notebooks by itself allows no input.
     """
 
@@ -32,6 +33,7 @@ class Request:
     info: Header
     is_silent: bool = False
     has_begun: bool = False
+    has_said_all: bool = False
     is_attended: bool = False
 
     @property

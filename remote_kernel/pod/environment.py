@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-COOLDOWN_VARIABLE = "REMOTE_KERNEL_POD_COOLDOWN_SECONDS"
-DEFAULT_COOLDOWN_SECONDS = 300.0  # Azure's smallest
+from remote_kernel.core.cooldown import COOLDOWN_VARIABLE, parse_cooldown
 
 
 def kernel_environ(environ: Mapping[str, str], pod_name: str) -> dict[str, str]:
@@ -22,7 +21,4 @@ def kernel_environ(environ: Mapping[str, str], pod_name: str) -> dict[str, str]:
 
 def cooldown_seconds(environ: Mapping[str, str]) -> float:
     """Return what the pool said."""
-    try:
-        return float(environ.get(COOLDOWN_VARIABLE, DEFAULT_COOLDOWN_SECONDS))
-    except ValueError:
-        return DEFAULT_COOLDOWN_SECONDS
+    return parse_cooldown(environ.get(COOLDOWN_VARIABLE, ""))

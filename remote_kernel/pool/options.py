@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.flavor import Flavor, Sandbox
 from remote_kernel.core.local_pool import LOOPBACK_NAMES
-from remote_kernel.pool.sessions import DEFAULT_COOLDOWN_SECONDS, DEFAULT_MAX_SESSIONS, DEFAULT_READY, Limits
+from remote_kernel.pool.sessions import DEFAULT_MAX_SESSIONS, DEFAULT_READY, Limits
 
 N = TypeVar("N", int, float)
 

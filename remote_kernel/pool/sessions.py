@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NewType
 
+from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.identity import Identifier
 
 PodNumber = NewType("PodNumber", int)
 
 DEFAULT_MAX_SESSIONS = 5
-DEFAULT_COOLDOWN_SECONDS = 300.0  # the shortest that Azure allows
 DEFAULT_READY = 1
 
 

@@ -49,6 +49,8 @@ def test_every_variable_is_read() -> None:
         ("REMOTE_KERNEL_ENDPOINT", "https://pool:port"),
         ("REMOTE_KERNEL_SCOPE", "everyone"),
         ("REMOTE_KERNEL_FRESH", "perhaps"),
+        ("REMOTE_KERNEL_TOKEN", "a\nb"),
+        ("REMOTE_KERNEL_TOKEN", "naïve"),
         ("REMOTE_KERNEL_WAIT_SECONDS", "long"),
         ("REMOTE_KERNEL_WAIT_SECONDS", "-1"),
         ("REMOTE_KERNEL_KEEPALIVE_MINUTES", "inf"),

@@ -29,6 +29,9 @@ class Recorder:
     def close(self) -> None:
         self.is_closed = True
 
+    def is_closing(self) -> bool:
+        return self.is_closed
+
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
 
@@ -57,6 +60,16 @@ async def test_a_head_is_not_lost_when_the_connection_is_closed_behind_it() -> N
     transport.close()
     assert recorder.writes == [HEAD]
     assert recorder.is_closed
+
+
+async def test_what_is_written_when_the_client_has_gone_is_dropped() -> None:
+    recorder = Recorder()
+    transport = OneWriteTransport(recorder)  # type: ignore[arg-type]
+    transport.close()
+    for data in (HEAD, b"ok"):
+        transport.write(data)
+    await asyncio.sleep(0)
+    assert recorder.writes == []
 
 
 async def test_what_is_large_is_not_copied_for_it() -> None:

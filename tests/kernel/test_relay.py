@@ -13,7 +13,7 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.connect import write_connection_file
 
 from remote_kernel.core.jupyter import Author
-from remote_kernel.core.wire import Channel, Message
+from remote_kernel.core.wire import Channel, Gap, Message
 from remote_kernel.kernel.channels import Channels, Connection
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.known_info import KnownInfo
@@ -21,6 +21,17 @@ from remote_kernel.kernel.relay import Relay
 from remote_kernel.kernel.session import Session
 
 pytestmark = pytest.mark.anyio
+
+
+class Pod:
+    """Says what the session would say about a request."""
+
+    def __init__(self, request: bytes) -> None:
+        self._author, self._request = Author("pod"), request
+
+    def say(self, channel: Channel, msg_type: str, **content: object) -> Message:
+        parts = self._author.write(msg_type, content, parent=self._request, date=datetime.now(UTC))
+        return Message(channel=channel, parts=parts)
 
 
 @asynccontextmanager
@@ -56,23 +67,52 @@ async def test_busy_is_said_once_when_the_reply_overtakes_it(tmp_path: Path, mon
     write_connection_file(str(path), key=b"secret")
     async with relay_of(path) as relay:
         client = connect(path)
-        while (await client.get_iopub_msg(timeout=10))["msg_type"] != "iopub_welcome":
-            pass
-        msg_id = client.execute("pass")
-        first = await client.get_iopub_msg(timeout=10)
-        assert first["content"] == {"execution_state": "busy"}
-
-        author, request = Author("pod"), client.session.pack(first["parent_header"])
-
-        def say(channel: Channel, msg_type: str, **content: object) -> Message:
-            parts = author.write(msg_type, content, parent=request, date=datetime.now(UTC))
-            return Message(channel=channel, parts=parts)
-
-        await relay.listener.received(say(Channel.SHELL, "execute_reply", status="ok", execution_count=1))
-        await relay.listener.received(say(Channel.IOPUB, "status", execution_state="busy"))
-        await relay.listener.received(say(Channel.IOPUB, "status", execution_state="idle"))
+        msg_id, pod = await begin_cell(client)
+        await relay.listener.received(pod.say(Channel.SHELL, "execute_reply", status="ok", execution_count=1))
+        await relay.listener.received(pod.say(Channel.IOPUB, "status", execution_state="busy"))
+        await relay.listener.received(pod.say(Channel.IOPUB, "status", execution_state="idle"))
         assert (await client.get_shell_msg(timeout=10))["parent_header"]["msg_id"] == msg_id
         assert (await client.get_iopub_msg(timeout=10))["content"] == {"execution_state": "idle"}
+        client.stop_channels()
+
+
+async def begin_cell(client: AsyncKernelClient) -> tuple[str, Pod]:
+    """Send a cell, of which the front end is told that it is being worked on."""
+    while (await client.get_iopub_msg(timeout=10))["msg_type"] != "iopub_welcome":
+        pass
+    msg_id = client.execute("pass")
+    first = await client.get_iopub_msg(timeout=10)
+    assert first["content"] == {"execution_state": "busy"}
+    return msg_id, Pod(client.session.pack(first["parent_header"]))
+
+
+@pytest.mark.parametrize("has_idle", [False, True])
+async def test_output_that_is_dropped_behind_the_reply_is_told_in_its_cell_while_it_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_idle: bool
+) -> None:
+    """Later nobody would look there, so that it is kept for the next cell."""
+    monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("REMOTE_KERNEL_TOKEN", "token")
+    path = tmp_path / "c.json"
+    write_connection_file(str(path), key=b"secret")
+    async with relay_of(path) as relay:
+        client = connect(path)
+        msg_id, pod = await begin_cell(client)
+        idle = pod.say(Channel.IOPUB, "status", execution_state="idle")
+        await relay.listener.received(pod.say(Channel.IOPUB, "status", execution_state="busy"))
+        if has_idle:
+            await relay.listener.received(idle)
+        await relay.listener.received(pod.say(Channel.SHELL, "execute_reply", status="ok", execution_count=1))
+        await relay.listener.dropped(Gap(first=1, last=7, bytes=7_000_000))
+        if not has_idle:
+            await relay.listener.received(idle)
+        await relay.listener.received(pod.say(Channel.IOPUB, "stream", name="stdout", text="end"))
+        said: list[dict[str, Any]] = []
+        while not said or said[-1]["msg_type"] != "stream":
+            said.append(await client.get_iopub_msg(timeout=10))
+        types = [message["msg_type"] for message in said]
+        assert types == (["status", "stream"] if has_idle else ["display_data", "status", "stream"])
+        assert said[0]["parent_header"]["msg_id"] == msg_id
         client.stop_channels()
 
 
