@@ -1,6 +1,6 @@
 """How long a pool keeps a pod that nobody calls."""
 
-# How the local pool tells its pods; other pools do not tell.
+# How the local pool tells its pods, and one that is made with deploy/main.bicep; Azure itself does not.
 COOLDOWN_VARIABLE = "REMOTE_KERNEL_POD_COOLDOWN_SECONDS"
 DEFAULT_COOLDOWN_SECONDS = 300.0  # the shortest that Azure allows
 

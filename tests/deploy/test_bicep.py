@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from remote_kernel.core.cooldown import COOLDOWN_VARIABLE
 from remote_kernel.core.credential import AUDIENCE
 from tests.deploy.test_dockerfile import STAGES
 
@@ -75,9 +76,7 @@ def test_the_pool_fits_the_image_and_the_agent() -> None:
     assert f"var targetPort = {exposed}\n" in CODE
     assert "targetPort: targetPort" in block("pool")
     assert block("pool").count("path: '/health'") == 2
-    agent = "".join(path.read_text() for path in (PROJECT / "remote_kernel" / "pod").glob("*.py"))
-    for name in re.findall(r"name: '(REMOTE_KERNEL_\w+)'", block("pool")):
-        assert name in agent
+    assert re.findall(r"name: '(REMOTE_KERNEL_\w+)'", block("pool")) == [COOLDOWN_VARIABLE]
 
 
 def test_a_probe_gives_a_busy_pod_minutes() -> None:
