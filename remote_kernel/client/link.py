@@ -11,13 +11,14 @@ import logging
 import secrets
 import time
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from remote_kernel.client.lane import Lane
+from remote_kernel.client.listener import Listener
 from remote_kernel.client.lost import interpreter_gone, pod_gone
 from remote_kernel.client.messages import post, post_once
+from remote_kernel.client.outage import Outage
 from remote_kernel.client.pool import ALLOCATE_SECONDS
-from remote_kernel.client.retry import Backoff, Wait, describe_wait, is_passing, when_given_up
+from remote_kernel.client.retry import Backoff, describe_wait, is_passing, when_given_up
 from remote_kernel.client.transport import Broke
 from remote_kernel.client.warmth import Warmth
 from remote_kernel.client.way import Way
@@ -52,31 +53,6 @@ class Position:
 
     epoch: str
     cursor: int
-
-
-class Listener(Protocol):
-    """Who owns a link. None of the calls may raise; all run in the link's own tasks, in order."""
-
-    async def attached(self, hello: wire.Hello) -> None:
-        """The link is up."""
-
-    async def received(self, message: wire.Message) -> None:
-        """The pod's kernel said something."""
-
-    async def dropped(self, gap: wire.Gap) -> None:
-        """The pod could not keep these events until we came for them."""
-
-    async def joined(self, peers: int) -> None:
-        """So many other kernels follow the same interpreter now."""
-
-    async def waiting(self, wait: Wait) -> None:
-        """The link is down and is being tried again."""
-
-    async def refused(self, message: wire.Message, error: RemoteKernelError) -> None:
-        """The pod does not take this one message, and will never; the link is up."""
-
-    async def failed(self, error: RemoteKernelError) -> None:
-        """The link is down and is not tried again before the next `send`; nothing sent so far will be answered."""
 
 
 class Link:
@@ -185,45 +161,44 @@ class Link:
 
     async def _follow(self) -> None:
         """Keep an event stream open while it is wanted."""
-        failing_since: float | None = None
-        backoff = Backoff()
+        outage = Outage()
         while True:
             await self._wanted.wait()
             self._given_up.clear()
+            problem: PoolError | None = None
             try:
                 await self._read_events()
-                failing_since = None
-                backoff.reset()
-                if self._is_idle():
-                    self.rest()
-                continue
+                outage.end()
             except PoolError as error:
-                was_attached = self._attached.is_set()
-                is_news = was_attached or failing_since is None
-                _log.log(logging.INFO if is_news else logging.DEBUG, describe_break(error, was_attached))
-                self._attached.clear()
-                if was_attached:
-                    self._pool.drop_idle()  # the way they take is most likely gone as well
-                    failing_since = None
-                    if self._has_held():
-                        backoff.reset()
-                problem: RemoteKernelError = error
+                self._note_break(error, outage)
+                problem = error
             except (RemoteKernelError, OSError) as error:
                 self._attached.clear()
                 await self._fail(error if isinstance(error, RemoteKernelError) else PoolUnreachable(str(error)))
                 continue
             if self._is_idle():
                 self.rest()
-                continue
-            now = time.monotonic()
-            failing_since = failing_since or now
-            left = failing_since + self._patience(problem) - now
-            if not is_passing(problem) or left <= 0:
-                failing_since = None
-                await self._fail(when_given_up(problem, self._wait_seconds))
-                continue
+            elif problem is not None:
+                await self._wait_out(problem, outage)
+
+    def _note_break(self, error: PoolError, outage: Outage) -> None:
+        was_attached = self._attached.is_set()
+        is_news = was_attached or not outage.has_begun
+        _log.log(logging.INFO if is_news else logging.DEBUG, describe_break(error, was_attached))
+        self._attached.clear()
+        if was_attached:
+            self._pool.drop_idle()  # the way they take is most likely gone as well
+            outage.end(for_good=self._has_held())
+
+    async def _wait_out(self, problem: PoolError, outage: Outage) -> None:
+        """Wait until it is time to try again, or give up."""
+        pause = outage.pause(problem, self._patience(problem)) if is_passing(problem) else 0.0
+        if pause > 0:
             await self._listener.waiting(describe_wait(problem))
-            await self._pause(min(backoff.next(problem), left))
+            await self._pause(pause)
+        else:
+            outage.end(for_good=False)
+            await self._fail(when_given_up(problem, self._wait_seconds))
 
     async def _pause(self, seconds: float) -> None:
         """Wait before the next try, unless the try is given up meanwhile."""
@@ -362,16 +337,19 @@ class Link:
                     continue  # dropped meanwhile, and whoever sent it has been told
                 if is_passing(error):
                     await asyncio.sleep(backoff.next(error))
-                    continue
-                if isinstance(error, PoolRefused) and error.code != wire.EPOCH_MISMATCH:
-                    if refused := lane.refuse(len(batch)):
-                        await self._listener.refused(refused, error)
-                    continue
-                await self._refuse(error, position.epoch)
+                else:
+                    await self._note_refusal(error, lane, len(batch), position.epoch)
                 continue
             backoff.reset()
             if lane.sender == sender:
                 lane.done(len(batch))
+
+    async def _note_refusal(self, error: RemoteKernelError, lane: Lane, count: int, epoch: str) -> None:
+        if isinstance(error, PoolRefused) and error.code != wire.EPOCH_MISMATCH:
+            if refused := lane.refuse(count):
+                await self._listener.refused(refused, error)
+        else:
+            await self._refuse(error, epoch)
 
     async def _refuse(self, error: RemoteKernelError, epoch: str) -> None:
         """Nothing of the batch was accepted, and nothing else would be."""

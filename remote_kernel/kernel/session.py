@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from remote_kernel.client.access import Access, LocalAccess, choose_access
 from remote_kernel.client.known_kind import KnownKind
-from remote_kernel.client.link import Link, Listener, Position
+from remote_kernel.client.link import Link, Position
+from remote_kernel.client.listener import Listener
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.client.route import Route
 from remote_kernel.client.way import Way

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from remote_kernel.client.link import Listener
+from remote_kernel.client.listener import Listener
 from remote_kernel.client.retry import Wait
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.wire import Message

@@ -4,7 +4,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from remote_kernel.client.link import Link, Listener
+from remote_kernel.client.link import Link
+from remote_kernel.client.listener import Listener
 from remote_kernel.core.quantities import format_seconds
 from remote_kernel.kernel import commands, look
 from remote_kernel.kernel.attachment import Attachment
