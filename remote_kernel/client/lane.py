@@ -12,17 +12,24 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 
 
 class Lane:
-    """One ordered way up: the next request is made when the one before has been accepted."""
+    """One ordered way up: the next request is made when the one before has been accepted.
+
+    Attributes:
+        dropped: is set when what is in the queue now is not to be sent any more; ask for it before waiting.
+    """
 
     def __init__(self) -> None:
         self.queue: deque[wire.Message] = deque()
         self.filled = asyncio.Event()
+        self.dropped = asyncio.Event()
         self._one_by_one = 0
         self._renumber()
 
     def _renumber(self) -> None:
         self.sender = secrets.token_hex(8)
         self._count = 0
+        dropped, self.dropped = self.dropped, asyncio.Event()
+        dropped.set()
 
     def put(self, message: wire.Message) -> None:
         self._count += 1

@@ -195,16 +195,10 @@ class Link:
         pause = outage.pause(problem, self._patience(problem)) if is_passing(problem) else 0.0
         if pause > 0:
             await self._listener.waiting(describe_wait(problem))
-            await self._pause(pause)
+            await _wait_for(self._given_up, pause)
         else:
             outage.end(for_good=False)
             await self._fail(when_given_up(problem, self._wait_seconds))
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait before the next try, unless the try is given up meanwhile."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._given_up.wait()
 
     def _has_held(self) -> bool:
         """Whether the event stream was of use before it broke."""
@@ -324,7 +318,7 @@ class Link:
         while True:
             await lane.filled.wait()
             await self._attached.wait()
-            batch, sender, position = lane.batch(), lane.sender, self._position
+            batch, sender, dropped, position = lane.batch(), lane.sender, lane.dropped, self._position
             if not batch or position is None:
                 await asyncio.sleep(0)
                 continue
@@ -336,7 +330,7 @@ class Link:
                 if lane.sender != sender:
                     continue  # dropped meanwhile, and whoever sent it has been told
                 if is_passing(error):
-                    await asyncio.sleep(backoff.next(error))
+                    await _wait_for(dropped, backoff.next(error))
                 else:
                     await self._note_refusal(error, lane, len(batch), position.epoch)
                 continue
@@ -359,9 +353,7 @@ class Link:
             return
         self._moved.clear()
         if self._is_at(epoch):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(EXPLANATION_SECONDS):
-                    await self._moved.wait()  # the event stream has told what happened
+            await _wait_for(self._moved, EXPLANATION_SECONDS)  # the event stream has told what happened
         if self._is_at(epoch):
             await self._fail(pod_gone(self._heard_at))
 
@@ -381,6 +373,13 @@ class Link:
                 self.warmth.note_call()
                 with contextlib.suppress(PoolError):
                     await self._pool.request("GET", wire.SESSION_PATH)
+
+
+async def _wait_for(event: asyncio.Event, seconds: float) -> None:
+    """Wait until the event or for so long, whichever comes first."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def describe_break(error: PoolError, was_attached: bool) -> LogEvent:

@@ -1,5 +1,6 @@
 """The link, against a real pod, over connections that break."""
 
+import asyncio
 import json
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from remote_kernel.client.link import Link, Position
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.client.way import Body
 from remote_kernel.core import wire
-from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SessionLost
+from remote_kernel.core.errors import PoolFull, PoolRefused, PoolUnreachable, SessionLost
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.jupyter import Author, parse_header
 from remote_kernel.core.streams import MAX_PER_SECOND
@@ -139,6 +140,30 @@ async def test_a_link_that_was_refused_for_a_while_says_so_and_comes_back(pod: P
             await front_end.wait(lambda: front_end.reply_to(second))
     assert front_end.errors == []
     assert front_end.printed() == "back\n"
+
+
+class FullClient(PoolClient):
+    """Answers the first message as a full pool that wants nobody back for an hour."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.has_refused = asyncio.Event()
+
+    async def request(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        if path == wire.MESSAGES_PATH and not self.has_refused.is_set():
+            self.has_refused.set()
+            raise PoolFull("full", retry_after_seconds=3600)
+        return await super().request(method, path, **options)
+
+
+async def test_a_message_does_not_wait_as_long_as_one_before_it_that_was_dropped(pod: Pod, kernel: str) -> None:
+    client = FullClient(ConfiguredAccess(pod.endpoint, "unused"), Identifier("unused"))
+    async with linked(pod.endpoint, kernel, client=client) as (link, front_end):
+        link.send(execute("print('dropped')"))
+        await client.has_refused.wait()
+        link.forget_unsent()
+        await run(link, front_end, "print('sent')")
+    assert front_end.printed() == "sent\n"
 
 
 async def test_a_stream_that_breaks_each_time_is_asked_for_ever_more_seldom_until_it_brings_something(
