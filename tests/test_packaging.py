@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -68,6 +69,16 @@ def test_wheel_names_its_commands_and_its_licence(wheel: Path, names: set[str]) 
     assert "remote-kernel = remote_kernel.cli:main" in commands
     assert "remote-kernel-pod = remote_kernel.pod.__main__:main" in commands
     assert f"{information}/licenses/LICENSE" in names
+
+
+def test_source_distribution_brings_nobody_else_s_package(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(tmp_path)]
+    subprocess.run(build, check=True, capture_output=True, cwd=PROJECT)
+    (path,) = tmp_path.iterdir()
+    with tarfile.open(path) as archive:
+        files = {name.partition("/")[2] for name in archive.getnames()}
+    assert "pyproject.toml" in files
+    assert not {name for name in files if name.endswith((".gz", ".whl", ".zip"))}
 
 
 def test_installing_makes_the_kernel_visible_to_jupyter(
