@@ -65,7 +65,7 @@ def parse_identifier(text: str) -> Identifier:
     """
     if not is_identifier(text):
         raise IdentityError(
-            "the session identifier is not one that Azure allows: use 4 to 128 letters, digits and hyphens"
+            "REMOTE_KERNEL_IDENTIFIER is not one that Azure allows: use 4 to 128 letters, digits and hyphens"
         )
     return Identifier(text)
 

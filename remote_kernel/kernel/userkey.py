@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import contextlib
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,11 +56,17 @@ def _create(path: Path) -> bytes:
     try:
         make_private_folder(path.parent)
         create_private(path, base64.b64encode(key).decode() + "\n")
-    except FileExistsError:  # another kernel was first, and its key counts
-        return _read(path)
+    except FileExistsError as error:
+        with contextlib.suppress(FileNotFoundError):
+            return _read(path)  # another kernel was first, and its key counts
+        raise _unwritable(path, "a link on the way to it leads nowhere") from error
     except OSError as error:
-        raise IdentityError(
-            f"The identity key {path} cannot be written ({error.strerror}): set JUPYTER_DATA_DIR to a folder of "
-            "yours, or REMOTE_KERNEL_IDENTITY_KEY."
-        ) from error
+        raise _unwritable(path, error.strerror) from error
     return key
+
+
+def _unwritable(path: Path, reason: str | None) -> IdentityError:
+    return IdentityError(
+        f"The identity key {path} cannot be written ({reason}): set JUPYTER_DATA_DIR to a folder of "
+        "yours, or REMOTE_KERNEL_IDENTITY_KEY."
+    )

@@ -65,7 +65,9 @@ def test_what_no_version_allows_is_refused_without_naming_it(text: str) -> None:
     assert not is_identifier(text)
     with pytest.raises(IdentityError) as caught:
         parse_identifier(text)
-    assert str(caught.value).startswith("the session identifier is not one that Azure allows")
+    assert str(caught.value) == (
+        "REMOTE_KERNEL_IDENTIFIER is not one that Azure allows: use 4 to 128 letters, digits and hyphens"
+    )
 
 
 def test_a_key_is_read_from_both_alphabets_of_base64() -> None:

@@ -61,7 +61,15 @@ def test_a_key_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
         load_key({}, tmp_path)
 
 
-def test_a_key_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "remote-kernel").write_text("a file where the folder should be")
-    with pytest.raises(IdentityError, match="cannot be"):
-        load_key({}, tmp_path)
+def test_a_key_that_cannot_be_written_is_an_error() -> None:
+    with pytest.raises(IdentityError, match="cannot be written .*: set JUPYTER_DATA_DIR"):
+        load_key({}, Path("/proc/nobody-makes-folders-here"))
+
+
+@pytest.mark.parametrize("name", [KEY_FILE, "."], ids=["file", "folder"])
+def test_a_key_behind_a_link_that_leads_nowhere_is_an_error(tmp_path: Path, name: str) -> None:
+    data = tmp_path / "data"
+    (data / name).parent.mkdir(parents=True, exist_ok=True)
+    (data / name).symlink_to(tmp_path / "not mounted" / "here")
+    with pytest.raises(IdentityError, match="a link on the way to it leads nowhere"):
+        load_key({}, data)
