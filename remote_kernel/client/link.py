@@ -24,12 +24,14 @@ from remote_kernel.client.warmth import Warmth
 from remote_kernel.client.way import Way
 from remote_kernel.core import wire
 from remote_kernel.core.errors import (
+    Forbidden,
     PoolError,
     PoolFull,
     PoolRefused,
     PoolUnreachable,
     RemoteKernelError,
     SessionLost,
+    Unauthorized,
     WireError,
 )
 from remote_kernel.core.log_lines import LogEvent
@@ -90,6 +92,7 @@ class Link:
         self._attached_to: Position | None = None
         self._heard_at = 0.0
         self._takes_compressed = False
+        self._may_have_taken = False
         self.warmth = Warmth(keepalive_seconds)
         self.peers = 0
 
@@ -97,6 +100,12 @@ class Link:
     def position(self) -> Position | None:
         """Where the link is; `None` before it was first attached and after the session was lost."""
         return self._position
+
+    @property
+    def may_leave_session(self) -> bool:
+        """Whether a call may have taken a session that the link does not follow: a pod that has not answered yet, or
+        the new one that was there when the link came back for one that is gone."""
+        return self._position is None and self._may_have_taken and not self.warmth.has_cooled_down
 
     @property
     def is_attached(self) -> bool:
@@ -130,7 +139,7 @@ class Link:
     def start_anew(self) -> None:
         """Take whatever interpreter is there for the right one, as after a restart that was asked for."""
         self.rest()
-        self._position = None
+        self._position, self._may_have_taken = None, False
         self.forget_unsent()  # a new pod does not know the senders, and expects them to count from 1
 
     def rest(self) -> None:
@@ -237,6 +246,7 @@ class Link:
         read_seconds = ALLOCATE_SECONDS if self._position is None else wire.STALE_SECONDS
         decoder, gathering = wire.FrameDecoder(), Gathering()
         self.warmth.note_call()
+        self._may_have_taken = True
         try:
             async with self._pool.stream("GET", wire.EVENTS_PATH, params=params, read_seconds=read_seconds) as response:
                 chunks = response.chunks()
@@ -254,12 +264,16 @@ class Link:
                         elif frame.reason == "cap":
                             return
                         else:
+                            self._may_have_taken = False
                             raise pod_gone(self._heard_at)
                     if pause := gathering.passed(frames, merged, time.monotonic()):
                         await asyncio.sleep(pause)
         except PoolRefused as error:
             if error.code == wire.EPOCH_MISMATCH:
                 raise pod_gone(self._heard_at) from None
+            raise
+        except (PoolFull, Unauthorized, Forbidden):
+            self._may_have_taken = False
             raise
         except TimeoutError:
             raise PoolUnreachable("The session has sent nothing for too long.") from None
@@ -306,6 +320,7 @@ class Link:
     async def _change_epoch(self, change: wire.EpochChange) -> None:
         # Of a kernel that was shut down there is nothing left to follow; the stream ends behind this.
         is_closed = change.reason == "shutdown"
+        self._may_have_taken = not is_closed
         self._position = None if is_closed else Position(epoch=change.epoch, cursor=change.sequence)
         self._moved.set()
         self.forget_unsent()

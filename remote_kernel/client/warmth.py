@@ -32,6 +32,11 @@ class Warmth:
         return self.is_busy or self.seconds() > 0
 
     @property
+    def has_cooled_down(self) -> bool:
+        """Whether the pool has taken the pod by now, unless others use it."""
+        return time.monotonic() > self.called_at + self.cooldown_seconds
+
+    @property
     def interval_seconds(self) -> float:
         """How often to call: two calls may be late or get lost."""
         return self.cooldown_seconds / 3

@@ -27,7 +27,8 @@ class Release:
 
     Attributes:
         endpoint: of the pool; "" for the local one.
-        epoch: what is to end; another epoch belongs to somebody else.
+        epoch: what is to end; another epoch belongs to somebody else. "" for none: nothing has been heard of the pod.
+        reader: how the pod tells the kernel that gives it back from others.
         expires_at: when the pool's cooldown has taken the session at the latest, in seconds since 1970.
     """
 
@@ -37,6 +38,7 @@ class Release:
     kernelspec: str
     epoch: str
     expires_at: float
+    reader: str = ""
 
 
 async def give_back(pool: Way, release: Release, message: wire.Message) -> int:
@@ -48,18 +50,24 @@ async def give_back(pool: Way, release: Release, message: wire.Message) -> int:
     Raises:
         PoolError: it did not work; it can be tried again, as nothing happens to another epoch.
     """
-    target = {"kernel": release.kernel, "kernelspec": release.kernelspec}
-    try:
-        kernels = await post_once(pool, target, message, release.epoch)
-    except PoolRefused as error:
-        if error.code != wire.EPOCH_MISMATCH:
-            raise
-        # Another interpreter, or a new pod that this very message has taken; then nobody's kernel is in it.
-        session = await pool.request("GET", wire.SESSION_PATH)
-        kernels = len(session.get("kernels", [None]))
+    kernels = await _shut_down(pool, release, message) if release.epoch else None
+    if kernels is None:  # a new pod that a request of ours has taken, this very one perhaps, or another's interpreter
+        session = await pool.request("GET", wire.SESSION_PATH, params={"reader": release.reader})
+        kernels = sum(kernel.get("is_used", True) for kernel in session.get("kernels", [{}]))
     if kernels == 0:
         await stop_pod(pool)
     return kernels
+
+
+async def _shut_down(pool: Way, release: Release, message: wire.Message) -> int | None:
+    """Shut the kernel down and return how many the pod goes on with; `None` when that kernel is not there."""
+    target = {"kernel": release.kernel, "kernelspec": release.kernelspec}
+    try:
+        return await post_once(pool, target, message, release.epoch)
+    except PoolRefused as error:
+        if error.code != wire.EPOCH_MISMATCH:
+            raise
+        return None
 
 
 async def stop_pod(pool: Way) -> None:

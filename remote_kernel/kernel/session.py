@@ -236,7 +236,8 @@ class Session:
 
         A session that another kernel uses as well is left to it. Where there is no connection now, the session may be
         gone, and a message to it would take a new one. Then a pod that is the notebook's alone is stopped without a
-        word to it. What cannot be done within `FAREWELL_SECONDS` is done when the user's next kernel starts.
+        word to it. One that was asked for, and has not been heard of, is given back unless somebody uses it. What
+        cannot be done within `FAREWELL_SECONDS` is done when the user's next kernel starts.
         """
         link, pool = self.link, self.pool
         await self._stop_following()
@@ -245,7 +246,7 @@ class Session:
             written = self._releases.add(release)
             with contextlib.suppress(PoolError, TimeoutError):
                 async with asyncio.timeout(FAREWELL_SECONDS):
-                    if link.is_attached or release.kernel != wire.DEFAULT_KERNEL:
+                    if link.is_attached or not release.epoch or release.kernel != wire.DEFAULT_KERNEL:
                         await give_back(pool, release, message)
                     else:
                         await stop_pod(pool)
@@ -292,15 +293,19 @@ class Session:
             self._running = asyncio.create_task(self._run(self.link, listener))
 
     def _what_to_release(self) -> Release | None:
-        if self._binding is None or self.link is None or self.link.position is None:
+        if self._binding is None or self.link is None:
+            return None
+        position = self.link.position
+        if position is None and not self.link.may_leave_session:
             return None
         return Release(
             endpoint=self._endpoint,
             identifier=self._binding.identifier,
             kernel=self._binding.kernel,
             kernelspec=self._binding.kernelspec,
-            epoch=self.link.position.epoch,
+            epoch=position.epoch if position else "",
             expires_at=time.time() + self.link.warmth.cooldown_seconds,
+            reader=self._binding.reader,
         )
 
     async def _catch_up_releases(self, settings: Settings, access: Access) -> None:

@@ -92,7 +92,7 @@ class Api:
         return handle
 
     async def _session(self, call: Call) -> Answer:
-        kernels = [_describe(kernel) for kernel in self._pod.registry.kernels]
+        kernels = [_describe(kernel, call.params.get("reader", "")) for kernel in self._pod.registry.kernels]
         idle_seconds = round(self._pod.clock() - self._pod.last_call, 3) if self._pod.last_call else None
         self._pod.last_call = self._pod.clock()
         more = {"facts": (await self._facts(call)).to_json()} if call.params.get("facts") == "1" else {}
@@ -191,13 +191,14 @@ def refusal(status: int, code: str, message: str, *, target: str = "") -> Answer
     return Answer(body=Answer.of_json({"error": fields}).body, status=status, headers={"x-ms-error-code": code})
 
 
-def _describe(kernel: PodKernel) -> dict[str, object]:
+def _describe(kernel: PodKernel, reader: str) -> dict[str, object]:
     return {
         "name": kernel.name,
         "kernelspec": kernel.kernelspec,
         "epoch": kernel.epoch,
         "cursor": kernel.journal.last_sequence,
         "is_busy": kernel.is_busy,
+        "is_used": kernel.is_used_beside(reader),
     }
 
 

@@ -86,6 +86,7 @@ class PodKernel:
         self._executions: dict[str, Execution] = {}
         self._pace = Pace(self._hold)
         self._readers: Counter[str] = Counter()
+        self._was_sent_something = False
         self._last_error: dict[str, int] = {}
         self._author = Author(f"agent-{secrets.token_hex(8)}")
 
@@ -138,6 +139,10 @@ class PodKernel:
     def peers_of(self, reader: str) -> int:
         """Return how many other readers follow this kernel."""
         return len(self._readers) - (reader in self._readers)
+
+    def is_used_beside(self, reader: str) -> bool:
+        """Whether it was ever sent anything, or others than `reader` follow it."""
+        return self._was_sent_something or self.peers_of(reader) > 0
 
     async def interpreter(self) -> Interpreter:
         """Return the interpreter of the current epoch, started if need be.
@@ -261,6 +266,7 @@ class PodKernel:
             self._accepted.popitem(last=False)
 
     async def _deliver(self, message: Message, header: Header) -> None:
+        self._was_sent_something = True
         if header.msg_type == "interrupt_request":
             await self._interrupt(message)
         elif header.msg_type == "shutdown_request":

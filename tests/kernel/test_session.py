@@ -2,32 +2,43 @@
 
 import asyncio
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from remote_kernel.core.errors import SessionLost
-from remote_kernel.core.wire import SESSION_PATH
+from remote_kernel.core.jupyter import Author
+from remote_kernel.core.wire import SESSION_PATH, STOP_SESSION_PATH, Channel, Message
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.notebook import Hints
 from remote_kernel.kernel.requests import Interrupted
 from remote_kernel.kernel.session import Session
 from tests.client.front_end import FrontEnd, execute, run
-from tests.driver import Pool, wait_until
+from tests.driver import Pool, run_in_pod, wait_until
 from tests.faults.proxy import FaultProxy, Plan
 
 pytestmark = pytest.mark.anyio
+
+
+def make_session(proxy: FaultProxy, pool: Pool, identifier: str, folder: Path) -> Session:
+    settings = {"ENDPOINT": proxy.endpoint, "TOKEN": pool.token, "IDENTIFIER": identifier}
+    environ = {**os.environ, **{f"REMOTE_KERNEL_{name}": value for name, value in settings.items()}}
+    return Session(
+        environ, Folders.of_user(), connection_file=folder / "c.json", connection_key=b"", parent=os.getppid()
+    )
+
+
+def shutdown_request() -> Message:
+    parts = Author("front end").write("shutdown_request", {"restart": False}, date=datetime.now(UTC))
+    return Message(channel=Channel.CONTROL, parts=parts)
 
 
 async def test_giving_back_that_is_interrupted_does_not_say_that_nothing_has_happened(
     pool: Pool, tmp_path: Path
 ) -> None:
     with FaultProxy.before(pool.endpoint) as proxy, pool.client() as client:
-        settings = {"ENDPOINT": proxy.endpoint, "TOKEN": pool.token, "IDENTIFIER": "interrupted"}
-        environ = {**os.environ, **{f"REMOTE_KERNEL_{name}": value for name, value in settings.items()}}
-        session = Session(
-            environ, Folders.of_user(), connection_file=tmp_path / "c.json", connection_key=b"", parent=os.getppid()
-        )
+        session = make_session(proxy, pool, "interrupted", tmp_path)
         front_end = FrontEnd()
         try:
             link = await session.open(front_end, Hints())
@@ -52,3 +63,35 @@ async def test_giving_back_that_is_interrupted_does_not_say_that_nothing_has_hap
             await session.detach()
     assert [type(error) for error in front_end.errors] == [SessionLost]
     assert front_end.printed() == "again\n"
+
+
+async def test_a_session_that_was_asked_for_and_has_not_answered_yet_is_given_back(pool: Pool, tmp_path: Path) -> None:
+    with FaultProxy.before(pool.endpoint) as proxy:
+        session = make_session(proxy, pool, "not-heard-of", tmp_path)
+        proxy.plan = lambda number: Plan(cut_down_after=0, stall_seconds=600) if number == 0 else Plan()
+        before = len(pool.sessions())
+        link = await session.open(FrontEnd(), Hints())
+        link.send(execute("1"))
+        await asyncio.to_thread(wait_until, lambda: len(pool.sessions()) == before + 1)
+        await session.release(shutdown_request())
+    assert len(pool.sessions()) == before
+
+
+@pytest.mark.parametrize("is_used", [False, True])
+async def test_the_session_that_was_found_instead_of_one_that_is_gone_is_given_back_unless_somebody_uses_it(
+    pool: Pool, tmp_path: Path, is_used: bool
+) -> None:
+    name = f"found-instead-{is_used}"
+    with FaultProxy.before(pool.endpoint) as proxy, pool.client() as client:
+        session, front_end = make_session(proxy, pool, name, tmp_path), FrontEnd()
+        before = len(pool.sessions())
+        await run(await session.open(front_end, Hints()), front_end, "a = 42")
+        proxy.refuse(True)  # so that nothing is heard of the end
+        client.post(STOP_SESSION_PATH, params={"identifier": name}).raise_for_status()
+        if is_used:
+            run_in_pod(client, "b = 1", identifier=name)
+        proxy.refuse(False)
+        await front_end.wait(lambda: front_end.errors)
+        assert len(pool.sessions()) == before + 1
+        await session.release(shutdown_request())
+        assert len(pool.sessions()) == before + is_used

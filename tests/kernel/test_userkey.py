@@ -62,7 +62,7 @@ def test_a_key_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_key_that_cannot_be_written_is_an_error() -> None:
-    with pytest.raises(IdentityError, match="cannot be written .*: set JUPYTER_DATA_DIR"):
+    with pytest.raises(IdentityError, match=r"cannot be written .*: set JUPYTER_DATA_DIR"):
         load_key({}, Path("/proc/nobody-makes-folders-here"))
 
 
