@@ -70,12 +70,14 @@ def test_a_sixth_identifier_gets_in_once_one_of_five_has_cooled_down() -> None:
         wait_until(lambda: client.get("/.local/status").json()["ready"] == 5)
         wait_until(five_are_in_and_the_sixth_is_not)
         wait_until(lambda: try_execute(client, "f") == 200)
+        assert len(pool.sessions()) <= 5
 
 
-def test_the_refusal_says_when_to_come_back() -> None:
+def test_the_refusal_says_when_to_come_back_and_disturbs_nobody() -> None:
     with Pool.start("--max-sessions", "1") as pool, pool.client() as client:
         assert try_execute(client, "a") == 200
         refused = client.post("/api/v2/execute", params={"identifier": "b"}, json={"code": "1"})
+        assert try_execute(client, "a") == 200
     assert refused.status_code == 429
     assert 1 <= int(refused.headers["retry-after"]) <= 300
     assert refused.json()["error"]["code"] == refused.headers["x-ms-error-code"]

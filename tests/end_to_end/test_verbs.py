@@ -133,8 +133,9 @@ def test_what_was_left_running_is_over_with_the_session(start_notebook: Start, p
     notebook.manager.restart_kernel(now=True)
     notebook.client.wait_for_ready(timeout=60)
     notebook.wait_iopub(lambda message: state_of_the_session(message) == "busy")
-    notebook.client.execute("%session release")
+    release = notebook.client.execute("%session release")
     notebook.wait_iopub(lambda message: state_of_the_session(message) == "idle")
+    assert notebook.reply_to(release)["status"] == "ok"
 
 
 def state_of_the_session(message: Content) -> str:

@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from tests.driver import Notebook, Pool, wait_until
 
 
@@ -25,8 +27,17 @@ def test_a_cell_is_not_cooled_down_while_it_runs_and_its_pod_is_afterwards() -> 
             notebook.close()
 
 
-def test_a_notebook_that_is_open_is_kept_for_the_time_that_was_asked_for() -> None:
-    with Pool.start("--cooldown", "2") as pool:
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param("", id="custom"),
+        # Built-in interpreters see nothing but executions.
+        pytest.param("--flavor interpreter", id="bridged", marks=pytest.mark.contract),
+        pytest.param("--flavor interpreter --sandbox strict", id="plain", marks=pytest.mark.contract),
+    ],
+)
+def test_a_notebook_that_is_open_is_kept_for_the_time_that_was_asked_for(options: str) -> None:
+    with Pool.start("--cooldown", "2", *options.split()) as pool:
         notebook = start(pool, REMOTE_KERNEL_KEEPALIVE_MINUTES="0.08")
         try:
             notebook.run("pass")

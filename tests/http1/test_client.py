@@ -56,6 +56,18 @@ async def answer_ok(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nX-Kind: good\r\n\r\nok")
 
 
+def answer_with(answer: bytes, *, stays: bool = False) -> Serve:
+    """Return what answers the first request on a connection so, and closes it, or leaves that to the client."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        writer.write(answer)
+        if stays:
+            await reader.read()
+
+    return serve
+
+
 async def get(client: Client) -> bytes:
     response = await client.send(b"GET", b"/", HOST)
     try:
@@ -132,12 +144,7 @@ async def test_an_answer_that_was_not_read_to_its_end_costs_the_connection() -> 
     ],
 )
 async def test_an_answer_that_is_cut_or_none_is_an_error(answer: bytes) -> None:
-    async def answer_cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_head(reader)
-        writer.write(answer)
-        await writer.drain()
-
-    async with running(answer_cut) as (_, client):
+    async with running(answer_with(answer)) as (_, client):
         with pytest.raises(ConnectionBroke):
             await get(client)
 
@@ -165,11 +172,7 @@ async def test_an_answer_that_comes_byte_by_byte_is_one() -> None:
 
 
 async def test_an_answer_whose_end_is_the_end_of_the_connection_is_whole() -> None:
-    async def answer_old(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_head(reader)
-        writer.write(b"HTTP/1.1 200 OK\r\n\r\nall of it")
-
-    async with running(answer_old) as (_, client):
+    async with running(answer_with(b"HTTP/1.1 200 OK\r\n\r\nall of it")) as (_, client):
         assert await get(client) == b"all of it"
 
 
@@ -190,11 +193,8 @@ async def test_an_answer_that_has_no_body_ends_with_its_head() -> None:
 
 
 async def test_what_comes_before_the_answer_is_passed_over() -> None:
-    async def answer_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_head(reader)
-        writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-
-    async with running(answer_late) as (_, client):
+    answer = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    async with running(answer_with(answer)) as (_, client):
         response = await client.send(b"GET", b"/", HOST)
         assert (response.status, response.headers) == (200, [(b"content-length", b"2")])
         assert await response.read() == b"ok"
@@ -203,23 +203,15 @@ async def test_what_comes_before_the_answer_is_passed_over() -> None:
 
 @pytest.mark.parametrize("more", [b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", b"more"])
 async def test_a_connection_on_which_more_came_than_was_asked_for_is_not_used_again(more: bytes) -> None:
-    async def answer_twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_head(reader)
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok" + more)
-        await reader.read()
-
-    async with running(answer_twice) as (server, client):
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok" + more
+    async with running(answer_with(answer, stays=True)) as (server, client):
         assert [await get(client) for _ in range(2)] == [b"ok"] * 2
         assert server.connections == 2
 
 
 async def test_what_arrives_before_a_fault_is_read_first() -> None:
-    async def answer_badly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_head(reader)
-        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nfour\r\nno number\r\n")
-        await reader.read()
-
-    async with running(answer_badly) as (_, client):
+    answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nfour\r\nno number\r\n"
+    async with running(answer_with(answer, stays=True)) as (_, client):
         response = await client.send(b"GET", b"/", HOST)
         chunks = response.chunks()
         assert await anext(chunks) == b"four"

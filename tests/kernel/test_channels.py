@@ -212,5 +212,7 @@ async def test_a_port_that_is_taken_for_a_moment_is_waited_for(tmp_path: Path) -
     release.start()
     channels = Channels(connection)
     channels.bind()
+    with pytest.raises(OSError, match="in use"):
+        socket.create_server(("127.0.0.1", connection.ports["iopub"]))
     channels.close()
     release.join()

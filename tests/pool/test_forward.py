@@ -115,7 +115,7 @@ async def test_client_that_goes_away_ends_the_request_in_the_pod(server: Running
         request = asyncio.create_task(client.post(path, content=b"body", timeout=None))
         await server.client.get("/wait_hanging")
         request.cancel()
-    await server.client.get("/wait_disconnected")
+    assert (await server.client.get("/wait_disconnected")).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/die", "/die/sized"])

@@ -89,6 +89,8 @@ async def test_client_that_stops_waiting_for_a_pod_leaves_a_session_that_expires
             await wait_until(lambda: len(server.pool.status().sessions) == 1)
             request.cancel()
         await wait_until(lambda: server.pool.status().sessions == [])
+        other = await server.client.get("/show", params={"identifier": "another"})
+        assert other.status_code == 200
 
 
 @pytest.mark.parametrize("program", ["raise SystemExit(3)", "print('nothing to say')"])
