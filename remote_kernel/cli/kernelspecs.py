@@ -90,7 +90,7 @@ def find_installed() -> list[Installed]:
     found = []
     for name, folder in sorted(KernelSpecManager().find_kernel_specs().items()):
         spec = _read(Path(folder))
-        if spec is not None and _is_ours(spec):
+        if spec is not None and is_ours(spec):
             found.append(_describe(name, Path(folder), spec))
     return found
 
@@ -139,7 +139,8 @@ def _read(folder: Path) -> KernelSpec | None:
         return None
 
 
-def _is_ours(spec: KernelSpec) -> bool:
+def is_ours(spec: KernelSpec) -> bool:
+    """Whether a kernelspec starts our kernel."""
     return list(spec.argv[1:3]) == _MODULE
 
 
@@ -148,5 +149,5 @@ def _check_is_ours(folder: Path) -> None:
     if not folder.exists():
         return
     spec = _read(folder)
-    if spec is None or not _is_ours(spec):
+    if spec is None or not is_ours(spec):
         raise UsageError(f"the kernel in {folder} is not one of remote-kernel's: choose another name")

@@ -1,17 +1,24 @@
 """What is made sure of before anything runs: that notebooks can be read and results be written."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from string import Template
+from typing import TYPE_CHECKING, Any
 
 from remote_kernel.cli import notebooks
 from remote_kernel.cli.batch import Job
 from remote_kernel.cli.comparison import has_outputs
 from remote_kernel.cli.execution import Plan
+from remote_kernel.cli.kernelspecs import is_ours
 from remote_kernel.cli.parameters import check_names, inject, parse_value, read_parameters, unknown_names
 from remote_kernel.core.errors import UsageError
+from remote_kernel.core.settings import Settings
+
+if TYPE_CHECKING:
+    from jupyter_client.kernelspec import KernelSpec
 
 
 def prepare(arguments: argparse.Namespace) -> list[Job]:
@@ -19,14 +26,16 @@ def prepare(arguments: argparse.Namespace) -> list[Job]:
 
     Raises:
         UsageError: a notebook cannot be read, a result could not be written where the user wants it, there is no such
-            kernel, or options contradict one another.
+            kernel, a setting of it cannot be used, or options contradict one another.
     """
     paths: list[Path] = arguments.notebooks
     _check_options(arguments)
     parameters = _read_parameters(arguments)
-    _check_kernel(arguments.kernel, has_parameters=bool(parameters))
+    spec = _find_kernel(arguments.kernel, has_parameters=bool(parameters))
     jobs = [_prepare_job(arguments, path, parameters) for path in paths]
     _check_results(jobs, arguments.junit)
+    if is_ours(spec):
+        _check_settings(spec, jobs[0].plan.path)
     return jobs
 
 
@@ -45,7 +54,7 @@ def _read_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
     return parameters
 
 
-def _check_kernel(name: str, *, has_parameters: bool) -> None:
+def _find_kernel(name: str, *, has_parameters: bool) -> "KernelSpec":
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
     try:
@@ -56,6 +65,22 @@ def _check_kernel(name: str, *, has_parameters: bool) -> None:
         raise UsageError(
             f"parameters can be given to Python notebooks, and the language of {name!r} is {spec.language}"
         )
+    return spec
+
+
+def _check_settings(spec: "KernelSpec", notebook: Path) -> None:
+    """Find out before anything runs what the kernel would say in the first cell; raises `UsageError`."""
+    from remote_kernel.client.access import choose_access
+    from remote_kernel.kernel.binding import identifier_of
+    from remote_kernel.kernel.folders import Folders
+    from remote_kernel.kernel.userkey import load_key
+
+    # A kernelspec may name variables of the environment, which Jupyter puts in.
+    own = {name: Template(value).safe_substitute(os.environ) for name, value in spec.env.items()}
+    environ = {**os.environ, **own}
+    settings = Settings.from_environ(environ)
+    choose_access(settings)
+    identifier_of(str(notebook), settings, environ, lambda: load_key(environ, Folders.of_user().data))
 
 
 def _prepare_job(arguments: argparse.Namespace, path: Path, parameters: dict[str, Any]) -> Job:

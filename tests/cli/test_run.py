@@ -8,6 +8,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_output
 
+from remote_kernel.core.identity import JOB_VARIABLES
 from tests.cli.command import (
     outputs_of,
     run_command,
@@ -225,3 +226,46 @@ def test_what_cannot_be_used_is_one_sentence(
     assert sentence in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert not Path("ran").exists()
+
+
+@pytest.fixture
+def no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the tests run in no job, as far as the programs know that they start."""
+    for name in JOB_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("no_job")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REMOTE_KERNEL_WAIT_SECONDS", "long"),
+        ("REMOTE_KERNEL_SCOPE", "job"),  # and no job is known
+        ("REMOTE_KERNEL_ENDPOINT", "http://127.0.0.1:9"),  # and no token is set
+        ("REMOTE_KERNEL_IDENTITY_KEY", "c2hvcnQ="),
+    ],
+)
+def test_a_setting_that_cannot_be_used_ends_the_run_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    done = run_command("run", write_notebook(tmp_path / "n.ipynb", "1"))
+    assert (done.status, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"remote-kernel: {name} ")
+    assert not (tmp_path / "n.executed.ipynb").exists()
+
+
+@pytest.mark.usefixtures("no_job")
+def test_the_settings_that_count_are_those_of_the_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, private_folders: Path
+) -> None:
+    monkeypatch.setenv("REMOTE_KERNEL_WAIT_SECONDS", "long")
+    notebook = write_notebook(tmp_path / "n.ipynb", "print('ran')")
+    assert run_command("run", notebook, "--kernel", "python3").status == 0
+    options = ["--env", "REMOTE_KERNEL_WAIT_SECONDS=60", "--scope", "job"]
+    assert run_command("install", "--name", "patient", *options).status == 0
+    spec = private_folders / "data" / "kernels" / "patient" / "kernel.json"
+    spec.write_text(spec.read_text().replace('"60"', '"${MY_SECONDS}"'))
+    monkeypatch.setenv("MY_SECONDS", "60")
+    done = run_command("run", notebook, "--kernel", "patient")
+    assert (done.status, "REMOTE_KERNEL_SCOPE is 'job'" in done.stderr) == (2, True)
