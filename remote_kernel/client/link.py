@@ -18,7 +18,7 @@ from remote_kernel.client.lost import interpreter_gone, pod_gone
 from remote_kernel.client.messages import post, post_once
 from remote_kernel.client.outage import Outage
 from remote_kernel.client.pool import ALLOCATE_SECONDS
-from remote_kernel.client.retry import Backoff, describe_wait, is_passing, when_given_up
+from remote_kernel.client.retry import Backoff, describe_wait, is_passing, patience, when_given_up
 from remote_kernel.client.transport import Broke
 from remote_kernel.client.warmth import Warmth
 from remote_kernel.client.way import Way
@@ -38,9 +38,6 @@ from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.streams import Gathering, merge_streams
 
 _log = logging.getLogger(__name__)
-
-# A typing error in the endpoint should not take minutes to show, a pool that restarts should not matter.
-FIRST_CONTACT_SECONDS = 10.0
 
 # After a refusal the event stream says why, if it is alive.
 EXPLANATION_SECONDS = 1.0
@@ -90,6 +87,7 @@ class Link:
         self._given_up = asyncio.Event()
         self._attached_at = 0.0
         self._attached_to: Position | None = None
+        self._before_us = 0  # what was said up to here is no answer to anything that was sent through this link
         self._heard_at = 0.0
         self._takes_compressed = False
         self._may_have_taken = False
@@ -124,7 +122,7 @@ class Link:
     def send(self, message: wire.Message) -> None:
         """Queue a message; it is sent as soon as the link is up."""
         seen = self._position.cursor if self._position else 0
-        self._lanes[message.channel].put(replace(message, seen=seen))
+        self._lanes[message.channel].put(replace(message, seen=max(seen, self._before_us)))
         self.open()
 
     async def send_now(self, message: wire.Message) -> int:
@@ -218,9 +216,8 @@ class Link:
 
     def _patience(self, problem: RemoteKernelError) -> float:
         """How long to go on trying: for ever where a cell may be running in the session."""
-        if isinstance(problem, PoolFull):
-            return self._wait_seconds
-        return float("inf") if self._position else min(FIRST_CONTACT_SECONDS, self._wait_seconds)
+        is_for_ever = self._position is not None and not isinstance(problem, PoolFull)
+        return float("inf") if is_for_ever else patience(problem, self._wait_seconds)
 
     async def _fail(self, problem: RemoteKernelError) -> None:
         self._wanted.clear()
@@ -294,8 +291,10 @@ class Link:
                 self.warmth.cooldown_seconds = frame.cooldown_seconds
                 if is_new := self._position is None:
                     self._position = Position(epoch=frame.epoch, cursor=frame.cursor)
+                if is_new or self._attached_to is None:
+                    self._before_us = max(frame.cursor, frame.last)
                     for lane in set(self._lanes.values()):
-                        lane.see(frame.cursor)
+                        lane.see(self._before_us)
                 _log.info(LogEvent("attached", seconds=time.monotonic() - self.warmth.called_at, is_new=is_new))
                 self._attached_at, self._attached_to = time.monotonic(), self._position
                 await self._listener.attached(frame)

@@ -9,6 +9,9 @@ from remote_kernel.core.errors import PoolFull, PoolRefused, PoolUnreachable, Re
 MIN_BACKOFF_SECONDS = 0.1
 MAX_BACKOFF_SECONDS = 5.0
 
+# A typing error in the endpoint should not take minutes to show, a pool that restarts should not matter.
+FIRST_CONTACT_SECONDS = 10.0
+
 
 class Backoff:
     """Growing pauses with jitter, so that many kernels do not come back at once."""
@@ -32,6 +35,11 @@ def is_passing(problem: RemoteKernelError) -> bool:
     if isinstance(problem, PoolRefused):
         return problem.status in {408, 500, 502, 503, 504} and problem.code != wire.AGENT_FAILED
     return isinstance(problem, PoolUnreachable | PoolFull)
+
+
+def patience(problem: RemoteKernelError, wait_seconds: float) -> float:
+    """Return for how many seconds to try for a session, given how long anybody waits for a free one."""
+    return wait_seconds if isinstance(problem, PoolFull) else min(FIRST_CONTACT_SECONDS, wait_seconds)
 
 
 @dataclass(frozen=True, slots=True)

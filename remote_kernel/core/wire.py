@@ -116,6 +116,7 @@ class Hello:
         is_busy: whether the interpreter is executing something.
         kernel_info: the content of the `kernel_info_reply` of the kernel in the pod.
         takes_compressed: whether the agent understands compressed frames.
+        last: the newest position of the journal, which a stream that goes on after an older one has yet to reach.
     """
 
     epoch: str
@@ -125,6 +126,7 @@ class Hello:
     is_busy: bool
     kernel_info: dict[str, Any]
     takes_compressed: bool = False
+    last: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,7 @@ class Binding:
         is_private: nobody knew the notebook, so the session is this kernel's alone.
         epoch: which life of the interpreter the link followed; "" for none.
         restart: whether a restart was asked for and may not have happened.
+        untold: how the state was lost that `epoch` no longer names, until a cell has been told; "" for no loss.
         keep_until: until when the user wants the pod kept warm at least (seconds since 1970).
         reader: how the pod tells this kernel, in whichever process, from others of the same session.
         notebook: its path, for people; "" where nobody knows it.
@@ -59,6 +60,7 @@ class Binding:
     is_private: bool = False
     epoch: str = ""
     restart: bool = False
+    untold: str = ""
     keep_until: float = 0.0
     reader: str = field(default_factory=lambda: secrets.token_hex(8), compare=False)
     notebook: str = field(default="", compare=False)
@@ -201,4 +203,4 @@ class BindingFile:
 
 def after_restart(binding: Binding) -> Binding:
     """Return the binding once the pod has restarted the interpreter: whatever is there now is right."""
-    return replace(binding, epoch="", restart=False)
+    return replace(binding, epoch="", restart=False, untold="")

@@ -114,10 +114,10 @@ class Deliveries:
         is_awaited = self.attachment.fail(error)
         if isinstance(error, SessionLost):
             self.replies.end_left_busy()
+            is_told = is_awaited or self.requests.first_cell is not None
+            self.session.note_untold(None if is_told else error)
             self.session.note_position()
             if self.requests.first_cell is not None:
-                self.endings.untold = None
                 self.endings.begin_to_settle(error)
                 return
-            self.endings.untold = None if is_awaited else error
         await self.endings.fail_all(error)

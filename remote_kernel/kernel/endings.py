@@ -22,17 +22,12 @@ SETTLE_SECONDS = 1.0
 
 
 class Endings:
-    """Ends requests one by one or all at once.
-
-    Attributes:
-        untold: a loss of which no cell has been told yet; the next one is.
-    """
+    """Ends requests one by one or all at once."""
 
     def __init__(
         self, session: Session, requests: OpenRequests, replies: Replies, turns: Turns, line: WaitingLine,
         sessionless: Sessionless,
     ) -> None:  # fmt: skip
-        self.untold: SessionLost | None = None
         self._session = session
         self._requests = requests
         self._replies = replies
@@ -45,11 +40,6 @@ class Endings:
     def is_settling(self) -> bool:
         """Whether cells still arrive that were sent before the loss could be seen."""
         return self._settling is not None
-
-    def take_untold(self) -> SessionLost | None:
-        """Return a loss that is to be told, which whoever asks does."""
-        untold, self.untold = self.untold, None
-        return untold
 
     def begin_to_settle(self, loss: SessionLost) -> None:
         """Tell of a lost session as soon as all that was sent together has arrived, and abort what stands behind."""

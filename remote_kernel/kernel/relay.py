@@ -157,7 +157,11 @@ class Relay:
         await self._replies.answer(request, "interrupt_reply", {"status": "ok"})
         self._turns.interrupt()
         if not len(self._requests) and not self._uplink.is_attached:
-            return  # as before every shutdown; reaching for a session only to interrupt it could take a new one
+            # As before every shutdown; reaching for a session only to interrupt it could take a new one. But what an
+            # earlier process of this kernel has left running is looked for already.
+            if self._uplink.is_looking_back:
+                self._uplink.send(Message(channel=Channel.CONTROL, parts=parts))
+            return
         link = self._session.link
         if link is None or link.position is None or self._interrupts.are_told:
             await self._free_cells()
@@ -209,11 +213,11 @@ class Relay:
         message = Message(channel=request.channel, parts=parts)
         if not self._uplink.has_session and await self._sessionless.answer_hidden(request, message):
             return
-        loss = self._endings.untold
+        loss = self._session.untold
         if loss is None:
             await self._pass_on(request, message)
         elif request.is_cell:
-            self._endings.untold = None
+            self._session.note_untold(None)
             self._requests.add(request)
             self._endings.begin_to_settle(loss)
         else:
@@ -226,7 +230,7 @@ class Relay:
         try:
             await self._verbs.perform(request, command)
         except SessionLost:
-            self._endings.untold = None  # what the link has to say of it, too, has been told
+            self._session.note_untold(None)  # what the link has to say of it, too, has been told
             raise
         if command.verb in {Verb.RESET, Verb.RELEASE}:
             self._replies.end_left_busy()
@@ -234,13 +238,14 @@ class Relay:
 
     async def _reach(self) -> None:
         """Return when the session can be reached; raises `RemoteKernelError`, which may be an earlier loss."""
-        if (loss := self._endings.take_untold()) is not None:
+        if (loss := self._session.untold) is not None:
+            self._session.note_untold(None)
             raise loss
         await self._uplink.reach()
 
     async def _settle(self) -> None:
         """End what stands between a session and its end: an error that was to be told, an opening under way."""
-        self._endings.untold = None
+        self._session.note_untold(None)
         await self._uplink.settle()
 
     # Everything else

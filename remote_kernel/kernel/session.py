@@ -15,11 +15,13 @@ from remote_kernel.client.access import Access, LocalAccess, choose_access
 from remote_kernel.client.known_kind import KnownKind
 from remote_kernel.client.link import Link, Position
 from remote_kernel.client.listener import Listener
+from remote_kernel.client.outage import Outage
 from remote_kernel.client.pool import PoolClient
+from remote_kernel.client.retry import describe_wait, is_passing, patience, when_given_up
 from remote_kernel.client.route import Route
 from remote_kernel.client.way import Way
 from remote_kernel.core import wire
-from remote_kernel.core.errors import PoolError, PoolRefused, PoolUnreachable
+from remote_kernel.core.errors import PoolError, PoolRefused, PoolUnreachable, SessionLost
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.settings import DEFAULT_WAIT_SECONDS, Settings
@@ -81,6 +83,17 @@ class Session:
     def is_known(self) -> bool:
         """Whether there is a session, as far as this process, or an earlier one of the same kernel, has been told."""
         return self._binding is not None and bool(self._binding.epoch) and not self._binding.restart
+
+    @property
+    def untold(self) -> SessionLost | None:
+        """A loss of which no cell has been told, by this process or an earlier one of the same kernel."""
+        return SessionLost(self._binding.untold) if self._binding is not None and self._binding.untold else None
+
+    def note_untold(self, loss: SessionLost | None) -> None:
+        """Remember a loss until it is told, which is noted with `None`; this process may end before that."""
+        text = "" if loss is None else str(loss)
+        if self._binding is not None and self._binding.untold != text:
+            self._remember(replace(self._binding, untold=text))
 
     @property
     def is_private(self) -> bool:
@@ -146,7 +159,7 @@ class Session:
         link.warmth.keep_until = binding.keep_until
         if binding.restart:
             try:
-                await self._catch_up_restart(link, binding)
+                await self._catch_up_restart(link, binding, listener)
             except BaseException:
                 await pool.aclose()
                 raise
@@ -192,14 +205,24 @@ class Session:
         self._binding = binding
         self._file.save(binding)
 
-    async def _catch_up_restart(self, link: Link, binding: Binding) -> None:
-        """Do the restart that the process before us was asked for and could not pass on."""
-        if binding.epoch:
+    async def _catch_up_restart(self, link: Link, binding: Binding, listener: Listener) -> None:
+        """Do the restart that the process before us was asked for and could not pass on, however long that takes.
+
+        As patiently as a session is waited for: where the pod is gone, the pool needs room for another to tell us so.
+        """
+        outage = Outage()
+        while binding.epoch:
             try:
                 await link.send_now(_shutdown_message(restart=True))
-            except PoolRefused as error:
-                if error.code != wire.EPOCH_MISMATCH:
-                    raise
+                break
+            except PoolError as error:
+                if isinstance(error, PoolRefused) and error.code == wire.EPOCH_MISMATCH:
+                    break
+                pause = outage.pause(error, patience(error, self.wait_seconds)) if is_passing(error) else 0.0
+                if not pause:
+                    raise when_given_up(error, self.wait_seconds) from None
+                await listener.waiting(describe_wait(error))
+                await asyncio.sleep(pause)
         self._remember(after_restart(binding))
         link.start_anew()
 
@@ -224,7 +247,7 @@ class Session:
         if self._binding is None:
             return
         await self._stop_following()
-        self._remember(replace(self._binding, restart=True))
+        self._remember(replace(self._binding, restart=True, untold=""))
         link = self.link
         if link is not None and (link.position is None or await self._farewell(message)):
             self._remember(after_restart(self._binding))
@@ -317,8 +340,10 @@ class Session:
             try:
                 async with asyncio.timeout(CATCH_UP_SECONDS):
                     await give_back(pool, release, _shutdown_message(restart=False))
-            except (PoolError, TimeoutError):
+            except (PoolError, TimeoutError, asyncio.CancelledError) as error:
                 self._releases.add(release)
+                if isinstance(error, asyncio.CancelledError):
+                    raise
             finally:
                 await pool.aclose()
 

@@ -56,6 +56,13 @@ class Uplink:
         """Whether the session can be reached right now, as far as anybody knows."""
         return self._session.link is not None and self._session.link.is_attached
 
+    @property
+    def is_looking_back(self) -> bool:
+        """Whether the session of an earlier process of this kernel is looked for and has not been found yet."""
+        link = self._session.link
+        is_looking = self._opening is not None if link is None else link.is_wanted
+        return is_looking and self._session.is_known and self._attachment.hello is None
+
     def send(self, message: Message) -> None:
         """Send a message, behind the hidden cells that waited for one that needs the session."""
         messages = [*self._hidden.take(), message]

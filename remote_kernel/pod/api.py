@@ -156,6 +156,7 @@ class Api:
             is_busy=kernel.is_busy,
             kernel_info=interpreter.kernel_info,
             takes_compressed=True,
+            last=kernel.journal.last_sequence,
         )
         compresses = call.params.get(wire.COMPRESS_PARAM) == wire.COMPRESS_ZLIB
         # Who does not say who it is counts as somebody else each time.

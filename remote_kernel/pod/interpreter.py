@@ -38,6 +38,10 @@ BEHIND_SECONDS = 0.05
 # What ipykernel publishes while we cannot read is dropped from 1,000 messages on, and there is no setting for it. But
 # the thread that owns the socket may be asked, also for a connection that is there. It leaves no name and no history.
 _LIFT_LIMIT = "(lambda thread: thread.schedule(lambda: thread.socket.set_hwm(0)))(get_ipython().kernel.iopub_thread)"
+# ipykernel looks every second whether we are there, which it cannot while we hold it: if we are killed then, it would
+# stand there for ever. On Linux the system ends it with us (prctl(2), PR_SET_PDEATHSIG); elsewhere this is an error
+# that nobody sees.
+_END_WITH_US = f"__import__('ctypes').CDLL(None).prctl(1, {int(signal.SIGKILL)})"
 
 _SOCKET_TYPES = {
     Channel.SHELL: zmq.DEALER,
@@ -229,12 +233,16 @@ class Interpreter:
                     await self._has_replied.wait()
                     await self._is_heard.wait()
         if self._is_python:
-            await self._lift_limit()
+            await self._prepare()
         await self._settle()
 
-    async def _lift_limit(self) -> None:
-        """Have the kernel keep what it publishes until we have read it; another than ipykernel refuses, and no harm."""
-        content = {"code": _LIFT_LIMIT, "silent": True, "store_history": False, "stop_on_error": False}
+    async def _prepare(self) -> None:
+        """Have the kernel keep what it publishes until we have read it, and end when we do.
+
+        Another than ipykernel refuses, and no harm.
+        """
+        code = f"{_LIFT_LIMIT}\n{_END_WITH_US}"
+        content = {"code": code, "silent": True, "store_history": False, "stop_on_error": False}
         await self.send(Channel.SHELL, self._author.write("execute_request", content, date=utc_now()))
         executed = asyncio.create_task(self._has_executed.wait())
         either: set[asyncio.Future[Any]] = {executed, self.exited}

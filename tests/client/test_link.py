@@ -198,6 +198,22 @@ async def test_a_pool_that_never_answers_is_given_up(kernel: str) -> None:
     assert "127.0.0.1:9" in str(error)
 
 
+async def test_an_error_of_an_earlier_process_s_cell_aborts_nothing_of_the_next(pod: Pod, kernel: str) -> None:
+    async with linked(pod.endpoint, kernel) as (link, front_end):
+        await run(link, front_end, "pass")
+        position = link.position
+        await run(link, front_end, "1 / 0")
+    async with linked(pod.endpoint, kernel, position=position) as (link, front_end):
+        request, failing, behind = execute("print('ran')"), execute("1 / 0"), execute("print('never')")
+        for message in (request, failing, behind):
+            link.send(message)
+        await front_end.wait(lambda: front_end.reply_to(behind))
+        aborted = front_end.reply_to(behind)
+        assert aborted is not None
+        assert b'"aborted"' in aborted.parts[3]
+    assert front_end.printed() == "ran\n"
+
+
 async def test_another_process_goes_on_where_the_first_left_off(pod: Pod, kernel: str) -> None:
     async with linked(pod.endpoint, kernel) as (link, front_end):
         request = execute("import time\nfor i in range(30):\n    print(i, flush=True)\n    time.sleep(0.02)")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.driver import Content, Notebook, Pool, run_in_pod, wait_until
+from tests.driver import Content, Notebook, Pool, run_in_pod, stdout_of, wait_until
 from tests.faults.proxy import FaultProxy
 
 Start = Callable[..., Notebook]
@@ -206,6 +206,49 @@ def test_what_a_cell_printed_while_no_kernel_was_there_is_shown_by_the_next(star
         wait_until(lambda: not any(kernel["is_busy"] for kernel in client.get(session).json()["kernels"]))
     notebook.manager.restart_kernel(now=True)
     notebook.wait_iopub(lambda message: message["msg_type"] == "stream" and "two" in message["content"]["text"])
+
+
+def test_what_an_earlier_process_left_running_can_be_interrupted_at_once(notebook: Notebook) -> None:
+    notebook.client.execute("print('one', flush=True)\nimport time; time.sleep(600)")
+    notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
+    with killed_and_followed(notebook):
+        notebook.request("control", "interrupt_request", {})  # before anybody can know that something is running
+        notebook.wait_iopub(lambda message: message["content"].get("ename") == "KeyboardInterrupt")
+
+
+def test_a_loss_that_no_cell_was_told_of_is_told_by_the_next_process(
+    start_notebook: Start, pool: Pool, private_folders: Path
+) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="lost-untold")
+    notebook.run("a = 1")
+    (binding,) = (private_folders / "runtime/remote-kernel/kernels").glob("*.json")
+    lose_pod(pool, "lost-untold")
+    wait_until(lambda: json.loads(binding.read_text())["epoch"] == "")
+    with killed_and_followed(notebook):
+        notebook.client.wait_for_ready(timeout=60)
+        assert notebook.run("open('ran', 'w').close()").reply["ename"] == "SessionLost"
+        assert notebook.run("import os; os.path.exists('ran')").result == "False"
+
+
+def test_a_restart_without_a_network_waits_for_a_free_session_where_its_own_is_gone() -> None:
+    options = ("--max-sessions", "1", "--cooldown", "2")
+    with Pool.start(*options) as pool, FaultProxy.before(pool.endpoint) as proxy, pool.client() as client:
+        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+        notebook = Notebook.start(environ={**environ, "REMOTE_KERNEL_IDENTIFIER": "restart-full"})
+        try:
+            notebook.run("a = 1")
+            proxy.refuse(True)
+            notebook.manager.restart_kernel()
+            notebook.client.wait_for_ready(timeout=60)
+            wait_until(lambda: not pool.sessions())  # it has cooled down
+            client.get("/api/v2/session", params={"identifier": "somebody-else"}).raise_for_status()
+            proxy.refuse(False)
+            msg_id = notebook.client.execute("print('a' in globals())")
+            notebook.wait_iopub(lambda message: "waiting for a free session" in str(message["content"]))
+            notebook.wait_iopub(lambda message: stdout_of([message]) == "False\n")
+            assert notebook.reply_to(msg_id)["status"] == "ok"
+        finally:
+            notebook.close()
 
 
 def test_a_restart_without_a_network_happens_before_the_next_cell(pool: Pool) -> None:

@@ -2,10 +2,12 @@
 
 import os
 import signal
+import sys
 import tempfile
 from pathlib import Path
 
 import httpx
+import pytest
 
 from remote_kernel.core.log_lines import LogEvent, LogLine
 from remote_kernel.core.wire import End, decode_all
@@ -46,6 +48,19 @@ def test_an_interpreter_ends_when_its_pod_is_killed() -> None:
     with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod:
         with httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client:
             interpreter, child = start_child(client)
+        pod.process.kill()
+        pod.process.wait()
+        wait_until(lambda: not is_alive(interpreter), timeout_seconds=20)
+        os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no signal for a parent's death")
+def test_an_interpreter_that_is_held_ends_when_its_pod_is_killed() -> None:
+    """It cannot look whether the pod is there while it is held, for a reader that is behind."""
+    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod:
+        with httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client:
+            interpreter, child = start_child(client)
+        os.kill(interpreter, signal.SIGSTOP)
         pod.process.kill()
         pod.process.wait()
         wait_until(lambda: not is_alive(interpreter), timeout_seconds=20)
