@@ -15,6 +15,7 @@ from typing import Any
 
 from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.interpreter_values import ValueForm
+from remote_kernel.core.jupyter import is_unicode
 
 EXECUTE_PATH = "/code/execute"
 EXECUTIONS_PATH = "/executions"
@@ -201,6 +202,8 @@ def _decode_code(fields: Mapping[str, Any]) -> str:
     if not isinstance(code, str):
         raise _invalid("The field 'code' is missing, or is not a string.", "code")
     kind = _word(fields, "codeInputType", "inline", ("inline", "inlinetext", "inlinebase64"))
+    if not is_unicode(code):
+        raise _invalid("The field 'code' holds a half of a character (a lone surrogate).", "code")
     if kind != "inlinebase64":
         return code
     try:

@@ -71,6 +71,15 @@ def parse_header(part: bytes) -> Header:
     return Header(**values)
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a kernel can answer to this: JSON may hold halves of characters, which end its handler without a word."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def parse_object(part: bytes) -> dict[str, Any]:
     """Read a part that must be a JSON object; raises `WireError` when it is not."""
     try:

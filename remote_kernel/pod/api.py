@@ -13,6 +13,7 @@ from remote_kernel.core.compression import INLINE_BYTES
 from remote_kernel.core.errors import Oversized, RemoteKernelError, WireError
 from remote_kernel.core.facts import PodFacts
 from remote_kernel.core.interpreter_api import ApiRefusal
+from remote_kernel.core.jupyter import is_unicode
 from remote_kernel.pod import facts
 from remote_kernel.pod.calls import MAX_BODY_BYTES, Answer, BadRequest, BodyTooLarge, Call, Handler
 from remote_kernel.pod.data_folder import DataFolder, FileMissing, InvalidPath, NotWritable, WrongKind
@@ -131,8 +132,8 @@ class Api:
         epoch, sender = call.required("epoch"), call.required("sender")
         frames = await _decode(await call.read_body())
         messages = [frame for frame in frames if isinstance(frame, wire.Message)]
-        if len(messages) < len(frames):
-            raise WireError("only messages may be sent here")
+        if len(messages) < len(frames) or any(message.channel is wire.Channel.IOPUB for message in messages):
+            raise WireError("only messages for a kernel may be sent here")
         kernel = self._pod.registry.get(name, epoch)
         accepted = await kernel.accept(messages, sender=sender, epoch=epoch)
         self._pod.registry.remove_closed()
@@ -279,6 +280,6 @@ def _parse_code(body: bytes) -> str:
         code = json.loads(body)["code"]
     except (ValueError, RecursionError, TypeError, KeyError):
         code = None
-    if not isinstance(code, str):
+    if not isinstance(code, str) or not is_unicode(code):
         raise BadRequest('The body is not JSON of the form {"code": "…"}.')
     return code

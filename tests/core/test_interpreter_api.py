@@ -85,6 +85,7 @@ def test_request_is_understood(version: ApiVersion, fields: Any, request_: Execu
         (NEWEST, body_of({"code": "1", "useEmptyKernel": "no"}), "useEmptyKernel"),
         (NEWEST, body_of({"code": "?", "codeInputType": "InlineBase64"}), "code"),
         (NEWEST, body_of({"code": "/w==", "codeInputType": "InlineBase64"}), "code"),
+        (NEWEST, body_of({"code": "'\ud800'"}), "code"),
         (NEWEST, body_of({"shellCommand": "ls"}), "shellCommand"),
     ],
 )  # fmt: skip

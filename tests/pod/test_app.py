@@ -5,6 +5,7 @@ import uuid
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -139,7 +140,9 @@ def test_execute_reports_a_dead_interpreter_in_its_last_line(client: httpx.Clien
     assert run_in_pod(client, "1 + 1", kernel=kernel)[-1]["content"]["status"] == "ok"
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"code": 1}', b"[" * 100_000, b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"{}", b'{"code": 1}', b"[" * 100_000, b"\xff", b'{"code": "\\ud800"}']
+)
 def test_execute_refuses_what_is_no_code(client: httpx.Client, body: bytes) -> None:
     response = client.post("/api/v2/execute", content=body)
     assert response.status_code == 400
@@ -292,8 +295,12 @@ def test_an_error_that_stops_nothing_aborts_nothing(client: httpx.Client, kernel
 
 
 @pytest.mark.parametrize(
-    "body", [b"\x00", b"\xff" * 40, wire.encode(wire.Keepalive()), wire.encode(execute("1"))[:-1], b'{"json": 1}']
-)
+    "body",
+    [
+        b"\x00", b"\xff" * 40, wire.encode(wire.Keepalive()), wire.encode(execute("1"))[:-1], b'{"json": 1}',
+        wire.encode(replace(execute("1"), channel=wire.Channel.IOPUB)),
+    ],
+)  # fmt: skip
 def test_frames_that_are_none_are_refused_and_the_pod_lives_on(client: httpx.Client, body: bytes) -> None:
     response = client.post(wire.MESSAGES_PATH, params={"epoch": "e", "sender": "s"}, content=body)
     assert response.status_code == 400

@@ -1,6 +1,7 @@
 """What a client may not do to the pool: take for ever, send for ever, or send what is no request."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ import pytest
 
 from remote_kernel.http1 import server as http_server
 from remote_kernel.pool import exchange
+from remote_kernel.pool import server as server_module
 from remote_kernel.pool.sessions import Limits
 from tests.pool.running import TOKEN, RunningServer, run_pool
 
@@ -55,6 +57,22 @@ async def test_an_answer_that_takes_too_long_is_cut_within() -> None:
             with pytest.raises(httpx.RemoteProtocolError):
                 await anext(pieces)
         assert await server.pod_of("a-session") == pod
+
+
+async def test_a_connection_too_many_is_refused_until_others_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 3)
+    async with run_pool(Limits(ready=1)) as server, contextlib.AsyncExitStack() as stack:
+        assert (await server.client.get("/.local/status")).status_code == 200
+        parts = urlsplit(server.endpoint)
+        for _ in range(2):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            stack.callback(writer.close)
+        request = b"GET /.local/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        assert (await send_raw(server, request)).startswith(b"HTTP/1.1 503")
+        await stack.aclose()  # two connections end, and there is room again
+        async with asyncio.timeout(20):
+            while not (await send_raw(server, request)).startswith(b"HTTP/1.1 401"):
+                pass
 
 
 @pytest.mark.parametrize("beginning", [b"", b"GET / HTTP/1.1\r\nHost: loc"])
