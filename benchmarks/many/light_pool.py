@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from remote_kernel.http1.listening import open_listener
 from remote_kernel.pool.options import Options
-from remote_kernel.pool.server import endpoint_of, open_listener, serve
+from remote_kernel.pool.server import endpoint_of, serve
 from remote_kernel.pool.session_pool import SessionPool
 from remote_kernel.pool.sessions import Limits
 

@@ -27,7 +27,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="run a session pool on this machine",
         description="Run a session pool on this machine, in the foreground: an Azure-like front door whose pods are "
         "processes.",
-        epilog="exit status: 0 it was stopped; 1 it cannot listen, or cannot write its log; 130 Ctrl-C",
+        epilog="exit status: 0 it was stopped; 1 it cannot listen, or cannot write its log, or, with --daemon, one is "
+        "running already; 130 Ctrl-C",
     )
     add_options(parser)
     parser.set_defaults(handler=_run)

@@ -22,6 +22,7 @@ from remote_kernel.core.flavor import Flavor, Sandbox
 from remote_kernel.core.interpreter_api import SYNC_LIMIT_SECONDS
 from remote_kernel.core.settings import log_level
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC
+from remote_kernel.http1.listening import open_listener, parse_port, reason
 from remote_kernel.http1.server import ServerProtocol
 from remote_kernel.log_files import log_to_stderr
 from remote_kernel.pod.api import Pod
@@ -70,22 +71,23 @@ def build_parser() -> argparse.ArgumentParser:
         prog="remote-kernel-pod",
         description="Serve Jupyter kernels over HTTP in a pod. There is no password: only a session pool may reach it.",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port to listen on (default: %(default)s)")
-    parser.add_argument("--uds", metavar="PATH", help="listen on this Unix socket instead")
-    parser.add_argument("--data", metavar="DIR", type=Path, help="the kernels' folder (default: /mnt/data, else .)")
-    parser.add_argument("--kernel", default=DEFAULT_KERNELSPEC, help="kernelspec to have ready (default: %(default)s)")
-    parser.add_argument("--scratch", metavar="DIR", type=Path, help="private folder to use, removed at the end")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    add("--port", type=parse_port, default=DEFAULT_PORT, help="port to listen on (default: %(default)s)")
+    add("--uds", metavar="PATH", help="listen on this Unix socket instead")
+    add("--data", metavar="DIR", type=Path, help="the kernels' folder (default: /mnt/data, else .)")
+    add("--kernel", default=DEFAULT_KERNELSPEC, help="kernelspec to have ready (default: %(default)s)")
+    add("--scratch", metavar="DIR", type=Path, help="private folder to use, removed at the end")
+    add(
         "--flavor", choices=[flavor.value for flavor in Flavor], default=Flavor.CUSTOM.value,
         help="serve notebooks and the interpreter API, or the latter alone (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument(
+    add(
         "--sandbox", choices=[sandbox.value for sandbox in Sandbox], default=Sandbox.NONE.value,
         help="'strict': code can neither write files nor start programs (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--sync-limit", type=float, default=SYNC_LIMIT_SECONDS, help=argparse.SUPPRESS)
-    parser.add_argument("--supervised", action="store_true", help="say on standard output when ready; end with stdin")
+    add("--sync-limit", type=float, default=SYNC_LIMIT_SECONDS, help=argparse.SUPPRESS)
+    add("--supervised", action="store_true", help="say on standard output when ready; end with stdin")
     return parser
 
 
@@ -94,8 +96,8 @@ def strict_environ(scratch: Path) -> dict[str, str]:
     return {"PYTHONSTARTUP": str(Path(__file__).with_name("strict.py")), "MPLCONFIGDIR": str(scratch)}
 
 
-async def serve(arguments: argparse.Namespace, scratch: Path) -> None:
-    """Run until SIGTERM, or, when supervised, until standard input ends."""
+async def serve(arguments: argparse.Namespace, scratch: Path, listener: socket.socket | None) -> None:
+    """Run until SIGTERM, or, when supervised, until standard input ends; without `listener` on the Unix socket."""
     data = arguments.data or (AZURE_DATA if os.access(AZURE_DATA, os.W_OK) else Path.cwd())
     data.mkdir(parents=True, exist_ok=True)
     name = f"pod-{secrets.token_hex(3)}"
@@ -119,7 +121,7 @@ async def serve(arguments: argparse.Namespace, scratch: Path) -> None:
         _call_at_end_of_input(stop)
     preparing = asyncio.create_task(_prepare(registry, arguments, server))
     try:
-        await server.serve()
+        await server.serve(None if listener is None else [listener])
     finally:
         preparing.cancel()
         await asyncio.gather(preparing, return_exceptions=True)
@@ -129,8 +131,6 @@ async def serve(arguments: argparse.Namespace, scratch: Path) -> None:
 def _server_config(app: ASGIApp, arguments: argparse.Namespace) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        host=arguments.host,
-        port=arguments.port,
         uds=arguments.uds,
         http=ServerProtocol,
         access_log=False,
@@ -172,10 +172,16 @@ def main(argv: list[str] | None = None) -> int:
     """Run the agent; returns the exit status."""
     arguments = build_parser().parse_args(argv)
     log_to_stderr("pod", log_level(os.environ), is_json=not sys.stderr.isatty())
+    try:
+        listener = None if arguments.uds else open_listener(arguments.host, arguments.port)
+    except OSError as error:
+        where = f"{arguments.host}, port {arguments.port}"
+        print(f"remote-kernel-pod: cannot listen on {where}: {reason(error)}.", file=sys.stderr)
+        return 1
     scratch = arguments.scratch or Path(tempfile.mkdtemp(prefix="rk-"))
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(serve(arguments, scratch))
+            asyncio.run(serve(arguments, scratch, listener))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return 0

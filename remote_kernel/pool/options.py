@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.flavor import Flavor, Sandbox
 from remote_kernel.core.local_pool import LOOPBACK_NAMES
+from remote_kernel.http1.listening import parse_port
 from remote_kernel.pool.sessions import DEFAULT_MAX_SESSIONS, DEFAULT_READY, Limits
 
 N = TypeVar("N", int, float)
@@ -53,7 +54,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the pool's options to a parser."""
     add = parser.add_argument
     add("--host", default=DEFAULT_HOST, help="address to listen on (default: %(default)s)")
-    add("--port", type=_port, default=0, help="port to listen on; 0 takes a free one (default: %(default)s)")
+    add("--port", type=parse_port, default=0, help="port to listen on; 0 takes a free one (default: %(default)s)")
     add(
         "--max-sessions", type=_count(1), default=DEFAULT_MAX_SESSIONS, metavar="N",
         help="how many sessions may be alive; one more gets status 429 (default: %(default)s)",
@@ -114,10 +115,6 @@ def options_from(arguments: argparse.Namespace) -> Options:
         issuer=arguments.issuer or "",
         executors=frozenset(arguments.executor),
     )
-
-
-def _port(text: str) -> int:
-    return _number(text, int, "a port from 0 to 65535", lambda port: 0 <= port <= 65535)
 
 
 def _count(least: int) -> Callable[[str], int]:

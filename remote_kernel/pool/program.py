@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import secrets
-import socket
 import sys
 from functools import partial
 from pathlib import Path
@@ -39,13 +38,20 @@ def run(options: Options) -> int:
 def _run(options: Options) -> int:
     folder = runtime_folder()
     log = log_folder(os.environ, folder.parent) / POOL_LOG
+    registration = Registration(folder)
     if options.is_daemon:
+        if registration.has_live_pool():
+            return _fail(
+                "A pool of yours is running already: 'remote-kernel pool status' shows it, "
+                "'remote-kernel pool stop' stops it."
+            )
         try:
             detach(log)
         except OSError as error:
             return _fail(f"The log of the pool cannot be written in {log.parent}: {error.strerror}.")
     # Not before the fork: these take most of a second, and what they might raise belongs in the log.
-    from remote_kernel.pool.server import endpoint_of, open_listener, serve
+    from remote_kernel.http1.listening import open_listener, reason
+    from remote_kernel.pool.server import endpoint_of, serve
     from remote_kernel.pool.session_pool import SessionPool
 
     _set_up_logging(options, log)
@@ -53,13 +59,11 @@ def _run(options: Options) -> int:
         listener = open_listener(options.host, options.port)
     except OSError as error:
         return _fail(
-            f"The pool cannot listen on {options.host}, port {options.port}: {_reason(error)}. "
+            f"The pool cannot listen on {options.host}, port {options.port}: {reason(error)}. "
             "Choose another --port (0 takes a free one) or --host."
         )
     with listener:
         pool = RunningPool(endpoint=endpoint_of(listener), token=secrets.token_urlsafe(32), pid=os.getpid())
-        registration = Registration(folder)
-        # A daemon is started, under a lock, because no pool answers.
         registers = options.is_daemon or not registration.has_live_pool()
         try:
             return asyncio.run(
@@ -134,9 +138,13 @@ def _describe(options: Options, pool: RunningPool, is_registered: bool) -> str:
         who = "Your kernels find it by themselves. For others, 'remote-kernel pool status --json' shows the token."
     else:
         who = "Your kernels do not find this one by themselves; start it with --json to see its token."
+    if options.is_daemon:
+        end = f"It leaves after {options.idle_exit_seconds:g} s without a session; 'remote-kernel pool stop' stops it."
+    else:
+        end = "Ctrl-C stops it and its sessions."
     return (
         f"Session pool at {pool.endpoint}: up to {limits.max_sessions} sessions, "
-        f"each kept for {limits.cooldown_seconds:g} s after its last call.\n{who}\nCtrl-C stops it and its sessions."
+        f"each kept for {limits.cooldown_seconds:g} s after its last call.\n{who}\n{end}"
     )
 
 
@@ -147,11 +155,6 @@ def _set_up_logging(options: Options, log: Path) -> None:
     log_to_file(log, "pool", log_level(os.environ, "INFO"), _log)
     # The pool's page shows what a terminal should not.
     logging.getLogger("remote_kernel.pool").setLevel(min(logging.INFO, logging.root.level))
-
-
-def _reason(error: OSError) -> str | None:
-    # The text of a failed bind holds the address once more; the number of a failed look-up is not an errno.
-    return error.strerror if isinstance(error, socket.gaierror) or not error.errno else os.strerror(error.errno)
 
 
 def _fail(sentence: str) -> int:

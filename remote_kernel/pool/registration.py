@@ -37,7 +37,7 @@ class Registration:
         pool = self._read()
         if pool is None:
             return False
-        import httpx  # which a daemon, started because no pool answers, never needs
+        import httpx  # which a daemon, started because there is no pool, never needs
 
         try:
             # No certificates, which take long to load, for plain HTTP; no proxy, which has no way to this loopback.

@@ -33,23 +33,6 @@ _pool_logger = logging.getLogger("remote_kernel.pool")
 WILDCARD_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
-def open_listener(host: str, port: int) -> socket.socket:
-    """Bind and listen; raises `OSError` when the address cannot be had or does not exist."""
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        # asyncio turns Nagle's algorithm off only for sockets that name TCP; those of `socket.create_server` do not.
-        # What is accepted inherits it from here. With it every small answer would wait 40 ms for an acknowledgement.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(1024)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
 def allow_many_files() -> None:
     """Raise this process's own limit of open files as far as the system lets it; many begin with 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

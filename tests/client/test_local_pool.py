@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -164,6 +165,16 @@ async def test_daemon_that_cannot_start_is_one_sentence_that_names_the_log() -> 
     with pytest.raises(PoolUnreachable, match=r"pool\.log"):
         await LocalPool(options=("--host", "no-such-host.invalid")).locate()
     assert "no-such-host.invalid" in (folder() / "logs" / "pool.log").read_text()
+
+
+async def test_a_daemon_leaves_the_pool_that_runs_already_in_its_place() -> None:
+    pool = await LocalPool(options=OPTIONS).locate()
+    command = [sys.executable, "-m", "remote_kernel.pool", "--daemon", *OPTIONS]
+    second = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
+    assert (second.returncode, second.stdout) == (1, "")
+    assert second.stderr.startswith("A pool of yours is running already: 'remote-kernel pool status' shows it")
+    assert read_registered() == pool
+    assert daemons() == {pool.pid}
 
 
 async def test_runtime_folder_that_cannot_be_made_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,10 @@
 """The pod's process: it leaves nothing behind."""
 
 import os
+import re
 import signal
+import socket
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 
 from remote_kernel.core.log_lines import LogEvent, LogLine
 from remote_kernel.core.wire import End, decode_all
+from remote_kernel.pod.__main__ import main
 from tests.driver import TIMEOUT_SECONDS, Pod, is_alive, run_in_pod, stdout_of, wait_until
 
 
@@ -29,6 +33,23 @@ def test_a_pod_ends_with_its_input_and_takes_everything_along() -> None:
     assert pod.process.returncode == 0
     assert not any(map(is_alive, pids))
     assert not scratch.exists()
+
+
+@pytest.mark.parametrize(("host", "why"), [("127.0.0.1", "Address already in use"), ("no-such-host.invalid", "")])
+def test_a_pod_that_cannot_listen_says_so_in_a_sentence(host: str, why: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "remote_kernel.pod", "--host", host, "--port", port]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+    assert ended.returncode == 1
+    assert re.fullmatch(rf"remote-kernel-pod: cannot listen on {host}, port {port}: {why}.*\.\n", ended.stderr)
+
+
+def test_a_port_that_is_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--port", "99999"])
+    assert ended.value.code == 2
+    assert "'99999' is not a port from 0 to 65535" in capsys.readouterr().err
 
 
 def test_a_pod_ends_within_seconds_although_a_stream_is_open() -> None:

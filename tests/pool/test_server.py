@@ -6,7 +6,8 @@ import socket
 
 import pytest
 
-from remote_kernel.pool.server import MAX_FILES, allow_many_files, open_listener
+from remote_kernel.http1.listening import open_listener
+from remote_kernel.pool.server import MAX_FILES, allow_many_files
 
 
 @pytest.mark.anyio
