@@ -328,7 +328,7 @@ class Link:
     # Up
 
     async def _carry(self, lane: Lane) -> None:
-        backoff = Backoff()
+        backoff, has_failed = Backoff(), False
         while True:
             await lane.filled.wait()
             await self._attached.wait()
@@ -344,11 +344,16 @@ class Link:
                 if lane.sender != sender:
                     continue  # dropped meanwhile, and whoever sent it has been told
                 if is_passing(error):
+                    has_failed = True
+                    await self._listener.waiting(describe_wait(error))
                     await _wait_for(dropped, backoff.next(error))
                 else:
                     await self._note_refusal(error, lane, len(batch), position.epoch)
                 continue
             backoff.reset()
+            if has_failed:
+                has_failed = False
+                await self._listener.delivered()
             if lane.sender == sender:
                 lane.done(len(batch))
 

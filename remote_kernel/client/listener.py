@@ -23,7 +23,10 @@ class Listener(Protocol):
         """So many other kernels follow the same interpreter now."""
 
     async def waiting(self, wait: Wait) -> None:
-        """The link is down and is being tried again."""
+        """The link is down, or what was sent does not get through; it is being tried again."""
+
+    async def delivered(self) -> None:
+        """What did not get through has."""
 
     async def refused(self, message: wire.Message, error: RemoteKernelError) -> None:
         """The pod does not take this one message, and will never; the link is up."""

@@ -9,6 +9,7 @@ from typing import Any
 from remote_kernel.client.way import Way
 from remote_kernel.core import wire
 from remote_kernel.core.compression import INLINE_BYTES
+from remote_kernel.core.errors import PoolUnreachable
 
 
 async def post(
@@ -22,13 +23,19 @@ async def post(
 
     Raises:
         PoolError: they did not arrive, or the interpreter there is not `epoch` (see `wire.EPOCH_MISMATCH`).
+        PoolUnreachable: also where somebody else has answered, as the proxies of hotels do, with a page and status 200.
     """
     params = {**target, "epoch": epoch, "sender": sender}
     content = wire.encode_all(batch)
     if compresses:
         is_large = len(content) > INLINE_BYTES
         content = await asyncio.to_thread(_compress, content) if is_large else _compress(content)
-    return await pool.request("POST", wire.MESSAGES_PATH, params=params, content=content)
+    answer = await pool.request("POST", wire.MESSAGES_PATH, params=params, content=content)
+    if type(answer.get("accepted")) is not int:
+        raise PoolUnreachable(
+            "Something on the way to the session answers in its place: is there a page to sign in at?"
+        )
+    return answer
 
 
 def _compress(frames: bytes) -> bytes:

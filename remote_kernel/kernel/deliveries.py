@@ -98,6 +98,11 @@ class Deliveries:
         if not self.interrupts.are_told:
             self.line.begin(wait)
 
+    async def delivered(self) -> None:
+        """See `Listener`."""
+        if not self.interrupts.are_told:
+            await self.line.end()
+
     async def refused(self, message: Message, error: RemoteKernelError) -> None:
         """See `Listener`."""
         _log.warning(LogEvent("message refused", error=error.name, text=str(error)))

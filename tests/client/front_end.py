@@ -23,6 +23,7 @@ class FrontEnd:
         self.hellos: list[wire.Hello] = []
         self.messages: list[wire.Message] = []
         self.waits: list[Wait] = []
+        self.deliveries = 0
         self.peers: list[int] = []
         self.refusals: list[tuple[wire.Message, RemoteKernelError]] = []
         self.errors: list[RemoteKernelError] = []
@@ -47,6 +48,10 @@ class FrontEnd:
 
     async def waiting(self, wait: Wait) -> None:
         self.waits.append(wait)
+        self._news.set()
+
+    async def delivered(self) -> None:
+        self.deliveries += 1
         self._news.set()
 
     async def refused(self, message: wire.Message, error: RemoteKernelError) -> None:

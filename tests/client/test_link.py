@@ -20,7 +20,7 @@ from remote_kernel.client.link import Link, Position
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.client.way import Body
 from remote_kernel.core import wire
-from remote_kernel.core.errors import PoolFull, PoolRefused, PoolUnreachable, SessionLost
+from remote_kernel.core.errors import PoolError, PoolFull, PoolRefused, PoolUnreachable, SessionLost
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.jupyter import Author, parse_header
 from remote_kernel.core.streams import MAX_PER_SECOND
@@ -142,28 +142,42 @@ async def test_a_link_that_was_refused_for_a_while_says_so_and_comes_back(pod: P
     assert front_end.printed() == "back\n"
 
 
-class FullClient(PoolClient):
-    """Answers the first message as a full pool that wants nobody back for an hour."""
+class InterceptedClient(PoolClient):
+    """A client whose first message does not reach the pod: something else answers, with an error or an object."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.has_refused = asyncio.Event()
+    def __init__(self, endpoint: str, answer: PoolError | dict[str, Any]) -> None:
+        super().__init__(ConfiguredAccess(endpoint, "unused"), Identifier("unused"))
+        self.answer = answer
+        self.has_answered = asyncio.Event()
 
     async def request(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        if path == wire.MESSAGES_PATH and not self.has_refused.is_set():
-            self.has_refused.set()
-            raise PoolFull("full", retry_after_seconds=3600)
-        return await super().request(method, path, **options)
+        if path != wire.MESSAGES_PATH or self.has_answered.is_set():
+            return await super().request(method, path, **options)
+        self.has_answered.set()
+        if isinstance(self.answer, PoolError):
+            raise self.answer
+        return self.answer
 
 
 async def test_a_message_does_not_wait_as_long_as_one_before_it_that_was_dropped(pod: Pod, kernel: str) -> None:
-    client = FullClient(ConfiguredAccess(pod.endpoint, "unused"), Identifier("unused"))
+    client = InterceptedClient(pod.endpoint, PoolFull("full", retry_after_seconds=3600))
     async with linked(pod.endpoint, kernel, client=client) as (link, front_end):
         link.send(execute("print('dropped')"))
-        await client.has_refused.wait()
+        await client.has_answered.wait()
         link.forget_unsent()
         await run(link, front_end, "print('sent')")
     assert front_end.printed() == "sent\n"
+
+
+@pytest.mark.parametrize("answer", [{}, PoolRefused("down", status=503)], ids=["a page with status 200", "503"])
+async def test_a_message_that_somebody_else_answers_is_sent_again_and_waited_for(
+    pod: Pod, kernel: str, answer: PoolError | dict[str, Any]
+) -> None:
+    async with linked(pod.endpoint, kernel, client=InterceptedClient(pod.endpoint, answer)) as (link, front_end):
+        await run(link, front_end, "print('once')")
+        await run(link, front_end, "print('next')")
+    assert front_end.printed() == "once\nnext\n"
+    assert (len(front_end.waits), front_end.deliveries, front_end.errors) == (1, 1, [])
 
 
 async def test_a_stream_that_breaks_each_time_is_asked_for_ever_more_seldom_until_it_brings_something(
