@@ -6,6 +6,7 @@ arguments to the exit status. A module imports what its work needs inside the ha
 """
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -43,8 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return UNUSABLE if isinstance(error, UsageError) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
+    except OSError as error:
+        if error.errno not in {errno.EPIPE, errno.ENOSPC}:
+            raise
         _discard_output()
+        if error.errno == errno.ENOSPC:
+            print("remote-kernel: not everything could be written: there is no space left", file=sys.stderr)
         return FAILED
     return status
 

@@ -29,7 +29,7 @@ def choose_display(jobs: Sequence[Job], stream: TextIO, *, is_quiet: bool) -> Di
 
 
 class Lines:
-    """Lines of plain text for a stream, as long as somebody reads it."""
+    """Lines of plain text for a stream, as long as it takes them: somebody reads it, the disk behind it has room."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
@@ -41,14 +41,15 @@ class Lines:
         try:
             self._stream.write("".join(f"{strip_control_sequences(line)}\n" for line in lines))
             self._stream.flush()
-        except BrokenPipeError:
+        except OSError:
             self._stream = None
 
 
 class PlainProgress:
     """Cells and their output as lines of plain text, for files, pipes and logs.
 
-    When nobody reads them any more it goes on in silence: the run is worth finishing. A stream of `None` has no reader.
+    When they cannot be written any more it goes on in silence: the run is worth finishing. A stream of `None` takes
+    none.
     """
 
     def __init__(self, stream: TextIO | None, total: int) -> None:

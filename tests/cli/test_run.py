@@ -1,6 +1,7 @@
 """`remote-kernel run` executes a notebook to its end and writes what came of it."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from nbformat.v4 import new_code_cell, new_output
 
 from remote_kernel.core.identity import JOB_VARIABLES
 from tests.cli.command import (
+    COMMAND,
     outputs_of,
     run_command,
     start_command,
@@ -173,6 +175,17 @@ def test_reader_that_goes_away_does_not_stop_the_run(tmp_path: Path) -> None:
     assert process.stderr.read() == ""
     process.stderr.close()
     assert texts_of(tmp_path / "n.executed.ipynb")[2] == "3\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+def test_a_log_on_a_full_disk_does_not_stop_the_run(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "print('kept')")
+    with Path("/dev/full").open("w") as full:
+        command = [*COMMAND, "run", str(notebook), "--kernel", "python3"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    sentence = "remote-kernel: not everything could be written: there is no space left\n"
+    assert (done.returncode, done.stderr) == (1, sentence)
+    assert texts_of(tmp_path / "n.executed.ipynb") == ["kept\n"]
 
 
 def test_html_report_is_written(tmp_path: Path) -> None:
