@@ -9,6 +9,7 @@
 #   make bench [ARGS="cell --quick"]  side by side with ipykernel: a table, JSON and a plot in .build, in five minutes
 #   make peers [ARGS="cell --quick"]  the same beside Jupyter's gateways and jupyter-kernel-client, in five minutes
 #   make many [ARGS="--kernels 10"]  50 kernels on one pool, 600 sessions at its front door, in minutes
+#   make profile [ARGS="cell"]  what each process spends its processor time on, by Linux's perf, in two minutes
 #   make performance           the tables and pictures of docs/performance.md anew, on a machine that does nothing else
 #   make scale [ARGS="--people 1000"]  a simulated day of 10,000 notebooks on 600 sessions, in a minute
 #   make large                 a file of 200 MB through lines that are cut, in half a minute
@@ -18,7 +19,7 @@
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo notebooks test contract soak bench peers many performance large scale image browser places hub clients lint clean
+.PHONY: demo notebooks test contract soak bench peers many profile performance large scale image browser places hub clients lint clean
 .DELETE_ON_ERROR:
 
 # As an installation has it: every kernel and pod that a test or a benchmark starts would compile the package anew.
@@ -80,10 +81,14 @@ peers: $(VENV)/peers.stamp
 many: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.many $(ARGS)
 
+profile: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.shares $(ARGS)
+
 performance: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks --output $(BUILD) --update-docs
 	$(BIN)/python -m benchmarks.timeline
 	$(BIN)/python -m benchmarks.hops --update-docs
+	$(BIN)/python -m benchmarks.shares --update-docs
 	$(BIN)/python -m benchmarks.many --update-docs
 
 # In a real JupyterLab. Wants Debian's chromium, or another; without one they are skipped.

@@ -22,9 +22,12 @@ DOCS = Path(__file__).parent.parent / "docs"
 # Measure, how often, and what one of them is called in the table.
 SAMPLES = {
     "cell": (300, "cell `pass`"),
+    "inspection": (300, "inspection"),
+    "input": (200, "`input()` answered"),
     "prints": (3, "10,000 flushed prints"),
     "large-lines": (5, "50 MB in 1 MB lines"),
     "pictures": (5, "200 PNGs of 100 KB"),
+    "large-display": (5, "one 20 MB display"),
 }
 
 COLUMNS = ("front end", "local kernel", "pool", "pod agent", "interpreter")
@@ -57,11 +60,12 @@ def main(argv: list[str] | None = None) -> int:
 def measure(found: Mapping[str, Contestant], name: str, count: int, title: str) -> Cost:
     """Take `count` samples of a measure from both; return what each costs on average."""
     (sample,) = (measure.sample for measure in MEASURES if measure.name == name)
-    local, ours = (_cost(found[who], _processes(found[who]), sample, count) for who in (LOCAL, POOL))
+    local, ours = (_cost(found[who], processes_of(found[who]), sample, count) for who in (LOCAL, POOL))
     return Cost(title, local, ours)
 
 
-def _processes(contestant: Contestant) -> dict[str, psutil.Process]:
+def processes_of(contestant: Contestant) -> dict[str, psutil.Process]:
+    """Return the processes that take part in a cell, by the name of their column."""
     kernel = contestant.front_end.process
     if contestant.name == LOCAL:
         return {"front end": psutil.Process(), "interpreter": kernel}

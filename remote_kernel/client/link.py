@@ -313,7 +313,7 @@ class Link:
         """Move the cursor; whether there is anything new at `sequence`."""
         if self._position is None or sequence <= self._position.cursor:
             return False
-        self._position = replace(self._position, cursor=sequence)
+        self._position = Position(epoch=self._position.epoch, cursor=sequence)
         return True
 
     async def _change_epoch(self, change: wire.EpochChange) -> None:

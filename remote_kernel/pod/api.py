@@ -232,7 +232,7 @@ async def _stream_events(
                 cursor = batch.cursor
                 pieces = [*([wire.encode(batch.gap)] if batch.gap else []), *batch.entries]
                 data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-                sent = wire.compressed(data) if compresses else iter((data,))
+                sent = wire.compressed(data) if compresses else _in_pieces(data)
                 is_long = compresses and len(data) > INLINE_BYTES
                 while piece := await _next(sent, is_long):
                     yield piece  # comes back when the connection has room for more
@@ -242,6 +242,11 @@ async def _stream_events(
                 return
             elif not await _comes_soon(news):
                 yield wire.encode(wire.Keepalive())
+
+
+def _in_pieces(data: bytes) -> Iterator[bytes]:
+    """Yield a large message in parts, as the server copies what it gets, and new memory costs more than the copying."""
+    return (data[start : start + MAX_BATCH_BYTES] for start in range(0, len(data), MAX_BATCH_BYTES))
 
 
 async def _next(pieces: Iterator[bytes], is_long: bool) -> bytes:
