@@ -7,6 +7,12 @@ from remote_kernel.core.errors import PoolError, PoolUnreachable, PoolUntrusted,
 
 _CODE = re.compile(r"AADSTS(\d+)")
 
+# OAuth's words for a fault that passes (RFC 6749, 4.1.2.1), Entra's number for one, and what azure-identity leaves of
+# the answer of an identity endpoint: its status, in the text.
+_FAULT = re.compile(
+    r"\b(temporarily_unavailable|server_error|AADSTS90033)\b|Token request error: (\(\w+\) )?(429|5\d\d)\b"
+)
+
 # Of "Microsoft Entra authentication and authorization error codes". {scope} and {resource} are what was asked for.
 _BY_CODE: tuple[tuple[set[int], str], ...] = (
     (
@@ -77,6 +83,11 @@ def describe(error: Exception, kind: CredentialKind, scope: str) -> PoolError:
         return PoolUntrusted(
             "The certificate of Microsoft Entra ID cannot be verified: set SSL_CERT_FILE or REQUESTS_CA_BUNDLE to the "
             "file with your organisation's certificates."
+        )
+    if _FAULT.search(text):
+        return PoolUnreachable(
+            "What gives the tokens, Microsoft Entra ID or this machine's identity endpoint, has a fault or is busy: "
+            "try again, and look at status.azure.com if it stays like this."
         )
     if found := _CODE.search(text):
         return Unauthorized(_refused(int(found[1]), scope))

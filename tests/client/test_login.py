@@ -6,6 +6,7 @@ import logging
 import os
 import ssl
 import threading
+import time
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,6 +80,16 @@ class TestManagedIdentity:
     def test_every_request_is_for_a_new_token(self, issuer: Issuer) -> None:
         access = AzureLogin(parse_credential("managed-identity"), DEFAULT_TOKEN_SCOPE)
         assert access.get_token() != access.get_token()
+
+    @pytest.mark.parametrize("status", [429, 500, 503])
+    def test_a_fault_that_passes_is_told_from_one_that_is_not_there(
+        self, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, status: int
+    ) -> None:
+        monkeypatch.setattr(time, "sleep", lambda _seconds: None)  # between azure-identity's own tries
+        monkeypatch.setattr(issuer, "answer", lambda *_: (status, {"statusCode": status, "message": "busy"}))
+        error = failure("managed-identity")
+        assert isinstance(error, PoolUnreachable)
+        assert "has a fault or is busy" in str(error)
 
     def test_one_that_is_not_there_is_a_sentence(self, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("IDENTITY_HEADER", "wrong")
