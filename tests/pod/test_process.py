@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -73,6 +74,7 @@ def test_an_interpreter_ends_when_its_pod_is_killed() -> None:
         pod.process.wait()
         wait_until(lambda: not is_alive(interpreter), timeout_seconds=20)
         os.kill(child, signal.SIGKILL)
+        shutil.rmtree(pod.scratch)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no signal for a parent's death")
@@ -86,6 +88,7 @@ def test_an_interpreter_that_is_held_ends_when_its_pod_is_killed() -> None:
         pod.process.wait()
         wait_until(lambda: not is_alive(interpreter), timeout_seconds=20)
         os.kill(child, signal.SIGKILL)
+        shutil.rmtree(pod.scratch)
 
 
 def test_the_end_of_an_interpreter_is_a_line_in_the_log_without_what_it_was_about(tmp_path: Path) -> None:
