@@ -124,7 +124,8 @@ class Api:
         code = _parse_code(await call.read_body())
         kernel = self._pod.registry.get_or_create(*_kernel_of(call))
         await kernel.interpreter()  # before the status line is sent, so that its failure has a status of its own
-        return Answer(body=stream_execution(kernel, code), media_type=wire.NDJSON_MEDIA_TYPE)
+        lines = stream_execution(kernel, code, lambda: self._pod.is_stopping)
+        return Answer(body=lines, media_type=wire.NDJSON_MEDIA_TYPE)
 
     async def _messages(self, call: Call) -> Answer:
         self._pod.last_call = self._pod.clock()

@@ -3,7 +3,7 @@
 import base64
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from remote_kernel.core.jupyter import Author, parse_header, parse_object
 from remote_kernel.core.quantities import count_of
@@ -15,17 +15,19 @@ from remote_kernel.pod.kernels import PodKernel
 MAX_BATCH_BYTES = 1024 * 1024
 
 
-async def stream_execution(kernel: PodKernel, code: str) -> AsyncIterator[bytes]:
+async def stream_execution(kernel: PodKernel, code: str, is_stopping: Callable[[], bool]) -> AsyncIterator[bytes]:
     """Execute `code` and yield a line for each message of it: see `run_cell`."""
-    async for message in run_cell(kernel, code):
+    async for message in run_cell(kernel, code, is_stopping):
         yield to_line(message)
 
 
-async def run_cell(kernel: PodKernel, code: str) -> AsyncIterator[Message]:
+async def run_cell(
+    kernel: PodKernel, code: str, is_stopping: Callable[[], bool] = lambda: False
+) -> AsyncIterator[Message]:
     """Execute `code` and yield each message of it, the `execute_reply` last.
 
-    The cell goes on running when the reader goes away. Where the interpreter dies, the last message is an
-    `execute_reply` of status "error" that says so.
+    The cell goes on running when the reader goes away. Where the interpreter dies, or the pod is about to go, the last
+    message is an `execute_reply` of status "error" that says so.
     """
     content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False, "stop_on_error": False}
     request = Author(secrets.token_hex(8)).write("execute_request", content, date=utc_now())
@@ -41,12 +43,15 @@ async def run_cell(kernel: PodKernel, code: str) -> AsyncIterator[Message]:
             if batch.gap is not None:
                 yield _dropped(request[0], batch.gap)
             if not batch.entries:
+                if is_stopping():
+                    yield _lost(request[0], "its pod is stopped")
+                    return
                 await news.wait()
                 continue
             cursor = batch.cursor
             for event in decode_all(b"".join(batch.entries)):
                 if isinstance(event, EpochChange):
-                    yield _died(request[0], event)
+                    yield _lost(request[0], event.detail or event.reason)
                     return
                 if not isinstance(event, Message) or parse_header(event.parts[1]).msg_id != msg_id:
                     continue
@@ -71,8 +76,8 @@ def _says_idle(message: Message) -> bool:
     return b'"idle"' in message.parts[3] and parse_header(message.parts[0]).msg_type == "status"
 
 
-def _died(parent: bytes, change: EpochChange) -> Message:
-    evalue = f"The interpreter ended ({change.detail or change.reason}); its variables are gone."
+def _lost(parent: bytes, why: str) -> Message:
+    evalue = f"The interpreter ended ({why}); its variables are gone."
     content = {"status": "error", "ename": "SessionLost", "evalue": evalue, "traceback": []}
     parts = Author("agent").write("execute_reply", content, parent=parent, date=utc_now())
     return Message(channel=Channel.SHELL, parts=parts)

@@ -1,5 +1,6 @@
 """The pod's process: it leaves nothing behind."""
 
+import json
 import os
 import re
 import shutil
@@ -64,6 +65,24 @@ def test_a_pod_ends_within_seconds_although_a_stream_is_open() -> None:
         pod.process.send_signal(signal.SIGTERM)
         assert decode_all(b"".join(chunks))[-1] == End(reason="stopping")
         assert pod.process.wait(10) == 0
+
+
+def test_a_cell_that_runs_when_its_pod_is_stopped_ends_with_a_reply_that_says_so(tmp_path: Path) -> None:
+    cell = {"code": "print('go', flush=True)\nimport time; time.sleep(600)"}
+    with (tmp_path / "log").open("w+b") as stderr:
+        with (
+            Pod.start(Path(tempfile.mkdtemp(prefix="rk-")), stderr=stderr) as pod,
+            httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client,
+            client.stream("POST", "/api/v2/execute", json=cell) as response,
+        ):
+            lines = response.iter_lines()
+            assert any("go" in line for line in lines)
+            pod.process.send_signal(signal.SIGTERM)
+            *_, reply = map(json.loads, lines)
+        stderr.seek(0)
+        assert stderr.read() == b""
+    assert (reply["msg_type"], reply["content"]["ename"]) == ("execute_reply", "SessionLost")
+    assert reply["content"]["evalue"] == "The interpreter ended (its pod is stopped); its variables are gone."
 
 
 def test_an_interpreter_ends_when_its_pod_is_killed() -> None:
