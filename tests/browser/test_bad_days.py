@@ -1,5 +1,6 @@
 """What a user of JupyterLab sees on a bad day: sentences that say what happened and what to do."""
 
+import json
 import os
 import re
 import signal
@@ -83,6 +84,9 @@ def test_bad_days(lab: Lab, page: "Page", daemon: Callable[[], RunningPool], sho
 
     # The session ends.
     stop_the_session(daemon())
+    # A cell that is sent before the kernel has noticed is refused by a new session, which then is the only one.
+    (binding,) = (lab.folder.parent / "runtime/remote-kernel/kernels").glob("*.json")
+    wait_until(lambda: json.loads(binding.read_text())["epoch"] == "")
     notebook.run(1)
     expect(notebook.output(1)).to_have_text(
         re.compile("Session lost.*The remote session is gone.*SessionLost$", re.DOTALL)

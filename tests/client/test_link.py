@@ -169,6 +169,26 @@ async def test_a_message_does_not_wait_as_long_as_one_before_it_that_was_dropped
     assert front_end.printed() == "sent\n"
 
 
+class ImpatientClient(PoolClient):
+    """A client that takes a stream for dead which is silent for a moment."""
+
+    stale_seconds = 0.5
+
+
+async def test_a_stream_that_falls_silent_without_an_end_is_taken_up_anew(pod: Pod, kernel: str) -> None:
+    with FaultProxy.before(pod.endpoint) as proxy:
+        client = ImpatientClient(ConfiguredAccess(proxy.endpoint, "unused"), Identifier("unused"))
+        async with linked(proxy.endpoint, kernel, client=client) as (link, front_end), asyncio.timeout(15):
+            request = execute("import time\nfor i in range(50):\n    print(i, flush=True)\n    time.sleep(0.02)")
+            link.send(request)
+            await front_end.wait(lambda: front_end.printed())
+            proxy.stall(True)
+            await front_end.wait(lambda: front_end.waits)
+            proxy.stall(False)
+            await front_end.wait(lambda: front_end.reply_to(request))
+    assert front_end.printed() == "".join(f"{number}\n" for number in range(50))
+
+
 @pytest.mark.parametrize("answer", [{}, PoolRefused("down", status=503)], ids=["a page with status 200", "503"])
 async def test_a_message_that_somebody_else_answers_is_sent_again_and_waited_for(
     pod: Pod, kernel: str, answer: PoolError | dict[str, Any]
