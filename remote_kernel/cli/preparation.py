@@ -14,6 +14,7 @@ from remote_kernel.cli.comparison import has_outputs
 from remote_kernel.cli.execution import Plan
 from remote_kernel.cli.kernelspecs import is_ours
 from remote_kernel.cli.parameters import check_names, inject, parse_value, read_parameters, unknown_names
+from remote_kernel.client.local_paths import current_folder
 from remote_kernel.core.errors import UsageError
 from remote_kernel.core.settings import Settings
 
@@ -28,6 +29,7 @@ def prepare(arguments: argparse.Namespace) -> list[Job]:
         UsageError: a notebook cannot be read, a result could not be written where the user wants it, there is no such
             kernel, a setting of it cannot be used, or options contradict one another.
     """
+    current_folder()  # which jupyter_client asks for, whatever the paths
     paths: list[Path] = arguments.notebooks
     _check_options(arguments)
     parameters = _read_parameters(arguments)

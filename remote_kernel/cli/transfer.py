@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remote_kernel.cli.identifier import find_session
@@ -57,10 +56,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _upload(arguments: argparse.Namespace) -> int:
+    from remote_kernel.client.local_paths import current_folder
     from remote_kernel.client.transfer import Progress
     from remote_kernel.client.upload import Upload, plan_upload
 
-    items = plan_upload(arguments.paths, to=arguments.to, base=Path.cwd())
+    items = plan_upload(arguments.paths, to=arguments.to, base=current_folder())
 
     async def work(files: "RemoteFiles", progress: "Progress", patience_seconds: float) -> None:
         await Upload(files, progress, patience_seconds=patience_seconds).run(items)

@@ -11,3 +11,11 @@ def expand_user(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise UsageError(f"there is no user for '~' in '{text}': write the whole path") from None
+
+
+def current_folder() -> Path:
+    """Return the folder that relative paths are in; raises `UsageError` where somebody has removed it."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the current folder is not there any more: change to another one") from None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from remote_kernel.client.local_paths import expand_user
+from remote_kernel.client.local_paths import current_folder, expand_user
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.identity import has_drive_prefix
 from remote_kernel.core.jupyter import parse_object
@@ -116,7 +116,8 @@ def _papermill_path(path: str, environ: Mapping[str, str]) -> Path | None:
 
 def canonical(path: str) -> Path:
     """Return the one spelling of a path: absolute, without links or `~`; raises `UsageError`."""
-    return Path(os.path.realpath(expand_user(path)))
+    expanded = expand_user(path)
+    return Path(os.path.realpath(expanded if expanded.is_absolute() else current_folder() / expanded))
 
 
 def is_file_path(path: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from remote_kernel.client.download import Download
 from remote_kernel.client.files import RemoteFiles
-from remote_kernel.client.local_paths import expand_user
+from remote_kernel.client.local_paths import current_folder, expand_user
 from remote_kernel.client.transfer import Progress
 from remote_kernel.client.upload import LocalItem, Upload, plan_upload
 from remote_kernel.core import files as wire
@@ -54,7 +54,7 @@ class Transfers:
             path = commands.parse_files(command)
             return lambda _request, pod: self._list(path, pod)
         paths, to = commands.parse_transfer(command)
-        base = Path.cwd()
+        base = current_folder()
         if command.verb is Verb.DOWNLOAD:
             folder = base / expand_user(to)
             return lambda request, pod: self._download(request, pod, paths, folder)

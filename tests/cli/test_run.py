@@ -282,3 +282,14 @@ def test_the_settings_that_count_are_those_of_the_kernel(
     monkeypatch.setenv("MY_SECONDS", "60")
     done = run_command("run", notebook, "--kernel", "patient")
     assert (done.status, "REMOTE_KERNEL_SCOPE is 'job'" in done.stderr) == (2, True)
+
+
+def test_a_current_folder_that_was_removed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "1")
+    removed = tmp_path / "removed"
+    removed.mkdir()
+    monkeypatch.chdir(removed)
+    removed.rmdir()
+    done = run_command("run", notebook)
+    sentence = "remote-kernel: the current folder is not there any more: change to another one\n"
+    assert (done.status, done.stderr) == (2, sentence)

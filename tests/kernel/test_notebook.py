@@ -200,3 +200,13 @@ def test_a_cell_id_that_is_no_address_tells_nothing() -> None:
 def test_a_home_of_nobody_is_told() -> None:
     with pytest.raises(UsageError, match=r"there is no user for '~' in '~nobody-here/a.ipynb'"):
         canonical("~nobody-here/a.ipynb")
+
+
+def test_a_current_folder_that_was_removed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    removed = tmp_path / "removed"
+    removed.mkdir()
+    monkeypatch.chdir(removed)
+    removed.rmdir()
+    assert canonical("/a.ipynb") == Path("/a.ipynb")
+    with pytest.raises(UsageError, match="the current folder is not there any more"):
+        canonical("a.ipynb")
