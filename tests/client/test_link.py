@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import os
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,20 +23,25 @@ from remote_kernel.client.way import Body
 from remote_kernel.core import wire
 from remote_kernel.core.errors import PoolError, PoolFull, PoolRefused, PoolUnreachable, SessionLost
 from remote_kernel.core.identity import Identifier
-from remote_kernel.core.jupyter import Author, parse_header
+from remote_kernel.core.jupyter import Author, parse_header, parse_object
 from remote_kernel.core.streams import MAX_PER_SECOND
+from remote_kernel.pod.api import Api, Pod
+from remote_kernel.pod.calls import Answer, Call
+from remote_kernel.pod.data_folder import DataFolder
+from remote_kernel.pod.environment import kernel_environ
+from remote_kernel.pod.registry import Registry
 from tests.certificate import FILE_NAME, make_certificate
 from tests.client.counting import CountingClient
 from tests.client.front_end import FrontEnd, execute, followed, run
-from tests.driver import Pod
+from tests.driver import Pod as PodProcess
 from tests.faults.proxy import FaultProxy, Plan
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
-def pod() -> Iterator[Pod]:
-    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
+def pod() -> Iterator[PodProcess]:
+    with PodProcess.start(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
         yield running
 
 
@@ -59,7 +65,7 @@ def kernel() -> str:
     return f"k-{uuid.uuid4().hex[:8]}"
 
 
-async def test_a_message_is_answered(pod: Pod, kernel: str) -> None:
+async def test_a_message_is_answered(pod: PodProcess, kernel: str) -> None:
     async with linked(pod.endpoint, kernel) as (link, front_end):
         request = execute("print(6 * 7)")
         link.send(request)
@@ -69,7 +75,7 @@ async def test_a_message_is_answered(pod: Pod, kernel: str) -> None:
         assert front_end.hellos[0].kernel_info["language_info"]["name"] == "python"
 
 
-async def test_a_short_cell_takes_one_round_trip_over_a_slow_line(pod: Pod, kernel: str) -> None:
+async def test_a_short_cell_takes_one_round_trip_over_a_slow_line(pod: PodProcess, kernel: str) -> None:
     with FaultProxy.before(pod.endpoint) as proxy:
         proxy.plan = lambda _number: Plan(delay_seconds=0.05)
         client = CountingClient(proxy.endpoint, "unused", Identifier("unused"))
@@ -81,7 +87,7 @@ async def test_a_short_cell_takes_one_round_trip_over_a_slow_line(pod: Pod, kern
     assert front_end.printed() == "2\n"
 
 
-async def test_output_survives_cut_connections_whole_and_in_order(pod: Pod, kernel: str) -> None:
+async def test_output_survives_cut_connections_whole_and_in_order(pod: PodProcess, kernel: str) -> None:
     with FaultProxy.before(pod.endpoint) as proxy:
         proxy.plan = lambda number: Plan(cut_down_after=3000 + 611 * number)
         async with linked(proxy.endpoint, kernel) as (link, front_end):
@@ -94,7 +100,7 @@ async def test_output_survives_cut_connections_whole_and_in_order(pod: Pod, kern
 
 
 @pytest.mark.parametrize("cut", [1, 200, 420, 700])
-async def test_a_request_cut_on_the_way_up_runs_once(pod: Pod, kernel: str, cut: int) -> None:
+async def test_a_request_cut_on_the_way_up_runs_once(pod: PodProcess, kernel: str, cut: int) -> None:
     """The first connections break after `cut` bytes up; some of these are before, some after the pod has it all."""
     with FaultProxy.before(pod.endpoint) as proxy:
         async with linked(proxy.endpoint, kernel) as (link, front_end):
@@ -109,7 +115,7 @@ async def test_a_request_cut_on_the_way_up_runs_once(pod: Pod, kernel: str, cut:
     assert front_end.printed() == "1\n2\n3\n"
 
 
-async def test_an_answer_cut_on_the_way_down_does_not_run_it_again(pod: Pod, kernel: str) -> None:
+async def test_an_answer_cut_on_the_way_down_does_not_run_it_again(pod: PodProcess, kernel: str) -> None:
     with FaultProxy.before(pod.endpoint) as proxy:
         async with linked(proxy.endpoint, kernel) as (link, front_end):
             link.open()
@@ -126,7 +132,7 @@ async def test_an_answer_cut_on_the_way_down_does_not_run_it_again(pod: Pod, ker
     assert front_end.printed() == "1\n1\n"
 
 
-async def test_a_link_that_was_refused_for_a_while_says_so_and_comes_back(pod: Pod, kernel: str) -> None:
+async def test_a_link_that_was_refused_for_a_while_says_so_and_comes_back(pod: PodProcess, kernel: str) -> None:
     with FaultProxy.before(pod.endpoint) as proxy:
         async with linked(proxy.endpoint, kernel) as (link, front_end):
             first = execute("1")
@@ -159,7 +165,7 @@ class InterceptedClient(PoolClient):
         return self.answer
 
 
-async def test_a_message_does_not_wait_as_long_as_one_before_it_that_was_dropped(pod: Pod, kernel: str) -> None:
+async def test_a_message_does_not_wait_as_long_as_one_before_it_that_was_dropped(pod: PodProcess, kernel: str) -> None:
     client = InterceptedClient(pod.endpoint, PoolFull("full", retry_after_seconds=3600))
     async with linked(pod.endpoint, kernel, client=client) as (link, front_end):
         link.send(execute("print('dropped')"))
@@ -169,13 +175,81 @@ async def test_a_message_does_not_wait_as_long_as_one_before_it_that_was_dropped
     assert front_end.printed() == "sent\n"
 
 
+@dataclass(frozen=True)
+class Pieces:
+    """An answer whose end has not come yet."""
+
+    pieces: AsyncGenerator[bytes]
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        return self.pieces
+
+
+class Inside:
+    """The way to an agent in this process."""
+
+    stale_seconds = None
+    piece_bytes = 1 << 20
+    should_compress = False
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def _ask(self, method: str, path: str, params: Mapping[str, str] | None, content: bytes) -> Answer:
+        async def read_body() -> bytes:
+            return content
+
+        return await self._api.handlers[method, path](Call(params or {}, read_body))
+
+    async def request(
+        self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
+        read_seconds: float = 0.0,
+    ) -> dict[str, Any]:  # fmt: skip
+        body = (await self._ask(method, path, params, content)).body
+        assert isinstance(body, bytes)
+        return parse_object(body)
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
+        read_seconds: float,
+    ) -> AsyncIterator[Body]:  # fmt: skip
+        body = (await self._ask(method, path, params, content)).body
+        assert isinstance(body, AsyncGenerator)
+        async with aclosing(body):
+            yield Pieces(body)
+
+    def drop_idle(self) -> None:
+        raise AssertionError("no connection broke")
+
+    async def aclose(self) -> None:
+        """Nothing."""
+
+
+async def test_a_stream_that_the_agent_ends_before_the_platform_would_is_no_outage() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="rk-"))
+    registry = Registry(folder=folder, data=folder, environ=kernel_environ(os.environ, "pod"))
+    api = Api(
+        Pod(registry=registry, folder=DataFolder(folder), name="pod", cooldown_seconds=300.0, max_stream_seconds=0.1)
+    )
+    front_end = FrontEnd()
+    inside = Inside(api)
+    link = Link(inside, front_end, kernel="main", kernelspec="python3", wait_seconds=30, keepalive_seconds=60)
+    async with followed(link, inside):
+        await run(link, front_end, "import time\nfor i in range(40):\n    print(i, flush=True)\n    time.sleep(0.02)")
+    await registry.aclose()
+    assert front_end.printed() == "".join(f"{number}\n" for number in range(40))
+    assert len(front_end.hellos) > 3
+    assert (front_end.waits, front_end.errors) == ([], [])
+
+
 class ImpatientClient(PoolClient):
     """A client that takes a stream for dead which is silent for a moment."""
 
     stale_seconds = 0.5
 
 
-async def test_a_stream_that_falls_silent_without_an_end_is_taken_up_anew(pod: Pod, kernel: str) -> None:
+async def test_a_stream_that_falls_silent_without_an_end_is_taken_up_anew(pod: PodProcess, kernel: str) -> None:
     with FaultProxy.before(pod.endpoint) as proxy:
         client = ImpatientClient(ConfiguredAccess(proxy.endpoint, "unused"), Identifier("unused"))
         async with linked(proxy.endpoint, kernel, client=client) as (link, front_end), asyncio.timeout(15):
@@ -191,7 +265,7 @@ async def test_a_stream_that_falls_silent_without_an_end_is_taken_up_anew(pod: P
 
 @pytest.mark.parametrize("answer", [{}, PoolRefused("down", status=503)], ids=["a page with status 200", "503"])
 async def test_a_message_that_somebody_else_answers_is_sent_again_and_waited_for(
-    pod: Pod, kernel: str, answer: PoolError | dict[str, Any]
+    pod: PodProcess, kernel: str, answer: PoolError | dict[str, Any]
 ) -> None:
     async with linked(pod.endpoint, kernel, client=InterceptedClient(pod.endpoint, answer)) as (link, front_end):
         await run(link, front_end, "print('once')")
@@ -201,7 +275,7 @@ async def test_a_message_that_somebody_else_answers_is_sent_again_and_waited_for
 
 
 async def test_a_stream_that_breaks_each_time_is_asked_for_ever_more_seldom_until_it_brings_something(
-    pod: Pod, kernel: str
+    pod: PodProcess, kernel: str
 ) -> None:
     with FaultProxy.before(pod.endpoint) as proxy:
         async with linked(proxy.endpoint, kernel) as (link, front_end):
@@ -232,7 +306,7 @@ async def test_a_pool_that_never_answers_is_given_up(kernel: str) -> None:
     assert "127.0.0.1:9" in str(error)
 
 
-async def test_an_error_of_an_earlier_process_s_cell_aborts_nothing_of_the_next(pod: Pod, kernel: str) -> None:
+async def test_an_error_of_an_earlier_process_s_cell_aborts_nothing_of_the_next(pod: PodProcess, kernel: str) -> None:
     async with linked(pod.endpoint, kernel) as (link, front_end):
         await run(link, front_end, "pass")
         position = link.position
@@ -248,7 +322,7 @@ async def test_an_error_of_an_earlier_process_s_cell_aborts_nothing_of_the_next(
     assert front_end.printed() == "ran\n"
 
 
-async def test_another_process_goes_on_where_the_first_left_off(pod: Pod, kernel: str) -> None:
+async def test_another_process_goes_on_where_the_first_left_off(pod: PodProcess, kernel: str) -> None:
     async with linked(pod.endpoint, kernel) as (link, front_end):
         request = execute("import time\nfor i in range(30):\n    print(i, flush=True)\n    time.sleep(0.02)")
         link.send(request)
@@ -260,7 +334,7 @@ async def test_another_process_goes_on_where_the_first_left_off(pod: Pod, kernel
     assert front_end.printed() + successor.printed() == "".join(f"{number}\n" for number in range(30))
 
 
-async def test_prints_that_have_piled_up_come_in_few_messages_and_whole(pod: Pod, kernel: str) -> None:
+async def test_prints_that_have_piled_up_come_in_few_messages_and_whole(pod: PodProcess, kernel: str) -> None:
     async with linked(pod.endpoint, kernel) as (link, front_end):
         first, last = (
             execute("pass"),
@@ -280,7 +354,7 @@ async def test_prints_that_have_piled_up_come_in_few_messages_and_whole(pod: Pod
     assert successor.printed() == front_end.printed() == "".join(f"{number}\n" for number in range(500)) + "end\n"
 
 
-async def test_a_flood_of_prints_is_no_flood_of_messages(pod: Pod, kernel: str) -> None:
+async def test_a_flood_of_prints_is_no_flood_of_messages(pod: PodProcess, kernel: str) -> None:
     async with linked(pod.endpoint, kernel) as (link, front_end):
         first, flood = execute("pass"), execute("for i in range(3000): print(i, flush=True)")
         link.send(first)
@@ -293,7 +367,7 @@ async def test_a_flood_of_prints_is_no_flood_of_messages(pod: Pod, kernel: str) 
     assert len(front_end.messages) < 1.2 * MAX_PER_SECOND * (1 + took)
 
 
-async def test_a_message_for_a_session_that_is_gone_is_lost_and_the_next_one_runs(pod: Pod, kernel: str) -> None:
+async def test_a_message_for_a_session_that_is_gone_is_lost_and_the_next_one_runs(pod: PodProcess, kernel: str) -> None:
     async with linked(pod.endpoint, kernel, position=Position(epoch="gone", cursor=5)) as (link, front_end):
         link.send(execute("print('never')"))
         await front_end.wait(lambda: front_end.errors)
@@ -305,7 +379,7 @@ async def test_a_message_for_a_session_that_is_gone_is_lost_and_the_next_one_run
 
 
 async def test_a_pod_that_goes_says_so_and_is_not_asked_for_again(kernel: str) -> None:
-    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod, FaultProxy.before(pod.endpoint) as proxy:
+    with PodProcess.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod, FaultProxy.before(pod.endpoint) as proxy:
         async with linked(proxy.endpoint, kernel) as (link, front_end):
             link.open()
             await front_end.wait(lambda: front_end.hellos)
@@ -318,7 +392,7 @@ async def test_a_pod_that_goes_says_so_and_is_not_asked_for_again(kernel: str) -
 
 
 async def test_a_kernel_that_another_client_shuts_down_is_told_once_and_the_next_message_runs(
-    pod: Pod, kernel: str
+    pod: PodProcess, kernel: str
 ) -> None:
     async with linked(pod.endpoint, kernel) as (link, front_end), linked(pod.endpoint, kernel) as (other, listener):
         for each, heard in ((link, front_end), (other, listener)):
@@ -335,7 +409,7 @@ async def test_a_kernel_that_another_client_shuts_down_is_told_once_and_the_next
     assert front_end.printed() == "new\n"
 
 
-async def test_a_dead_interpreter_is_told_with_its_reason(pod: Pod, kernel: str) -> None:
+async def test_a_dead_interpreter_is_told_with_its_reason(pod: PodProcess, kernel: str) -> None:
     async with linked(pod.endpoint, kernel) as (link, front_end):
         link.send(execute("import os; os._exit(7)"))
         await front_end.wait(lambda: front_end.errors)
@@ -348,7 +422,7 @@ async def test_a_dead_interpreter_is_told_with_its_reason(pod: Pod, kernel: str)
     assert front_end.printed() == "again\n"
 
 
-async def test_a_message_that_the_pod_refuses_takes_no_other_with_it(pod: Pod, kernel: str) -> None:
+async def test_a_message_that_the_pod_refuses_takes_no_other_with_it(pod: PodProcess, kernel: str) -> None:
     async with linked(pod.endpoint, kernel) as (link, front_end):
         running, after = execute("import time; time.sleep(0.3); print('ran')"), execute("print('ran, too')")
         nonsense = wire.Message(channel=wire.Channel.SHELL, parts=(b"[]", b"{}", b"{}", b"{}"))
@@ -365,7 +439,7 @@ async def test_a_message_that_the_pod_refuses_takes_no_other_with_it(pod: Pod, k
 async def test_cell_whose_interpreter_does_not_start_is_told_why_and_the_next_one_runs(kernel: str) -> None:
     scratch = Path(tempfile.mkdtemp(prefix="rk-"))
     broken = scratch / "data" / "broken"
-    with Pod.start(scratch, JUPYTER_PATH=str(install_fragile_kernel(scratch))) as pod:
+    with PodProcess.start(scratch, JUPYTER_PATH=str(install_fragile_kernel(scratch))) as pod:
         async with linked(pod.endpoint, kernel, kernelspec="fragile") as (link, front_end):
             await run(link, front_end, "print('before')")
             broken.touch()
@@ -400,7 +474,7 @@ NUMBERS_CODE = f"print(' '.join(map(str, range(100_000))))  # {NUMBERS}"
 
 @pytest.mark.parametrize("is_far", [True, False])
 async def test_what_leaves_this_machine_is_compressed(
-    pod: Pod, kernel: str, is_far: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pod: PodProcess, kernel: str, is_far: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate = make_certificate(tmp_path) if is_far else None
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / FILE_NAME))
@@ -427,7 +501,7 @@ class Silent:
                 yield wire.encode(frame)
 
 
-async def test_what_an_agent_does_not_understand_is_not_sent_to_it(pod: Pod, kernel: str) -> None:
+async def test_what_an_agent_does_not_understand_is_not_sent_to_it(pod: PodProcess, kernel: str) -> None:
     sent: list[bytes] = []
 
     class ToOldAgent(PoolClient):
@@ -451,7 +525,7 @@ async def test_what_an_agent_does_not_understand_is_not_sent_to_it(pod: Pod, ker
     assert front_end.printed() == NUMBERS + "\n"
 
 
-async def test_readers_hear_of_each_other_but_not_of_their_own_earlier_streams(pod: Pod, kernel: str) -> None:
+async def test_readers_hear_of_each_other_but_not_of_their_own_earlier_streams(pod: PodProcess, kernel: str) -> None:
     with FaultProxy.before(pod.endpoint) as proxy:
         async with linked(proxy.endpoint, kernel) as (link, front_end):
             link.open()

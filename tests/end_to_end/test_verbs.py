@@ -174,8 +174,15 @@ def test_a_shutdown_takes_less_than_two_seconds_and_is_made_up_for_by_the_next_k
             notebook.close()
 
 
-def test_two_kernels_on_one_notebook_are_told_once_and_keep_their_replies_apart(start_notebook: Start) -> None:
-    first, second = (start_notebook(REMOTE_KERNEL_IDENTIFIER="two-kernels") for _ in range(2))
+def test_two_kernels_on_one_notebook_are_told_once_and_keep_their_replies_apart(
+    start_notebook: Start, pool: Pool
+) -> None:
+    with FaultProxy.before(pool.endpoint) as proxy:
+        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_IDENTIFIER": "two-kernels"}
+        check_two_kernels(start_notebook(**environ), start_notebook(**environ), proxy)
+
+
+def check_two_kernels(first: Notebook, second: Notebook, proxy: FaultProxy) -> None:
     first.run("a = 1")
     told = {first: 0, second: 0}
     for _ in range(3):
@@ -183,6 +190,7 @@ def test_two_kernels_on_one_notebook_are_told_once_and_keep_their_replies_apart(
             cell = kernel.run("a += 1; a")
             assert cell.reply["status"] == "ok"
             told[kernel] += cell.displayed.count("Another kernel uses")
+        proxy.cut()  # each hears anew how many there are
     assert told == {first: 1, second: 1}
     assert first.run("a").result == "7"
     # The prompt goes to who runs the cell, and to nobody else.
