@@ -19,7 +19,7 @@ from remote_kernel.client.messages import post, post_once
 from remote_kernel.client.outage import Outage
 from remote_kernel.client.pool import ALLOCATE_SECONDS
 from remote_kernel.client.retry import Backoff, describe_wait, is_passing, patience, when_given_up
-from remote_kernel.client.transport import Broke
+from remote_kernel.client.transport import Broke, NoConnection
 from remote_kernel.client.warmth import Warmth
 from remote_kernel.client.way import Way
 from remote_kernel.core import wire
@@ -243,7 +243,7 @@ class Link:
         read_seconds = ALLOCATE_SECONDS if self._position is None else wire.STALE_SECONDS
         decoder, gathering = wire.FrameDecoder(), Gathering()
         self.warmth.note_call()
-        self._may_have_taken = True
+        had_taken, self._may_have_taken = self._may_have_taken, True
         try:
             async with self._pool.stream("GET", wire.EVENTS_PATH, params=params, read_seconds=read_seconds) as response:
                 chunks = response.chunks()
@@ -271,6 +271,10 @@ class Link:
             raise
         except (PoolFull, Unauthorized, Forbidden):
             self._may_have_taken = False
+            raise
+        except PoolUnreachable as error:
+            if isinstance(error.__cause__, NoConnection):  # nothing has left this machine
+                self._may_have_taken = had_taken
             raise
         except TimeoutError:
             raise PoolUnreachable("The session has sent nothing for too long.") from None

@@ -12,17 +12,18 @@ from remote_kernel.core.jupyter import Author
 from remote_kernel.core.wire import SESSION_PATH, STOP_SESSION_PATH, Channel, Message
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.notebook import Hints
+from remote_kernel.kernel.releases import Releases
 from remote_kernel.kernel.requests import Interrupted
 from remote_kernel.kernel.session import Session
 from tests.client.front_end import FrontEnd, execute, run
-from tests.driver import Pool, run_in_pod, wait_until
+from tests.driver import Pool, free_ports, run_in_pod, wait_until
 from tests.faults.proxy import FaultProxy, Plan
 
 pytestmark = pytest.mark.anyio
 
 
-def make_session(proxy: FaultProxy, pool: Pool, identifier: str, folder: Path) -> Session:
-    settings = {"ENDPOINT": proxy.endpoint, "TOKEN": pool.token, "IDENTIFIER": identifier}
+def make_session(endpoint: str, token: str, identifier: str, folder: Path) -> Session:
+    settings = {"ENDPOINT": endpoint, "TOKEN": token, "IDENTIFIER": identifier}
     environ = {**os.environ, **{f"REMOTE_KERNEL_{name}": value for name, value in settings.items()}}
     return Session(
         environ, Folders.of_user(), connection_file=folder / "c.json", connection_key=b"", parent=os.getppid()
@@ -38,7 +39,7 @@ async def test_giving_back_that_is_interrupted_does_not_say_that_nothing_has_hap
     pool: Pool, tmp_path: Path
 ) -> None:
     with FaultProxy.before(pool.endpoint) as proxy, pool.client() as client:
-        session = make_session(proxy, pool, "interrupted", tmp_path)
+        session = make_session(proxy.endpoint, pool.token, "interrupted", tmp_path)
         front_end = FrontEnd()
         try:
             link = await session.open(front_end, Hints())
@@ -67,7 +68,7 @@ async def test_giving_back_that_is_interrupted_does_not_say_that_nothing_has_hap
 
 async def test_a_session_that_was_asked_for_and_has_not_answered_yet_is_given_back(pool: Pool, tmp_path: Path) -> None:
     with FaultProxy.before(pool.endpoint) as proxy:
-        session = make_session(proxy, pool, "not-heard-of", tmp_path)
+        session = make_session(proxy.endpoint, pool.token, "not-heard-of", tmp_path)
         proxy.plan = lambda number: Plan(cut_down_after=0, stall_seconds=600) if number == 0 else Plan()
         before = len(pool.sessions())
         link = await session.open(FrontEnd(), Hints())
@@ -83,7 +84,7 @@ async def test_the_session_that_was_found_instead_of_one_that_is_gone_is_given_b
 ) -> None:
     name = f"found-instead-{is_used}"
     with FaultProxy.before(pool.endpoint) as proxy, pool.client() as client:
-        session, front_end = make_session(proxy, pool, name, tmp_path), FrontEnd()
+        session, front_end = make_session(proxy.endpoint, pool.token, name, tmp_path), FrontEnd()
         before = len(pool.sessions())
         await run(await session.open(front_end, Hints()), front_end, "a = 42")
         proxy.refuse(True)  # so that nothing is heard of the end
@@ -95,3 +96,12 @@ async def test_the_session_that_was_found_instead_of_one_that_is_gone_is_given_b
         assert len(pool.sessions()) == before + 1
         await session.release(shutdown_request())
         assert len(pool.sessions()) == before + is_used
+
+
+async def test_a_pool_that_was_never_reached_is_not_asked_to_take_anything_back(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    session, front_end = make_session(f"http://127.0.0.1:{port}", "token", "never-reached", tmp_path), FrontEnd()
+    (await session.open(front_end, Hints())).send(execute("1"))
+    await front_end.wait(lambda: front_end.waits)
+    await session.release(shutdown_request())
+    assert not Releases(Folders.of_user().runtime).any()
