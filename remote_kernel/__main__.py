@@ -2,7 +2,9 @@
 
 import sys
 
-from remote_kernel.kernel.app import main
-
 if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        del sys.path[0]  # the notebook's folder, whose `random.py` is meant for the notebook and not for us
+    from remote_kernel.kernel.app import main
+
     sys.exit(main())

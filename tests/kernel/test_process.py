@@ -36,6 +36,17 @@ def test_the_kernel_imports_neither_ipython_nor_pod_nor_pool(tmp_path: Path) -> 
     assert [name for name in modules if name.startswith(FOREIGN)] == []
 
 
+def test_modules_in_the_notebook_s_folder_are_none_of_the_kernel_s(tmp_path: Path) -> None:
+    for name in ("json", "random", "select", "signal", "token", "zmq"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('this {name} was meant for the notebook')")
+    command = [sys.executable, "-m", "remote_kernel", "-f", "missing.json"]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "remote-kernel: The connection file missing.json cannot be read: No such file or directory.\n",
+    )
+
+
 def test_an_idle_kernel_uses_less_memory_than_an_idle_ipykernel(start_notebook: Callable[..., Notebook]) -> None:
     kernels = [start_notebook(name) for name in ("remote", "python3")]
     for kernel in kernels:
