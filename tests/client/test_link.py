@@ -188,7 +188,7 @@ class Pieces:
 class Inside:
     """The way to an agent in this process."""
 
-    stale_seconds = None
+    stale_seconds: float | None = None
     piece_bytes = 1 << 20
     should_compress = False
 
@@ -226,21 +226,35 @@ class Inside:
         """Nothing."""
 
 
-async def test_a_stream_that_the_agent_ends_before_the_platform_would_is_no_outage() -> None:
+@asynccontextmanager
+async def linked_inside(max_stream_seconds: float = 60.0) -> AsyncIterator[tuple[Link, FrontEnd]]:
     folder = Path(tempfile.mkdtemp(prefix="rk-"))
     registry = Registry(folder=folder, data=folder, environ=kernel_environ(os.environ, "pod"))
-    api = Api(
-        Pod(registry=registry, folder=DataFolder(folder), name="pod", cooldown_seconds=300.0, max_stream_seconds=0.1)
-    )
-    front_end = FrontEnd()
-    inside = Inside(api)
+    pod = Pod(
+        registry=registry, folder=DataFolder(folder), name="pod", cooldown_seconds=300.0,
+        max_stream_seconds=max_stream_seconds,
+    )  # fmt: skip
+    front_end, inside = FrontEnd(), Inside(Api(pod))
     link = Link(inside, front_end, kernel="main", kernelspec="python3", wait_seconds=30, keepalive_seconds=60)
     async with followed(link, inside):
-        await run(link, front_end, "import time\nfor i in range(40):\n    print(i, flush=True)\n    time.sleep(0.02)")
+        yield link, front_end
     await registry.aclose()
+
+
+async def test_a_stream_that_the_agent_ends_before_the_platform_would_is_no_outage() -> None:
+    async with linked_inside(max_stream_seconds=0.1) as (link, front_end):
+        await run(link, front_end, "import time\nfor i in range(40):\n    print(i, flush=True)\n    time.sleep(0.02)")
     assert front_end.printed() == "".join(f"{number}\n" for number in range(40))
     assert len(front_end.hellos) > 3
     assert (front_end.waits, front_end.errors) == ([], [])
+
+
+async def test_a_silent_cell_s_stream_shows_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "KEEPALIVE_SECONDS", 0.1)
+    monkeypatch.setattr(Inside, "stale_seconds", 1.0)
+    async with linked_inside() as (link, front_end):
+        await run(link, front_end, "import time; time.sleep(2)")
+    assert (len(front_end.hellos), front_end.waits) == (1, [])
 
 
 class ImpatientClient(PoolClient):
