@@ -48,6 +48,7 @@ class Binding:
         epoch: which life of the interpreter the link followed; "" for none.
         restart: whether a restart was asked for and may not have happened.
         untold: how the state was lost that `epoch` no longer names, until a cell has been told; "" for no loss.
+        pod: which one has the files that the user counts on; "" for none, also once they were told to be lost.
         keep_until: until when the user wants the pod kept warm at least (seconds since 1970).
         reader: how the pod tells this kernel, in whichever process, from others of the same session.
         notebook: its path, for people; "" where nobody knows it.
@@ -61,6 +62,7 @@ class Binding:
     epoch: str = ""
     restart: bool = False
     untold: str = ""
+    pod: str = ""
     keep_until: float = 0.0
     reader: str = field(default_factory=lambda: secrets.token_hex(8), compare=False)
     notebook: str = field(default="", compare=False)

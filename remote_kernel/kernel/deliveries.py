@@ -14,7 +14,7 @@ from remote_kernel.kernel.channels import Channels
 from remote_kernel.kernel.endings import Endings
 from remote_kernel.kernel.interrupts import Interrupts
 from remote_kernel.kernel.known_info import KnownInfo
-from remote_kernel.kernel.notes import describe_refusal
+from remote_kernel.kernel.notes import FILES_LOST, describe_refusal
 from remote_kernel.kernel.notices import WaitingLine
 from remote_kernel.kernel.open_requests import OpenRequests
 from remote_kernel.kernel.publishing import Publishing
@@ -50,6 +50,8 @@ class Deliveries:
         self.attachment.succeed(hello)
         self.known.learn(hello.kernel_info)
         self.session.note_position()
+        if self.session.note_pod(hello.pod):
+            self.publishing.notes.tell(FILES_LOST)
         self.requests.is_left_busy = hello.is_busy and not self.requests.is_executing
         self.replies.say_left_busy()
         self.interrupts.forget()  # what was sent while the link was down goes out now

@@ -13,6 +13,9 @@ from remote_kernel.kernel.requests import Request
 MISSED = (
     "A cell that was running when this kernel was replaced has gone on and said something; '%session missed' shows it."
 )
+FILES_LOST = (
+    "The session's pod was gone when this kernel was restarted: this is a new one, and the files of the other are lost."
+)
 SHARED = (
     "Another kernel uses this notebook's session as well: both have the same variables, and their cells run one after "
     "the other."

@@ -91,9 +91,22 @@ class Session:
 
     def note_untold(self, loss: SessionLost | None) -> None:
         """Remember a loss until it is told, which is noted with `None`; this process may end before that."""
-        text = "" if loss is None else str(loss)
-        if self._binding is not None and self._binding.untold != text:
-            self._remember(replace(self._binding, untold=text))
+        if self._binding is not None:
+            pod = "" if loss is None else self._binding.pod  # whoever was told expects nothing of it
+            binding = replace(self._binding, untold="" if loss is None else str(loss), pod=pod)
+            if binding != self._binding:
+                self._remember(binding)
+
+    def note_pod(self, pod: str) -> bool:
+        """Remember in which pod the session is; whether it is another than the user, who has not been told, expects.
+
+        After a restart that was asked for the state is expected to be gone, but the files are not.
+        """
+        if self._binding is None or self._binding.pod == pod:
+            return False
+        is_surprise = bool(self._binding.pod)
+        self._remember(replace(self._binding, pod=pod))
+        return is_surprise
 
     @property
     def is_private(self) -> bool:

@@ -22,8 +22,22 @@ def test_restart_gives_a_fresh_interpreter_in_the_same_pod_with_its_files(notebo
     notebook.run(LEAVE_TRACES)
     notebook.manager.restart_kernel()
     notebook.client.wait_for_ready(timeout=60)
-    assert notebook.run(TRACES).result == "(False, True)"
+    cell = notebook.run(TRACES)
+    assert (cell.result, cell.displayed) == ("(False, True)", "")
     assert notebook.run(WHICH_POD).result == pod
+
+
+def test_restart_whose_pod_is_gone_says_that_the_files_are(start_notebook: Start, pool: Pool) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="restart-gone")
+    notebook.run(LEAVE_TRACES)
+    with pool.client() as client:
+        client.post("/.management/stopSession", params={"identifier": "restart-gone"}).raise_for_status()
+    notebook.manager.restart_kernel()
+    notebook.client.wait_for_ready(timeout=60)
+    cell = notebook.run(TRACES)
+    assert cell.result == "(False, False)"
+    assert "the files of the other are lost" in cell.displayed
+    assert notebook.run("1").displayed == ""
 
 
 def test_reset_gives_a_new_pod(notebook: Notebook) -> None:
