@@ -29,7 +29,8 @@ examples:
 Ctrl-C interrupts the running cells, and what was executed so far is written; a second one leaves at once.
 
 exit status: 0 every cell ran, and with --verify gave the stored outputs; 1 a cell raised, took too long or gave other
-outputs, or a kernel died; 2 something given cannot be used; 130 Ctrl-C, 143 SIGTERM
+outputs, a kernel died, or what it printed could not be written; 2 something given cannot be used; 130 Ctrl-C,
+143 SIGTERM
 """
 
 VERIFY_HELP = """\
