@@ -52,9 +52,10 @@ demo: $(VENV)/demo.stamp
 notebooks: $(VENV)/demo.stamp
 	$(BIN)/remote-kernel run --verify notebooks/*.ipynb --jobs 2 $(ARGS)
 
-# In the order of the files, as otherwise those of few but long tests come last, and one process waits for the other.
+# More processes than most machines in CI have processors, as most tests wait; in the order of the files, as otherwise
+# those of few but long tests come last, and the processes wait for one another.
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 contract: $(VENV)/test.stamp
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m contract $(ARGS)
