@@ -157,9 +157,9 @@ class Relay:
         await self._replies.answer(request, "interrupt_reply", {"status": "ok"})
         self._turns.interrupt()
         if not len(self._requests) and not self._uplink.is_attached:
-            # As before every shutdown; reaching for a session only to interrupt it could take a new one. But what an
-            # earlier process of this kernel has left running is looked for already.
-            if self._uplink.is_looking_back:
+            # As before every shutdown; reaching for a session only to interrupt it could take a new one. But what was
+            # left running, as by an earlier process of this kernel, is looked for already.
+            if self._uplink.may_find_it_busy:
                 self._uplink.send(Message(channel=Channel.CONTROL, parts=parts))
             return
         link = self._session.link

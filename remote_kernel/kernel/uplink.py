@@ -57,11 +57,12 @@ class Uplink:
         return self._session.link is not None and self._session.link.is_attached
 
     @property
-    def is_looking_back(self) -> bool:
-        """Whether the session of an earlier process of this kernel is looked for and has not been found yet."""
+    def may_find_it_busy(self) -> bool:
+        """Whether a session is looked for that may run what nobody here waits for."""
         link = self._session.link
         is_looking = self._opening is not None if link is None else link.is_wanted
-        return is_looking and self._session.is_known and self._attachment.hello is None
+        is_of_earlier_process = self._session.is_known and self._attachment.hello is None
+        return is_looking and (is_of_earlier_process or self._requests.is_left_busy)
 
     def send(self, message: Message) -> None:
         """Send a message, behind the hidden cells that waited for one that needs the session."""

@@ -328,7 +328,9 @@ def test_an_interrupt_that_the_pod_does_not_acknowledge_is_not_taken_for_done(po
             proxy.stall(False)
             # The session was found again.
             notebook.wait_iopub(lambda message: message["content"].get("execution_state") == "busy")
-            notebook.manager.interrupt_kernel()
+            proxy.refuse(True)
+            notebook.manager.interrupt_kernel()  # which waits for the link, as what is left running does
+            proxy.refuse(False)
             notebook.wait_iopub(lambda message: is_end_of(msg_id, message))
             # Its reply, which nobody waits for, comes a moment before or after its idle; what is sent before is aborted
             # like anything queued.
