@@ -1,5 +1,6 @@
 """The local kernel of a run: started for it, told which notebook it works for, gone with it."""
 
+import asyncio
 import os
 import subprocess
 import tempfile
@@ -12,6 +13,9 @@ from remote_kernel.cli.patient_client import PatientClient
 
 # A traceback's worth.
 LOG_BYTES = 4_000
+
+# Our kernel gives its session back within 1.5 s, or has written down by then that it is to be given back.
+URGENT_SECONDS = 2.0
 
 
 class KernelDied(Exception):
@@ -26,7 +30,7 @@ class KernelProcess:
     """A kernel process and the nbclient that talks to it.
 
     Attributes:
-        is_urgent: set it to have the kernel killed instead of shut down.
+        is_urgent: set it to have the kernel killed when it does not end within a moment.
     """
 
     def __init__(self, client: NotebookClient) -> None:
@@ -66,14 +70,24 @@ class KernelProcess:
             await ensure_async(self._manager.interrupt_kernel())
 
     async def stop(self) -> None:
-        """Shut the kernel down, or kill it when it is urgent, and free what it held here."""
+        """Shut the kernel down and free what it held here; when cancelled, hurry."""
         if self._client.kc is not None:
             self._client.kc.stop_channels()
+        try:
+            await self._end(URGENT_SECONDS if self.is_urgent else self._manager.shutdown_wait_time)
+        except asyncio.CancelledError:
+            await self._end(0 if self.is_urgent else URGENT_SECONDS)
+            raise
+        finally:
+            self._log.close()
+
+    async def _end(self, patience_seconds: float) -> None:
+        """Ask the kernel to shut down, which gives its session back, and kill it when that takes longer."""
         if await ensure_async(self._manager.is_alive()):
-            await ensure_async(self._manager.shutdown_kernel(now=self.is_urgent))
+            self._manager.shutdown_wait_time = patience_seconds
+            await ensure_async(self._manager.shutdown_kernel())
         else:
             await ensure_async(self._manager.cleanup_resources())
-        self._log.close()
 
     def read_log(self) -> str:
         """Return the end of what the kernel process wrote to its standard error."""

@@ -26,7 +26,8 @@ examples:
   remote-kernel run report.ipynb -p year 2026 --html report.html
   remote-kernel run --verify notebooks/*.ipynb --jobs 2 --junit results.xml
 
-Ctrl-C interrupts the running cells, and what was executed so far is written; a second one leaves at once.
+Ctrl-C interrupts the running cells, and what was executed so far is written; after a second one the kernels have two
+seconds to give their sessions back.
 
 exit status: 0 every cell ran, and with --verify gave the stored outputs; 1 a cell raised, took too long or gave other
 outputs, a kernel died, or what it printed could not be written; 2 something given cannot be used; 130 Ctrl-C,

@@ -3,8 +3,12 @@
 import signal
 from pathlib import Path
 
+import pytest
+
+from remote_kernel.kernel.folders import Folders
+from remote_kernel.kernel.releases import Releases
 from tests.cli.command import outputs_of, start_command, texts_of, wait_line, write_notebook
-from tests.driver import is_alive, wait_until
+from tests.driver import Pool, is_alive, wait_until
 
 SLEEP = "import os, time\nprint(os.getpid(), file=open('pid', 'w'))\nprint('asleep', flush=True)\ntime.sleep(600)"
 STUBBORN = """\
@@ -45,16 +49,23 @@ def check_interrupted_run(folder: Path, kernel: str, number: signal.Signals, sta
     assert second == []
 
 
-def test_second_signal_leaves_at_once(tmp_path: Path, remote_kernel: str) -> None:
+def test_second_signal_leaves_at_once_and_the_session_is_given_back(
+    tmp_path: Path, pool: Pool, remote_kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REMOTE_KERNEL_IDENTIFIER", "of-this-run-alone")
     notebook = write_notebook(tmp_path / "n.ipynb", STUBBORN)
+    others = len(pool.sessions())
     with start_command("run", notebook, "--kernel", remote_kernel) as process:
         wait_line(process, "asleep")
+        assert len(pool.sessions()) == others + 1
         process.send_signal(signal.SIGINT)
         wait_line(process, "no")
         process.send_signal(signal.SIGINT)
         process.communicate()
     assert process.returncode == 130
     assert texts_of(tmp_path / "n.executed.ipynb") == ["asleep\nno\n"]
+    # On a machine that is busy the next kernel does what this one had no time for.
+    assert len(pool.sessions()) == others or Releases(Folders.of_user().runtime).any()
 
 
 def test_cell_that_goes_on_after_an_interrupt_is_left_behind(tmp_path: Path) -> None:
