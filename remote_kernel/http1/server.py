@@ -21,6 +21,10 @@ MAX_HEAD_BYTES = 64 * 1024
 # To join what is larger costs more than a write.
 MAX_JOINED_BYTES = 64 * 1024
 
+# What has not ended when uvicorn's patience with it does is cancelled, which is a traceback in the log. So long before
+# that it is cut, as by a client that goes away.
+CUT_BEFORE_SECONDS = 0.5
+
 _HEAD = b"HTTP/1."
 
 
@@ -101,6 +105,12 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        patience_seconds = self.config.timeout_graceful_shutdown
+        if patience_seconds is not None:
+            self.loop.call_later(patience_seconds - CUT_BEFORE_SECONDS, self.transport.abort)
 
     def _refuse(self) -> None:
         if self._is_within_head:

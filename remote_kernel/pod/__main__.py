@@ -113,6 +113,7 @@ async def serve(arguments: argparse.Namespace, scratch: Path, listener: socket.s
 
     def stop() -> None:
         pod.stop()
+        executions.stop()
         server.should_exit = True
 
     for signum in (signal.SIGTERM, signal.SIGINT):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 
-from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.errors import RemoteKernelError, SessionLost
 from remote_kernel.core.interpreter_api import SYNC_LIMIT_SECONDS, ApiRefusal, Execution, ExecutionRequest, Status
 from remote_kernel.core.jupyter import Author, parse_header, parse_object
 from remote_kernel.core.wire import DEFAULT_KERNEL, DEFAULT_KERNELSPEC, Channel
@@ -66,6 +66,7 @@ class Executions:
         self._known: dict[str, _Running] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._taken: set[str] = set()
+        self._is_stopping = False
 
     def get(self, operation_id: str) -> Execution:
         """Return an execution as it is now; raises `ApiRefusal` (404) when it is not, or no longer, known."""
@@ -83,12 +84,22 @@ class Executions:
 
         Raises:
             TooManyKernels: there is no room for another interpreter.
+            ApiRefusal: (503) the pod is stopped.
         """
+        if self._is_stopping:
+            raise ApiRefusal(503, "ServiceUnavailable", "The pod of this session is stopped.")
         running = self._known.get(operation_id) or self._begin(request, identifier, operation_id)
         assert running.task is not None
         if not running.execution.is_asynchronous:
             await asyncio.shield(running.task)
         return running.execution
+
+    def stop(self) -> None:
+        """End every execution with an error, so that who waits for it has its answer before the pod is gone."""
+        self._is_stopping = True
+        for running in self._known.values():
+            if running.task is not None:
+                running.task.cancel()
 
     def _begin(self, request: ExecutionRequest, identifier: str, operation_id: str) -> _Running:
         kernel = self._kernel_for(request)
@@ -130,9 +141,11 @@ class Executions:
                 await _wait_idle(kernel)
                 running.execution = replace(running.execution, status=Status.RUNNING)
                 begun_at = self._clock()
-                await _gather(kernel, request.code, gathering)
+                await self._gather(kernel, request.code, gathering)
         except TimeoutError:
             gathering.fail("Timeout", f"The execution took longer than {limit:g} s.")
+        except asyncio.CancelledError:  # by `stop`
+            gathering.fail(SessionLost.__name__, "The interpreter ended (its pod is stopped); its variables are gone.")
         except RemoteKernelError as error:
             gathering.fail(error.name, str(error))
         finally:
@@ -140,6 +153,21 @@ class Executions:
         outcome = gathering.outcome(round(1000 * (self._clock() - begun_at)))
         status = Status.SUCCEEDED if outcome.error is None else Status.FAILED
         running.execution = replace(running.execution, status=status, outcome=outcome)
+
+    async def _gather(self, kernel: PodKernel, code: str, gathering: Gathering) -> None:
+        """Run `code` to its end; when it has taken too long, interrupt it and wait a little for the end."""
+        cell = asyncio.create_task(_listen(kernel, code, gathering))
+        try:
+            await asyncio.shield(cell)
+        except asyncio.CancelledError:
+            if not self._is_stopping:
+                await kernel.request(Channel.CONTROL, Author("agent").write("interrupt_request", {}, date=utc_now()))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(INTERRUPT_SECONDS):
+                        await asyncio.shield(cell)
+            raise
+        finally:
+            cell.cancel()
 
     def _limit_of(self, request: ExecutionRequest) -> float:
         asked = request.timeout_seconds or self._sync_limit_seconds
@@ -158,21 +186,6 @@ async def _wait_idle(kernel: PodKernel) -> None:
         if not kernel.is_busy:
             return
         await news.wait()
-
-
-async def _gather(kernel: PodKernel, code: str, gathering: Gathering) -> None:
-    """Run `code` to its end; when cancelled, interrupt it and wait a little for the end."""
-    cell = asyncio.create_task(_listen(kernel, code, gathering))
-    try:
-        await asyncio.shield(cell)
-    except asyncio.CancelledError:
-        await kernel.request(Channel.CONTROL, Author("agent").write("interrupt_request", {}, date=utc_now()))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(INTERRUPT_SECONDS):
-                await asyncio.shield(cell)
-        raise
-    finally:
-        cell.cancel()
 
 
 async def _listen(kernel: PodKernel, code: str, gathering: Gathering) -> None:

@@ -1,5 +1,6 @@
 """The pod's process: it leaves nothing behind."""
 
+import contextlib
 import json
 import os
 import re
@@ -9,11 +10,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
+from remote_kernel.core.interpreter_api import ApiVersion
 from remote_kernel.core.log_lines import LogEvent, LogLine
 from remote_kernel.core.wire import End, decode_all
 from remote_kernel.pod.__main__ import main
@@ -83,6 +86,50 @@ def test_a_cell_that_runs_when_its_pod_is_stopped_ends_with_a_reply_that_says_so
         assert stderr.read() == b""
     assert (reply["msg_type"], reply["content"]["ename"]) == ("execute_reply", "SessionLost")
     assert reply["content"]["evalue"] == "The interpreter ended (its pod is stopped); its variables are gone."
+
+
+def test_executions_that_wait_or_run_when_their_pod_is_stopped_are_answered(tmp_path: Path) -> None:
+    params = {"api-version": ApiVersion.V2025_10_02.value}
+    code = "print('begun')\nimport time; time.sleep(600)"
+    with (
+        (tmp_path / "log").open("w+b") as stderr,
+        Pod.start(Path(tempfile.mkdtemp(prefix="rk-")), stderr=stderr) as pod,
+        httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS, params=params) as client,
+        ThreadPoolExecutor() as threads,
+    ):
+
+        def begin(name: str, state: str) -> "Future[httpx.Response]":
+            answer = threads.submit(client.post, "/executions", json={"code": code}, headers={"operation-id": name})
+            wait_until(lambda: client.get(f"/executions/{name}").json().get("status") == state)
+            return answer
+
+        answers = [begin("first", "Running"), begin("second", "NotStarted")]
+        pod.process.send_signal(signal.SIGTERM)
+        first, second = (answer.result().json() for answer in answers)
+        assert pod.process.wait(10) == 0
+        stderr.seek(0)
+        assert stderr.read() == b""
+    error = {"code": "SessionLost", "message": "The interpreter ended (its pod is stopped); its variables are gone."}
+    assert [execution["error"]["error"] for execution in (first, second)] == [error, error]
+
+
+def test_a_request_that_has_half_arrived_when_its_pod_is_stopped_is_cut_without_a_word(tmp_path: Path) -> None:
+    with (
+        (tmp_path / "log").open("w+b") as stderr,
+        Pod.start(Path(tempfile.mkdtemp(prefix="rk-")), stderr=stderr) as pod,
+        httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client,
+        socket.create_connection(("127.0.0.1", client.base_url.port or 0)) as half,
+    ):
+        half.sendall(b"POST /code/execute?api-version=2024-02-02-preview HTTP/1.1\r\n")
+        half.sendall(b"host: pod\r\ncontent-length: 9\r\n\r\n{")
+        assert client.get("/health").status_code == 200  # the server has read what came before
+        pod.process.send_signal(signal.SIGTERM)
+        half.settimeout(TIMEOUT_SECONDS)
+        with contextlib.suppress(ConnectionResetError):
+            assert half.recv(1000) == b""
+        assert pod.process.wait(10) == 0
+        stderr.seek(0)
+        assert stderr.read() == b""
 
 
 def test_an_interpreter_ends_when_its_pod_is_killed() -> None:
