@@ -29,7 +29,9 @@ def open_listener(host: str, port: int) -> socket.socket:
     return listener
 
 
-def reason(error: OSError) -> str | None:
-    """Return why `open_listener` failed: the text of a failed bind holds the address once more, and the number of a
-    failed look-up is not an errno."""
-    return error.strerror if isinstance(error, socket.gaierror) or not error.errno else os.strerror(error.errno)
+def reason(error: OSError) -> str:
+    """Return why listening failed: the text of a failed bind holds the address once more, the number of a failed
+    look-up is not an errno, and a path that is too long has a text alone."""
+    if isinstance(error, socket.gaierror) or not error.errno:
+        return error.strerror or str(error)
+    return os.strerror(error.errno)

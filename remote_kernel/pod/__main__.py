@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import uvicorn
@@ -32,6 +32,7 @@ from remote_kernel.pod.environment import cooldown_seconds, kernel_environ
 from remote_kernel.pod.executions import Executions
 from remote_kernel.pod.interpreter_api import InterpreterApi
 from remote_kernel.pod.registry import Registry
+from remote_kernel.private_files import make_private_folder
 
 DEFAULT_PORT = 8080
 
@@ -41,6 +42,10 @@ SHUTDOWN_SECONDS = 1
 
 # Longer than any front door keeps an idle connection, so that the front door is the one to close it.
 KEEP_ALIVE_SECONDS = 75
+
+
+class CannotStart(Exception):
+    """What the pod needs cannot be had; the message says what and why."""
 
 
 class Server(uvicorn.Server):
@@ -61,7 +66,10 @@ class Server(uvicorn.Server):
         return name[1] if isinstance(name, tuple) else None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except OSError as error:
+            raise CannotStart(f"cannot listen on {self.config.uds}: {reason(error)}") from None
         self.is_listening.set()
 
 
@@ -98,8 +106,9 @@ def strict_environ(scratch: Path) -> dict[str, str]:
 
 async def serve(arguments: argparse.Namespace, scratch: Path, listener: socket.socket | None) -> None:
     """Run until SIGTERM, or, when supervised, until standard input ends; without `listener` on the Unix socket."""
-    data = arguments.data or (AZURE_DATA if os.access(AZURE_DATA, os.W_OK) else Path.cwd())
-    data.mkdir(parents=True, exist_ok=True)
+    with _naming_what_fails():
+        data = arguments.data or (AZURE_DATA if os.access(AZURE_DATA, os.W_OK) else Path.cwd())
+        data.mkdir(parents=True, exist_ok=True)
     name = f"pod-{secrets.token_hex(3)}"
     is_strict = arguments.sandbox == Sandbox.STRICT
     environ = kernel_environ(os.environ, name) | (strict_environ(scratch) if is_strict else {})
@@ -174,18 +183,47 @@ def main(argv: list[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     log_to_stderr("pod", log_level(os.environ), is_json=not sys.stderr.isatty())
     try:
-        listener = None if arguments.uds else open_listener(arguments.host, arguments.port)
-    except OSError as error:
-        where = f"{arguments.host}, port {arguments.port}"
-        print(f"remote-kernel-pod: cannot listen on {where}: {reason(error)}.", file=sys.stderr)
+        _run(arguments)
+    except CannotStart as error:
+        print(f"remote-kernel-pod: {error}.", file=sys.stderr)
         return 1
-    scratch = arguments.scratch or Path(tempfile.mkdtemp(prefix="rk-"))
-    try:
-        with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(serve(arguments, scratch, listener))
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return 0
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    """Serve between the making and the removal of the private folder; raises `CannotStart`."""
+    listener = None if arguments.uds else _listen(arguments.host, arguments.port)
+    with listener or contextlib.nullcontext():
+        scratch = _make_scratch(arguments.scratch)
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                asyncio.run(serve(arguments, scratch, listener))
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return open_listener(host, port)
+    except OSError as error:
+        raise CannotStart(f"cannot listen on {host}, port {port}: {reason(error)}") from None
+
+
+def _make_scratch(folder: Path | None) -> Path:
+    with _naming_what_fails():
+        if folder is None:
+            return Path(tempfile.mkdtemp(prefix="rk-"))
+        make_private_folder(folder)
+    return folder
+
+
+@contextlib.contextmanager
+def _naming_what_fails() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        name = error.filename or "the current or temporary folder"  # of which the system gives no name
+        raise CannotStart(f"cannot use {name}: {error.strerror}") from None
 
 
 if __name__ == "__main__":

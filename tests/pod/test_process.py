@@ -50,6 +50,25 @@ def test_a_pod_that_cannot_listen_says_so_in_a_sentence(host: str, why: str) -> 
     assert re.fullmatch(rf"remote-kernel-pod: cannot listen on {host}, port {port}: {why}.*\.\n", ended.stderr)
 
 
+@pytest.mark.parametrize(
+    ("option", "place", "sentence"),
+    [
+        ("--uds", "missing/s", "cannot listen on {}: No such file or directory."),
+        ("--uds", "s" * 120, "cannot listen on {}: AF_UNIX path too long."),
+        ("--scratch", "file", "cannot use {}: File exists."),
+        ("--data", "file/data", "cannot use {}: Not a directory."),
+    ],
+)
+def test_a_place_that_a_pod_cannot_use_is_named_in_a_sentence(
+    tmp_path: Path, option: str, place: str, sentence: str
+) -> None:
+    (tmp_path / "file").touch()
+    path = str(tmp_path / place)
+    command = [sys.executable, "-m", "remote_kernel.pod", "--port", "0", option, path]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+    assert (ended.returncode, ended.stderr) == (1, f"remote-kernel-pod: {sentence.format(path)}\n")
+
+
 def test_a_port_that_is_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--port", "99999"])
