@@ -40,7 +40,7 @@ def _run(options: Options) -> int:
     log = log_folder(os.environ, folder.parent) / POOL_LOG
     registration = Registration(folder)
     if options.is_daemon:
-        if registration.has_live_pool():
+        if registration.find_live_pool() is not None:
             return _fail(
                 "A pool of yours is running already: 'remote-kernel pool status' shows it, "
                 "'remote-kernel pool stop' stops it."
@@ -64,7 +64,7 @@ def _run(options: Options) -> int:
         )
     with listener:
         pool = RunningPool(endpoint=endpoint_of(listener), token=secrets.token_urlsafe(32), pid=os.getpid())
-        registers = options.is_daemon or not registration.has_live_pool()
+        other = None if options.is_daemon else registration.find_live_pool()
         try:
             return asyncio.run(
                 serve(
@@ -79,7 +79,7 @@ def _run(options: Options) -> int:
                         # So that who has the token, and may do anything, can tell the sessions from one another.
                         label_key=pool.token.encode(),
                     ),
-                    partial(_announce, options, pool, registration if registers else None),
+                    partial(_announce, options, pool, registration, other),
                 )
             )
         finally:
@@ -96,8 +96,8 @@ def _pod_command(options: Options) -> "PodCommand":
     return agent_command("--flavor", options.flavor, "--sandbox", options.sandbox, *limit, mounts_data=mounts_data)
 
 
-def _announce(options: Options, pool: RunningPool, registration: Registration | None) -> None:
-    """Register the pool, unless another one is, and say that it is ready."""
+def _announce(options: Options, pool: RunningPool, registration: Registration, other: RunningPool | None) -> None:
+    """Register the pool, unless an `other` one is, and say that it is ready."""
     limits = options.limits
     _log.info(
         LogEvent(
@@ -109,11 +109,11 @@ def _announce(options: Options, pool: RunningPool, registration: Registration | 
             is_daemon=options.is_daemon,
         )
     )
-    is_registered = registration is not None and _register(options, pool, registration)
+    is_registered = other is None and _register(options, pool, registration)
     if options.prints_json:
         text = json.dumps({"endpoint": pool.endpoint, "token": pool.token})
     else:
-        text = _describe(options, pool, is_registered)
+        text = _describe(options, pool, is_registered, other)
     # Whoever started a daemon may have given up; others will use it.
     with contextlib.suppress(BrokenPipeError) if options.is_daemon else contextlib.nullcontext():
         print(text, flush=True)
@@ -132,12 +132,13 @@ def _register(options: Options, pool: RunningPool, registration: Registration) -
     return True
 
 
-def _describe(options: Options, pool: RunningPool, is_registered: bool) -> str:
+def _describe(options: Options, pool: RunningPool, is_registered: bool, other: RunningPool | None) -> str:
     limits = options.limits
     if is_registered:
         who = "Your kernels find it by themselves. For others, 'remote-kernel pool status --json' shows the token."
     else:
-        who = "Your kernels do not find this one by themselves; start it with --json to see its token."
+        why = "" if other is None else f", as they find the pool that runs already at {other.endpoint}"
+        who = f"Your kernels do not find this one by themselves{why}; start it with --json to see its token."
     if options.is_daemon:
         end = f"It leaves after {options.idle_exit_seconds:g} s without a session; 'remote-kernel pool stop' stops it."
     else:

@@ -32,24 +32,26 @@ class Registration:
         if self._read() == pool:
             self._file.unlink(missing_ok=True)
 
-    def has_live_pool(self) -> bool:
-        """Whether the file names a pool that answers."""
+    def find_live_pool(self) -> RunningPool | None:
+        """Return the pool that the file names, if it answers."""
         pool = self._read()
-        if pool is None:
-            return False
-        import httpx  # which a daemon, started because there is no pool, never needs
-
-        try:
-            # No certificates, which take long to load, for plain HTTP; no proxy, which has no way to this loopback.
-            transport = httpx.HTTPTransport(verify=False, trust_env=False)
-            with httpx.Client(transport=transport, timeout=PROBE_TIMEOUT_SECONDS) as client:
-                answer = client.get(pool.endpoint + STATUS_PATH, headers={"authorization": f"Bearer {pool.token}"})
-        except httpx.HTTPError:
-            return False
-        return answer.status_code == 200
+        return pool if pool is not None and _answers(pool) else None
 
     def _read(self) -> RunningPool | None:
         try:
             return RunningPool.from_json(self._file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
+
+
+def _answers(pool: RunningPool) -> bool:
+    import httpx  # which a daemon, started because there is no pool, never needs
+
+    try:
+        # No certificates, which take long to load, for plain HTTP; no proxy, which has no way to this loopback.
+        transport = httpx.HTTPTransport(verify=False, trust_env=False)
+        with httpx.Client(transport=transport, timeout=PROBE_TIMEOUT_SECONDS) as client:
+            answer = client.get(pool.endpoint + STATUS_PATH, headers={"authorization": f"Bearer {pool.token}"})
+    except httpx.HTTPError:
+        return False
+    return answer.status_code == 200

@@ -97,12 +97,17 @@ def test_runtime_file_names_the_pool_and_is_private(tmp_path: Path) -> None:
     assert not runtime_file().exists()
 
 
-def test_second_pool_leaves_the_first_one_registered() -> None:
-    with Pool.start("--ready", "0"):
+def test_second_pool_leaves_the_first_one_registered_and_says_so() -> None:
+    with Pool.start("--ready", "0") as first:
         before = runtime_file().read_text()
-        with Pool.start("--ready", "0"):
+        with start_program("--port", "0", "--ready", "0") as second:
+            assert second.stdout is not None
+            _, who, _ = (second.stdout.readline() for _ in range(3))
             assert runtime_file().read_text() == before
+            second.terminate()
+            assert second.wait(DEADLINE_SECONDS) == 0
         assert runtime_file().read_text() == before
+    assert f"as they find the pool that runs already at {first.endpoint};" in who
 
 
 def test_pool_that_was_killed_is_replaced_in_the_runtime_file() -> None:
