@@ -15,11 +15,13 @@ class Lane:
     """One ordered way up: the next request is made when the one before has been accepted.
 
     Attributes:
+        bytes: how much is in the queue.
         dropped: is set when what is in the queue now is not to be sent any more; ask for it before waiting.
     """
 
     def __init__(self) -> None:
         self.queue: deque[wire.Message] = deque()
+        self.bytes = 0
         self.filled = asyncio.Event()
         self.dropped = asyncio.Event()
         self._one_by_one = 0
@@ -34,6 +36,7 @@ class Lane:
     def put(self, message: wire.Message) -> None:
         self._count += 1
         self.queue.append(replace(message, sequence=self._count))
+        self.bytes += message.size
         self.filled.set()
 
     def batch(self) -> list[wire.Message]:
@@ -43,7 +46,7 @@ class Lane:
         size = 0
         batch: list[wire.Message] = []
         for message in self.queue:
-            size += sum(map(len, message.parts))
+            size += message.size
             if batch and size > MAX_BATCH_BYTES:
                 break
             batch.append(message)
@@ -55,7 +58,7 @@ class Lane:
 
     def done(self, count: int) -> None:
         for _ in range(count):
-            self.queue.popleft()
+            self.bytes -= self.queue.popleft().size
         self._one_by_one = max(0, self._one_by_one - count)
         if not self.queue:
             self.filled.clear()
@@ -72,6 +75,7 @@ class Lane:
         self._one_by_one = max(0, self._one_by_one - 1)
         rest = list(self.queue)
         self.queue.clear()
+        self.bytes = 0
         self._renumber()  # the refused one's number would be a hole
         for message in rest:
             self.put(message)
@@ -83,6 +87,7 @@ class Lane:
         """Drop what was not accepted and return it; the sender changes its name, as its numbers now have a hole."""
         dropped = list(self.queue)
         self.queue.clear()
+        self.bytes = 0
         self.filled.clear()
         self._one_by_one = 0
         self._renumber()

@@ -114,6 +114,11 @@ class Link:
         """Whether the link is up or tries to be."""
         return self._wanted.is_set()
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How much of what was sent the pod has not accepted."""
+        return sum(lane.bytes for lane in set(self._lanes.values()))
+
     def open(self) -> None:
         """Attach without a message to send, as a successor of a process that died does."""
         self.warmth.note_use()

@@ -98,6 +98,11 @@ class Message:
     sequence: int = 0
     seen: int = 0
 
+    @property
+    def size(self) -> int:
+        """How many bytes its parts have."""
+        return sum(map(len, self.parts))
+
 
 @dataclass(frozen=True, slots=True)
 class Keepalive:

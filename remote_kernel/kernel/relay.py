@@ -12,7 +12,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from remote_kernel.core.errors import SessionLost, WireError
+from remote_kernel.core.errors import PoolUnreachable, SessionLost, WireError
 from remote_kernel.core.jupyter import parse_header, parse_object
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.wire import Channel, Message
@@ -28,6 +28,7 @@ from remote_kernel.kernel.interrupts import Interrupts
 from remote_kernel.kernel.known_info import KnownInfo
 from remote_kernel.kernel.missed import Missed
 from remote_kernel.kernel.notebook import Hints
+from remote_kernel.kernel.notes import describe_refusal
 from remote_kernel.kernel.notices import WaitingLine
 from remote_kernel.kernel.open_requests import OpenRequests
 from remote_kernel.kernel.publishing import Publishing
@@ -37,7 +38,7 @@ from remote_kernel.kernel.requests import Interrupted, Request
 from remote_kernel.kernel.session import Session
 from remote_kernel.kernel.sessionless import Sessionless
 from remote_kernel.kernel.turns import Turns
-from remote_kernel.kernel.uplink import Uplink
+from remote_kernel.kernel.uplink import MAX_WAITING_BYTES, Uplink
 from remote_kernel.kernel.verbs import Verbs
 
 _log = logging.getLogger(__name__)
@@ -46,6 +47,10 @@ NOT_SENT = "The cell was interrupted before it was sent."
 LEFT = (
     "The cell was left alone, as the session cannot be reached: it may still run there. The session is looked for, "
     "and the next cell runs in it once it is found."
+)
+NO_ROOM = (
+    f"What waits to be sent to the session has come to {MAX_WAITING_BYTES >> 20} MB: wait until the session is there, "
+    "then do this again."
 )
 
 
@@ -71,6 +76,7 @@ class Relay:
     def __init__(self, channels: Channels, session: Session, known: KnownInfo, *, kernelspec: str) -> None:
         self.stopped = asyncio.Event()
         self._farewell: Farewell | None = None
+        self._is_full = False
         self._channels = channels
         self._session = session
         self._hints = Hints()
@@ -258,9 +264,21 @@ class Relay:
             await self._pass_on(request, message)
 
     async def _pass_on(self, request: Request, message: Message) -> None:
+        was_full, self._is_full = self._is_full, not self._uplink.has_room_for(message)
+        if self._is_full:
+            await self._turn_away(request, is_news=not was_full)
+            return
         if request.info.msg_type.endswith("_request"):
             self._requests.add(request)
         self._uplink.send(message)
         if request.is_cell and not self._uplink.is_attached:
             self._replies.say_busy(request)
             self._uplink.begin_line()
+
+    async def _turn_away(self, request: Request, *, is_news: bool) -> None:
+        """Refuse what there is no room for; of messages to which nobody expects a reply, the first is told."""
+        error = PoolUnreachable(NO_ROOM)
+        if request.info.msg_type.endswith("_request"):
+            await self._replies.fail(request, error)
+        elif is_news:
+            self.listener.publishing.notes.tell(describe_refusal(error))

@@ -5,7 +5,7 @@ import asyncio
 from remote_kernel.client.listener import Listener
 from remote_kernel.client.retry import Wait
 from remote_kernel.core.errors import RemoteKernelError
-from remote_kernel.core.wire import Message
+from remote_kernel.core.wire import Channel, Message
 from remote_kernel.kernel.attachment import Attachment
 from remote_kernel.kernel.channels import Channels
 from remote_kernel.kernel.defects import report_defect
@@ -17,6 +17,9 @@ from remote_kernel.kernel.session import Session
 
 STARTING = Wait("starting a remote session")
 LINK_IS_DOWN = Wait("waiting for the session")
+
+# As much may wait for the session as one message may have, be it many or one.
+MAX_WAITING_BYTES = 256 * 1024 * 1024
 
 # A front end whose kernel was replaced connects again within a tenth of a second; one that never listens is no reason
 # to wait for long.
@@ -63,6 +66,14 @@ class Uplink:
         is_looking = self._opening is not None if link is None else link.is_wanted
         is_of_earlier_process = self._session.is_known and self._attachment.hello is None
         return is_looking and (is_of_earlier_process or self._requests.is_left_busy)
+
+    def has_room_for(self, message: Message) -> bool:
+        """Whether a message may wait with the others; what answers a prompt or looks into a running cell always may."""
+        if message.channel is not Channel.SHELL:
+            return True
+        link = self._session.link
+        waiting = sum(each.size for each in self._early) + (link.waiting_bytes if link else 0)
+        return not waiting or waiting + message.size <= MAX_WAITING_BYTES
 
     def send(self, message: Message) -> None:
         """Send a message, behind the hidden cells that waited for one that needs the session."""

@@ -116,6 +116,33 @@ async def test_output_that_is_dropped_behind_the_reply_is_told_in_its_cell_while
         client.stop_channels()
 
 
+async def test_what_waits_for_the_session_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of messages without a reply the first that does not fit is told, and a cell that does not fit ends."""
+    monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("REMOTE_KERNEL_TOKEN", "token")
+    monkeypatch.setattr("remote_kernel.kernel.uplink.MAX_WAITING_BYTES", 10_000)
+    path = tmp_path / "c.json"
+    write_connection_file(str(path), key=b"secret")
+    async with relay_of(path) as relay:
+        client = connect(path)
+        msg_id, pod = await begin_cell(client)
+        await relay.listener.received(pod.say(Channel.IOPUB, "status", execution_state="busy"))
+        for _ in range(5):
+            client.shell_channel.send(client.session.msg("comm_msg", {"comm_id": "a", "data": "x" * 4_000}))
+        too_much = client.execute("x" * 4_000)
+        assert (await reply_to(client, too_much))["ename"] == "PoolUnreachable"
+        said = [await client.get_iopub_msg(timeout=10) for _ in range(4)]
+        notes = [message for message in said if message["parent_header"]["msg_id"] == msg_id]
+        assert [note["msg_type"] for note in notes] == ["display_data"]
+        assert "was not delivered. What waits to be sent" in notes[0]["content"]["data"]["text/plain"]
+        assert [message["msg_type"] for message in said if message not in notes] == ["status", "error", "status"]
+        small = client.execute("1")
+        while (message := await client.get_iopub_msg(timeout=10))["parent_header"]["msg_id"] != small:
+            pass
+        assert message["content"] == {"execution_state": "busy"}, "it waits for the session, as there is room for it"
+        client.stop_channels()
+
+
 async def reply_to(client: AsyncKernelClient, msg_id: str) -> dict[str, Any]:
     reply: dict[str, Any] = await client.get_shell_msg(timeout=10)
     assert reply["parent_header"]["msg_id"] == msg_id
