@@ -69,7 +69,7 @@ class Server(uvicorn.Server):
         try:
             await super().startup(sockets)
         except OSError as error:
-            raise CannotStart(f"cannot listen on {self.config.uds}: {reason(error)}") from None
+            raise CannotStart(f"remote-kernel-pod: cannot listen on {self.config.uds}: {reason(error)}.") from None
         self.is_listening.set()
 
 
@@ -185,7 +185,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         _run(arguments)
     except CannotStart as error:
-        print(f"remote-kernel-pod: {error}.", file=sys.stderr)
+        print(error, file=sys.stderr)
         return 1
     return 0
 
@@ -206,7 +206,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return open_listener(host, port)
     except OSError as error:
-        raise CannotStart(f"cannot listen on {host}, port {port}: {reason(error)}") from None
+        raise CannotStart(f"remote-kernel-pod: cannot listen on {host}, port {port}: {reason(error)}.") from None
 
 
 def _make_scratch(folder: Path | None) -> Path:
@@ -223,7 +223,7 @@ def _naming_what_fails() -> Iterator[None]:
         yield
     except OSError as error:
         name = error.filename or "the current or temporary folder"  # of which the system gives no name
-        raise CannotStart(f"cannot use {name}: {error.strerror}") from None
+        raise CannotStart(f"remote-kernel-pod: cannot use {name}: {error.strerror}.") from None
 
 
 if __name__ == "__main__":
