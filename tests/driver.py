@@ -145,6 +145,19 @@ class Notebook:
         client.wait_for_ready(timeout=TIMEOUT_SECONDS)
         return cls(manager, client)
 
+    def wait_answers(self) -> None:
+        """Wait for a kernel that is not the manager's own and may be starting; `wait_for_ready` gives up after 1 s."""
+
+        def has_answered() -> bool:
+            self.client.kernel_info()
+            try:
+                message = self.client.get_shell_msg(timeout=1)
+            except queue.Empty:
+                return False
+            return bool(message["msg_type"] == "kernel_info_reply")
+
+        wait_until(has_answered)
+
     @property
     def pid(self) -> int:
         provisioner = self.manager.provisioner

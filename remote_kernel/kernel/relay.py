@@ -264,10 +264,11 @@ class Relay:
             await self._pass_on(request, message)
 
     async def _pass_on(self, request: Request, message: Message) -> None:
-        was_full, self._is_full = self._is_full, not self._uplink.has_room_for(message)
-        if self._is_full:
-            await self._turn_away(request, is_news=not was_full)
-            return
+        if not request.is_execute:
+            was_full, self._is_full = self._is_full, not self._uplink.has_room_for(message)
+            if self._is_full:
+                await self._turn_away(request, is_news=not was_full)
+                return
         if request.info.msg_type.endswith("_request"):
             self._requests.add(request)
         self._uplink.send(message)

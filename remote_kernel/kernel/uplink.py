@@ -18,7 +18,8 @@ from remote_kernel.kernel.session import Session
 STARTING = Wait("starting a remote session")
 LINK_IS_DOWN = Wait("waiting for the session")
 
-# As much may wait for the session as one message may have, be it many or one.
+# When so much waits for the session, nothing joins it but cells, which are what people write: as much as one message
+# may have, be it many or one.
 MAX_WAITING_BYTES = 256 * 1024 * 1024
 
 # A front end whose kernel was replaced connects again within a tenth of a second; one that never listens is no reason

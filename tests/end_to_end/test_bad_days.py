@@ -188,7 +188,7 @@ def test_a_killed_kernel_s_successor_has_the_variables_and_the_running_cell(note
     notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
     with killed_and_followed(notebook):
         notebook.wait_iopub(lambda message: message["msg_type"] == "stream" and "two" in message["content"]["text"])
-        notebook.client.wait_for_ready(timeout=60)
+        notebook.wait_answers()
         assert notebook.run("a").result == "42"
 
 
@@ -225,7 +225,7 @@ def test_a_loss_that_no_cell_was_told_of_is_told_by_the_next_process(
     lose_pod(pool, "lost-untold")
     wait_until(lambda: json.loads(binding.read_text())["epoch"] == "")
     with killed_and_followed(notebook):
-        notebook.client.wait_for_ready(timeout=60)
+        notebook.wait_answers()
         assert notebook.run("open('ran', 'w').close()").reply["ename"] == "SessionLost"
         assert notebook.run("import os; os.path.exists('ran')").result == "False"
 

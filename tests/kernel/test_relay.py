@@ -117,7 +117,7 @@ async def test_output_that_is_dropped_behind_the_reply_is_told_in_its_cell_while
 
 
 async def test_what_waits_for_the_session_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of messages without a reply the first that does not fit is told, and a cell that does not fit ends."""
+    """Of messages without a reply the first that does not fit is told, requests are refused, and cells may join it."""
     monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("REMOTE_KERNEL_TOKEN", "token")
     monkeypatch.setattr("remote_kernel.kernel.uplink.MAX_WAITING_BYTES", 10_000)
@@ -129,17 +129,15 @@ async def test_what_waits_for_the_session_has_a_bound(tmp_path: Path, monkeypatc
         await relay.listener.received(pod.say(Channel.IOPUB, "status", execution_state="busy"))
         for _ in range(5):
             client.shell_channel.send(client.session.msg("comm_msg", {"comm_id": "a", "data": "x" * 4_000}))
-        too_much = client.execute("x" * 4_000)
-        assert (await reply_to(client, too_much))["ename"] == "PoolUnreachable"
-        said = [await client.get_iopub_msg(timeout=10) for _ in range(4)]
-        notes = [message for message in said if message["parent_header"]["msg_id"] == msg_id]
-        assert [note["msg_type"] for note in notes] == ["display_data"]
-        assert "was not delivered. What waits to be sent" in notes[0]["content"]["data"]["text/plain"]
-        assert [message["msg_type"] for message in said if message not in notes] == ["status", "error", "status"]
-        small = client.execute("1")
-        while (message := await client.get_iopub_msg(timeout=10))["parent_header"]["msg_id"] != small:
-            pass
-        assert message["content"] == {"execution_state": "busy"}, "it waits for the session, as there is room for it"
+        inspected = client.inspect("x" * 4_000)
+        assert (await reply_to(client, inspected))["ename"] == "PoolUnreachable"
+        said = [await client.get_iopub_msg(timeout=10) for _ in range(3)]
+        note, busy, idle = said
+        assert (note["msg_type"], note["parent_header"]["msg_id"]) == ("display_data", msg_id)
+        assert "was not delivered. What waits to be sent" in note["content"]["data"]["text/plain"]
+        assert {message["parent_header"]["msg_id"] for message in (busy, idle)} == {inspected}
+        cell = client.execute("x" * 4_000)
+        assert (await client.get_iopub_msg(timeout=10))["parent_header"]["msg_id"] == cell, "it waits for the session"
         client.stop_channels()
 
 
