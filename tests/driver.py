@@ -146,12 +146,16 @@ class Notebook:
         return cls(manager, client)
 
     def wait_answers(self) -> None:
-        """Wait for a kernel that is not the manager's own and may be starting; `wait_for_ready` gives up after 1 s."""
+        """Wait for a kernel that is not the manager's own and may be starting; `wait_for_ready` gives up after 1 s.
+
+        It has answered when it is heard on iopub, too, whose socket may come back later than the others.
+        """
 
         def has_answered() -> bool:
             self.client.kernel_info()
             try:
                 message = self.client.get_shell_msg(timeout=1)
+                self.client.get_iopub_msg(timeout=1)
             except queue.Empty:
                 return False
             return bool(message["msg_type"] == "kernel_info_reply")
