@@ -57,16 +57,15 @@ class Events:
         assert isinstance(frame, wire.Hello)
         return frame
 
-    def until_reply(self, request: wire.Message) -> tuple[list[wire.Message], wire.Message]:
-        """Return what belongs to a request, up to its reply, and the reply."""
+    def until_reply(self, request: wire.Message) -> wire.Message:
+        """Return the reply to a request, which may overtake what is said on iopub."""
         msg_id = parse_header(request.parts[0]).msg_id
-        messages: list[wire.Message] = []
         while True:
             frame = self.next()
-            if isinstance(frame, wire.Message) and parse_header(frame.parts[1]).msg_id == msg_id:
-                if frame.channel is not wire.Channel.IOPUB:
-                    return messages, frame
-                messages.append(frame)
+            if not isinstance(frame, wire.Message) or frame.channel is wire.Channel.IOPUB:
+                continue
+            if parse_header(frame.parts[1]).msg_id == msg_id:
+                return frame
 
     def until_idle(self, request: wire.Message) -> list[Content]:
         """Return what a request says on iopub, to its end."""
@@ -173,9 +172,8 @@ def test_a_repeated_request_runs_once(client: httpx.Client, kernel: str) -> None
         assert post(client, hello.epoch, "s", first, kernel=kernel).json()["accepted"] == 1
         assert post(client, hello.epoch, "s", first, kernel=kernel).json()["accepted"] == 0
         assert post(client, hello.epoch, "s", first, second, kernel=kernel).json()["accepted"] == 1
-        messages, _ = events.until_reply(second)
-        (result,) = [m for m in messages if parse_header(m.parts[0]).msg_type == "execute_result"]
-        assert parse_object(result.parts[3])["data"]["text/plain"] == "1"
+        (result,) = [said for said in events.until_idle(second) if said["msg_type"] == "execute_result"]
+        assert result["content"]["data"]["text/plain"] == "1"
 
 
 def test_a_message_for_another_epoch_is_refused_before_anything_runs(client: httpx.Client, kernel: str) -> None:
@@ -185,7 +183,7 @@ def test_a_message_for_another_epoch_is_refused_before_anything_runs(client: htt
         assert (refused.status_code, refused.json()["error"]["code"]) == (409, wire.EPOCH_MISMATCH)
         request = execute("assert 'ran' not in globals()")
         post(client, hello.epoch, "s", request, kernel=kernel)
-        assert status_of(events.until_reply(request)[1]) == "ok"
+        assert status_of(events.until_reply(request)) == "ok"
 
 
 def test_a_hole_in_the_numbers_is_refused(client: httpx.Client, kernel: str) -> None:
@@ -244,7 +242,7 @@ def test_a_dead_interpreter_begins_a_new_epoch(client: httpx.Client, kernel: str
         assert post(client, hello.epoch, "s", execute("1", sequence=2), kernel=kernel).status_code == 409
         request = execute("1", sequence=1)
         post(client, frame.epoch, "t", request, kernel=kernel)
-        assert status_of(events.until_reply(request)[1]) == "ok"
+        assert status_of(events.until_reply(request)) == "ok"
 
 
 def test_a_restart_keeps_the_pod_and_the_journal(client: httpx.Client, kernel: str) -> None:
@@ -252,14 +250,14 @@ def test_a_restart_keeps_the_pod_and_the_journal(client: httpx.Client, kernel: s
         hello = events.hello()
         request = write("shutdown_request", {"restart": True}, channel=wire.Channel.CONTROL)
         assert post(client, hello.epoch, "c", request, kernel=kernel).json()["accepted"] == 1
-        assert status_of(events.until_reply(request)[1]) == "ok"
+        assert status_of(events.until_reply(request)) == "ok"
         change = events.next()
         assert isinstance(change, wire.EpochChange)
         assert change.reason == "restart"
         assert post(client, hello.epoch, "c", request, kernel=kernel).json()["accepted"] == 0
         code = execute("1")
         post(client, change.epoch, "s", code, kernel=kernel)
-        assert status_of(events.until_reply(code)[1]) == "ok"
+        assert status_of(events.until_reply(code)) == "ok"
 
 
 def test_a_shutdown_removes_the_kernel_and_ends_its_stream(client: httpx.Client, kernel: str) -> None:
@@ -279,16 +277,16 @@ def test_a_cell_sent_before_the_error_ahead_of_it_could_be_seen_is_aborted(clien
         hello = events.hello()
         failing = execute("1/0", seen=hello.cursor)
         post(client, hello.epoch, "s", failing, kernel=kernel)
-        _, error = events.until_reply(failing)
+        error = events.until_reply(failing)
         behind = execute("2", sequence=2, seen=hello.cursor)
         post(client, hello.epoch, "s", behind, kernel=kernel)
-        assert status_of(events.until_reply(behind)[1]) == "aborted"
+        assert status_of(events.until_reply(behind)) == "aborted"
         numbers = count(3)
 
         def is_run() -> bool:
             after = execute("3", sequence=next(numbers), seen=error.sequence)
             post(client, hello.epoch, "s", after, kernel=kernel)
-            return status_of(events.until_reply(after)[1]) == "ok"
+            return status_of(events.until_reply(after)) == "ok"
 
         wait_until(is_run)  # what comes in the moment after a failure, ipykernel aborts by itself
 
@@ -302,7 +300,7 @@ def test_an_error_that_stops_nothing_aborts_nothing(client: httpx.Client, kernel
         events.until_reply(failing)
         behind = execute("2", sequence=2, seen=hello.cursor)
         post(client, hello.epoch, "s", behind, kernel=kernel)
-        assert status_of(events.until_reply(behind)[1]) == "ok"
+        assert status_of(events.until_reply(behind)) == "ok"
 
 
 @pytest.mark.parametrize(
