@@ -27,7 +27,6 @@ KEEPALIVE_SECONDS = 2.0
 # A Unix socket's path has room for about 100 bytes; this much of it goes to what stands below the temporary folder.
 MAX_TEMPORARY_FOLDER_LENGTH = 70
 
-
 # From socket, data folder and scratch folder to the command of a pod. It serves HTTP on the socket, prints the line
 # {"ready": true, …} when it does, and ends when its standard input does.
 PodCommand = Callable[[Path, Path, Path], Sequence[str]]

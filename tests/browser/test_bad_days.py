@@ -69,6 +69,11 @@ def stop_the_session(pool: RunningPool) -> None:
     ask(pool, "POST", STOP_SESSION_PATH, identifier=session["identifier"])
 
 
+def is_busy(pool: RunningPool, identifier: str) -> bool:
+    kernels = ask(pool, "GET", SESSION_PATH, identifier=identifier).json()["kernels"]
+    return any(kernel["is_busy"] for kernel in kernels)
+
+
 def test_bad_days(lab: Lab, page: "Page", daemon: Callable[[], RunningPool], shoot: Shoot) -> None:
     cells = (
         "a = 42",
@@ -113,6 +118,9 @@ def test_bad_days(lab: Lab, page: "Page", daemon: Callable[[], RunningPool], sho
     notebook.confirm()
     notebook.wait_state("Busy")
     notebook.press_button("Interrupt the kernel")
+    # The page may say idle for a moment before, as its question who the kernel is has been answered. A cell that is
+    # sent then stands behind the one that is interrupted, and is aborted with it.
+    wait_until(lambda: not is_busy(daemon(), json.loads(binding.read_text())["identifier"]))
     notebook.wait_state("Idle")
     notebook.run(4)
     expect(notebook.output(4)).to_contain_text("'%session missed' shows it")

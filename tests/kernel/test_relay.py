@@ -52,6 +52,21 @@ async def relay_of(path: Path) -> AsyncIterator[Relay]:
     channels.close()
 
 
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A connection file."""
+    path = tmp_path / "c.json"
+    write_connection_file(str(path), key=b"secret")
+    return path
+
+
+@pytest.fixture
+def unreachable_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool that no request gets to, so that nothing comes from it that a test has not said."""
+    monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("REMOTE_KERNEL_TOKEN", "token")
+
+
 def connect(path: Path) -> AsyncKernelClient:
     client = AsyncKernelClient(connection_file=str(path))
     client.load_connection_file()
@@ -59,12 +74,9 @@ def connect(path: Path) -> AsyncKernelClient:
     return client
 
 
-async def test_busy_is_said_once_when_the_reply_overtakes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("unreachable_pool")
+async def test_busy_is_said_once_when_the_reply_overtakes_it(path: Path) -> None:
     """Reply and status come through two sockets of the pod's kernel, so either may be the first in its journal."""
-    monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setenv("REMOTE_KERNEL_TOKEN", "token")
-    path = tmp_path / "c.json"
-    write_connection_file(str(path), key=b"secret")
     async with relay_of(path) as relay:
         client = connect(path)
         msg_id, pod = await begin_cell(client)
@@ -86,15 +98,12 @@ async def begin_cell(client: AsyncKernelClient) -> tuple[str, Pod]:
     return msg_id, Pod(client.session.pack(first["parent_header"]))
 
 
+@pytest.mark.usefixtures("unreachable_pool")
 @pytest.mark.parametrize("has_idle", [False, True])
 async def test_output_that_is_dropped_behind_the_reply_is_told_in_its_cell_while_it_is_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_idle: bool
+    path: Path, has_idle: bool
 ) -> None:
     """Later nobody would look there, so that it is kept for the next cell."""
-    monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setenv("REMOTE_KERNEL_TOKEN", "token")
-    path = tmp_path / "c.json"
-    write_connection_file(str(path), key=b"secret")
     async with relay_of(path) as relay:
         client = connect(path)
         msg_id, pod = await begin_cell(client)
@@ -116,13 +125,10 @@ async def test_output_that_is_dropped_behind_the_reply_is_told_in_its_cell_while
         client.stop_channels()
 
 
-async def test_what_waits_for_the_session_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("unreachable_pool")
+async def test_what_waits_for_the_session_has_a_bound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of messages without a reply the first that does not fit is told, requests are refused, and cells may join it."""
-    monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setenv("REMOTE_KERNEL_TOKEN", "token")
     monkeypatch.setattr("remote_kernel.kernel.uplink.MAX_WAITING_BYTES", 10_000)
-    path = tmp_path / "c.json"
-    write_connection_file(str(path), key=b"secret")
     async with relay_of(path) as relay:
         client = connect(path)
         msg_id, pod = await begin_cell(client)
@@ -149,15 +155,11 @@ async def reply_to(client: AsyncKernelClient, msg_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("place", ["Hints.read", "Session.open"])
-async def test_a_defect_ends_its_cell_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
-) -> None:
+async def test_a_defect_ends_its_cell_and_nothing_else(path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(f"remote_kernel.kernel.relay.{place}", fail)
-    path = tmp_path / "c.json"
-    write_connection_file(str(path), key=b"secret")
     async with relay_of(path):
         client = connect(path)
         content = await reply_to(client, client.execute("1"))
@@ -168,10 +170,8 @@ async def test_a_defect_ends_its_cell_and_nothing_else(
         client.stop_channels()
 
 
-async def test_a_notebook_of_nobody_is_told_in_the_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_notebook_of_nobody_is_told_in_the_cell(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REMOTE_KERNEL_NOTEBOOK", "~nobody-here/a.ipynb")
-    path = tmp_path / "c.json"
-    write_connection_file(str(path), key=b"secret")
     async with relay_of(path):
         client = connect(path)
         content = await reply_to(client, client.execute("1"))
