@@ -1,5 +1,6 @@
 """Drives real kernels and real pools from tests, as a front end and an operator would."""
 
+import itertools
 import json
 import os
 import queue
@@ -65,6 +66,30 @@ def free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [listener.getsockname()[1] for listener in sockets]
+
+
+# Front ends choose a kernel's ports before it binds them, among those that the system gives to connections, of which
+# other tests make many meanwhile; a kernel that finds one taken cannot start. So these are below, and each process of a
+# test run has some of its own.
+PORT_NAMES = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
+FIRST_QUIET_PORT = 10_000
+QUIET_PORTS = 2_000
+
+
+def _find_quiet_ports() -> Iterator[int]:
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
+    first = FIRST_QUIET_PORT + worker * QUIET_PORTS
+    # Another run on this machine, or the one before, may begin elsewhere.
+    for number in itertools.count(os.getpid()):
+        port = first + number % QUIET_PORTS
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        yield port
+
+
+_quiet_ports = _find_quiet_ports()
 
 
 def run_in_pod(client: httpx.Client, code: str, **params: str) -> list[Content]:
@@ -136,7 +161,7 @@ class Notebook:
             stderr: where the kernel's log goes.
             receives: how many messages the client takes from the network before they are asked for.
         """
-        manager = KernelManager(kernel_name=kernel_name)
+        manager = KernelManager(kernel_name=kernel_name, **dict(zip(PORT_NAMES, _quiet_ports, strict=False)))
         manager.start_kernel(env={**os.environ, **(environ or {})}, stderr=stderr)
         client = manager.blocking_client()
         if receives is not None:
