@@ -13,17 +13,18 @@ import remote_kernel
 PACKAGE = Path(remote_kernel.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# Part of the package: what it may import of the others. The leaves are `http1`, `private_files`,
-# `zmq_socket`, the package itself, and `injected`, which is sent as text.
+# Part of the package: what it may import of the others. The leaves are `private_files`,
+# `watchdog`, `zmq_socket`, the package itself, and `injected`, which is sent as text.
 ARROWS = {
     "core": set(),
-    "client": {"core", "http1", "log_files", "private_files"},
+    "client": {"core", "http1", "log_files", "private_files", "watchdog"},
     "kernel": {"client", "core", "http1", "log_files", "private_files", "zmq_socket"},
     "injected": set(),
-    "pod": {"core", "http1", "log_files", "private_files", "zmq_socket"},
+    "pod": {"core", "http1", "log_files", "private_files", "watchdog", "zmq_socket"},
     "pool": {"core", "http1", "log_files", "private_files"},
     "cli": {"client", "core", "kernel", "pod", "pool", "http1", "log_files", "private_files", "zmq_socket"},
-    "http1": set(),
+    "http1": {"watchdog"},
+    "watchdog": set(),
     "zmq_socket": set(),
     "private_files": set(),
     "log_files": {"core", "private_files"},  # what a log is, is pure

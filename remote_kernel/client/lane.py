@@ -33,9 +33,11 @@ class Lane:
         dropped, self.dropped = self.dropped, asyncio.Event()
         dropped.set()
 
-    def put(self, message: wire.Message) -> None:
+    def put(self, message: wire.Message, seen: int) -> None:
+        """Queue a message; `seen` is what the front end has been shown."""
         self._count += 1
-        self.queue.append(replace(message, sequence=self._count))
+        numbered = wire.Message(channel=message.channel, parts=message.parts, sequence=self._count, seen=seen)
+        self.queue.append(numbered)
         self.bytes += message.size
         self.filled.set()
 
@@ -78,7 +80,7 @@ class Lane:
         self.bytes = 0
         self._renumber()  # the refused one's number would be a hole
         for message in rest:
-            self.put(message)
+            self.put(message, message.seen)
         if not self.queue:
             self.filled.clear()
         return refused

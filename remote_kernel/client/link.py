@@ -10,7 +10,7 @@ import contextlib
 import logging
 import secrets
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from remote_kernel.client.lane import Lane
 from remote_kernel.client.listener import Listener
@@ -36,6 +36,7 @@ from remote_kernel.core.errors import (
 )
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.streams import Gathering, merge_streams
+from remote_kernel.watchdog import watched
 
 _log = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ class Link:
     def send(self, message: wire.Message) -> None:
         """Queue a message; it is sent as soon as the link is up."""
         seen = self._position.cursor if self._position else 0
-        self._lanes[message.channel].put(replace(message, seen=max(seen, self._before_us)))
+        self._lanes[message.channel].put(message, max(seen, self._before_us))
         self.open()
 
     async def send_now(self, message: wire.Message) -> int:
@@ -250,11 +251,15 @@ class Link:
         self.warmth.note_call()
         had_taken, self._may_have_taken = self._may_have_taken, True
         try:
-            async with self._pool.stream("GET", wire.EVENTS_PATH, params=params, read_seconds=read_seconds) as response:
+            async with (
+                watched() as watchdog,
+                self._pool.stream("GET", wire.EVENTS_PATH, params=params, read_seconds=read_seconds) as response,
+            ):
                 chunks = response.chunks()
                 while True:
-                    async with asyncio.timeout(self._pool.stale_seconds):
-                        chunk = await anext(chunks, b"")
+                    watchdog.feed(self._pool.stale_seconds or float("inf"))
+                    chunk = await anext(chunks, b"")
+                    watchdog.rest()
                     if not chunk:
                         raise PoolUnreachable("The connection to the session ended.")
                     self._heard_at = time.time()

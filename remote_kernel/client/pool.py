@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -68,13 +69,13 @@ class PoolClient:
         Raises:
             PoolError: see `core.errors`; only `PoolUnreachable` leaves open whether the request was received.
         """
-        async with self.stream(
-            method, path, params=params, content=content, media_type=media_type, read_seconds=read_seconds
-        ) as response:
-            try:
-                body = await response.read()
-            except Broke as error:
-                raise _unreachable(error) from error
+        response = await self._accepted(method, path, params, content, media_type, read_seconds)
+        try:
+            body = await response.read()
+        except Broke as error:
+            raise _unreachable(error) from error
+        finally:
+            await response.aclose()
         return parse_object(body)
 
     @asynccontextmanager
@@ -84,6 +85,17 @@ class PoolClient:
     ) -> AsyncIterator[Response]:  # fmt: skip
         """Send a request and give the answer with its body unread; raises as `request` does, and `Broke` while the
         body is read."""
+        response = await self._accepted(method, path, params, content, media_type, read_seconds)
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    async def _accepted(
+        self, method: str, path: str, params: Mapping[str, str] | None, content: bytes, media_type: str,
+        read_seconds: float,
+    ) -> Response:  # fmt: skip
+        """Send a request and return the answer, which says that it was accepted, with its body unread."""
         endpoint = await self._access.endpoint()
         response = await self._send(endpoint, method, path, params, content, media_type, read_seconds)
         if response.status == HTTPStatus.UNAUTHORIZED:
@@ -91,10 +103,10 @@ class PoolClient:
             self._access.forget(endpoint)
             endpoint = await self._access.endpoint()
             response = await self._send(endpoint, method, path, params, content, media_type, read_seconds)
+        if response.status < HTTPStatus.MULTIPLE_CHOICES:  # no pool sends its callers elsewhere, gateways do
+            return response
         try:
-            if response.status >= HTTPStatus.MULTIPLE_CHOICES:  # no pool sends its callers elsewhere, gateways do
-                raise await _read_error(response, endpoint, self._identifier)
-            yield response
+            raise await _read_error(response, endpoint, self._identifier)
         finally:
             await response.aclose()
 
@@ -103,7 +115,8 @@ class PoolClient:
         media_type: str, read_seconds: float,
     ) -> Response:  # fmt: skip
         transport = await self._transport_to(endpoint.url)
-        query = urlencode({**(params or {}), "identifier": self._identifier, "api-version": API_VERSION})
+        own = ("identifier", self._identifier), ("api-version", API_VERSION)
+        query = _query((*(params or {}).items(), *own))
         try:
             return await transport.send(method, f"{path}?{query}", endpoint.token, content, read_seconds, media_type)
         except NoConnection as error:
@@ -132,6 +145,11 @@ class PoolClient:
             await asyncio.gather(self._warming, return_exceptions=True)
         if self._transport is not None:
             await self._transport.aclose()
+
+
+@lru_cache(maxsize=64)  # a cell's parameters are those of the cell before
+def _query(params: tuple[tuple[str, str], ...]) -> str:
+    return urlencode(params)
 
 
 async def _read_error(response: Response, endpoint: Endpoint, identifier: Identifier) -> PoolError:

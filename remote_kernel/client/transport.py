@@ -153,7 +153,10 @@ class _PlainResponse:
             raise _of_connection(error) from error
 
     async def read(self) -> bytes:
-        return b"".join([chunk async for chunk in self.chunks()])
+        try:
+            return await self._response.read()
+        except http1.ConnectionBroke as error:
+            raise _of_connection(error) from error
 
     async def aclose(self) -> None:
         self._response.close()

@@ -9,14 +9,19 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from remote_kernel.core.errors import WireError
 
 PROTOCOL_VERSION = "5.4"
 DELIMITER = b"<IDS|MSG>"
+
+# A header has about 250; one of many more is not worth the memory.
+MAX_CACHED_BYTES = 4 * 1024
+
+_decode = json.JSONDecoder().decode
 
 
 class Signer:
@@ -30,8 +35,8 @@ class Signer:
         if self._template is None:
             return b""
         digest = self._template.copy()
-        for part in parts[:4]:
-            digest.update(part)
+        digest.update(b"".join(parts[:3]))  # they are short
+        digest.update(parts[3])
         return digest.hexdigest().encode()
 
     def to_zmq(self, parts: Sequence[bytes], prefixes: Sequence[bytes] = ()) -> list[bytes]:
@@ -52,8 +57,7 @@ class Signer:
         return prefixes, parts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
+class Header(NamedTuple):
     """What routing needs of a header; empty strings where a field is missing."""
 
     msg_id: str
@@ -64,11 +68,21 @@ class Header:
 
 def parse_header(part: bytes) -> Header:
     """Read a header or parent header; raises `WireError` when it is not a JSON object of strings."""
-    fields = parse_object(part)
-    values = {name: fields.get(name) or "" for name in ("msg_id", "msg_type", "session", "subshell_id")}
-    if not all(isinstance(value, str) for value in values.values()):
+    return _parse_header(part) if len(part) <= MAX_CACHED_BYTES else _parse_header.__wrapped__(part)
+
+
+@lru_cache(maxsize=16)  # all that is said about a request has the same parent header
+def _parse_header(part: bytes) -> Header:
+    get = parse_object(part).get
+    header = Header(
+        msg_id=get("msg_id") or "",
+        msg_type=get("msg_type") or "",
+        session=get("session") or "",
+        subshell_id=get("subshell_id") or "",
+    )
+    if {*map(type, header)} != {str}:
         raise WireError("a header field that is not a string")
-    return Header(**values)
+    return header
 
 
 def is_unicode(text: str) -> bool:
@@ -83,7 +97,7 @@ def is_unicode(text: str) -> bool:
 def parse_object(part: bytes) -> dict[str, Any]:
     """Read a part that must be a JSON object; raises `WireError` when it is not."""
     try:
-        value = json.loads(part)
+        value = _decode(part.decode("utf-8", "surrogatepass"))  # what `json.loads` does, without asking which UTF it is
     except (ValueError, RecursionError) as error:
         raise WireError("a part of a message is not JSON") from error
     if not isinstance(value, dict):

@@ -43,14 +43,21 @@ class Response:
         """Return a header's value, or ""."""
         return next((value.decode("latin-1") for key, value in self.headers if key == name), "")
 
+    async def piece(self) -> bytes:
+        """Return what has come of the body, waiting for some; b"" at its end. Raises `ConnectionBroke`."""
+        return await self._connection.piece(self._read_seconds)
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes; raises `ConnectionBroke`."""
-        while piece := await self._connection.piece(self._read_seconds):
+        while piece := await self.piece():
             yield piece
 
     async def read(self) -> bytes:
         """Return the whole body; raises `ConnectionBroke`."""
-        return b"".join([piece async for piece in self.chunks()])
+        pieces = []
+        while piece := await self.piece():
+            pieces.append(piece)
+        return b"".join(pieces)
 
     def close(self) -> None:
         """Let the connection go: to the next request, or, where the answer was not read to its end, for good."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 from remote_kernel.http1.answer import Answer, ConnectionBroke, Headers, NotHttp
 from remote_kernel.http1.receiving import Receiving
+from remote_kernel.watchdog import Watchdog
 
 Body = bytes | AsyncIterator[bytes]
 
@@ -44,6 +45,7 @@ class Connection(Receiving):
         self._unread = 0
         self._is_reading = True
         self._arrival: asyncio.Future[None] | None = None
+        self._silence = Watchdog(self._fall_silent)
         self._writable = asyncio.Event()
         self._writable.set()
         self.is_closed = False
@@ -72,6 +74,7 @@ class Connection(Receiving):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._silence.close()
         self._writable.set()
         self._end()
 
@@ -181,16 +184,13 @@ class Connection(Receiving):
             raise self._failure
         if self.is_closed:
             raise ConnectionBroke("the connection was lost")
-        loop = asyncio.get_running_loop()
-        self._arrival = loop.create_future()
-        if read_seconds is None:
-            await self._arrival
-            return
-        timer = loop.call_later(read_seconds, self._fall_silent)  # a quarter of what `asyncio.timeout` costs
+        self._arrival = asyncio.get_running_loop().create_future()
+        if read_seconds is not None:
+            self._silence.feed(read_seconds)
         try:
             await self._arrival
         finally:
-            timer.cancel()
+            self._silence.rest()
 
     def _fall_silent(self) -> None:
         self._failure = ConnectionBroke("the server has sent nothing for too long")

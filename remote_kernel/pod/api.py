@@ -5,6 +5,7 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,6 +24,7 @@ from remote_kernel.pod.interpreter import StartFailed, UnknownKernel
 from remote_kernel.pod.kernels import EpochMismatch, PodKernel
 from remote_kernel.pod.registry import Registry, TooManyKernels
 from remote_kernel.pod.uploads import ChecksumMismatch
+from remote_kernel.watchdog import Watchdog
 
 _STATUS_OF: dict[type[RemoteKernelError], int] = {
     WireError: 400,
@@ -136,7 +138,11 @@ class Api:
         if len(messages) < len(frames) or any(message.channel is wire.Channel.IOPUB for message in messages):
             raise WireError("only messages for a kernel may be sent here")
         kernel = self._pod.registry.get(name, epoch)
+        news = kernel.news
         accepted = await kernel.accept(messages, sender=sender, epoch=epoch)
+        if accepted:
+            kernel.wake_readers_soon()
+            await news.wait()  # the answer travels with what the kernel says to it
         self._pod.registry.remove_closed()
         return Answer.of_json({"accepted": accepted, "kernels": len(self._pod.registry.kernels)})
 
@@ -221,8 +227,15 @@ async def _stream_events(
     """Yield what the journal has after the cursor, and what it gets, until it is time for another request."""
     ends_at = pod.clock() + pod.max_stream_seconds
     cursor, peers = hello.cursor, 0
+    is_silent = False
+
+    def note_silence() -> None:
+        nonlocal is_silent
+        is_silent = True
+        kernel.wake_readers()
+
     yield wire.encode(hello)
-    with kernel.reading(reader) as took:
+    with kernel.reading(reader) as took, closing(Watchdog(note_silence)) as watchdog:
         while True:
             news = kernel.news
             if kernel.peers_of(reader) != peers:
@@ -241,8 +254,13 @@ async def _stream_events(
             elif reason := _reason_to_end(pod, kernel, ends_at):
                 yield wire.encode(wire.End(reason=reason))
                 return
-            elif not await _comes_soon(news):
+            elif is_silent:
+                is_silent = False
                 yield wire.encode(wire.Keepalive())
+            else:
+                watchdog.feed(wire.KEEPALIVE_SECONDS)
+                await news.wait()
+                watchdog.rest()
 
 
 def _in_pieces(data: bytes) -> Iterator[bytes]:
@@ -253,16 +271,6 @@ def _in_pieces(data: bytes) -> Iterator[bytes]:
 async def _next(pieces: Iterator[bytes], is_long: bool) -> bytes:
     """Return the next piece, b"" behind the last one; what takes long keeps nobody else waiting."""
     return await asyncio.to_thread(next, pieces, b"") if is_long else next(pieces, b"")
-
-
-async def _comes_soon(news: asyncio.Event) -> bool:
-    """Wait for news; `False` when it is time for a sign of life."""
-    try:
-        async with asyncio.timeout(wire.KEEPALIVE_SECONDS):
-            await news.wait()
-    except TimeoutError:
-        return False
-    return True
 
 
 def _reason_to_end(pod: Pod, kernel: PodKernel, ends_at: float) -> str:

@@ -17,12 +17,16 @@ from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.wire import Channel, EpochChange, Message, encode
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreter import Interpreter
+from remote_kernel.pod.news import News
 from remote_kernel.pod.pace import Pace, Reader
 
 _log = logging.getLogger(__name__)
 
 # Senders come and go with local kernels, two at a time; this many can be told a repeated message from a new one.
 MAX_SENDERS = 256
+
+# Messages that the agent acts on itself, which takes time.
+_ACTED_ON = frozenset({"interrupt_request", "shutdown_request"})
 
 
 Start = Callable[[], "asyncio.Task[Interpreter]"]
@@ -32,12 +36,17 @@ class EpochMismatch(RemoteKernelError):
     """The client speaks of an interpreter that is not, or no longer, the one here."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Execution:
-    """An `execute_request` without a reply so far."""
+    """An `execute_request` without a reply so far.
+
+    Attributes:
+        is_idle: whether the kernel has said that it is done with it, ahead of the reply.
+    """
 
     content: bytes
     subshell_id: str
+    is_idle: bool = False
 
     def stops_on_error(self) -> bool:
         """Whether an error in this request aborts the ones behind it ("Execute" in the messaging protocol)."""
@@ -79,7 +88,7 @@ class PodKernel:
         self._starting = spare
         self._current: Interpreter | None = None
         self._watch: asyncio.Task[None] | None = None
-        self._news = asyncio.Event()
+        self._news = News()
         self._lock = asyncio.Lock()
         self._accepted: OrderedDict[str, int] = OrderedDict()
         self._accepting: set[asyncio.Task[int]] = set()
@@ -107,7 +116,7 @@ class PodKernel:
     @property
     def news(self) -> asyncio.Event:
         """Is set when there is something new for readers; ask for it before reading."""
-        return self._news
+        return self._news.event
 
     @contextlib.contextmanager
     def reading(self, reader: str) -> Iterator[Callable[[Batch], None]]:
@@ -187,10 +196,13 @@ class PodKernel:
         change = EpochChange(epoch=self.epoch, sequence=self.journal.next_sequence, reason=reason, detail=detail)
         self._record(encode(change), is_essential=True)
 
-    def _record(self, entry: bytes, *, is_essential: bool) -> None:
+    def _record(self, entry: bytes, *, is_essential: bool, is_followed: bool = False) -> None:
         self.journal.append(entry, is_essential=is_essential)
         self._pace.said(len(entry))
-        self.wake_readers()
+        if is_followed:
+            self._news.tell_soon()
+        else:
+            self._news.tell()
 
     def _hold(self, is_held: bool) -> None:
         if self._current is not None:
@@ -198,25 +210,42 @@ class PodKernel:
 
     def wake_readers(self) -> None:
         """Have every reader look: the journal has grown, a reader has come or gone, or it is time to end."""
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        self._news.tell()
+
+    def wake_readers_soon(self) -> None:
+        """Have every reader look with what the kernel says next, or in a moment."""
+        self._news.tell_soon()
 
     # What the kernel says
 
     def _receive(self, channel: Channel, parts: tuple[bytes, ...]) -> None:
         message = Message(channel=channel, parts=parts, sequence=self.journal.next_sequence)
-        # Output can be missed; a front end that misses a reply, or that the kernel is idle, waits for ever.
-        is_essential = channel is not Channel.IOPUB or b'"status"' in parts[0]
-        self._record(encode(message), is_essential=is_essential)
-        if channel is Channel.SHELL:
-            self._note_reply(message)
+        if channel is Channel.IOPUB:
+            # Output can be missed; a front end that misses a reply, or that the kernel is idle, waits for ever.
+            is_essential = b'"status"' in parts[0]
+            is_followed = is_essential and self._note_status(parts)
+        else:
+            is_essential = True
+            is_followed = channel is Channel.SHELL and self._note_reply(message)
+        self._record(encode(message), is_essential=is_essential, is_followed=is_followed)
 
-    def _note_reply(self, message: Message) -> None:
+    def _note_status(self, parts: tuple[bytes, ...]) -> bool:
+        """Return whether more is about to follow: what a request does, or the reply to it."""
+        if b'"idle"' not in parts[3]:
+            return b'"busy"' in parts[3]
+        execution = self._executions.get(parse_header(parts[1]).msg_id) if self._executions else None
+        if execution is not None:
+            execution.is_idle = True
+        return execution is not None
+
+    def _note_reply(self, message: Message) -> bool:
+        """Return whether the idle of the same cell is about to follow."""
         execution = self._executions.pop(parse_header(message.parts[1]).msg_id, None)
-        if execution is None or b'"error"' not in message.parts[3]:
-            return
-        if parse_object(message.parts[3]).get("status") == "error" and execution.stops_on_error():
+        if execution is None:
+            return False
+        if b'"error"' in message.parts[3] and _is_error(message.parts[3]) and execution.stops_on_error():
             self._last_error[execution.subshell_id] = message.sequence
+        return not execution.is_idle
 
     # What clients say
 
@@ -232,13 +261,20 @@ class PodKernel:
             WireError: the sender's count has a hole, or a message has no readable header.
             UnknownKernel, StartFailed: see `interpreter`; what was passed on before counts as accepted.
         """
-        accepting = asyncio.create_task(self._accept(messages, sender, epoch))
+        headers = [parse_header(message.parts[0]) for message in messages]
+        if self._takes_at_once(headers):
+            return await self._accept(messages, headers, sender, epoch)
+        accepting = asyncio.create_task(self._accept(messages, headers, sender, epoch))
         self._accepting.add(accepting)
         accepting.add_done_callback(self._accepting.discard)
         return await asyncio.shield(accepting)
 
-    async def _accept(self, messages: Sequence[Message], sender: str, epoch: str) -> int:
-        headers = [parse_header(message.parts[0]) for message in messages]
+    def _takes_at_once(self, headers: Sequence[Header]) -> bool:
+        """Whether nothing has to be waited for in passing on such messages, so that nothing can be cancelled."""
+        is_ready = self._current is not None and not self._lock.locked()
+        return is_ready and _ACTED_ON.isdisjoint(header.msg_type for header in headers)
+
+    async def _accept(self, messages: Sequence[Message], headers: Sequence[Header], sender: str, epoch: str) -> int:
         async with self._lock:
             last = self._accepted.get(sender, 0)
             new = [pair for pair in zip(messages, headers, strict=True) if pair[0].sequence > last]
@@ -327,7 +363,12 @@ class PodKernel:
     async def aclose(self) -> None:
         """End the interpreter and whatever it started, and forget what it said."""
         await self._stop_interpreter()
+        self._news.close()
         self.journal.close()
+
+
+def _is_error(reply: bytes) -> bool:
+    return parse_object(reply).get("status") == "error"
 
 
 def _new_epoch() -> str:

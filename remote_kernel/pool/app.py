@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from urllib.parse import parse_qs
 
 from starlette.types import Message, Receive, Scope, Send
@@ -27,6 +27,9 @@ from remote_kernel.pool.session_api import SessionApi
 from remote_kernel.pool.session_pool import SessionPool
 
 DEFAULT_IDENTIFIER = "default-session"
+
+# Longer queries are of requests that do not come again.
+MAX_CACHED_BYTES = 1024
 
 _log = logging.getLogger(__name__)
 
@@ -147,10 +150,9 @@ def read_identifier(scope: Scope) -> Identifier:
         Refusal: it is not an identifier that Azure allows, or several are given.
     """
     try:
-        query = parse_qs(scope["query_string"].decode("ascii"), keep_blank_values=True, errors="strict")
-        named = query.get("identifier") or [
-            value.decode("ascii") for name, value in scope["headers"] if name == SESSION_HEADER
-        ]
+        query = scope["query_string"]
+        name_in = _named_in if len(query) <= MAX_CACHED_BYTES else _named_in.__wrapped__
+        named = name_in(query) or [value.decode("ascii") for name, value in scope["headers"] if name == SESSION_HEADER]
     except ValueError:
         named = [""]
     candidates = set(named or [DEFAULT_IDENTIFIER])
@@ -158,3 +160,9 @@ def read_identifier(scope: Scope) -> Identifier:
     if candidates or not is_identifier(identifier):
         raise Refusal(400, "InvalidIdentifier", "Use one identifier of 4 to 128 letters, digits and hyphens.")
     return Identifier(identifier)
+
+
+@lru_cache(maxsize=2048)  # a session's requests say the same again and again
+def _named_in(query: bytes) -> Sequence[str]:
+    """Return what a query names; raises `ValueError` when it is no query."""
+    return parse_qs(query.decode("ascii"), keep_blank_values=True, errors="strict").get("identifier", ())

@@ -1,6 +1,7 @@
 """Who may call the pool."""
 
 import hmac
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -58,6 +59,7 @@ def _is_for_owner(path: str) -> bool:
     return path in OWNER_PATHS or path.startswith(PAGE_PREFIX)
 
 
+@lru_cache(maxsize=64)
 def _host_name(url: bytes) -> str:
     """Return the host of a URL in lower case; "" when it has none."""
     try:

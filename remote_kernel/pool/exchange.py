@@ -1,6 +1,7 @@
 """One request whose client may go away at any time."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Self
 
@@ -8,6 +9,9 @@ from starlette.types import Receive
 
 # A client that sends nothing for so long within a body has gone, or means harm.
 BODY_SECONDS = 60.0
+
+# A request that is not over by then is worth a look at whether its client is still there.
+WATCH_AFTER_SECONDS = 0.1
 
 # A body that is no larger comes within a moment, and costs no memory worth counting.
 MAX_GATHERED_BYTES = 64 * 1024
@@ -34,8 +38,11 @@ class RequestBody(AsyncIterator[bytes]):
         self.is_read = asyncio.Event()
 
     async def gather(self) -> None:
-        """Read all of it now, so that it is there in one piece."""
-        self._gathered = b"".join([piece async for piece in self])
+        """Read all of it now, so that it is there in one piece; who calls this sees to the time that it takes."""
+        pieces = []
+        while not self.is_read.is_set():
+            pieces.append(await self._next_piece())
+        self._gathered = b"".join(pieces)
 
     def __aiter__(self) -> Self:
         return self
@@ -45,16 +52,17 @@ class RequestBody(AsyncIterator[bytes]):
             gathered, self._gathered = self._gathered, b""
             return gathered
         while not self.is_read.is_set():
-            if piece := await self._next_piece():
+            try:
+                async with asyncio.timeout(BODY_SECONDS):
+                    piece = await self._next_piece()
+            except TimeoutError:
+                raise BodyStalled from None
+            if piece:
                 return piece
         raise StopAsyncIteration
 
     async def _next_piece(self) -> bytes:
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                message = await self._receive()
-        except TimeoutError:
-            raise BodyStalled from None
+        message = await self._receive()
         if message["type"] != "http.request":
             raise ClientGone
         if not message.get("more_body", False):
@@ -72,28 +80,63 @@ async def serve_while_connected(
 
     Args:
         length: of the body; `None` where only its end will tell.
+
+    Raises:
+        BodyStalled: the rest of the body has not come.
     """
     body = RequestBody(receive)
-    try:
-        if length is not None and length <= MAX_GATHERED_BYTES:
+    is_small = length is not None and length <= MAX_GATHERED_BYTES
+    with contextlib.suppress(ClientGone), _Watch(receive, body, is_gathered=is_small):
+        if is_small:
             await body.gather()
-        watching = asyncio.create_task(_cancel_when_gone(receive, body, _current_task()))
-        try:
-            await serve(body)
-        except asyncio.CancelledError:
-            if not watching.done() or _current_task().uncancel():
-                raise
-        finally:
-            watching.cancel()
-    except ClientGone:
-        pass  # there is nobody to answer
+        await serve(body)
 
 
-async def _cancel_when_gone(receive: Receive, body: RequestBody, serving: asyncio.Task[None]) -> None:
-    await body.is_read.wait()
-    while (await receive())["type"] == "http.request":
+class _Watch:
+    """Cancels what is done within when the client has gone, or does not send what it has announced.
+
+    Most requests are over before it is worth looking.
+    """
+
+    def __init__(self, receive: Receive, body: RequestBody, *, is_gathered: bool) -> None:
+        self._receive = receive
+        self._body = body
+        self._is_gathered = is_gathered
+        self._serving = _current_task()
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._begin)
+        self._watching: asyncio.Task[bool] | None = None
+
+    def __enter__(self) -> None:
         pass
-    serving.cancel()
+
+    def _begin(self) -> None:
+        self._watching = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> bool:
+        """Cancel the request when it has no client; return whether its body has come."""
+        is_complete = await self._wait_read()
+        while is_complete and (await self._receive())["type"] == "http.request":
+            pass
+        self._serving.cancel()
+        return is_complete
+
+    async def _wait_read(self) -> bool:
+        try:
+            async with asyncio.timeout(BODY_SECONDS if self._is_gathered else None):
+                await self._body.is_read.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
+        self._timer.cancel()
+        if self._watching is None:
+            return False
+        is_ours = self._watching.done() and isinstance(error, asyncio.CancelledError) and not self._serving.uncancel()
+        if is_ours and not self._watching.result():
+            raise BodyStalled from None
+        self._watching.cancel()
+        return is_ours
 
 
 def _current_task() -> "asyncio.Task[None]":

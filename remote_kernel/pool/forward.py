@@ -46,7 +46,7 @@ async def forward(http: Client, scope: Scope, body: RequestBody, send: Send, ide
     try:
         await send({"type": "http.response.start", "status": response.status, "headers": response_headers(response)})
         try:
-            async for piece in response.chunks():
+            while piece := await response.piece():
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         except ConnectionBroke:
             raise ResponseCut from None

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import tempfile
 import time
@@ -15,6 +16,7 @@ import zmq
 from remote_kernel.core.journal import Journal, Limits
 from remote_kernel.core.jupyter import Author, parse_header, parse_object
 from remote_kernel.core.wire import EVENTS_PATH, Channel, EpochChange, Frame, Message, decode_all
+from remote_kernel.pod import news
 from remote_kernel.pod.api import Api, Pod
 from remote_kernel.pod.calls import Call
 from remote_kernel.pod.clock import utc_now
@@ -240,3 +242,28 @@ async def test_cell_that_failed_with_much_text_ends_although_its_output_is_gone(
         content = parse_object((await life.wait_reply(cell)).parts[3])
     assert (content["status"], content["ename"]) == ("error", "ValueError")
     assert len(content["evalue"]) < 2000
+
+
+async def test_what_belongs_together_wakes_readers_once(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    await life.kernel.interpreter()
+    monkeypatch.setattr(news, "GATHER_SECONDS", 10 * TIMEOUT_SECONDS)  # nothing is told because time has passed
+    told: list[list[str]] = []
+    cell = execute("print('said', flush=True)")
+    await life.accept(cell)
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        cursor = 0
+        while "execute_reply" not in itertools.chain(*told):
+            await life.kernel.news.wait()
+            batch = life.kernel.journal.read(cursor, 1 << 30)
+            cursor = batch.cursor
+            told.append([type_of(frame) for frame in decode_all(b"".join(batch.entries))])
+    assert [name for group in told for name in group].count("busy") == 1
+    assert all(group[-1] != "busy" for group in told)
+    assert {"execute_reply", "idle"} <= set(told[-1])
+
+
+def type_of(frame: Frame) -> str:
+    """Return the type of a message, or what a status says."""
+    assert isinstance(frame, Message)
+    msg_type = parse_header(frame.parts[0]).msg_type
+    return str(parse_object(frame.parts[3])["execution_state"]) if msg_type == "status" else msg_type

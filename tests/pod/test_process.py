@@ -18,7 +18,7 @@ import pytest
 
 from remote_kernel.core.interpreter_api import ApiVersion
 from remote_kernel.core.log_lines import LogEvent, LogLine
-from remote_kernel.core.wire import End, decode_all
+from remote_kernel.core.wire import EVENTS_PATH, End, decode_all
 from remote_kernel.pod.__main__ import main
 from tests.driver import TIMEOUT_SECONDS, Pod, is_alive, run_in_pod, stdout_of, wait_until
 
@@ -38,6 +38,21 @@ def test_a_pod_ends_with_its_input_and_takes_everything_along() -> None:
     assert pod.process.returncode == 0
     assert not any(map(is_alive, pids))
     assert not scratch.exists()
+
+
+def test_a_pod_that_is_ready_loads_nothing_for_its_first_cell(tmp_path: Path) -> None:
+    log = tmp_path / "imports"
+    with (
+        log.open("wb") as stderr,
+        Pod.start(Path(tempfile.mkdtemp(prefix="rk-")), stderr=stderr, PYTHONPROFILEIMPORTTIME="1") as pod,
+    ):
+        loaded = log.read_text()
+        assert "remote_kernel.pod.api" in loaded
+        with httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client:
+            with client.stream("GET", EVENTS_PATH) as events:
+                assert next(events.iter_raw())
+            assert stdout_of(run_in_pod(client, "print('ran')")) == "ran\n"
+        assert log.read_text().removeprefix(loaded) == ""
 
 
 @pytest.mark.parametrize(("host", "why"), [("127.0.0.1", "Address already in use"), ("no-such-host.invalid", "")])

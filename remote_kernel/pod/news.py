@@ -1,0 +1,41 @@
+"""When those who follow a kernel are told that it has said something.
+
+Each time wakes the agent's own reader, the pool, the local kernel and the front end, one after the other, while the
+interpreter wants a processor, too. That a request has begun shows nothing by itself, nor that it was received; and a
+cell has ended with both its reply and its idle, which come on two channels in either order. So these wait for what
+follows, for a time that nobody sees.
+"""
+
+import asyncio
+
+# An eighth of what a screen takes to show the next picture.
+GATHER_SECONDS = 0.002
+
+
+class News:
+    """Wakes readers.
+
+    Attributes:
+        event: is set when there is something new; ask for it before looking.
+    """
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def tell(self) -> None:
+        """Have every reader look now."""
+        self.close()
+        event, self.event = self.event, asyncio.Event()
+        event.set()
+
+    def tell_soon(self) -> None:
+        """Have every reader look with what comes next, or in a moment."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self.tell)
+
+    def close(self) -> None:
+        """Tell nobody of what has not been told."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

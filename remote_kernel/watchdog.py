@@ -1,0 +1,59 @@
+"""A timer that is put off far more often than it goes off.
+
+Streams wait for a next piece with a limit, and get it within milliseconds; a timer of the event loop for each of them,
+made and cancelled, costs more than looking at the piece.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+
+_NEVER = float("inf")
+
+
+class Watchdog:
+    """Calls `bark`, in the event loop, when it has not been fed or put to rest in time."""
+
+    def __init__(self, bark: Callable[[], None]) -> None:
+        self._bark = bark
+        self._loop = asyncio.get_running_loop()
+        self._due = _NEVER
+        self._timer: asyncio.TimerHandle | None = None
+
+    def feed(self, seconds: float) -> None:
+        """Bark in so many seconds (`inf` for never), and not before."""
+        self._due = self._loop.time() + seconds
+        if self._due < _NEVER and (self._timer is None or self._timer.when() > self._due):
+            self._set_timer()
+
+    def rest(self) -> None:
+        """Bark no more until it is fed again."""
+        self._due = _NEVER
+
+    def close(self) -> None:
+        """Bark no more, and leave nothing behind in the event loop."""
+        self.rest()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._loop.time() >= self._due:
+            self.rest()
+            self._bark()
+        elif self._due < _NEVER:
+            self._set_timer()
+
+
+@asynccontextmanager
+async def watched() -> AsyncIterator[Watchdog]:
+    """Give a watchdog that ends the block with `TimeoutError`, whatever is waited for in it."""
+    async with asyncio.timeout(None) as limit:
+        with closing(Watchdog(lambda: limit.reschedule(0.0))) as watchdog:
+            yield watchdog
