@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from remote_kernel.core.errors import RemoteKernelError, SessionLost
+from remote_kernel.core.errors import PoolError, RemoteKernelError, SessionLost
 from remote_kernel.core.jupyter import parse_header
 from remote_kernel.core.wire import Channel
 from remote_kernel.kernel import answers
@@ -19,6 +19,21 @@ from remote_kernel.kernel.turns import Turns
 TOGETHER_SECONDS = 0.05
 # However many there are, the first one's error is not held back for longer.
 SETTLE_SECONDS = 1.0
+
+
+STILL_RUNS = "The cell may still run in the session, where the next cell runs, too, once it can be reached."
+
+
+class LeftRunning(RemoteKernelError):
+    """The pool turned us away while the session ran a cell."""
+
+    def __init__(self, error: PoolError) -> None:
+        super().__init__(f"{error} {STILL_RUNS}")
+        self._name = error.name
+
+    @property
+    def name(self) -> str:
+        return self._name
 
 
 class Endings:
@@ -68,7 +83,10 @@ class Endings:
             elif request.is_cell and is_told:
                 await self._replies.abort(request)
             else:
-                await self._replies.fail(request, error)
+                is_running = request.is_cell and request.has_begun
+                await self._replies.fail(
+                    request, LeftRunning(error) if is_running and isinstance(error, PoolError) else error
+                )
                 is_told = is_told or request.is_cell
 
     async def fail(self, request: Request, error: RemoteKernelError) -> None:

@@ -87,6 +87,34 @@ def test_a_laptop_that_sleeps_finds_everything_when_it_wakes(pool: Pool) -> None
             notebook.close()
 
 
+def test_a_cell_that_runs_while_the_pool_turns_us_away_is_said_to_go_on(pool: Pool) -> None:
+    with FaultProxy.before(pool.endpoint) as proxy, Pool.start("--ready", "0") as other:
+        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+        notebook = Notebook.start(environ={**environ, "REMOTE_KERNEL_IDENTIFIER": "turned-away"})
+        try:
+            code = (
+                "open('count', 'a').write('x\\n')\nimport os, time\nprint('begun', flush=True)\n"
+                "while not os.path.exists('go'): time.sleep(0.01)\nended = True"
+            )
+            msg_id = notebook.client.execute(code)
+            wait_for_line(notebook, "begun\n")
+            home, proxy.target = proxy.target, int(other.endpoint.rsplit(":", 1)[1])
+            proxy.cut()
+            reply = notebook.reply_to(msg_id)
+            assert reply["ename"] == "Unauthorized"
+            assert "does not accept the token" in reply["evalue"]
+            assert "may still run" in reply["evalue"]
+            refused = notebook.run("6 * 7").reply
+            assert refused["ename"] == "Unauthorized"
+            assert "may still run" not in refused["evalue"]
+            proxy.target = home
+            with pool.client() as client:
+                run_in_pod(client, "open('go', 'w').close()", kernel="other", identifier="turned-away")
+            assert notebook.run(f"print(ended, {RUN_COUNT})").stdout == "True 1\n"
+        finally:
+            notebook.close()
+
+
 def wait_for_line(notebook: Notebook, line: str) -> str:
     """Collect what is printed up to a line."""
     printed = ""

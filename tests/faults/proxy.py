@@ -78,6 +78,7 @@ class FaultProxy:
         certificate: with it, the proxy speaks TLS with its clients.
 
     Attributes:
+        target: the port that new connections lead to.
         passed: how many bytes have passed, "up" and "down".
     """
 
@@ -92,7 +93,7 @@ class FaultProxy:
         self._certificate = certificate
         self.port = 0
         self.connections = 0
-        self._target = port
+        self.target = port
         self._writers: set[asyncio.StreamWriter] = set()
         self._is_refusing = False
         self._flowing = asyncio.Event()
@@ -174,7 +175,7 @@ class FaultProxy:
             writer.transport.abort()
             return
         await asyncio.sleep(2 * plan.delay_seconds)  # a connection is made by a round trip
-        target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self.target)
         pair = {writer, target_writer}
         self._writers |= pair
         # asyncio cannot report the end of a connection whose task was cancelled.
