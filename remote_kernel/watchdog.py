@@ -53,7 +53,19 @@ class Watchdog:
 
 @asynccontextmanager
 async def watched() -> AsyncIterator[Watchdog]:
-    """Give a watchdog that ends the block with `TimeoutError`, whatever is waited for in it."""
+    """Give a watchdog that ends the block with `TimeoutError`, whatever is waited for in it until it is put to rest."""
     async with asyncio.timeout(None) as limit:
-        with closing(Watchdog(lambda: limit.reschedule(0.0))) as watchdog:
+        with closing(_Limiting(limit)) as watchdog:
             yield watchdog
+
+
+class _Limiting(Watchdog):
+    def __init__(self, limit: asyncio.Timeout) -> None:
+        super().__init__(lambda: limit.reschedule(0.0))
+        self._limit = limit
+
+    def rest(self) -> None:
+        super().rest()
+        # What was waited for may come in the turn of the event loop in which the time is up, and before the end of it.
+        if self._limit.when() is not None and not self._limit.expired():
+            self._limit.reschedule(None)

@@ -1,6 +1,7 @@
 """A timer that is put off: it goes off when it should, and only then."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -87,3 +88,18 @@ async def test_who_waits_for_too_long_is_told_and_who_does_not_is_not() -> None:
     other = asyncio.Event()
     Watchdog(other.set).feed(3 * SOON)  # what was left behind would end this
     await wait(other)
+
+
+async def test_what_comes_in_the_turn_in_which_the_time_is_up_is_not_interrupted() -> None:
+    loop = asyncio.get_running_loop()
+    arrival = loop.create_future()
+    steps = 0
+    async with watched() as watchdog:
+        loop.call_later(0.0, arrival.set_result, None)  # due before the watchdog, and found together with it
+        watchdog.feed(SOON)
+        time.sleep(2 * SOON)  # noqa: ASYNC251 - as a process that was stopped
+        await arrival
+        watchdog.rest()
+        for steps in range(1, 10):  # noqa: B007 - what came is dealt with
+            await asyncio.sleep(0)
+    assert steps == 9

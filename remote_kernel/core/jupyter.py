@@ -71,6 +71,14 @@ def parse_header(part: bytes) -> Header:
     return _parse_header(part) if len(part) <= MAX_CACHED_BYTES else _parse_header.__wrapped__(part)
 
 
+def parse_parent(part: bytes) -> Header:
+    """Read a parent header; of one that cannot be read every field is "", as what a kernel says is passed on anyway."""
+    try:
+        return parse_header(part)
+    except WireError:
+        return Header(msg_id="", msg_type="", session="", subshell_id="")
+
+
 @lru_cache(maxsize=16)  # all that is said about a request has the same parent header
 def _parse_header(part: bytes) -> Header:
     get = parse_object(part).get

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from remote_kernel.client.retry import Wait
 from remote_kernel.core import wire
 from remote_kernel.core.errors import RemoteKernelError, SessionLost
-from remote_kernel.core.jupyter import parse_header
+from remote_kernel.core.jupyter import parse_header, parse_parent
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.wire import Channel, Message
 from remote_kernel.kernel.attachment import Attachment
@@ -73,7 +73,7 @@ class Deliveries:
             await self._reply(message)
 
     async def _reply(self, message: Message) -> None:
-        msg_id = parse_header(message.parts[1]).msg_id
+        msg_id = parse_parent(message.parts[1]).msg_id
         await self.interrupts.acknowledge(msg_id)
         request = self.requests.find(msg_id)
         if request is None:

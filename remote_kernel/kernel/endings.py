@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from remote_kernel.core.errors import PoolError, RemoteKernelError, SessionLost
+from remote_kernel.core.errors import PoolError, PoolFull, RemoteKernelError, SessionLost
 from remote_kernel.core.jupyter import parse_header
 from remote_kernel.core.wire import Channel
 from remote_kernel.kernel import answers
@@ -27,13 +27,19 @@ STILL_RUNS = "The cell may still run in the session, where the next cell runs, t
 class LeftRunning(RemoteKernelError):
     """The pool turned us away while the session ran a cell."""
 
-    def __init__(self, error: PoolError) -> None:
+    def __init__(self, error: RemoteKernelError) -> None:
         super().__init__(f"{error} {STILL_RUNS}")
         self._name = error.name
 
     @property
     def name(self) -> str:
         return self._name
+
+
+def _left_running(error: RemoteKernelError) -> RemoteKernelError:
+    # Where the pool has no room for us, it has given our session's to somebody else.
+    is_left = isinstance(error, PoolError) and not isinstance(error, PoolFull)
+    return LeftRunning(error) if is_left else error
 
 
 class Endings:
@@ -84,9 +90,7 @@ class Endings:
                 await self._replies.abort(request)
             else:
                 is_running = request.is_cell and request.has_begun
-                await self._replies.fail(
-                    request, LeftRunning(error) if is_running and isinstance(error, PoolError) else error
-                )
+                await self._replies.fail(request, _left_running(error) if is_running else error)
                 is_told = is_told or request.is_cell
 
     async def fail(self, request: Request, error: RemoteKernelError) -> None:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from remote_kernel.core.jupyter import parse_header, parse_object
+from remote_kernel.core.jupyter import parse_header, parse_object, parse_parent
 from remote_kernel.core.wire import Message
 
 # VS Code opens a notebook with three or four; its variables view may add some while no cell runs.
@@ -64,7 +64,7 @@ class HiddenCells:
 
     def has_ended_before(self, message: Message) -> bool:
         """Whether this iopub message belongs to a cell that its front end takes for ended long ago."""
-        if not self._sent or (msg_id := parse_header(message.parts[1]).msg_id) not in self._sent:
+        if not self._sent or (msg_id := parse_parent(message.parts[1]).msg_id) not in self._sent:
             return False
         if b'"idle"' in message.parts[3] and parse_header(message.parts[0]).msg_type == "status":
             self._sent.remove(msg_id)

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from remote_kernel.core.jupyter import parse_header
+from remote_kernel.core.jupyter import parse_header, parse_parent
 from remote_kernel.core.wire import Message
 
 # As much as somebody will read; the cell itself has not lost what it computed.
@@ -41,7 +41,7 @@ class Missed:
 
     def note(self, message: Message) -> None:
         """Look at a message on iopub whose parent is not a request of this process."""
-        parent = parse_header(message.parts[1]).msg_id
+        parent = parse_parent(message.parts[1]).msg_id
         if self._is_open:
             self._parents.add(parent)
         if parent in self._parents and parse_header(message.parts[0]).msg_type in _OUTPUTS:

@@ -3,7 +3,7 @@
 import logging
 
 from remote_kernel.core import wire
-from remote_kernel.core.jupyter import Header, parse_header
+from remote_kernel.core.jupyter import Header, parse_parent
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.wire import Message
 from remote_kernel.kernel.channels import Channels
@@ -35,7 +35,7 @@ class Publishing:
         if not self._hidden.has_ended_before(message) and not self._is_second_busy(message):
             self._channels.publish(message.parts)
         if b'"status"' in message.parts[0] and b'"idle"' in message.parts[3]:
-            self._note_idle(parse_header(message.parts[1]))
+            self._note_idle(parse_parent(message.parts[1]))
         self.notes.show()
         self._note_missed(message)
 
@@ -50,7 +50,7 @@ class Publishing:
         """Note that the pod begins with a request; whether the front end has been told already."""
         if b'"status"' not in message.parts[0] or b'"busy"' not in message.parts[3]:
             return False
-        msg_id = parse_header(message.parts[1]).msg_id
+        msg_id = parse_parent(message.parts[1]).msg_id
         request = self._requests.find(msg_id)
         if request is not None:
             request.has_begun = True
@@ -60,7 +60,7 @@ class Publishing:
         return self._replies.was_said_busy(msg_id)
 
     def _note_missed(self, message: Message) -> None:
-        if not self._missed.is_active or self._requests.find(parse_header(message.parts[1]).msg_id):
+        if not self._missed.is_active or self._requests.find(parse_parent(message.parts[1]).msg_id):
             return
         had_any = bool(self._missed.messages)
         self._missed.note(message)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from remote_kernel.client.link import Link
-from remote_kernel.core.jupyter import Author, parse_header, parse_object
+from remote_kernel.core.jupyter import Author, parse_header, parse_object, parse_parent
 from remote_kernel.core.wire import Channel, Message
 
 # Somebody waits for it in a cell; a kernel that is free answers within a round trip.
@@ -58,7 +58,7 @@ class Questions:
         """Note what the pod says to one of our questions; whether it is that."""
         if not self._open:
             return False
-        msg_id = parse_header(message.parts[1]).msg_id
+        msg_id = parse_parent(message.parts[1]).msg_id
         question = self._open.get(msg_id)
         if question is None:
             return False

@@ -236,6 +236,7 @@ async def _stream_events(
 
     yield wire.encode(hello)
     with kernel.reading(reader) as took, closing(Watchdog(note_silence)) as watchdog:
+        watchdog.feed(wire.KEEPALIVE_SECONDS)
         while True:
             news = kernel.news
             if kernel.peers_of(reader) != peers:
@@ -251,16 +252,16 @@ async def _stream_events(
                 while piece := await _next(sent, is_long):
                     yield piece  # comes back when the connection has room for more
                 took(batch)
+                watchdog.feed(wire.KEEPALIVE_SECONDS)
             elif reason := _reason_to_end(pod, kernel, ends_at):
                 yield wire.encode(wire.End(reason=reason))
                 return
             elif is_silent:
                 is_silent = False
                 yield wire.encode(wire.Keepalive())
-            else:
                 watchdog.feed(wire.KEEPALIVE_SECONDS)
-                await news.wait()
-                watchdog.rest()
+            else:
+                await news.wait()  # which also ends for others than this reader
 
 
 def _in_pieces(data: bytes) -> Iterator[bytes]:

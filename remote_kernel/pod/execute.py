@@ -5,7 +5,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Callable
 
-from remote_kernel.core.jupyter import Author, parse_header, parse_object
+from remote_kernel.core.jupyter import Author, parse_header, parse_object, parse_parent
 from remote_kernel.core.quantities import count_of
 from remote_kernel.core.wire import Channel, EpochChange, Gap, Message, decode_all
 from remote_kernel.pod.clock import utc_now
@@ -53,7 +53,7 @@ async def run_cell(
                 if isinstance(event, EpochChange):
                     yield _lost(request[0], event.detail or event.reason)
                     return
-                if not isinstance(event, Message) or parse_header(event.parts[1]).msg_id != msg_id:
+                if not isinstance(event, Message) or parse_parent(event.parts[1]).msg_id != msg_id:
                     continue
                 if event.channel is Channel.SHELL:
                     reply = event

@@ -12,7 +12,7 @@ from functools import partial
 
 from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.journal import Batch, Journal
-from remote_kernel.core.jupyter import Author, Header, parse_header, parse_object
+from remote_kernel.core.jupyter import Author, Header, parse_header, parse_object, parse_parent
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.wire import Channel, EpochChange, Message, encode
 from remote_kernel.pod.clock import utc_now
@@ -233,14 +233,14 @@ class PodKernel:
         """Return whether more is about to follow: what a request does, or the reply to it."""
         if b'"idle"' not in parts[3]:
             return b'"busy"' in parts[3]
-        execution = self._executions.get(parse_header(parts[1]).msg_id) if self._executions else None
+        execution = self._executions.get(parse_parent(parts[1]).msg_id) if self._executions else None
         if execution is not None:
             execution.is_idle = True
         return execution is not None
 
     def _note_reply(self, message: Message) -> bool:
         """Return whether the idle of the same cell is about to follow."""
-        execution = self._executions.pop(parse_header(message.parts[1]).msg_id, None)
+        execution = self._executions.pop(parse_parent(message.parts[1]).msg_id, None)
         if execution is None:
             return False
         if b'"error"' in message.parts[3] and _is_error(message.parts[3]) and execution.stops_on_error():
@@ -363,7 +363,7 @@ class PodKernel:
     async def aclose(self) -> None:
         """End the interpreter and whatever it started, and forget what it said."""
         await self._stop_interpreter()
-        self._news.close()
+        self._news.tell()
         self.journal.close()
 
 

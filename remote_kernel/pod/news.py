@@ -25,7 +25,9 @@ class News:
 
     def tell(self) -> None:
         """Have every reader look now."""
-        self.close()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         event, self.event = self.event, asyncio.Event()
         event.set()
 
@@ -33,9 +35,3 @@ class News:
         """Have every reader look with what comes next, or in a moment."""
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self.tell)
-
-    def close(self) -> None:
-        """Tell nobody of what has not been told."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None

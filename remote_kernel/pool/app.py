@@ -162,7 +162,7 @@ def read_identifier(scope: Scope) -> Identifier:
     return Identifier(identifier)
 
 
-@lru_cache(maxsize=2048)  # a session's requests say the same again and again
+@lru_cache(maxsize=64)  # a session's requests say the same again and again
 def _named_in(query: bytes) -> Sequence[str]:
     """Return what a query names; raises `ValueError` when it is no query."""
     return parse_qs(query.decode("ascii"), keep_blank_values=True, errors="strict").get("identifier", ())

@@ -270,3 +270,25 @@ def test_shutdown_gives_the_pod_back(start_notebook: Callable[..., Notebook], po
     assert len(pool.sessions()) == before + 1
     notebook.close()
     assert len(pool.sessions()) == before
+
+
+def test_what_a_kernel_says_is_passed_on_whatever_its_parent_header_is(notebook: Notebook) -> None:
+    msg_id = notebook.client.execute(
+        """
+import json
+kernel = get_ipython().kernel
+def say(msg_type, content):
+    header = json.dumps(kernel.session.msg_header(msg_type), default=str).encode()
+    kernel.iopub_socket.send_multipart([b"x", b"<IDS|MSG>", b"", header, b"null", b"{}", json.dumps(content).encode()])
+for state in ("busy", "idle"):
+    say("status", {"execution_state": state})
+say("display_data", {"data": {"text/plain": "odd"}, "metadata": {}})
+print("even")
+"""
+    )
+    said = notebook.wait_iopub(lambda message: message["msg_type"] == "display_data")
+    assert said["content"]["data"] == {"text/plain": "odd"}
+    assert not said["parent_header"]
+    notebook.wait_iopub(lambda message: message["content"].get("text") == "even\n")
+    assert notebook.reply_to(msg_id)["status"] == "ok"
+    assert notebook.run("6 * 7").result == "42"

@@ -13,9 +13,10 @@ import psutil
 import pytest
 import zmq
 
+from remote_kernel.core import wire
 from remote_kernel.core.journal import Journal, Limits
 from remote_kernel.core.jupyter import Author, parse_header, parse_object
-from remote_kernel.core.wire import EVENTS_PATH, Channel, EpochChange, Frame, Message, decode_all
+from remote_kernel.core.wire import EVENTS_PATH, Channel, EpochChange, Frame, Keepalive, Message, decode_all
 from remote_kernel.pod import news
 from remote_kernel.pod.api import Api, Pod
 from remote_kernel.pod.calls import Call
@@ -267,3 +268,41 @@ def type_of(frame: Frame) -> str:
     assert isinstance(frame, Message)
     msg_type = parse_header(frame.parts[0]).msg_type
     return str(parse_object(frame.parts[3])["execution_state"]) if msg_type == "status" else msg_type
+
+
+async def test_who_wakes_readers_without_news_takes_no_sign_of_life_from_them(
+    life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "KEEPALIVE_SECONDS", 0.2)
+    await life.kernel.interpreter()
+
+    async def wake() -> None:
+        while True:
+            life.kernel.wake_readers_soon()
+            await asyncio.sleep(0.02)
+
+    api = Api(Pod(OneKernel(life.kernel, tmp_path), DataFolder(tmp_path), name="pod", cooldown_seconds=300))
+    answer = await api.handlers["GET", EVENTS_PATH](Call({}, read_body=lambda: asyncio.sleep(0, b"")))
+    assert not isinstance(answer.body, bytes)
+    waking = asyncio.create_task(wake())
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            frames = [decode_all(await anext(answer.body))[0] for _ in range(4)]
+    finally:
+        waking.cancel()
+    assert frames[1:] == [Keepalive()] * 3
+
+
+async def test_status_with_an_odd_parent_header_silences_nothing_behind_it(life: Life) -> None:
+    odd = """
+import json
+kernel = get_ipython().kernel
+header = json.dumps(kernel.session.msg_header("status"), default=str).encode()
+content = b'{"execution_state": "idle"}'
+kernel.iopub_socket.send_multipart([b"status", b"<IDS|MSG>", b"", header, b"null", b"{}", content])
+"""
+    await life.accept(execute(odd))
+    cell = execute("print('behind it')", sequence=2)
+    await life.accept(cell)
+    await life.wait_frame(lambda frame: isinstance(frame, Message) and b"behind it" in frame.parts[3])
+    assert parse_object((await life.wait_reply(cell)).parts[3])["status"] == "ok"
