@@ -94,9 +94,21 @@ def test_public_names_are_listed() -> None:
     assert public <= {*remote_kernel.__all__, *submodules}
 
 
+def loaded_with(module: str) -> list[str]:
+    """Return the names of all modules that are there once `module` is loaded."""
+    program = f"import sys, {module}; print(*sys.modules)"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_local_kernel_binds_its_sockets_before_it_loads_the_rest() -> None:
+    parts = {"cli", "client", "http1", "log_files", "pod", "pool"}
+    loaded = loaded_with("remote_kernel.kernel.app")
+    assert "remote_kernel.kernel.channels" in loaded
+    assert not {part_of(name) for name in loaded if name.startswith("remote_kernel")} & parts
+
+
 def test_local_kernel_loads_neither_ipython_nor_the_other_side() -> None:
-    program = "import sys, remote_kernel.kernel.app; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    loaded = loaded_with("remote_kernel.kernel.serving")
     others = {"IPython", "ipykernel", "starlette", "uvicorn", "nbclient", "httpx", "azure", "rich"}
     assert not {name.split(".")[0] for name in loaded} & others, "the first cell does not need it"
     assert not [name for name in loaded if name.startswith(("remote_kernel.pod", "remote_kernel.pool"))]

@@ -1,0 +1,92 @@
+"""What the local kernel does once its front end can connect: everything."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from remote_kernel import __version__
+from remote_kernel.core.errors import RemoteKernelError, SettingsError
+from remote_kernel.core.log_lines import LogEvent
+from remote_kernel.core.settings import Settings, log_level
+from remote_kernel.kernel.channels import Channels, Connection
+from remote_kernel.kernel.folders import Folders
+from remote_kernel.kernel.known_info import KnownInfo
+from remote_kernel.kernel.relay import Relay
+from remote_kernel.kernel.session import Session
+from remote_kernel.log_files import KERNEL_PREFIX, SUFFIX, log_folder, log_to_file, log_to_stderr
+
+_log = logging.getLogger(__name__)
+
+# A front end that was killed leaves its kernels behind; they notice within this time.
+PARENT_POLL_SECONDS = 1.0
+# Whose children orphans become; it may be the front end, in a container.
+INIT_PID = 1
+
+
+async def serve(connection: Connection, channels: Channels, parent: int) -> None:
+    """Serve the bound channels until a shutdown request, SIGTERM, or the end of the process `parent`."""
+    log_to_stderr("remote-kernel", log_level(os.environ))
+    folders = Folders.of_user()
+    _open_log(folders, connection.path)
+    session = Session(
+        os.environ, folders, connection_file=connection.path, connection_key=connection.key, parent=parent
+    )
+    endpoint, kernelspec = _what_is_served()
+    _log.info(
+        LogEvent(
+            "started", version=__version__, python=".".join(map(str, sys.version_info[:3])), kernel_in_pod=kernelspec,
+            pool=urlsplit(endpoint).hostname or "local",
+        )
+    )  # fmt: skip
+    known = KnownInfo(folders.runtime, endpoint=endpoint, kernelspec=kernelspec)
+    relay = Relay(channels, session, known, kernelspec=kernelspec)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, relay.stopped.set)
+    # An interrupt is a message here; Ctrl-C in a terminal is for the front end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    serving = asyncio.create_task(channels.serve(relay.handle))
+    watching = asyncio.create_task(_watch_parent(parent, relay.stopped))
+    await relay.start()
+    await relay.stopped.wait()
+    await relay.aclose()
+    for task in (serving, watching):
+        task.cancel()
+    await asyncio.gather(serving, watching, return_exceptions=True)
+    channels.close()
+    _log.info(LogEvent("stopped"))
+
+
+def _open_log(folders: Folders, connection_file: Path) -> None:
+    """Write a log of this kernel's own, under the name by which Jupyter's own log calls it."""
+    try:
+        folder = log_folder(os.environ, folders.runtime)
+    except SettingsError as error:
+        _log.warning(LogEvent("no log file", text=str(error)))
+        return
+    path = folder / f"{KERNEL_PREFIX}{connection_file.stem.removeprefix(KERNEL_PREFIX)}{SUFFIX}"
+    log_to_file(path, "kernel", log_level(os.environ, "INFO"), _log)
+
+
+def _what_is_served() -> tuple[str, str]:
+    """Return endpoint and kernelspec; settings that cannot be used are told in the first cell, not here."""
+    try:
+        settings = Settings.from_environ(os.environ)
+    except RemoteKernelError:
+        settings = Settings()
+    return settings.endpoint, settings.pod_kernel
+
+
+async def _watch_parent(parent: int, stopped: asyncio.Event) -> None:
+    while os.getppid() == parent and not _is_orphan(parent, os.environ):  # noqa: ASYNC110 - no event tells of it
+        await asyncio.sleep(PARENT_POLL_SECONDS)
+    stopped.set()
+
+
+def _is_orphan(parent: int, environ: Mapping[str, str]) -> bool:
+    """Whether the front end had ended before this process could look who it was; jupyter_client says who."""
+    return parent == INIT_PID and environ.get("JPY_PARENT_PID", str(INIT_PID)) != str(INIT_PID)
