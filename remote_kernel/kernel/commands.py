@@ -56,7 +56,7 @@ USAGE = {
         "%session detach",
         "stop talking to the session; the next cell finds it again if it is within the pool's cooldown",
     ),
-    Verb.MISSED: ("%session missed", "show what cells printed that an earlier process of this kernel had sent"),
+    Verb.MISSED: ("%session missed", "show what cells said that were left running, as by an earlier process"),
     Verb.HELP: ("%session help", "show this"),
 }
 

@@ -7,10 +7,11 @@ from remote_kernel.core.errors import PoolError, PoolFull, RemoteKernelError, Se
 from remote_kernel.core.jupyter import parse_header
 from remote_kernel.core.wire import Channel
 from remote_kernel.kernel import answers
+from remote_kernel.kernel.missed import Missed
 from remote_kernel.kernel.notices import WaitingLine
 from remote_kernel.kernel.open_requests import OpenRequests
 from remote_kernel.kernel.replies import Replies
-from remote_kernel.kernel.requests import Request
+from remote_kernel.kernel.requests import Interrupted, Request
 from remote_kernel.kernel.session import Session
 from remote_kernel.kernel.sessionless import Sessionless
 from remote_kernel.kernel.turns import Turns
@@ -36,18 +37,12 @@ class LeftRunning(RemoteKernelError):
         return self._name
 
 
-def _left_running(error: RemoteKernelError) -> RemoteKernelError:
-    # Where the pool has no room for us, it has given our session's to somebody else.
-    is_left = isinstance(error, PoolError) and not isinstance(error, PoolFull)
-    return LeftRunning(error) if is_left else error
-
-
 class Endings:
     """Ends requests one by one or all at once."""
 
     def __init__(
         self, session: Session, requests: OpenRequests, replies: Replies, turns: Turns, line: WaitingLine,
-        sessionless: Sessionless,
+        sessionless: Sessionless, missed: Missed,
     ) -> None:  # fmt: skip
         self._session = session
         self._requests = requests
@@ -55,6 +50,7 @@ class Endings:
         self._turns = turns
         self._line = line
         self._sessionless = sessionless
+        self._missed = missed
         self._settling: asyncio.Task[None] | None = None
 
     @property
@@ -89,9 +85,17 @@ class Endings:
             elif request.is_cell and is_told:
                 await self._replies.abort(request)
             else:
-                is_running = request.is_cell and request.has_begun
-                await self._replies.fail(request, _left_running(error) if is_running else error)
+                await self._replies.fail(request, self._outlook(request, error))
                 is_told = is_told or request.is_cell
+
+    def _outlook(self, request: Request, error: RemoteKernelError) -> RemoteKernelError:
+        """Return what to say of an error: a cell that the session has begun goes on there, unless that is gone."""
+        is_gone = isinstance(error, SessionLost | PoolFull)  # a full pool has given ours to somebody else
+        may_run = request.has_begun or isinstance(error, Interrupted)
+        if is_gone or not (request.is_cell and may_run):
+            return error
+        self._missed.expect(request.info.msg_id)
+        return LeftRunning(error) if isinstance(error, PoolError) else error
 
     async def fail(self, request: Request, error: RemoteKernelError) -> None:
         """End one request; what was to run behind a cell is aborted."""

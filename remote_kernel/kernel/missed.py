@@ -1,4 +1,7 @@
-"""What cells said that an earlier process of this kernel had sent, which no front end may be showing."""
+"""What cells said that were left running, which no front end may be showing.
+
+They are those that an earlier process of this kernel had sent, and those that have ended here and not in the session.
+"""
 
 from collections import deque
 
@@ -12,7 +15,7 @@ _OUTPUTS = frozenset({"stream", "display_data", "execute_result", "error"})
 
 
 class Missed:
-    """Collects outputs of strangers' cells, the newest `MAX_BYTES` of them.
+    """Collects outputs of such cells, the newest `MAX_BYTES` of them.
 
     Attributes:
         messages: the outputs, oldest first.
@@ -29,6 +32,10 @@ class Missed:
     def open(self) -> None:
         """Begin: whatever cell is heard of now was sent by an earlier process."""
         self._is_open = True
+
+    def expect(self, msg_id: str) -> None:
+        """Look for what is said of a cell that was left running."""
+        self._parents.add(msg_id)
 
     def close(self) -> None:
         """Take no new cells, only what those that are known still say."""

@@ -10,9 +10,7 @@ from remote_kernel.kernel.channels import Channels
 from remote_kernel.kernel.display import Display, Shown
 from remote_kernel.kernel.requests import Request
 
-MISSED = (
-    "A cell that was running when this kernel was replaced has gone on and said something; '%session missed' shows it."
-)
+MISSED = "A cell that was left running has gone on and said something; '%session missed' shows it."
 FILES_LOST = (
     "The session's pod was gone when this kernel was restarted: this is a new one, and the files of the other are lost."
 )

@@ -99,7 +99,9 @@ class Relay:
             execute=self._execute_now,
             is_executing=lambda: self._requests.is_executing,
         )
-        self._endings = Endings(session, self._requests, self._replies, self._turns, self._line, self._sessionless)
+        self._endings = Endings(
+            session, self._requests, self._replies, self._turns, self._line, self._sessionless, self._missed
+        )
         self.listener = Deliveries(
             channels=channels, session=session, known=known, requests=self._requests, replies=self._replies,
             turns=self._turns, line=self._line, interrupts=self._interrupts, attachment=self._attachment,

@@ -94,7 +94,7 @@ def test_a_cell_that_runs_while_the_pool_turns_us_away_is_said_to_go_on(pool: Po
         try:
             code = (
                 "open('count', 'a').write('x\\n')\nimport os, time\nprint('begun', flush=True)\n"
-                "while not os.path.exists('go'): time.sleep(0.01)\nended = True"
+                "while not os.path.exists('go'): time.sleep(0.01)\nprint('gone on'); ended = True"
             )
             msg_id = notebook.client.execute(code)
             wait_for_line(notebook, "begun\n")
@@ -110,7 +110,10 @@ def test_a_cell_that_runs_while_the_pool_turns_us_away_is_said_to_go_on(pool: Po
             proxy.target = home
             with pool.client() as client:
                 run_in_pod(client, "open('go', 'w').close()", kernel="other", identifier="turned-away")
-            assert notebook.run(f"print(ended, {RUN_COUNT})").stdout == "True 1\n"
+            cell = notebook.run(f"print(ended, {RUN_COUNT})")
+            assert cell.stdout == "True 1\n"
+            assert "%session missed" in cell.displayed
+            assert notebook.run("%session missed").stdout == "gone on\n"
         finally:
             notebook.close()
 
