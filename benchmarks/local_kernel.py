@@ -11,6 +11,7 @@ from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from benchmarks.front_end import Message
+from tests.driver import kernel_manager
 
 CHANNELS = ("shell", "control", "stdin", "iopub")
 
@@ -32,7 +33,7 @@ class LocalKernel:
     @classmethod
     def start(cls, kernel_name: str, environ: Mapping[str, str]) -> "LocalKernel":
         """Start the kernel's process; it may not answer yet."""
-        manager = KernelManager(kernel_name=kernel_name)
+        manager = kernel_manager(kernel_name)
         manager.start_kernel(env={**os.environ, **environ}, stderr=subprocess.DEVNULL)
         client = manager.blocking_client()
         client.context.rcvhwm = 0  # what a front end drops itself is no kernel's loss

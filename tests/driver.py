@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -90,6 +91,14 @@ def _find_quiet_ports() -> Iterator[int]:
 
 
 _quiet_ports = _find_quiet_ports()
+_choosing = threading.Lock()
+
+
+def kernel_manager(kernel_name: str, **options: Any) -> KernelManager:
+    """Return a manager of a kernel with such ports."""
+    with _choosing:
+        ports = dict(zip(PORT_NAMES, _quiet_ports, strict=False))
+    return KernelManager(kernel_name=kernel_name, **ports, **options)
 
 
 def run_in_pod(client: httpx.Client, code: str, **params: str) -> list[Content]:
@@ -161,7 +170,7 @@ class Notebook:
             stderr: where the kernel's log goes.
             receives: how many messages the client takes from the network before they are asked for.
         """
-        manager = KernelManager(kernel_name=kernel_name, **dict(zip(PORT_NAMES, _quiet_ports, strict=False)))
+        manager = kernel_manager(kernel_name)
         manager.start_kernel(env={**os.environ, **(environ or {})}, stderr=stderr)
         client = manager.blocking_client()
         if receives is not None:

@@ -14,11 +14,10 @@ import pytest
 import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
-from jupyter_client.manager import KernelManager
 
 from remote_kernel.core.errors import SettingsError
 from remote_kernel.kernel.channels import Channels, Connection
-from tests.driver import is_alive, wait_until
+from tests.driver import is_alive, kernel_manager, wait_until
 
 
 def start(connection_file: Path) -> "subprocess.Popen[bytes]":
@@ -167,7 +166,7 @@ def test_a_port_in_use_is_told_in_a_sentence(tmp_path: Path) -> None:
 
 
 def test_the_transport_is_encrypted_where_the_front_end_wants_it() -> None:
-    manager = KernelManager(kernel_name="remote", transport_encryption="required")
+    manager = kernel_manager("remote", transport_encryption="required")
     manager.start_kernel()
     client = manager.blocking_client()
     client.start_channels()
