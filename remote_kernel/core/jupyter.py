@@ -10,16 +10,13 @@ import hmac
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from remote_kernel.core.errors import WireError
+from remote_kernel.core.short_cache import remembered
 
 PROTOCOL_VERSION = "5.4"
 DELIMITER = b"<IDS|MSG>"
-
-# A header has about 250; one of many more is not worth the memory.
-MAX_CACHED_BYTES = 4 * 1024
 
 _decode = json.JSONDecoder().decode
 
@@ -66,21 +63,9 @@ class Header(NamedTuple):
     subshell_id: str
 
 
+@remembered(16)  # all that is said about a request has the same parent header
 def parse_header(part: bytes) -> Header:
     """Read a header or parent header; raises `WireError` when it is not a JSON object of strings."""
-    return _parse_header(part) if len(part) <= MAX_CACHED_BYTES else _parse_header.__wrapped__(part)
-
-
-def parse_parent(part: bytes) -> Header:
-    """Read a parent header; of one that cannot be read every field is "", as what a kernel says is passed on anyway."""
-    try:
-        return parse_header(part)
-    except WireError:
-        return Header(msg_id="", msg_type="", session="", subshell_id="")
-
-
-@lru_cache(maxsize=16)  # all that is said about a request has the same parent header
-def _parse_header(part: bytes) -> Header:
     get = parse_object(part).get
     header = Header(
         msg_id=get("msg_id") or "",
@@ -91,6 +76,22 @@ def _parse_header(part: bytes) -> Header:
     if {*map(type, header)} != {str}:
         raise WireError("a header field that is not a string")
     return header
+
+
+def parse_parent(part: bytes) -> Header:
+    """Read a parent header; of one that cannot be read every field is "", as what a kernel says is passed on anyway."""
+    try:
+        return parse_header(part)
+    except WireError:
+        return Header(msg_id="", msg_type="", session="", subshell_id="")
+
+
+def is_error(content: bytes) -> bool:
+    """Whether the content of a reply says that what was asked for has failed."""
+    try:
+        return b'"error"' in content and parse_object(content).get("status") == "error"
+    except WireError:
+        return False
 
 
 def is_unicode(text: str) -> bool:

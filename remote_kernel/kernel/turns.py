@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from remote_kernel.core.errors import RemoteKernelError
-from remote_kernel.core.jupyter import parse_object
+from remote_kernel.core.jupyter import is_error, parse_object
 from remote_kernel.kernel import answers, commands
 from remote_kernel.kernel.commands import Command
 from remote_kernel.kernel.defects import report_defect
@@ -86,7 +86,7 @@ class Turns:
         """Go on with what waited for a cell, given its reply's content; behind one that failed nothing is run."""
         self._last_reply = reply
         if self._held:
-            await (self.abort() if _is_error(reply) else self._go_on())
+            await (self.abort() if is_error(reply) else self._go_on())
 
     async def _go_on(self) -> None:
         while self._held and not self._commanding:
@@ -114,10 +114,6 @@ class Turns:
             commanding = self._commanding
             commanding.cancel()
             await asyncio.gather(commanding, return_exceptions=True)
-
-
-def _is_error(reply: bytes) -> bool:
-    return b'"error"' in reply and parse_object(reply).get("status") == "error"
 
 
 def _explain(error: BaseException) -> RemoteKernelError:

@@ -14,6 +14,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 import uvicorn
 from starlette.types import ASGIApp
 
@@ -129,6 +131,7 @@ async def serve(arguments: argparse.Namespace, scratch: Path, listener: socket.s
         asyncio.get_running_loop().add_signal_handler(signum, stop)
     if arguments.supervised:
         _call_at_end_of_input(stop)
+    await anyio.lowlevel.checkpoint()  # loads what an answer that streams needs, which takes as long as a few cells
     preparing = asyncio.create_task(_prepare(registry, arguments, server))
     try:
         await server.serve(None if listener is None else [listener])

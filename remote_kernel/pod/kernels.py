@@ -12,7 +12,7 @@ from functools import partial
 
 from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.journal import Batch, Journal
-from remote_kernel.core.jupyter import Author, Header, parse_header, parse_object, parse_parent
+from remote_kernel.core.jupyter import Author, Header, is_error, parse_header, parse_object, parse_parent
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.wire import Channel, EpochChange, Message, encode
 from remote_kernel.pod.clock import utc_now
@@ -243,7 +243,7 @@ class PodKernel:
         execution = self._executions.pop(parse_parent(message.parts[1]).msg_id, None)
         if execution is None:
             return False
-        if b'"error"' in message.parts[3] and _is_error(message.parts[3]) and execution.stops_on_error():
+        if is_error(message.parts[3]) and execution.stops_on_error():
             self._last_error[execution.subshell_id] = message.sequence
         return not execution.is_idle
 
@@ -365,10 +365,6 @@ class PodKernel:
         await self._stop_interpreter()
         self._news.tell()
         self.journal.close()
-
-
-def _is_error(reply: bytes) -> bool:
-    return parse_object(reply).get("status") == "error"
 
 
 def _new_epoch() -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from urllib.parse import parse_qs
 
 from starlette.types import Message, Receive, Scope, Send
@@ -13,6 +13,7 @@ from remote_kernel.core.flavor import Flavor
 from remote_kernel.core.identity import Identifier, is_identifier
 from remote_kernel.core.local_pool import STATUS_PATH, STOP_PATH
 from remote_kernel.core.log_lines import LogEvent
+from remote_kernel.core.short_cache import remembered
 from remote_kernel.core.wire import STOP_SESSION_PATH
 from remote_kernel.pool import session_api
 from remote_kernel.pool.callers import Callers
@@ -27,9 +28,6 @@ from remote_kernel.pool.session_api import SessionApi
 from remote_kernel.pool.session_pool import SessionPool
 
 DEFAULT_IDENTIFIER = "default-session"
-
-# Longer queries are of requests that do not come again.
-MAX_CACHED_BYTES = 1024
 
 _log = logging.getLogger(__name__)
 
@@ -150,9 +148,9 @@ def read_identifier(scope: Scope) -> Identifier:
         Refusal: it is not an identifier that Azure allows, or several are given.
     """
     try:
-        query = scope["query_string"]
-        name_in = _named_in if len(query) <= MAX_CACHED_BYTES else _named_in.__wrapped__
-        named = name_in(query) or [value.decode("ascii") for name, value in scope["headers"] if name == SESSION_HEADER]
+        named = _named_in(scope["query_string"]) or [
+            value.decode("ascii") for name, value in scope["headers"] if name == SESSION_HEADER
+        ]
     except ValueError:
         named = [""]
     candidates = set(named or [DEFAULT_IDENTIFIER])
@@ -162,7 +160,7 @@ def read_identifier(scope: Scope) -> Identifier:
     return Identifier(identifier)
 
 
-@lru_cache(maxsize=64)  # a session's requests say the same again and again
+@remembered(64)  # a session's requests say the same again and again
 def _named_in(query: bytes) -> Sequence[str]:
     """Return what a query names; raises `ValueError` when it is no query."""
     return parse_qs(query.decode("ascii"), keep_blank_values=True, errors="strict").get("identifier", ())

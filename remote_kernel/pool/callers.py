@@ -1,13 +1,13 @@
 """Who may call the pool."""
 
 import hmac
-from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
 from remote_kernel.core.local_pool import LOOPBACK_NAMES, PAGE_PREFIX, STATUS_PATH, STOP_PATH
+from remote_kernel.core.short_cache import remembered
 from remote_kernel.pool.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _is_for_owner(path: str) -> bool:
     return path in OWNER_PATHS or path.startswith(PAGE_PREFIX)
 
 
-@lru_cache(maxsize=64)
+@remembered(16)
 def _host_name(url: bytes) -> str:
     """Return the host of a URL in lower case; "" when it has none."""
     try:
