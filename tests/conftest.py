@@ -2,12 +2,13 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.driver import Notebook, Pool
+from tests.error_output import error_output, log_sections
 
 
 @pytest.fixture
@@ -53,6 +54,21 @@ def use_private_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     }.items():
         folder.mkdir(exist_ok=True)
         monkeypatch.setenv(name, str(folder))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    error_output.mark()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the programs of a test that has failed had to say."""
+    report = yield
+    if report.failed:
+        report.sections += [*error_output.sections(), *log_sections(Path(os.environ["HOME"]))]
+    return report
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -21,6 +21,8 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
+from tests.error_output import error_output
+
 TIMEOUT_SECONDS = 60.0
 
 OUTPUT_TYPES = {"stream", "display_data", "update_display_data", "execute_result", "error"}
@@ -40,7 +42,10 @@ class Pool:
     @contextmanager
     def start(cls, *options: str, stderr: IO[bytes] | None = None) -> Iterator["Pool"]:
         command = [sys.executable, "-m", "remote_kernel.pool", "--port", "0", "--json", *options]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
+        with (
+            _kept("pool", stderr) as kept,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=kept, text=True) as process,
+        ):
             try:
                 assert process.stdout is not None
                 fields = json.loads(process.stdout.readline())
@@ -101,6 +106,19 @@ def kernel_manager(kernel_name: str, **options: Any) -> KernelManager:
     return KernelManager(kernel_name=kernel_name, **ports, **options)
 
 
+@contextmanager
+def _kept(program: str, stderr: IO[bytes] | None) -> Iterator[int | IO[bytes]]:
+    """Return where the standard error of `program` goes: where the test wants it, or where it is shown on failure."""
+    if stderr is not None:
+        yield stderr
+        return
+    descriptor = error_output.open(program)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def run_in_pod(client: httpx.Client, code: str, **params: str) -> list[Content]:
     """Execute code through `/api/v2/execute` and return its messages."""
     response = client.post("/api/v2/execute", params=params, json={"code": code}).raise_for_status()
@@ -150,9 +168,10 @@ class Cell:
 class Notebook:
     """A kernel and a front end's client for it."""
 
-    def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
+    def __init__(self, manager: KernelManager, client: BlockingKernelClient, resources: ExitStack) -> None:
         self.manager = manager
         self.client = client
+        self._resources = resources
         self._replies: dict[str, Content] = {}
 
     @classmethod
@@ -161,23 +180,37 @@ class Notebook:
         kernel_name: str = "remote",
         environ: Mapping[str, str] | None = None,
         *,
-        stderr: int | IO[bytes] = subprocess.DEVNULL,
+        stderr: IO[bytes] | None = None,
         receives: int | None = None,
     ) -> "Notebook":
         """Start a kernel and connect to it.
 
         Args:
-            stderr: where the kernel's log goes.
+            stderr: where the kernel's standard error goes; `None` shows it when the test fails.
             receives: how many messages the client takes from the network before they are asked for.
         """
         manager = kernel_manager(kernel_name)
-        manager.start_kernel(env={**os.environ, **(environ or {})}, stderr=stderr)
-        client = manager.blocking_client()
-        if receives is not None:
-            client.context.rcvhwm = receives
-        client.start_channels()
-        client.wait_for_ready(timeout=TIMEOUT_SECONDS)
-        return cls(manager, client)
+        with ExitStack() as stack:
+            kept = stack.enter_context(_kept("kernel", stderr))  # until the last restart, which takes it once more
+            manager.start_kernel(env={**os.environ, **(environ or {})}, stderr=kept)
+            client = manager.blocking_client()
+            if receives is not None:
+                client.context.rcvhwm = receives
+            client.start_channels()
+            notebook = cls(manager, client, stack.pop_all())
+        try:
+            client.wait_for_ready(timeout=TIMEOUT_SECONDS)
+        except BaseException as error:
+            error.add_note(f"The kernel {notebook.describe()}.")
+            notebook.close()
+            raise
+        return notebook
+
+    def describe(self) -> str:
+        """Say what became of the kernel's process."""
+        provisioner = self.manager.provisioner
+        status = provisioner.process.poll() if isinstance(provisioner, LocalProvisioner) and provisioner.process else 0
+        return "is running" if status is None else f"has ended with exit status {status}"
 
     def wait_answers(self) -> None:
         """Wait for a kernel that is not the manager's own and may be starting; `wait_for_ready` gives up after 1 s.
@@ -278,6 +311,7 @@ class Notebook:
         if self.manager.has_kernel:
             self.manager.shutdown_kernel()
         self.manager.context.destroy(linger=0)
+        self._resources.close()
 
 
 def wait_until(is_true: Callable[[], bool], *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
@@ -310,14 +344,17 @@ class Pod:
         """Start a pod whose files go to `scratch`, a folder with a short path."""
         command = [sys.executable, "-m", "remote_kernel.pod", "--port", "0", "--supervised"]
         command += ["--scratch", str(scratch), "--data", str(scratch / "data"), *options]
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            env={**os.environ, **environ},
-        ) as process:
+        with (
+            _kept("pod", stderr) as kept,
+            subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=kept,
+                text=True,
+                env={**os.environ, **environ},
+            ) as process,
+        ):
             try:
                 assert process.stdout is not None
                 ready = json.loads(process.stdout.readline())
