@@ -114,7 +114,7 @@ clean:
 	rm -rf $(VENV) $(BUILD) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # A stamp names the extra that it stands for.
-$(VENV)/%.stamp: pyproject.toml $(wildcard remote_kernel/kernelspec/*) | $(VENV)/made.stamp
+$(VENV)/%.stamp: pyproject.toml $(wildcard kernelspec/*) | $(VENV)/made.stamp
 	@echo 'Installing what "make $*" needs into $(VENV) …'
 	@$(PIP) install --editable '.[$*]'
 	@touch $@

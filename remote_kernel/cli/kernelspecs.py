@@ -9,16 +9,17 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 
-import remote_kernel
 from remote_kernel.core.errors import NotWritten, UsageError
 
-# Shipped in the wheel, where it is also the kernelspec `remote` under the environment's prefix.
-SHIPPED = Path(remote_kernel.__file__).parent / "kernelspec"
+DISTRIBUTION = "remote-session-kernel"
+# Below the environment's prefix, where the wheel puts the kernelspec that it brings.
+SHIPPED_FILE = ("share", "jupyter", "kernels", "remote", "kernel.json")
 
 _MODULE = ["-m", "remote_kernel"]
 
@@ -42,9 +43,29 @@ class Installed:
     problem: str
 
 
+def find_shipped(name: str = DISTRIBUTION) -> Path:
+    """Return the folder of the kernelspec that the installed distribution `name` brought.
+
+    It stands in the distribution's own record of files ("Recording installed projects" in Python's packaging
+    specifications), for a wheel as for an editable install.
+
+    Raises:
+        UsageError: the package runs without having been installed, or its kernelspec is gone.
+    """
+    try:
+        recorded = distribution(name).files or []
+    except PackageNotFoundError:
+        recorded = []
+    for file in recorded:
+        path = Path(str(file.locate()))
+        if file.parts[-len(SHIPPED_FILE) :] == SHIPPED_FILE and path.is_file():
+            return path.resolve().parent
+    raise UsageError(f"the kernelspec of {name} is not there: install the package again, with pip")
+
+
 def make_spec(*, display_name: str, language: str, environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the contents of a kernel.json that starts our kernel with this very Python and with `environ`."""
-    spec: dict[str, Any] = json.loads((SHIPPED / "kernel.json").read_text(encoding="utf-8"))
+    spec: dict[str, Any] = json.loads((find_shipped() / "kernel.json").read_text(encoding="utf-8"))
     # With its whole path: the Jupyter that reads it may belong to another environment.
     spec["argv"] = [sys.executable, *spec["argv"][1:]]
     spec["display_name"] = display_name
@@ -72,7 +93,7 @@ def write_spec(spec: Mapping[str, Any], name: str, *, prefix: Path | None, is_pr
         with tempfile.TemporaryDirectory() as scratch:
             source = Path(scratch) / name
             source.mkdir()
-            for logo in SHIPPED.glob("logo-*"):
+            for logo in find_shipped().glob("logo-*"):
                 shutil.copyfile(logo, source / logo.name)
             (source / "kernel.json").write_text(json.dumps(spec, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
             for path in (source, *source.iterdir()):

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 
+from remote_kernel.cli.kernelspecs import find_shipped
+from remote_kernel.core.errors import UsageError
 from tests.cli.command import run_command
 from tests.driver import Notebook, Pool
 
@@ -41,6 +43,15 @@ def test_kernels_for_several_pools_live_side_by_side(private_folders: Path) -> N
     assert folder.stat().st_mode & 0o777 == 0o755
     listed = json.loads(run_command("list", "--json").stdout)
     assert {kernel["name"]: kernel["endpoint"] for kernel in listed} == {**endpoints, "remote": ""}
+
+
+def test_shipped_kernelspec_is_the_installed_one() -> None:
+    assert find_shipped() == (Path(sys.prefix) / "share" / "jupyter" / "kernels" / "remote").resolve()
+
+
+def test_package_without_its_record_of_files_says_what_to_do() -> None:
+    with pytest.raises(UsageError, match="not-installed is not there: install the package again, with pip"):
+        find_shipped("not-installed")
 
 
 def test_installed_kernel_runs_in_its_pool(pool: Pool) -> None:

@@ -57,7 +57,7 @@ def test_the_build_sees_nothing_but_what_the_image_is_made_of() -> None:
     files = listed.stdout.split() or ["pyproject.toml"]
     seen = {path for path in files if not ignores(RULES, path)}
     tops = {path.split("/")[0] for path in seen}
-    assert tops <= {"LICENSE", "README.md", "deploy", "pyproject.toml", "remote_kernel"}
+    assert tops <= {"LICENSE", "README.md", "deploy", "kernelspec", "pyproject.toml", "remote_kernel"}
     secret = [".env", ".git/config", "pool.json", "notebooks/a.ipynb", "deploy/.env", "remote_kernel/__pycache__/a.pyc"]
     assert all(ignores(RULES, path) for path in secret)
     copied = [word for word in INSTRUCTIONS if word.word == "COPY" and "from" not in word.options]
