@@ -2,6 +2,7 @@
 #
 #   make demo                  execute notebooks/quickstart.ipynb in a session of the local pool
 #   make test [ARGS="-k run"]  the tests, or those that pytest's arguments select
+#   make repeat [RUNS=20]      the tests, so many times in a row, to find those that need luck; in an hour and a half
 #   make browser               what users see in JupyterLab and on the pool's page, in a real browser, in two minutes
 #   make contract              what holds on every way to a pod, and on that of REMOTE_KERNEL_LIVE_ENDPOINT; in minutes
 #   make notebooks             execute all of notebooks/ and compare with their stored outputs, in a minute
@@ -19,7 +20,7 @@
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo notebooks test contract soak bench peers many profile performance large scale image browser places hub clients lint clean
+.PHONY: demo notebooks test repeat contract soak bench peers many profile performance large scale image browser places hub clients lint clean
 .DELETE_ON_ERROR:
 
 # As an installation has it: every kernel and pod that a test or a benchmark starts would compile the package anew.
@@ -56,6 +57,9 @@ notebooks: $(VENV)/demo.stamp
 # those of few but long tests come last, and the processes wait for one another.
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+repeat: $(VENV)/test.stamp
+	$(BIN)/python -m tests.repeat $(or $(RUNS),20)
 
 contract: $(VENV)/test.stamp
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m contract $(ARGS)
