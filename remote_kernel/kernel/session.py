@@ -207,7 +207,8 @@ class Session:
             settings, self._environ, notebook=notebook, load_key=lambda: load_key(self._environ, self._folders.data)
         )
         if binding.is_private:
-            log.warning(
+            # As it is meant to be under every tool that executes notebooks, of which standard error is the user's.
+            log.info(
                 LogEvent("private", reason="the notebook's path is not known: the session is private to this kernel")
             )
         self._file.remove_stale(time.time())
