@@ -23,7 +23,7 @@ ARROWS = {
     "pod": {"core", "http1", "log_files", "private_files", "watchdog", "zmq_socket"},
     "pool": {"core", "http1", "log_files", "private_files"},
     "cli": {"client", "core", "kernel", "pod", "pool", "http1", "log_files", "private_files", "zmq_socket"},
-    "http1": {"watchdog"},
+    "http1": {"core", "watchdog"},
     "watchdog": set(),
     "zmq_socket": set(),
     "private_files": set(),

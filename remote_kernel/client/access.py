@@ -16,10 +16,15 @@ from remote_kernel.core.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Base URL of a pool, without a slash at the end, and the bearer token for it."""
+    """Base URL of a pool, without a slash at the end, and the bearer token for it.
+
+    Attributes:
+        must_prove: whether each connection begins with the pool's proof that it knows the token (`core.proof`).
+    """
 
     url: str
     token: str = field(repr=False)
+    must_prove: bool = False
 
 
 class Access(Protocol):
@@ -86,7 +91,7 @@ class LocalAccess:
         async with self._lock:
             if self._found is None:
                 running = await self._pool.locate()
-                self._found = Endpoint(running.endpoint, running.token)
+                self._found = Endpoint(running.endpoint, running.token, must_prove=True)
             return self._found
 
     def forget(self, endpoint: Endpoint) -> None:

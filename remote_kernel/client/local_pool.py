@@ -27,6 +27,7 @@ from remote_kernel.core.local_pool import (
     STOP_PATH,
     RunningPool,
 )
+from remote_kernel.http1 import proves
 from remote_kernel.log_files import POOL_LOG, log_folder
 from remote_kernel.private_files import make_private_folder
 
@@ -76,9 +77,9 @@ class LocalPool:
             raise self._failure(f"cannot be started ({error.strerror})") from None
 
     async def find(self) -> RunningPool | None:
-        """Return the user's pool if it is running and answers."""
+        """Return the user's pool if it is running and proves that it is the one that its file names."""
         pool = self._read()
-        return pool if pool is not None and await self._request("GET", pool, STATUS_PATH) is not None else None
+        return pool if pool is not None and await proves(*pool.address, pool.token) else None
 
     async def status(self) -> dict[str, Any] | None:
         """Return what the running pool says of itself, with `endpoint`, `token` and `pid`; `None` without a pool."""
@@ -155,7 +156,7 @@ class LocalPool:
 
     async def _request(self, method: str, pool: RunningPool, path: str) -> dict[str, Any] | None:
         """Return the pool's answer; `None` when it is not there, or another program has its port now."""
-        transport = PlainTransport(pool.endpoint)
+        transport = PlainTransport(pool.endpoint, pool.token)
         try:
             answer = await transport.send(method, path, pool.token, b"", REQUEST_TIMEOUT_SECONDS)
             value = json.loads(await answer.read()) if answer.status < HTTPStatus.BAD_REQUEST else None

@@ -52,7 +52,7 @@ class PoolClient:
         self._access = access
         self._identifier = identifier
         self._transport: Transport | None = None
-        self._url = ""
+        self._leads_to = ("", "")
         self._connects_ahead = connects_ahead
         self._warming: asyncio.Task[None] | None = None
 
@@ -114,7 +114,7 @@ class PoolClient:
         self, endpoint: Endpoint, method: str, path: str, params: Mapping[str, str] | None, content: bytes,
         media_type: str, read_seconds: float,
     ) -> Response:  # fmt: skip
-        transport = await self._transport_to(endpoint.url)
+        transport = await self._transport_to(endpoint)
         own = ("identifier", self._identifier), ("api-version", API_VERSION)
         query = _query((*(params or {}).items(), *own))
         try:
@@ -125,10 +125,11 @@ class PoolClient:
         except Broke as error:
             raise _unreachable(error) from error
 
-    async def _transport_to(self, url: str) -> Transport:
-        if self._transport is None or self._url != url:
+    async def _transport_to(self, endpoint: Endpoint) -> Transport:
+        leads_to = endpoint.url, endpoint.token if endpoint.must_prove else ""
+        if self._transport is None or self._leads_to != leads_to:
             await self.aclose()
-            self._transport, self._url = transport_to(url), url
+            self._transport, self._leads_to = transport_to(*leads_to), leads_to
             if self._connects_ahead:
                 self._warming = asyncio.create_task(self._transport.warm_up())
         return self._transport

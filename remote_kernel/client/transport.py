@@ -90,19 +90,27 @@ class Transport(Protocol):
         """Close every connection."""
 
 
-def transport_to(url: str) -> Transport:
-    """Return a transport to the server at this URL (http:// or https://)."""
-    return TlsTransport(url) if url.startswith("https:") else PlainTransport(url)
+def transport_to(url: str, secret: str = "") -> Transport:
+    """Return a transport to the server at this URL (http:// or https://).
+
+    Args:
+        secret: what a server over plain HTTP must prove to know on each connection before a request is sent on it; ""
+            where nothing is to be proved.
+    """
+    return TlsTransport(url) if url.startswith("https:") else PlainTransport(url, secret)
 
 
 class PlainTransport:
-    """See `Transport`."""
+    """See `Transport`, and `transport_to` for the secret."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, secret: str = "") -> None:
         parts = urlsplit(url)
         self._base = parts.path
         self._host = parts.netloc.rpartition("@")[2].encode()
-        self._client = http1.Client.tcp(parts.hostname or "", parts.port or 80, keepalive_seconds=KEEPALIVE_SECONDS)
+        introduce = http1.demand_proof(secret) if secret else None
+        self._client = http1.Client.tcp(
+            parts.hostname or "", parts.port or 80, keepalive_seconds=KEEPALIVE_SECONDS, introduce=introduce
+        )
 
     async def send(
         self, method: str, target: str, token: str, content: bytes, read_seconds: float, media_type: str = ""

@@ -28,6 +28,12 @@ class RunningPool:
     token: str = field(repr=False)
     pid: int
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the endpoint."""
+        parts = urlsplit(self.endpoint)
+        return parts.hostname or "", parts.port or 80
+
     def to_json(self) -> str:
         return json.dumps({"endpoint": self.endpoint, "token": self.token, "pid": self.pid})
 
@@ -37,7 +43,8 @@ class RunningPool:
         try:
             fields = json.loads(text)
             pool = cls(endpoint=fields["endpoint"], token=fields["token"], pid=fields["pid"])
-            is_valid = urlsplit(pool.endpoint).scheme == "http" and type(pool.pid) is int and type(pool.token) is str
+            is_valid = urlsplit(pool.endpoint).scheme == "http" and all(pool.address)
+            is_valid = is_valid and type(pool.pid) is int and type(pool.token) is str and bool(pool.token)
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
         return pool if is_valid else None

@@ -3,6 +3,7 @@
 from remote_kernel.http1.answer import ConnectionBroke, Headers, NotHttp
 from remote_kernel.http1.client import CONNECT_SECONDS, Client, NoConnection, Response
 from remote_kernel.http1.connection import WRITE_SECONDS, Body
+from remote_kernel.http1.proof import demand_proof, proves
 
 __all__ = [
     "CONNECT_SECONDS",
@@ -14,4 +15,6 @@ __all__ = [
     "NoConnection",
     "NotHttp",
     "Response",
+    "demand_proof",
+    "proves",
 ]

@@ -19,6 +19,7 @@ from remote_kernel.http1.connection import Body, Connection
 CONNECT_SECONDS = 10.0
 
 Connect = Callable[[], Awaitable[Connection]]
+Introduce = Callable[[Connection], Awaitable[None]]
 
 
 class NoConnection(Exception):
@@ -70,18 +71,22 @@ class Client:
     Args:
         keepalive_seconds: how long an unused connection is kept; less than the server keeps it, since a request on a
             connection that is just being closed is lost.
+        introduce: what happens on each new connection before any request is sent on it; raises `NoConnection` where
+            none may be sent.
     """
 
-    def __init__(self, connect: Connect, *, keepalive_seconds: float) -> None:
+    def __init__(self, connect: Connect, *, keepalive_seconds: float, introduce: Introduce | None = None) -> None:
         self._connect = connect
+        self._introduce = introduce
         self._keepalive_seconds = keepalive_seconds
         self._idle: list[Connection] = []
         self._in_use: set[Connection] = set()
         self._opening = 0
 
     @classmethod
-    def tcp(cls, host: str, port: int, *, keepalive_seconds: float) -> "Client":
-        return cls(partial(_connect_tcp, host, port), keepalive_seconds=keepalive_seconds)
+    def tcp(cls, host: str, port: int, *, keepalive_seconds: float, introduce: Introduce | None = None) -> "Client":
+        connect = partial(_connect_tcp, host, port)
+        return cls(connect, keepalive_seconds=keepalive_seconds, introduce=introduce)
 
     @classmethod
     def unix(cls, path: str, *, keepalive_seconds: float) -> "Client":
@@ -115,6 +120,14 @@ class Client:
         missing = count - len(self._idle) - len(self._in_use) - self._opening
         await asyncio.gather(*(self._add_idle() for _ in range(missing)), return_exceptions=True)
 
+    async def can_connect(self) -> bool:
+        """Whether a connection can be had, which is kept for the next request."""
+        try:
+            await self._add_idle()
+        except NoConnection:
+            return False
+        return True
+
     async def _add_idle(self) -> None:
         connection = await self._open()
         connection.idle_since = time.monotonic()
@@ -123,7 +136,14 @@ class Client:
     async def _open(self) -> Connection:
         self._opening += 1
         try:
-            return await self._connect()
+            connection = await self._connect()
+            if self._introduce is not None:
+                try:
+                    await self._introduce(connection)
+                except BaseException:
+                    connection.close()
+                    raise
+            return connection
         finally:
             self._opening -= 1
 

@@ -34,6 +34,7 @@ class Connection(Receiving):
     Attributes:
         is_closed: whether either side has closed it.
         idle_since: when it was last used, in monotonic seconds.
+        allowance_bytes: how much more the server may say before it is taken for none; `None` for any amount.
     """
 
     def __init__(self) -> None:
@@ -50,6 +51,7 @@ class Connection(Receiving):
         self._writable.set()
         self.is_closed = False
         self.idle_since = 0.0
+        self.allowance_bytes: int | None = None
 
     # What the transport says
 
@@ -62,6 +64,13 @@ class Connection(Receiving):
         if self._answer is None:
             self.close()  # nobody has asked for anything
             return
+        if self.allowance_bytes is not None:
+            self.allowance_bytes -= len(data)
+            if self.allowance_bytes < 0:
+                self._failure = NotHttp("the server says more than it may")
+                self.close()
+                self._wake()
+                return
         try:
             self._answer.feed(data)
         except NotHttp as error:
@@ -98,6 +107,14 @@ class Connection(Receiving):
             self._arrival.set_result(None)
 
     # What the client does
+
+    @property
+    def peer(self) -> tuple[str, int]:
+        """IP address and port of the server's end of a TCP connection; raises `ConnectionBroke` when it is lost."""
+        name = None if self._transport is None else self._transport.get_extra_info("peername")
+        if name is None:
+            raise ConnectionBroke("the connection was lost")
+        return name[0], name[1]
 
     async def request(self, method: bytes, target: bytes, headers: Headers, body: Body) -> None:
         """Send a request; an answer that comes before its end may be read, so a broken connection is told there.

@@ -13,6 +13,7 @@ from remote_kernel.core.flavor import Flavor
 from remote_kernel.core.identity import Identifier, is_identifier
 from remote_kernel.core.local_pool import STATUS_PATH, STOP_PATH
 from remote_kernel.core.log_lines import LogEvent
+from remote_kernel.core.proof import PROOF_PATH
 from remote_kernel.core.short_cache import remembered
 from remote_kernel.core.wire import STOP_SESSION_PATH
 from remote_kernel.pool import session_api
@@ -23,7 +24,7 @@ from remote_kernel.pool.page.recent_log import RecentLog
 from remote_kernel.pool.page.site import Site
 from remote_kernel.pool.pods import PodFailed
 from remote_kernel.pool.prefix import strip_prefix
-from remote_kernel.pool.refusals import Refusal, check_method, pool_full, send_json, send_refusal
+from remote_kernel.pool.refusals import Refusal, check_method, pool_full, send_json, send_refusal, send_text
 from remote_kernel.pool.session_api import SessionApi
 from remote_kernel.pool.session_pool import SessionPool
 
@@ -69,6 +70,9 @@ class PoolApp:
         scope = strip_prefix(scope)
         try:
             self._callers.check_site(scope)
+            if scope["path"] == PROOF_PATH:  # for those who do not trust this address with a token so far
+                await self._prove(scope, send)
+                return
             if not self._site.admits(scope):
                 await self._callers.check_token(scope)
             await serve_while_connected(receive, body_length(scope["headers"]), partial(self._serve, scope, send))
@@ -82,6 +86,12 @@ class PoolApp:
         except Exception:
             _log.exception(LogEvent("failed inside"))
             await send_refusal(send, Refusal(500, "InternalError", "The pool has a fault; its log says where."))
+
+    async def _prove(self, scope: Scope, send: Send) -> None:
+        check_method(scope, "GET")
+        challenge = parse_qs(scope["query_string"].decode("latin-1")).get("challenge", [""])[0]
+        proof = self._callers.prove(challenge, tuple(scope["server"]))
+        await send_text(send, 200, proof)
 
     async def _serve(self, scope: Scope, send: Send, body: RequestBody) -> None:
         path = scope["path"]

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from starlette.types import Scope
 
 from remote_kernel.core.local_pool import LOOPBACK_NAMES, PAGE_PREFIX, STATUS_PATH, STOP_PATH
+from remote_kernel.core.proof import CHALLENGE_BYTES, is_challenge, make_proof
 from remote_kernel.core.short_cache import remembered
 from remote_kernel.pool.refusals import Refusal
 
@@ -40,6 +41,12 @@ class Callers:
             raise Refusal(403, "HostNotAllowed", "Call the pool by the address that it printed.")
         if b"origin" in headers and _host_name(headers[b"origin"]) not in hosts:
             raise Refusal(403, "OriginNotAllowed", "Web pages of other sites may not call the pool.")
+
+    def prove(self, challenge: str, address: tuple[str, int]) -> str:
+        """Return the proof that this pool knows its token, for who came to `address`; raises `Refusal`."""
+        if not is_challenge(challenge):
+            raise Refusal(400, "InvalidChallenge", f"Send a challenge of {2 * CHALLENGE_BYTES} hexadecimal digits.")
+        return make_proof(self._token.decode(), challenge, address)
 
     async def check_token(self, scope: Scope) -> None:
         """Return if the request bears a token; raises `Refusal` if it is not good for what is asked."""

@@ -61,8 +61,16 @@ async def send_refusal(send: Send, refusal: Refusal) -> None:
 
 async def send_json(send: Send, status: int, body: object, headers: Sequence[tuple[str, str]] = ()) -> None:
     """Answer with a JSON document."""
-    data = json.dumps(body).encode()
-    fields = [("content-type", "application/json"), ("content-length", str(len(data))), *headers]
+    await _send(send, status, "application/json", json.dumps(body).encode(), headers)
+
+
+async def send_text(send: Send, status: int, text: str) -> None:
+    """Answer with plain text."""
+    await _send(send, status, "text/plain", text.encode(), ())
+
+
+async def _send(send: Send, status: int, media_type: str, data: bytes, headers: Sequence[tuple[str, str]]) -> None:
+    fields = [("content-type", media_type), ("content-length", str(len(data))), *headers]
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": data})

@@ -4,11 +4,8 @@ from pathlib import Path
 
 from jupyter_core.paths import jupyter_runtime_dir
 
-from remote_kernel.core.local_pool import RUNTIME_FILE, RUNTIME_FOLDER, STATUS_PATH, RunningPool
+from remote_kernel.core.local_pool import RUNTIME_FILE, RUNTIME_FOLDER, RunningPool
 from remote_kernel.private_files import make_private_folder, write_private
-
-# A pool on this machine answers at once, unless the machine is very busy.
-PROBE_TIMEOUT_SECONDS = 5.0
 
 
 def runtime_folder() -> Path:
@@ -33,7 +30,7 @@ class Registration:
             self._file.unlink(missing_ok=True)
 
     def find_live_pool(self) -> RunningPool | None:
-        """Return the pool that the file names, if it answers."""
+        """Return the pool that the file names, if it proves that it is that one."""
         pool = self._read()
         return pool if pool is not None and _answers(pool) else None
 
@@ -45,13 +42,8 @@ class Registration:
 
 
 def _answers(pool: RunningPool) -> bool:
-    import httpx  # which a daemon, started because there is no pool, never needs
+    import asyncio  # with what follows, time that a daemon, started because there is no pool, need not take now
 
-    try:
-        # No certificates, which take long to load, for plain HTTP; no proxy, which has no way to this loopback.
-        transport = httpx.HTTPTransport(verify=False, trust_env=False)
-        with httpx.Client(transport=transport, timeout=PROBE_TIMEOUT_SECONDS) as client:
-            answer = client.get(pool.endpoint + STATUS_PATH, headers={"authorization": f"Bearer {pool.token}"})
-    except httpx.HTTPError:
-        return False
-    return answer.status_code == 200
+    from remote_kernel.http1 import proves
+
+    return asyncio.run(proves(*pool.address, pool.token))
