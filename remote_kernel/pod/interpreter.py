@@ -279,6 +279,23 @@ class Interpreter:
             last = self._received
             await asyncio.sleep(QUIET_SECONDS)
 
+    async def shut_down(self, *, restart: bool, interrupts: bool) -> None:
+        """Ask the process to end ("Kernel shutdown" in the messaging protocol), and return when it has.
+
+        Nothing that it says is handed on any more. `kill` ends what it has left running.
+
+        Args:
+            interrupts: whether to interrupt what it does before, as jupyter_client does; it would be waited for.
+        """
+        self.listen(_ignore)
+        for reason in list(self._holds):
+            self.hold(reason, False)
+        if interrupts:
+            await self.interrupt()
+        content = {"restart": restart}
+        await self.send(Channel.CONTROL, self._author.write("shutdown_request", content, date=utc_now()))
+        await asyncio.shield(self.exited)
+
     async def kill(self) -> None:
         """End the process and everything that it started in its process group, at once."""
         for reader in self._readers:
@@ -291,8 +308,12 @@ class Interpreter:
         if self._pid is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._pid, signal.SIGKILL)
-            await self.exited
+            await asyncio.shield(self.exited)
         await self._manager.cleanup_resources()  # files, a control socket that we never use, the threads behind that
+
+
+def _ignore(channel: Channel, parts: tuple[bytes, ...]) -> None:
+    """Drop the last words of an interpreter that was asked to end: what follows it may be heard already."""
 
 
 def _language_of(manager: AsyncKernelManager) -> str:

@@ -19,6 +19,7 @@ from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreter import Interpreter
 from remote_kernel.pod.news import News
 from remote_kernel.pod.pace import Pace, Reader
+from remote_kernel.pod.shutdowns import Shutdowns
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class PodKernel:
     Args:
         journal: where what it says is kept.
         start: begins to start an interpreter of `kernelspec`.
+        shutdowns: ends interpreters; a kernel of the same name may have left it one.
         spare: one that is started already, or nearly, to begin with.
 
     Attributes:
@@ -75,6 +77,7 @@ class PodKernel:
         *,
         journal: Journal,
         start: Start,
+        shutdowns: Shutdowns,
         spare: "asyncio.Task[Interpreter] | None" = None,
     ) -> None:
         self.name = name
@@ -86,6 +89,7 @@ class PodKernel:
         self._epochs = {self.epoch}
         self._start = start
         self._starting = spare
+        self._shutdowns = shutdowns
         self._current: Interpreter | None = None
         self._watch: asyncio.Task[None] | None = None
         self._news = News()
@@ -96,6 +100,7 @@ class PodKernel:
         self._pace = Pace(self._hold)
         self._readers: Counter[str] = Counter()
         self._was_sent_something = False
+        self._is_interrupted = False
         self._last_error: dict[str, int] = {}
         self._author = Author(f"agent-{secrets.token_hex(8)}")
 
@@ -158,8 +163,10 @@ class PodKernel:
 
         Raises:
             UnknownKernel, StartFailed: see `Interpreter.start`.
-            EpochMismatch: it was stopped while it started.
+            EpochMismatch: it was stopped while it started, or the kernel was shut down for good.
         """
+        if self.is_closed:  # nobody would end another
+            raise EpochMismatch("The kernel was shut down.")
         if self._current is None:
             if self._starting is None:
                 self._starting = self._start()
@@ -183,16 +190,17 @@ class PodKernel:
     async def _watch_exit(self, interpreter: Interpreter) -> None:
         detail = await asyncio.shield(interpreter.exited)
         await interpreter.drain()
-        self._current = None
+        self._current = self._watch = None
         _log.warning(LogEvent("interpreter died", kernel=self.name, detail=detail))
         self._begin_epoch(reason="died", detail=detail)
-        await interpreter.kill()
+        self._shutdowns.kill(self.name, interpreter)
 
     def _begin_epoch(self, *, reason: str, detail: str = "") -> None:
         self.epoch = _new_epoch()
         self._epochs.add(self.epoch)
         self._executions.clear()
         self._last_error.clear()
+        self._is_interrupted = False
         change = EpochChange(epoch=self.epoch, sequence=self.journal.next_sequence, reason=reason, detail=detail)
         self._record(encode(change), is_essential=True)
 
@@ -243,6 +251,7 @@ class PodKernel:
         execution = self._executions.pop(parse_parent(message.parts[1]).msg_id, None)
         if execution is None:
             return False
+        self._is_interrupted = False
         if is_error(message.parts[3]) and execution.stops_on_error():
             self._last_error[execution.subshell_id] = message.sequence
         return not execution.is_idle
@@ -271,7 +280,7 @@ class PodKernel:
 
     def _takes_at_once(self, headers: Sequence[Header]) -> bool:
         """Whether nothing has to be waited for in passing on such messages, so that nothing can be cancelled."""
-        is_ready = self._current is not None and not self._lock.locked()
+        is_ready = self._current is not None and not self._shutdowns.has(self.name) and not self._lock.locked()
         return is_ready and _ACTED_ON.isdisjoint(header.msg_type for header in headers)
 
     async def _accept(self, messages: Sequence[Message], headers: Sequence[Header], sender: str, epoch: str) -> int:
@@ -306,19 +315,24 @@ class PodKernel:
         if header.msg_type == "interrupt_request":
             await self._interrupt(message)
         elif header.msg_type == "shutdown_request":
-            await self._shut_down(message)
-        elif header.msg_type == "execute_request":
-            await self._execute(message, header)
+            self._shut_down(message)
         else:
-            await (await self.interpreter()).send(message.channel, message.parts)
+            interpreter = await self.interpreter()
+            # The one before it may be writing its last files, which this one's code could be about to read.
+            await self._shutdowns.wait(self.name)
+            if header.msg_type == "execute_request":
+                await self._execute(interpreter, message, header)
+            else:
+                await interpreter.send(message.channel, message.parts)
 
-    async def _execute(self, message: Message, header: Header) -> None:
-        interpreter = await self.interpreter()
+    async def _execute(self, interpreter: Interpreter, message: Message, header: Header) -> None:
         if message.seen < self._last_error.get(header.subshell_id, 0):
             # The front end sent this before it could see that a cell ahead of it had failed. With the kernel on the
             # same machine it would have been in the kernel's queue by then and been aborted there.
             self._abort(message)
             return
+        if not self._executions:
+            self._is_interrupted = False
         self._executions[header.msg_id] = Execution(message.parts[3], header.subshell_id)
         await interpreter.send(message.channel, message.parts)
 
@@ -330,12 +344,17 @@ class PodKernel:
     async def _interrupt(self, message: Message) -> None:
         if self._current is not None:
             self._pace.free()
+            self._is_interrupted = True
             await self._current.interrupt()
         self._say(message.channel, "interrupt_reply", {"status": "ok"}, message)
 
-    async def _shut_down(self, message: Message) -> None:
+    def _shut_down(self, message: Message) -> None:
+        """End the interpreter in the background, as whoever asked has no time; the next one runs nothing before that.
+
+        Nothing is waited for: a reader that came meanwhile would start an interpreter of its own.
+        """
         restart = bool(parse_object(message.parts[3]).get("restart", False))
-        await self._stop_interpreter()
+        self._begin_to_end(restart=restart)
         self._say(message.channel, "shutdown_reply", {"status": "ok", "restart": restart}, message)
         self.is_closed = not restart
         _log.info(LogEvent("interpreter stopped", kernel=self.name, restart=restart))
@@ -347,22 +366,22 @@ class PodKernel:
         parts = self._author.write(msg_type, content, parent=parent.parts[0], date=utc_now())
         self._receive(channel, parts)
 
-    async def _stop_interpreter(self) -> None:
+    def _begin_to_end(self, *, restart: bool = False) -> None:
         starting, self._starting = self._starting, None
         current, self._current = self._current, None
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
-        if starting is not None:
-            starting.cancel()
-            (started,) = await asyncio.gather(starting, return_exceptions=True)
-            current = started if isinstance(started, Interpreter) else current  # nobody has asked for it so far
+        if starting is not None:  # nobody has asked for it so far
+            self._shutdowns.give_up(self.name, starting)
         if current is not None:
-            await current.kill()
+            # One interrupt is enough: a second could hit what the cell does at its end.
+            self._shutdowns.begin(self.name, current, restart=restart, interrupts=not self._is_interrupted)
 
-    async def aclose(self) -> None:
-        """End the interpreter and whatever it started, and forget what it said."""
-        await self._stop_interpreter()
+    def close(self) -> None:
+        """Begin to end the interpreter and whatever it started, and forget what it said."""
+        self.is_closed = True
+        self._begin_to_end()
         self._news.tell()
         self.journal.close()
 

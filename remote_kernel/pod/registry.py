@@ -9,6 +9,7 @@ from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.journal import Journal
 from remote_kernel.pod.interpreter import Interpreter
 from remote_kernel.pod.kernels import EpochMismatch, PodKernel
+from remote_kernel.pod.shutdowns import Shutdowns
 from remote_kernel.pod.spill import SpillFile
 
 # A project's notebooks share a pod; more interpreters than this do not fit into one of a few GB.
@@ -33,6 +34,7 @@ class Registry:
         self._data = data
         self._environ = dict(environ)
         self._kernels: dict[str, PodKernel] = {}
+        self._shutdowns = Shutdowns()
         self._spare: tuple[str, asyncio.Task[Interpreter]] | None = None
 
     @property
@@ -63,6 +65,7 @@ class Registry:
                 journal=Journal(make_file=partial(SpillFile, self._folder)),
                 start=lambda: self._start(kernelspec),
                 spare=self._take_spare(kernelspec),
+                shutdowns=self._shutdowns,
             )
             self._kernels[name] = kernel
         elif kernel.kernelspec != kernelspec:
@@ -86,6 +89,8 @@ class Registry:
         _, task = self._spare
         self._spare = None
         has_failed = task.done() and (task.cancelled() or task.exception() or task.result().exited.done())
+        if has_failed:
+            self._shutdowns.give_up("", task)
         return None if has_failed else task
 
     def _start(self, kernelspec: str) -> asyncio.Task[Interpreter]:
@@ -102,11 +107,9 @@ class Registry:
         return asyncio.create_task(start())
 
     async def aclose(self) -> None:
-        """End every interpreter."""
+        """End every interpreter: as at a shutdown, or by force after a while."""
         if self._spare is not None:
-            _, task = self._spare
-            task.cancel()
-            for result in await asyncio.gather(task, return_exceptions=True):
-                if isinstance(result, Interpreter):
-                    await result.kill()
-        await asyncio.gather(*(kernel.aclose() for kernel in self.kernels))
+            self._shutdowns.give_up("", self._spare[1])
+        for kernel in self.kernels:
+            kernel.close()
+        await self._shutdowns.aclose()

@@ -17,8 +17,9 @@ from remote_kernel.pool.mounts import DATA, with_data_mounted
 
 # A cold machine may take many seconds to import what a pod needs; a pod that hangs must not hold a slot for ever.
 START_TIMEOUT_SECONDS = 60.0
-# A pool that is told to leave has 3 s in all.
-STOP_GRACE_SECONDS = 2.5
+# A pod ends its streams within a second, and then gives its interpreters three for their exit handlers. A pool that is
+# told to leave has 10 s in all (`remote_kernel.client.local_pool`).
+STOP_GRACE_SECONDS = 5.0
 
 # Servers in pods close an idle connection after 5 s or more. One that we reuse must never be one that the pod is just
 # closing: the request would be lost, and it may not be sent again.

@@ -20,7 +20,7 @@ from remote_kernel.pool.session_pool import SessionPool
 # Longer than any client keeps an idle connection, so that no client sends on one that the pool is just closing.
 KEEPALIVE_SECONDS = 75
 
-# Pods are gone after at most 2.5 s and what they were answering is cut; this is for clients that do not read.
+# Pods end what they were answering within a second; this is for clients that do not read.
 SHUTDOWN_SECONDS = 3
 
 # Every kernel has up to three, and Azure's largest pools have 600 sessions; one more gets status 503.

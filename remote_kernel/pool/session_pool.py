@@ -102,6 +102,8 @@ class SessionPool:
         self._command = command
         self._clock = clock
         self._lives: dict[PodNumber, _Life] = {}
+        # A pod that is stopped has seconds for its exit handlers; what takes its place starts when it has ended.
+        self._places = asyncio.Semaphore(limits.max_sessions)
         self._labels: dict[PodNumber, str] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._label_key = label_key or secrets.token_bytes(16)
@@ -238,6 +240,10 @@ class SessionPool:
 
     async def _keep(self, number: PodNumber, ready: asyncio.Future[Pod]) -> None:
         """Keep one pod from its start to its end."""
+        async with self._places:
+            await self._run(number, ready)
+
+    async def _run(self, number: PodNumber, ready: asyncio.Future[Pod]) -> None:
         # A task of its own, which is never cancelled: half a process could not be cleaned up.
         spawning = asyncio.create_task(Pod.spawn(self._command, self._environment))
         try:

@@ -48,6 +48,32 @@ def test_reset_gives_a_new_pod(notebook: Notebook) -> None:
     assert notebook.run(WHICH_POD).result != pod
 
 
+def test_exit_handlers_run_whatever_ends_the_interpreter(start_notebook: Start, tmp_path: Path) -> None:
+    notebook = start_notebook()
+
+    def leave_behind(name: str) -> Path:
+        path = tmp_path / name
+        code = (
+            f"import atexit, time; log = open({str(path)!r}, 'w'); log.write('text')\natexit.register(time.sleep, 0.3)"
+        )
+        assert notebook.run(code).reply["status"] == "ok"
+        return path
+
+    for line in ("%session reset", "%session release"):
+        path = leave_behind(line)
+        notebook.run(line)
+        wait_until(lambda path=path: path.read_text() == "text")  # type: ignore[misc]
+    path = leave_behind("restart")
+    notebook.manager.restart_kernel()
+    notebook.client.wait_for_ready(timeout=60)
+    assert notebook.run(f"open({str(path)!r}).read()").result == "'text'"
+    path = leave_behind("shutdown")
+    began = time.monotonic()
+    notebook.close()
+    assert time.monotonic() - began < 2
+    wait_until(lambda: path.read_text() == "text")
+
+
 def test_release_gives_the_pod_back_and_takes_none_until_the_next_cell(start_notebook: Start, pool: Pool) -> None:
     notebook = start_notebook()
     before = len(pool.sessions())

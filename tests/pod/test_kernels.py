@@ -11,6 +11,7 @@ from remote_kernel.core.wire import Channel, Message
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreter import Interpreter
 from remote_kernel.pod.kernels import MAX_SENDERS, PodKernel
+from remote_kernel.pod.shutdowns import Shutdowns
 
 pytestmark = pytest.mark.anyio
 
@@ -19,7 +20,7 @@ def make_kernel() -> PodKernel:
     def start() -> "asyncio.Task[Interpreter]":
         raise AssertionError("nothing here needs an interpreter")
 
-    return PodKernel("main", "python3", journal=Journal(), start=start)
+    return PodKernel("main", "python3", journal=Journal(), start=start, shutdowns=Shutdowns())
 
 
 def interrupt(sequence: int) -> Message:

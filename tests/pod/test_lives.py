@@ -17,7 +17,7 @@ from remote_kernel.core import wire
 from remote_kernel.core.journal import Journal, Limits
 from remote_kernel.core.jupyter import Author, parse_header, parse_object
 from remote_kernel.core.wire import EVENTS_PATH, Channel, EpochChange, Frame, Keepalive, Message, decode_all
-from remote_kernel.pod import news
+from remote_kernel.pod import news, shutdowns
 from remote_kernel.pod.api import Api, Pod
 from remote_kernel.pod.calls import Call
 from remote_kernel.pod.clock import utc_now
@@ -25,9 +25,10 @@ from remote_kernel.pod.data_folder import DataFolder
 from remote_kernel.pod.environment import kernel_environ
 from remote_kernel.pod.execute import run_cell
 from remote_kernel.pod.interpreter import Interpreter
-from remote_kernel.pod.kernels import PodKernel
+from remote_kernel.pod.kernels import EpochMismatch, PodKernel
 from remote_kernel.pod.pace import HOLD_BYTES, PATIENCE_SECONDS
 from remote_kernel.pod.registry import Registry
+from remote_kernel.pod.shutdowns import Shutdowns
 from tests.driver import TIMEOUT_SECONDS
 
 pytestmark = pytest.mark.anyio
@@ -40,12 +41,13 @@ class Life:
         self.begun = asyncio.Event()
         self.interpreters: list[Interpreter] = []
         self.starting: list[asyncio.Task[Interpreter]] = []
-        self.kernel = PodKernel("main", "python3", journal=journal, start=self._start)
-        self._folder = folder
+        self.shutdowns = Shutdowns()
+        self.kernel = PodKernel("main", "python3", journal=journal, start=self._start, shutdowns=self.shutdowns)
+        self.folder = folder
 
     def _start(self) -> "asyncio.Task[Interpreter]":
         environ = kernel_environ(os.environ, "pod")
-        interpreter = Interpreter("python3", folder=self._folder, cwd=self._folder, environ=environ)
+        interpreter = Interpreter("python3", folder=self.folder, cwd=self.folder, environ=environ)
         self.interpreters.append(interpreter)
 
         async def start() -> Interpreter:
@@ -60,8 +62,18 @@ class Life:
         self.starting.append(asyncio.create_task(start()))
         return self.starting[-1]
 
+    async def aclose(self) -> None:
+        self.kernel.close()
+        await self.shutdowns.aclose()
+
     async def accept(self, message: Message) -> int:
         return await self.kernel.accept([message], sender="s", epoch=self.kernel.epoch)
+
+    async def run(self, code: str) -> None:
+        """Run the first cell to its end."""
+        cell = execute(code)
+        await self.accept(cell)
+        await self.wait_reply(cell)
 
     async def wait_frame(self, is_wanted: Callable[[Frame], bool]) -> Frame:
         """Return the first frame in the journal that is wanted, waiting for it."""
@@ -111,7 +123,7 @@ async def living(journal: Journal) -> AsyncIterator[Life]:
         try:
             yield life
         finally:
-            await life.kernel.aclose()
+            await life.aclose()
             zmq.Context.instance().destroy(linger=0)
 
 
@@ -121,12 +133,24 @@ def execute(code: str, sequence: int = 1) -> Message:
     return Message(channel=Channel.SHELL, parts=parts, sequence=sequence)
 
 
-def restart(sequence: int = 1) -> Message:
-    parts = Author("front end").write("shutdown_request", {"restart": True}, date=utc_now())
+def control(msg_type: str, content: dict[str, object], sequence: int) -> Message:
+    parts = Author("front end").write(msg_type, content, date=utc_now())
     return Message(channel=Channel.CONTROL, parts=parts, sequence=sequence)
 
 
-async def cancel(task: "asyncio.Task[int]") -> None:
+def restart(sequence: int = 1) -> Message:
+    return control("shutdown_request", {"restart": True}, sequence)
+
+
+def shut_down(sequence: int = 1) -> Message:
+    return control("shutdown_request", {"restart": False}, sequence)
+
+
+def interrupt(sequence: int = 1) -> Message:
+    return control("interrupt_request", {}, sequence)
+
+
+async def cancel(task: "asyncio.Task[int] | asyncio.Task[None]") -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -159,7 +183,83 @@ async def test_interpreter_that_nobody_has_asked_for_ends_with_the_next_restart(
     await life.accept(restart())
     await life.starting[0]
     await life.accept(restart(2))
+    await life.shutdowns.wait("main")
     assert life.interpreters[0].exited.done()
+
+
+LAST_WORDS = """
+import atexit, pathlib, time
+unflushed = open('unflushed', 'w')
+unflushed.write('text')
+atexit.register(lambda: (time.sleep(0.5), pathlib.Path('handled').touch()))
+"""
+
+
+async def test_exit_handlers_have_run_before_the_next_cell_after_a_restart(life: Life) -> None:
+    await life.run(LAST_WORDS)
+    await life.accept(restart(2))
+    after = execute("import pathlib; assert pathlib.Path('handled').exists(); assert open('unflushed').read()", 3)
+    await life.accept(after)
+    assert parse_object((await life.wait_reply(after)).parts[3])["status"] == "ok"
+
+
+async def test_restart_is_answered_while_the_interpreter_ends_and_another_starts(life: Life) -> None:
+    await life.run("import atexit, time; atexit.register(time.sleep, 600)")
+    await life.accept(restart(2))
+    await (await life.kernel.interpreter()).send(Channel.SHELL, execute("1").parts)
+    assert not life.interpreters[0].exited.done()
+    for process in psutil.Process().children():
+        process.kill()
+
+
+async def test_interpreter_that_does_not_end_when_it_is_asked_to_is_killed(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutdowns, "GRACE_SECONDS", 0.5)
+    await life.run("import atexit, time; atexit.register(time.sleep, 600)")
+    await life.accept(restart(2))
+    after = execute("1", 3)
+    await life.accept(after)
+    assert parse_object((await life.wait_reply(after)).parts[3])["status"] == "ok"
+    assert "SIGKILL" in life.interpreters[0].exited.result()
+
+
+@pytest.mark.parametrize("is_interrupted", [False, True])
+async def test_cell_that_runs_at_a_shutdown_is_interrupted_once(life: Life, is_interrupted: bool) -> None:
+    tidying = "print('begun', flush=True)\ntry:\n    time.sleep(600)\nfinally:\n    time.sleep(0.5); open('tidy', 'w')"
+    await life.accept(execute(f"{LAST_WORDS}{tidying}"))
+    await life.wait_frame(lambda frame: isinstance(frame, Message) and b'"begun\\n"' in frame.parts[3])
+    if is_interrupted:  # as jupyter_client does before every shutdown
+        await life.accept(interrupt(2))
+    await life.accept(restart(3 if is_interrupted else 2))
+    await life.shutdowns.wait("main")
+    assert life.interpreters[0].exited.result() == "exit status 0"
+    assert [(life.folder / name).exists() for name in ("tidy", "handled")] == [True, True]
+
+
+@pytest.mark.parametrize("steps", [0, 4, 8])
+@pytest.mark.parametrize("is_restart", [True, False])
+async def test_readers_that_come_back_during_a_shutdown_leave_no_interpreter(
+    life: Life, steps: int, is_restart: bool
+) -> None:
+    await life.kernel.interpreter()
+
+    async def come_back() -> None:
+        while True:
+            with contextlib.suppress(EpochMismatch):
+                await life.kernel.interpreter()
+            await asyncio.sleep(0)
+
+    coming = asyncio.create_task(come_back())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    await life.accept(restart() if is_restart else shut_down())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    await cancel(coming)
+    assert len(life.interpreters) == 1 + is_restart
+    await life.aclose()
+    assert psutil.Process().children() == []
 
 
 @pytest.mark.parametrize("steps", range(1, 8))
@@ -167,7 +267,7 @@ async def test_interpreter_whose_start_is_given_up_leaves_no_process(life: Life,
     starting = asyncio.create_task(life.kernel.interpreter())
     for _ in range(steps):
         await asyncio.sleep(0)
-    await life.kernel.aclose()
+    await life.aclose()
     await asyncio.gather(starting, return_exceptions=True)
     assert psutil.Process().children() == []
 

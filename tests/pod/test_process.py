@@ -40,6 +40,27 @@ def test_a_pod_ends_with_its_input_and_takes_everything_along() -> None:
     assert not scratch.exists()
 
 
+@pytest.mark.parametrize("end", ["end of input", "SIGTERM"])
+def test_exit_handlers_run_when_a_pod_is_stopped(tmp_path: Path, end: str) -> None:
+    code = f"""
+import atexit, os, pathlib, time
+os.chdir({str(tmp_path)!r})
+unflushed = open('unflushed', 'w')
+unflushed.write('text')
+atexit.register(lambda: (time.sleep(0.2), pathlib.Path('handled').touch()))
+"""
+    with (
+        Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod,
+        httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client,
+    ):
+        run_in_pod(client, code)
+        if end == "SIGTERM":
+            pod.process.send_signal(signal.SIGTERM)
+            assert pod.process.wait(10) == 0
+    assert (tmp_path / "handled").exists()
+    assert (tmp_path / "unflushed").read_text() == "text"
+
+
 def test_a_pod_that_is_ready_loads_nothing_for_its_first_cell(tmp_path: Path) -> None:
     log = tmp_path / "imports"
     with (

@@ -123,6 +123,32 @@ async def test_session_stopped_while_its_pod_starts_answers() -> None:
         assert (await request).status_code == 503
 
 
+SLOW_TO_LEAVE = """
+import sys, time
+def note(word):
+    with open(sys.argv[1], 'a') as log: log.write(word)
+note('begin ')
+print('{"ready": true}', flush=True)
+sys.stdin.read()
+time.sleep(0.5)
+note('end ')
+"""
+
+
+async def test_slot_of_a_stopped_pod_is_taken_until_the_pod_has_ended(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+
+    def command(socket: Path, data: Path, scratch: Path) -> Sequence[str]:
+        return (sys.executable, "-c", f"import signal; signal.signal(15, signal.SIG_IGN){SLOW_TO_LEAVE}", str(log))
+
+    async with run_pool(Limits(max_sessions=1, ready=0), command) as server:
+        for identifier in ("first", "second"):
+            await server.client.get("/show", params={"identifier": identifier})  # takes it; there is no server in it
+            await server.client.post("/.management/stopSession", params={"identifier": identifier})
+        await wait_until(lambda: log.read_text().count("end") == 2)
+    assert log.read_text() == "begin end begin end "
+
+
 async def test_pod_that_ignores_its_end_is_killed() -> None:
     def command(socket: Path, data: Path, scratch: Path) -> Sequence[str]:
         return (sys.executable, "-c", STUBBORN_PROGRAM)
