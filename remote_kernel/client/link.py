@@ -335,6 +335,8 @@ class Link:
         is_closed = change.reason == "shutdown"
         self._may_have_taken = not is_closed
         self._position = None if is_closed else Position(epoch=change.epoch, cursor=change.sequence)
+        if is_closed:
+            self._attached.clear()
         self._moved.set()
         self.forget_unsent()
         await self._listener.failed(interpreter_gone(change))
@@ -347,8 +349,9 @@ class Link:
             await lane.filled.wait()
             await self._attached.wait()
             batch, sender, dropped, position = lane.batch(), lane.sender, lane.dropped, self._position
+            if position is None:
+                self._attached.clear()  # there is nobody to send it to; the next stream sets it
             if not batch or position is None:
-                await asyncio.sleep(0)
                 continue
             try:
                 self.warmth.note_call()

@@ -1,4 +1,5 @@
-"""What our servers add to uvicorn's protocol: answers in one write, and limits for the heads of requests.
+"""What our servers add to uvicorn's protocol: answers in one write, limits for the heads of requests, and an end for
+answers whose client has gone.
 
 An answer's head goes out with the first of its body. Each write is a system call that wakes whoever reads, so a small
 answer in two of them costs the reader two turns, and, with Nagle's algorithm on the way, 40 ms. uvicorn writes head and
@@ -8,7 +9,8 @@ body one by one.
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from remote_kernel.http1.receiving import Receiving
 
@@ -17,6 +19,9 @@ HEAD_SECONDS = 30.0
 
 # What is not part of a body, in one piece: a head, or the fields behind a body.
 MAX_HEAD_BYTES = 64 * 1024
+
+# Requests behind one that is being answered. No client of ours sends any, and each holds memory.
+MAX_PIPELINED = 16
 
 # To join what is larger costs more than a write.
 MAX_JOINED_BYTES = 64 * 1024
@@ -67,6 +72,7 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
     _head_timer: asyncio.TimerHandle | None = None
     _is_within_head = True
     _besides = 0  # bytes since the last ones of a body
+    _answered: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(OneWriteTransport(transport))  # type: ignore[arg-type]
@@ -93,6 +99,16 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
         if [name for name, _ in self.headers].count(b"host") != 1:
             raise ValueError("a request names its host once (RFC 9112, 3.2)")  # the parser answers with 400
         super().on_headers_complete()
+        # uvicorn reads no further behind a request that has to wait. An end of the connection would not be seen either,
+        # and a stream goes on for as long as its client is there.
+        if len(self.pipeline) > MAX_PIPELINED:
+            self.transport.close()
+        elif self.pipeline:
+            self.flow.resume_reading()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         self._besides = 0
@@ -104,6 +120,10 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        if self._answered is not None and not self._answered.response_complete:
+            # uvicorn tells the last request that has come, and the one that is being answered may be before it.
+            self._answered.disconnected = True
+            self._answered.message_event.set()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:

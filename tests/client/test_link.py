@@ -423,6 +423,51 @@ async def test_a_kernel_that_another_client_shuts_down_is_told_once_and_the_next
     assert front_end.printed() == "new\n"
 
 
+class Lingering(Inside):
+    """The way to an agent whose kernel was shut down and whose stream does not end."""
+
+    def __init__(self) -> None:
+        self.hello = wire.Hello(
+            epoch="first", cursor=0, cooldown_seconds=300.0, pod="pod", is_busy=False, kernel_info={},
+            takes_compressed=False, last=0,
+        )  # fmt: skip
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
+        read_seconds: float,
+    ) -> AsyncIterator[Body]:  # fmt: skip
+        async def pieces() -> AsyncGenerator[bytes]:
+            yield wire.encode(self.hello)
+            yield wire.encode(wire.EpochChange(epoch="second", sequence=1, reason="shutdown", detail=""))
+            await asyncio.Event().wait()
+
+        async with aclosing(pieces()) as body:
+            yield Pieces(body)
+
+
+async def test_a_link_that_has_nowhere_to_send_to_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
+    turns, select = 0, selector.select
+
+    def count(timeout: float | None) -> Any:
+        nonlocal turns
+        turns += 1
+        return select(timeout)
+
+    front_end, way = FrontEnd(), Lingering()
+    link = Link(way, front_end, kernel="main", kernelspec="python3", wait_seconds=30, keepalive_seconds=60)
+    async with followed(link, way):
+        link.open()
+        await front_end.wait(lambda: front_end.errors)
+        link.send(execute("1"))
+        monkeypatch.setattr(selector, "select", count)
+        await asyncio.sleep(0.1)
+        monkeypatch.undo()
+    assert turns < 20
+    assert not link.is_attached
+
+
 async def test_a_dead_interpreter_is_told_with_its_reason(pod: PodProcess, kernel: str) -> None:
     async with linked(pod.endpoint, kernel) as (link, front_end):
         link.send(execute("import os; os._exit(7)"))

@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import uvicorn
 
-from remote_kernel.http1.server import MAX_JOINED_BYTES, OneWriteTransport, ServerProtocol
+from remote_kernel.http1.server import MAX_JOINED_BYTES, MAX_PIPELINED, OneWriteTransport, ServerProtocol
 
 pytestmark = pytest.mark.anyio
 
@@ -81,13 +81,22 @@ async def test_what_is_large_is_not_copied_for_it() -> None:
     assert recorder.writes == [HEAD, large]
 
 
+App = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+async def answer(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
 class Server(uvicorn.Server):
     def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
         return contextlib.nullcontext()
 
 
 @asynccontextmanager
-async def serving(writes: list[bytes], options: list[int]) -> AsyncIterator[int]:
+async def serving(writes: list[bytes], options: list[int], app: App = answer) -> AsyncIterator[int]:
     class Watched(ServerProtocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             options.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
@@ -100,11 +109,6 @@ async def serving(writes: list[bytes], options: list[int]) -> AsyncIterator[int]
                 write(data)
 
             inner.write = note
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await receive()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-        await send({"type": "http.response.body", "body": b"ok"})
 
     server = Server(uvicorn.Config(app, port=0, http=Watched, lifespan="off", log_level="error"))
     task = asyncio.create_task(server.serve())
@@ -127,3 +131,58 @@ async def test_uvicorn_s_answer_is_one_write_and_small_packets_are_not_held_back
     assert answer.endswith(b"\r\n\r\nok")
     assert [write for write in writes if write] == [answer]
     assert options == [1]
+
+
+GET = b"GET / HTTP/1.1\r\nhost: here\r\n\r\n"
+LARGE_POST = b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 1000000\r\n\r\n" + bytes(200_000)
+
+
+@pytest.mark.parametrize("behind", [b"", GET, GET * 3, LARGE_POST], ids=["nothing", "one", "three", "half a body"])
+async def test_stream_ends_when_its_client_has_gone_whatever_it_had_sent_behind(behind: bytes) -> None:
+    gone = asyncio.Event()
+
+    async def stream(scope: Any, receive: Any, send: Any) -> None:
+        async def write() -> None:
+            while True:
+                await send({"type": "http.response.body", "body": b"piece", "more_body": True})
+                await asyncio.sleep(0.01)
+
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        writing = asyncio.create_task(write())
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        writing.cancel()
+        gone.set()
+
+    async with serving([], [], stream) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET + behind)
+        await reader.readuntil(b"piece")
+        writer.transport.abort()
+        async with asyncio.timeout(10):
+            await gone.wait()
+
+
+async def test_requests_that_were_sent_together_are_answered_one_after_the_other() -> None:
+    async with serving([], []) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET * 5 + GET.replace(b"host", b"connection: close\r\nhost"))
+        assert (await reader.read()).count(b"\r\n\r\nok") == 6
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_more_requests_behind_a_stream_than_anybody_needs_end_the_connection() -> None:
+    async def wait(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async with serving([], [], wait) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET * (MAX_PIPELINED + 5))
+        async with asyncio.timeout(10):
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        writer.close()
+        with contextlib.suppress(ConnectionResetError):
+            await writer.wait_closed()
