@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import getpass
+import glob
 import hashlib
 import json
 import os
@@ -139,6 +140,7 @@ class BindingFile:
         self._path = self._folder / f"{digest[:32]}.json"
         self._cursor_path = self._path.with_suffix(".cursor")
         self._cursor_file: int | None = None
+        self._has_lock = False
 
     def load(self) -> Binding | None:
         """Return what was saved; `None` when there is nothing, or nothing readable."""
@@ -171,8 +173,10 @@ class BindingFile:
         if self._cursor_file is None:
             self._make_folders()
             self._cursor_file = os.open(self._cursor_path, os.O_WRONLY | os.O_CREAT, 0o600)
+        if not self._has_lock:  # somebody may just be looking (`is_locked`)
             with contextlib.suppress(OSError):
                 fcntl.flock(self._cursor_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._has_lock = True
         return self._cursor_file
 
     def _make_folders(self) -> None:
@@ -193,14 +197,30 @@ class BindingFile:
             self._cursor_path.unlink(missing_ok=True)
             if self._cursor_file is not None:
                 os.close(self._cursor_file)
-                self._cursor_file = None
+                self._cursor_file, self._has_lock = None, False
 
     def remove_stale(self, now: float) -> None:
-        """Remove what kernels left behind long before `now` (seconds since 1970)."""
+        """Remove what kernels that are gone left behind long before `now` (seconds since 1970)."""
         with contextlib.suppress(OSError):
-            for path in self._folder.iterdir():
-                if now - path.stat().st_mtime > MAX_AGE_SECONDS:
-                    path.unlink(missing_ok=True)
+            names = {path.stem for path in self._folder.iterdir()}
+            for name in names:
+                files = list(self._folder.glob(f"{glob.escape(name)}.*"))
+                last_used = max((path.stat().st_mtime for path in files), default=now)
+                if now - last_used > MAX_AGE_SECONDS and not is_locked(self._folder / f"{name}.cursor"):
+                    for path in files:
+                        path.unlink(missing_ok=True)
+
+
+def is_locked(cursor: Path) -> bool:
+    """Whether a kernel holds its cursor file; the system lets go of it however the kernel ends."""
+    try:
+        with cursor.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def after_restart(binding: Binding) -> Binding:

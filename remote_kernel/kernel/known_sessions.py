@@ -1,12 +1,11 @@
 """The sessions that this user's kernels are, or were, bound to, as their binding files tell."""
 
-import fcntl
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from remote_kernel.core.identity import Identifier, is_identifier
-from remote_kernel.kernel.binding import BINDINGS_FOLDER
+from remote_kernel.kernel.binding import BINDINGS_FOLDER, is_locked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,21 +49,9 @@ def _read(path: Path) -> KnownSession | None:
             identifier=Identifier(fields["identifier"]),
             notebook=str(fields.get("notebook", "")),
             endpoint=str(fields.get("endpoint", "")),
-            is_alive=_is_locked(cursor),
+            is_alive=is_locked(cursor),
             heard_at=max(file.stat().st_mtime for file in (path, cursor) if file.exists()),
             files=(path, cursor),
         )
     except (OSError, ValueError, KeyError, TypeError):  # written by another version, or gone meanwhile
         return None
-
-
-def _is_locked(path: Path) -> bool:
-    """Whether a kernel holds its file; the system lets go of it however the kernel ends."""
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False

@@ -1,7 +1,11 @@
 """Bindings: the same for the same notebook, another one for anything else, and kept once made."""
 
+import fcntl
+import os
+import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +14,7 @@ import pytest
 from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.identity import Identifier, Scope, is_identifier
 from remote_kernel.core.settings import Settings
-from remote_kernel.kernel.binding import MAX_AGE_SECONDS, Binding, BindingFile, after_restart, decide
+from remote_kernel.kernel.binding import MAX_AGE_SECONDS, Binding, BindingFile, after_restart, decide, is_locked
 
 KEY = bytes(32)
 NOTEBOOK = Path("/home/ada/a.ipynb")
@@ -121,14 +125,58 @@ def test_a_damaged_file_is_no_binding(tmp_path: Path, file: BindingFile, text: s
     assert file.load() is None
 
 
-def test_what_nobody_came_back_for_is_removed(tmp_path: Path, file: BindingFile) -> None:
-    file.save(bind())
+def test_what_nobody_came_back_for_is_removed(tmp_path: Path) -> None:
+    program = f"""
+import pathlib
+from remote_kernel.kernel.binding import Binding, BindingFile
+folder = pathlib.Path({str(tmp_path)!r})
+file = BindingFile(folder, connection_file=folder / "kernel-gone.json", key=b"key")
+file.save(Binding(identifier="gone", kernel="main", kernelspec="python3"))
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
     (path,) = (tmp_path / "remote-kernel" / "kernels").glob("*.json")
     now = path.stat().st_mtime
+    file = BindingFile(tmp_path, connection_file=tmp_path / "kernel-1.json", key=b"key")
     file.remove_stale(now + 1)
     assert path.exists()
     file.remove_stale(now + MAX_AGE_SECONDS + 1)
-    assert not path.exists()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_binding_of_a_living_kernel_is_kept_however_old_it_is(tmp_path: Path, file: BindingFile) -> None:
+    file.save(bind())
+    now = time.time()
+    for path in (tmp_path / "remote-kernel" / "kernels").iterdir():
+        os.utime(path, (0, 0))
+    other = BindingFile(tmp_path, connection_file=tmp_path / "kernel-2.json", key=b"key")
+    other.remove_stale(now)
+    assert file.load() is not None
+
+
+def test_binding_whose_cursor_is_new_is_kept(tmp_path: Path, file: BindingFile) -> None:
+    file.save(bind())
+    (path,) = (tmp_path / "remote-kernel" / "kernels").glob("*.json")
+    (cursor,) = path.parent.glob("*.cursor")
+    os.utime(path, (0, 0))
+    copies = [path.with_name(f"copy{old.suffix}") for old in (path, cursor)]  # which nobody has locked
+    for old, copy in zip((path, cursor), copies, strict=True):
+        shutil.copy2(old, copy)
+    file.remove_stale(time.time())
+    assert all(copy.exists() for copy in copies)
+
+
+def test_kernel_that_somebody_looked_for_at_the_wrong_moment_counts_as_living_soon(
+    tmp_path: Path, file: BindingFile
+) -> None:
+    file.save_cursor(1)
+    (cursor,) = (tmp_path / "remote-kernel" / "kernels").glob("*.cursor")
+    file.remove()
+    cursor.touch()
+    with cursor.open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        file.save_cursor(2)
+    file.save_cursor(3)
+    assert is_locked(cursor)
 
 
 def test_a_folder_that_cannot_be_written_does_not_fail_the_cell(tmp_path: Path) -> None:
