@@ -7,7 +7,6 @@ arguments to the exit status. A module imports what its work needs inside the ha
 
 import argparse
 import errno
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from collections.abc import Sequence
 from remote_kernel import __version__
 from remote_kernel.cli import completion, doctor, identifier, install, logs, pool, run, sessions, transfer
 from remote_kernel.cli.parser import CommandParser
+from remote_kernel.cli.terminal import safe_output
 from remote_kernel.core.errors import RemoteKernelError, UsageError
 
 FAILED = 1
@@ -28,9 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: from argparse, for `--help`, `--version` and arguments that it cannot parse.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # an old locale must not end a run with an error
+    with safe_output():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = build_parser()
     arguments = parser.parse_args(argv)
     if arguments.handler is None:

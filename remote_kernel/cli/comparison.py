@@ -11,8 +11,8 @@ from nbformat import NotebookNode
 
 from remote_kernel.cli.notebooks import with_merged_streams
 from remote_kernel.cli.picture import describe_picture
-from remote_kernel.cli.transcript import strip_control_sequences
 from remote_kernel.cli.volatile import is_progress, settle, settle_svg
+from remote_kernel.core.terminal_text import clean
 
 # The first is ours; the second is what nbval's users have in their notebooks.
 IGNORE_TAGS = frozenset({"verify-ignore", "nbval-ignore-output"})
@@ -85,7 +85,7 @@ def _diff(stored: list[_Line], came: list[_Line]) -> tuple[str, ...]:
 
 
 def _shorten(line: str) -> str:
-    line = strip_control_sequences(line)
+    line = clean(line)
     return line if len(line) <= SHOWN_COLUMNS else line[: SHOWN_COLUMNS - 1] + "…"
 
 

@@ -12,6 +12,7 @@ from remote_kernel.core.environment import is_secret
 from remote_kernel.core.errors import SettingsError, UsageError
 from remote_kernel.core.identity import Scope
 from remote_kernel.core.settings import Settings
+from remote_kernel.core.terminal_text import one_line
 
 if TYPE_CHECKING:
     from remote_kernel.cli.kernelspecs import Installed
@@ -174,8 +175,9 @@ def _table(kernels: "list[Installed]") -> str:
     for kernel in kernels:
         folder = f"{kernel.folder} ({kernel.problem})" if kernel.problem else str(kernel.folder)
         rows.append((kernel.name, kernel.display_name, kernel.endpoint or "local, or the environment's", folder))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return "\n".join("  ".join([*(row[n].ljust(widths[n]) for n in range(3)), row[3]]) for row in rows)
+    lines = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(3)]
+    return "\n".join("  ".join([*(line[n].ljust(widths[n]) for n in range(3)), line[3]]) for line in lines)
 
 
 def uninstall(arguments: argparse.Namespace) -> int:

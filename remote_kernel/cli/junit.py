@@ -10,10 +10,10 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from remote_kernel.cli.batch import Result
 from remote_kernel.cli.execution import Cause, Failure
 from remote_kernel.cli.report import verdict
-from remote_kernel.cli.transcript import strip_control_sequences
+from remote_kernel.core.terminal_text import clean, escape
 
-# XML 1.0 has no way to write these.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Of what is no control character, XML 1.0 has no way to write these.
+_FORBIDDEN = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
 def to_junit(results: Sequence[Result]) -> str:
@@ -65,7 +65,7 @@ def _names(result: Result) -> Iterator[str]:
 
 def _details(failure: Failure) -> str:
     text = failure.log if failure.cause is Cause.DEAD_KERNEL else failure.traceback
-    return strip_control_sequences(text)
+    return clean(text)
 
 
 def _add(case: Element, kind: str, message: str, text: str) -> None:
@@ -73,4 +73,4 @@ def _add(case: Element, kind: str, message: str, text: str) -> None:
 
 
 def _clean(text: str) -> str:
-    return _FORBIDDEN.sub("�", text)
+    return _FORBIDDEN.sub("�", escape(text))

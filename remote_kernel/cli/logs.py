@@ -9,6 +9,7 @@ from pathlib import Path
 
 from remote_kernel.core.errors import UsageError
 from remote_kernel.core.log_lines import LogEvent, LogLine
+from remote_kernel.core.terminal_text import PLAIN
 
 DEFAULT_LINES = 200
 # How often to look for more; no event of the file system tells of it everywhere.
@@ -82,8 +83,8 @@ def _show(line: LogLine, arguments: argparse.Namespace) -> None:
         print(line.to_json())
         return
     text = line.to_text()
-    colour = _COLOURS.get(line.level, "") if sys.stdout.isatty() else ""
-    print(f"{colour}{text}\x1b[0m" if colour else text)
+    colour = _COLOURS.get(line.level, "")
+    print(f"{colour}{text}{PLAIN}" if colour else text)
 
 
 class Logs:

@@ -12,8 +12,8 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_output
 
-from remote_kernel.cli.transcript import overwrite
 from remote_kernel.core.errors import NotWritten, UsageError
+from remote_kernel.core.terminal_text import overwrite
 
 FORMAT = 4
 

@@ -5,14 +5,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self, TextIO
 
 from rich.ansi import AnsiDecoder
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from remote_kernel.cli.batch import Display, Job, Result
 from remote_kernel.cli.execution import code_cells
-from remote_kernel.cli.transcript import Transcript, strip_control_sequences
+from remote_kernel.cli.terminal import console_for
+from remote_kernel.cli.transcript import Transcript
+from remote_kernel.core.terminal_text import clean
 
 INTERRUPTING = "interrupting the cell (Ctrl-C leaves at once)"
 
@@ -39,7 +41,7 @@ class Lines:
         if not lines or self._stream is None:
             return
         try:
-            self._stream.write("".join(f"{strip_control_sequences(line)}\n" for line in lines))
+            self._stream.write("".join(f"{clean(line)}\n" for line in lines))
             self._stream.flush()
         except OSError:
             self._stream = None
@@ -96,12 +98,12 @@ class TerminalProgress:
 
     def __init__(self, stream: TextIO, total: int) -> None:
         self._total = total
-        self._console = Console(file=stream, highlight=False)
+        self._console = console_for(stream)
         self._decoder = AnsiDecoder()
         self._transcript = Transcript()
         self._bar = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TimeElapsedColumn(),
             console=self._console,
@@ -124,6 +126,7 @@ class TerminalProgress:
 
     def cell_started(self, number: int, source: str) -> None:
         self._bar.update(self._task, description=f"cell {number} of {self._total}")
+        self._decoder = AnsiDecoder()  # a colour that the cell before has left open is not this one's
         self._console.print(Text(heading(number, self._total, source), style="bold cyan"))
 
     def message_arrived(self, message: Mapping[str, Any]) -> None:
@@ -142,6 +145,6 @@ class TerminalProgress:
             self._console.print(text, soft_wrap=True)
 
     def _render(self) -> RenderableType:
-        pending = strip_control_sequences(self._transcript.pending)
+        pending = self._transcript.pending
         bar = self._bar.get_renderable()
         return Group(Text(pending, no_wrap=True, overflow="ellipsis"), bar) if pending else bar

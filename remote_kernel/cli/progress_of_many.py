@@ -6,14 +6,24 @@ What the cells print is in the executed notebooks; shown at the same time it wou
 from collections.abc import Mapping
 from typing import Any, Self, TextIO
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
 
 from remote_kernel.cli.batch import Job, Result
 from remote_kernel.cli.execution import code_cells
 from remote_kernel.cli.progress import Lines
 from remote_kernel.cli.report import count_cells, verdict
+from remote_kernel.cli.terminal import console_for
+from remote_kernel.core.terminal_text import one_line
 
 
 class PlainBatch:
@@ -29,12 +39,13 @@ class PlainBatch:
         pass
 
     def notebook_started(self, job: Job) -> "_Silence":
-        self._lines.write([f"{job.path}: started"])
+        self._lines.write([f"{one_line(str(job.path))}: started"])
         return _Silence()
 
     def notebook_ended(self, result: Result) -> None:
         outcome = result.outcome
-        self._lines.write([f"{result.job.path}: {verdict(result)}, {count_cells(outcome)} in {outcome.seconds:.1f} s"])
+        path = one_line(str(result.job.path))
+        self._lines.write([f"{path}: {verdict(result)}, {count_cells(outcome)} in {outcome.seconds:.1f} s"])
 
 
 class _Silence:
@@ -59,11 +70,11 @@ class TerminalBatch:
     def __init__(self, stream: TextIO, total: int) -> None:
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.fields[state]}"),
+            _StateColumn(),
             TimeElapsedColumn(),
-            console=Console(file=stream, highlight=False),
+            console=console_for(stream),
             transient=True,
         )
         self._total = total
@@ -81,7 +92,7 @@ class TerminalBatch:
 
     def notebook_started(self, job: Job) -> "_Bar":
         total = len(code_cells(job.notebook))
-        task = self._bars.add_task(escape(str(job.path)), total=total, state="starting the kernel")
+        task = self._bars.add_task(one_line(str(job.path)), total=total, state="starting the kernel")
         self._tasks[job] = task
         return _Bar(self._bars, task, total)
 
@@ -94,8 +105,16 @@ class TerminalBatch:
         if task is not None and result.is_good:
             self._bars.remove_task(task)
         elif task is not None:
-            self._bars.update(task, state=f"[red]{escape(verdict(result))}[/red]")
+            self._bars.update(task, state=Text(verdict(result), style="red"))
             self._bars.stop_task(task)
+
+
+class _StateColumn(ProgressColumn):
+    """What a notebook is doing, or came to: text, and never rich's markup, which a pod could write, too."""
+
+    def render(self, task: Task) -> Text:
+        state = task.fields["state"]
+        return state if isinstance(state, Text) else Text(str(state))
 
 
 class _Bar:

@@ -6,13 +6,14 @@ from typing import Any
 from remote_kernel.cli.batch import Result
 from remote_kernel.cli.comparison import Difference
 from remote_kernel.cli.execution import Cause, Failure, Outcome
+from remote_kernel.core.terminal_text import PLAIN, clean, one_line
 
 # As shells report a program that a signal ended.
 SIGNAL_STATUS = 128
 SHOWN_SOURCE_LINES = 5
 
 GOOD = "ok"
-_RED, _GREEN, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[0m"
+_RED, _GREEN = "\x1b[31m", "\x1b[32m"
 
 
 def exit_status(results: Sequence[Result]) -> int:
@@ -38,27 +39,29 @@ def summary(result: Result) -> str:
     counted = f"{count_cells(result.outcome)} in {result.outcome.seconds:.1f} s"
     if result.job.is_verified and result.is_good:
         counted += ", the outputs as stored"
-    return "\n".join([counted, *map(str, result.written)])
+    return "\n".join([counted, *(one_line(str(path)) for path in result.written)])
 
 
-def table(results: Sequence[Result], *, has_colours: bool) -> str:
-    """Return the closing lines for several notebooks: a row for each, then where the results are."""
+def table(results: Sequence[Result]) -> str:
+    """Return the closing lines for several notebooks, with colours: a row for each, then where the results are."""
     rows = [("NOTEBOOK", "RESULT", "CELLS", "TIME")]
-    rows += [(str(result.job.path), verdict(result), _count(result.outcome), _time(result)) for result in results]
+    rows += [
+        (one_line(str(result.job.path)), verdict(result), _count(result.outcome), _time(result)) for result in results
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = []
     for row, result in zip(rows, [None, *results], strict=True):
         cells = [row[0].ljust(widths[0]), row[1].ljust(widths[1]), row[2].rjust(widths[2]), row[3].rjust(widths[3])]
-        if has_colours and result is not None:
-            cells[1] = f"{_GREEN if result.is_good else _RED}{cells[1]}{_PLAIN}"
+        if result is not None:
+            cells[1] = f"{_GREEN if result.is_good else _RED}{cells[1]}{PLAIN}"
         lines.append("  ".join(cells))
-    return "\n".join([*lines, *(str(path) for result in results for path in result.written)])
+    return "\n".join([*lines, *(one_line(str(path)) for result in results for path in result.written)])
 
 
 def explanation(result: Result, *, names_notebook: bool) -> str:
     """Return all that went wrong, with colours: for each thing a sentence, then code, traceback or diff; "" for
     nothing."""
-    prefix = f"remote-kernel: {result.job.path}: " if names_notebook else "remote-kernel: "
+    prefix = f"remote-kernel: {one_line(str(result.job.path))}: " if names_notebook else "remote-kernel: "
     parts = [_explain_difference(difference, result.outcome, prefix) for difference in result.differences]
     if result.outcome.failure is not None:
         parts.append(_explain_failure(result.outcome.failure, result.outcome, prefix))
@@ -108,13 +111,13 @@ def _time(result: Result) -> str:
 def _explain_failure(failure: Failure, outcome: Outcome, prefix: str) -> str:
     parts = [prefix + _sentence(outcome, failure)]
     if failure.cause in {Cause.ERROR, Cause.TIMEOUT}:
-        parts += [_excerpt(failure.source), failure.traceback]
-    return "\n".join([*parts, failure.log]).rstrip()
+        parts += [_excerpt(failure.source), clean(failure.traceback, keeps_colours=True)]
+    return "\n".join([*parts, clean(failure.log)]).rstrip()
 
 
 def _explain_difference(difference: Difference, outcome: Outcome, prefix: str) -> str:
     colours = {"-": _RED, "+": _GREEN}
-    lines = [f"    {colours.get(line[0], '')}{line}{_PLAIN}" for line in difference.lines]
+    lines = [f"    {colours.get(line[0], '')}{line}{PLAIN}" for line in difference.lines]
     sentence = f"cell {difference.cell} of {outcome.total} gave other outputs than those stored (-)"
     return "\n".join([prefix + sentence, _excerpt(difference.source), *lines])
 
@@ -122,7 +125,7 @@ def _explain_difference(difference: Difference, outcome: Outcome, prefix: str) -
 def _short_sentence(failure: Failure) -> str:
     match failure.cause:
         case Cause.ERROR:
-            return f"cell {failure.cell} raised {failure.error.partition(':')[0]}"
+            return f"cell {failure.cell} raised {one_line(clean(failure.error.partition(':')[0]))}"
         case Cause.TIMEOUT:
             return f"cell {failure.cell} took too long"
         case Cause.SIGNAL:
@@ -135,7 +138,7 @@ def _sentence(outcome: Outcome, failure: Failure) -> str:
     cell = f"cell {failure.cell} of {outcome.total}"
     match failure.cause:
         case Cause.ERROR:
-            return f"{cell} raised {failure.error}"
+            return f"{cell} raised {clean(failure.error)}"
         case Cause.TIMEOUT:
             return f"{cell} took longer than --timeout allows and was interrupted"
         case Cause.SIGNAL:
@@ -145,6 +148,6 @@ def _sentence(outcome: Outcome, failure: Failure) -> str:
 
 
 def _excerpt(source: str) -> str:
-    lines = source.strip().splitlines()
+    lines = clean(source).strip().splitlines()
     shown = lines[:SHOWN_SOURCE_LINES] + ["…"] * (len(lines) > SHOWN_SOURCE_LINES)
     return "".join(f"    {line}\n" for line in shown)

@@ -115,11 +115,10 @@ def report(arguments: argparse.Namespace, results: "list[Result]", seconds: floa
     import json
 
     from remote_kernel.cli.report import exit_status, explanation, to_json
-    from remote_kernel.cli.transcript import strip_control_sequences
 
     for result in results:
         if text := explanation(result, names_notebook=len(results) > 1):
-            print(text if sys.stderr.isatty() else strip_control_sequences(text), file=sys.stderr)
+            print(text, file=sys.stderr)
     if arguments.json:
         print(json.dumps(to_json(results, seconds)))
     else:
@@ -136,6 +135,6 @@ def _print_summary(results: "list[Result]") -> None:
     from remote_kernel.cli.report import summary, table
 
     if len(results) > 1:
-        print(table(results, has_colours=sys.stdout.isatty()))
+        print(table(results))
     elif results[0].written or results[0].job.is_verified:
         print(summary(results[0]))

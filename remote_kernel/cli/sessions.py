@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from remote_kernel.core.errors import RemoteKernelError, UsageError
 from remote_kernel.core.quantities import format_seconds
+from remote_kernel.core.terminal_text import one_line
 
 if TYPE_CHECKING:
     from remote_kernel.cli.session_list import Row
@@ -81,11 +82,12 @@ def show(arguments: argparse.Namespace) -> int:
 
 def table(rows: "Sequence[Row]") -> str:
     """Return the rows for people."""
-    lines = [("SESSION", "KERNEL", "STATE", "IDLE", "KEPT FOR", "POOL", "NOTEBOOK")]
+    lines: list[Sequence[str]] = [("SESSION", "KERNEL", "STATE", "IDLE", "KEPT FOR", "POOL", "NOTEBOOK")]
     for row in rows:
         kept = "-" if row.expires_in_seconds is None else format_seconds(row.expires_in_seconds)
         idle = format_seconds(row.idle_seconds)
-        lines.append((row.label, row.kernel or "-", row.state, idle, kept, row.pool, row.notebook or "-"))
+        cells = (row.label, row.kernel or "-", row.state, idle, kept, row.pool, row.notebook or "-")
+        lines.append([one_line(cell) for cell in cells])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
@@ -135,7 +137,8 @@ def _tell(row: "Row", reason: str) -> None:
     if reason:
         print(f"remote-kernel: the session {row.label} was not stopped: {reason}", file=sys.stderr)
     else:
-        print(f"Stopped the session {row.label}{f' of {row.notebook}' if row.notebook else ''}.")
+        of_notebook = f" of {one_line(row.notebook)}" if row.notebook else ""
+        print(f"Stopped the session {row.label}{of_notebook}.")
 
 
 def _choose(rows: "Sequence[Row]", wanted: Sequence[str]) -> "list[Row]":

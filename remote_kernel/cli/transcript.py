@@ -7,20 +7,29 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_CONTROL_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+from remote_kernel.core.terminal_text import clean, last_start
+
+# Of a line that is still being written so much is shown; a terminal is not wider.
+MAX_PENDING_CHARS = 1_000
+
 # Text that says no more than that there is something better among the MIME types.
 _PLACEHOLDER = re.compile(r"<IPython\.core\.display\.\w+ object>")
 
 
 class Transcript:
-    """Messages in, complete lines out; a line still being written is `pending`.
+    """Messages in, complete lines out, with no controls but colours; `pending` is a line still being written.
 
     A carriage return starts the pending line again, as a progress bar expects of a terminal.
     """
 
     def __init__(self) -> None:
-        self.pending = ""
+        self._pending = ""
         self._stream = ""
+
+    @property
+    def pending(self) -> str:
+        """The beginning of the line that is still being written, without colours."""
+        return clean(self._pending[:MAX_PENDING_CHARS])
 
     def feed(self, message: Mapping[str, Any]) -> list[str]:
         """Take a message of the IOPub channel and return the lines that it completes."""
@@ -31,16 +40,17 @@ class Transcript:
             case "update_display_data":
                 return self._feed_update(describe_data(content["data"]))
             case "display_data" | "execute_result":
-                return [*self.close(), *describe_data(content["data"]).split("\n")]
+                return [*self.close(), *_clean_lines(describe_data(content["data"]))]
             case "error":
-                return [*self.close(), *traceback_lines(content)]
+                return [*self.close(), *_clean_lines("\n".join(traceback_lines(content)))]
             case "clear_output":
-                self.pending = ""
+                self._pending = ""
         return []
 
     def close(self) -> list[str]:
         """End the pending line, if there is one, and return it."""
-        line, self.pending = overwrite(self.pending), ""
+        text, self._pending = self._pending, ""
+        line = clean(text, keeps_colours=True)
         return [line] if line else []
 
     def _switch(self, stream: str) -> list[str]:
@@ -52,26 +62,20 @@ class Transcript:
     def _feed_stream(self, name: str, text: str) -> list[str]:
         lines = self._switch(name)
         first, *rest = text.split("\n")
-        *complete, pending = [self.pending + first, *rest]
+        *complete, pending = [self._pending + first, *rest]
         # What a return has overwritten goes at once: a progress bar may write its line for hours.
-        self.pending = pending[_last_start(pending) :]
-        return [*lines, *map(overwrite, complete)]
+        self._pending = pending[last_start(pending) :]
+        return [*lines, *(clean(line, keeps_colours=True) for line in complete)]
 
     def _feed_update(self, text: str) -> list[str]:
         """Show an update as one line that the next update overwrites: it may be the thousandth."""
         lines = self._switch("update")
-        self.pending = text.rstrip().split("\n")[-1]
+        self._pending = text.rstrip().split("\n")[-1]
         return lines
 
 
-def _last_start(line: str) -> int:
-    """Return where the line starts whose text is seen; a return at the very end has overwritten nothing yet."""
-    return line.rstrip("\r").rfind("\r") + 1
-
-
-def overwrite(line: str) -> str:
-    """Return what is left of a line after its carriage returns."""
-    return line[_last_start(line) :].rstrip("\r")  # Windows ends its lines with one
+def _clean_lines(text: str) -> list[str]:
+    return clean(text, keeps_colours=True).split("\n")
 
 
 def describe_data(data: Mapping[str, Any]) -> str:
@@ -101,10 +105,5 @@ def _size(count: int) -> str:
 
 def traceback_lines(content: Mapping[str, Any]) -> list[str]:
     """Return the lines of an `error` message or output; a kernel without tracebacks still has name and value."""
-    text = "\n".join(content.get("traceback") or []) or f"{content.get('ename')}: {content.get('evalue')}"
+    text = "\n".join(map(str, content.get("traceback") or [])) or f"{content.get('ename')}: {content.get('evalue')}"
     return text.split("\n")
-
-
-def strip_control_sequences(text: str) -> str:
-    """Return `text` without colours, links and cursor movements."""
-    return _CONTROL_SEQUENCE.sub("", text)

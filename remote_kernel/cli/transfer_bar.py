@@ -5,10 +5,11 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from remote_kernel.cli.terminal import console_for
 from remote_kernel.client import transfer
+from remote_kernel.core.terminal_text import one_line
 
 # What is said behind the bar has 42 columns at most, and a narrow terminal 80.
 BAR_WIDTH = 12
@@ -25,7 +26,7 @@ class TransferBar:
             BarColumn(bar_width=BAR_WIDTH),
             TaskProgressColumn(),
             TextColumn("{task.fields[detail]}", style="dim", markup=False),
-            console=Console(file=sys.stderr),
+            console=console_for(sys.stderr),
             transient=True,
             auto_refresh=False,
         )
@@ -46,7 +47,7 @@ class TransferBar:
         self._bar.update(
             self._task,
             completed=progress.fraction,
-            description=_shorten(progress.name),
+            description=_shorten(one_line(progress.name)),
             detail=progress.describe(time.monotonic()),
             refresh=True,
         )

@@ -20,12 +20,21 @@
     └── NotWritten                a result could not be written to disk
 
 The text of an error is one or two sentences for the user: what happened and what to do. No text holds an
-identifier, a token or code.
+identifier, a token or code, and none a control character: pods and pools have a word in many of them, and they are
+shown on terminals.
 """
+
+from remote_kernel.core.terminal_text import escape
+
+# Ours have a few hundred characters; what a pod or a pool says may have any number.
+MAX_TEXT_CHARS = 4_000
 
 
 class RemoteKernelError(Exception):
     """The root of all errors raised on purpose."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(escape(message[:MAX_TEXT_CHARS]))
 
     @property
     def name(self) -> str:

@@ -1,7 +1,8 @@
 """What a log holds: a line for each event, with its time, and nothing that is secret.
 
 A line is one JSON object with `time` (UTC), `level`, `program`, `pid`, `event`, and what belongs to the event. People
-see it as Jupyter's own log lines look: `[I 2026-11-25 09:23:13.123 kernel 4711] attached seconds=1.2`.
+see it as Jupyter's own log lines look: `[I 2026-11-25 09:23:13.123 kernel 4711] attached seconds=1.2`. Control
+characters in the texts of others are shown, as `\\x1b`: people read logs on terminals.
 """
 
 import json
@@ -9,6 +10,8 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from remote_kernel.core.terminal_text import escape, one_line
 
 Value = str | int | float | bool | None
 
@@ -45,8 +48,8 @@ class LogEvent:
     __slots__ = ("fields", "name")
 
     def __init__(self, name: str, /, **fields: Value) -> None:
-        self.name = name
-        self.fields = {key: _tidy(value) for key, value in fields.items()}
+        self.name = one_line(name)
+        self.fields = {one_line(key): _tidy(value) for key, value in fields.items()}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LogEvent) and (self.name, self.fields) == (other.name, other.fields)
@@ -82,10 +85,11 @@ class LogLine:
         try:
             fields: dict[str, Any] = json.loads(text)
             at = datetime.fromisoformat(fields.pop("time")).timestamp()
-            level, program, pid, name = (fields.pop(key) for key in ("level", "program", "pid", "event"))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            level, program, name = (one_line(str(fields.pop(key))) for key in ("level", "program", "event"))
+            pid = int(fields.pop("pid"))
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             return None
-        return cls(at=at, level=str(level), program=str(program), pid=pid, event=LogEvent(str(name), **fields))
+        return cls(at=at, level=level, program=program, pid=pid, event=LogEvent(name, **fields))
 
     def to_text(self) -> str:
         """Return the line for people, in local time."""
@@ -99,7 +103,7 @@ class LogLine:
 def _tidy(value: Value) -> Value:
     if isinstance(value, float):
         return round(value, 3)
-    return redact(value)[:MAX_TEXT_LENGTH] if isinstance(value, str) else value
+    return redact(escape(value))[:MAX_TEXT_LENGTH] if isinstance(value, str) else value
 
 
 def _show(value: Value) -> str:

@@ -1,6 +1,7 @@
 """Replies too large to be kept when the output around them goes, made short: their request has an end all the same."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -13,6 +14,9 @@ MAX_BYTES = 16 * 1024
 
 # Of a text in a reply that is too large, so much stays; of a list or object that is longer, nothing.
 MAX_VALUE_CHARS = 1000
+
+# The beginning of a colour would take the first letters behind it for its own.
+_UNFINISHED = re.compile(r"\x1b(?:\[[0-?]*)?\Z")
 
 CUT = "… [the rest was dropped]"
 
@@ -43,7 +47,7 @@ def _with_content(message: Message, fields: Mapping[str, object]) -> bytes:
 
 def _shorten_value(value: object) -> object:
     if isinstance(value, str) and len(value) > MAX_VALUE_CHARS:
-        return value[:MAX_VALUE_CHARS] + CUT
+        return _UNFINISHED.sub("", value[:MAX_VALUE_CHARS]) + CUT
     if isinstance(value, list | dict) and len(json.dumps(value)) > MAX_VALUE_CHARS:
         return type(value)()
     return value

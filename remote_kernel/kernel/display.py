@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass
 
+from remote_kernel.core.terminal_text import escape
 from remote_kernel.kernel.channels import Channels
 
 
@@ -34,8 +35,9 @@ class Display:
         """Show something, in place of what was there before."""
         msg_type = "update_display_data" if self.is_shown else "display_data"
         self.is_shown = True
+        # Some of it are a pod's words and names, and some front ends are terminals.
         content = {
-            "data": {"text/plain": shown.text, "text/html": shown.html},
+            "data": {"text/plain": escape(shown.text), "text/html": escape(shown.html)},
             "metadata": {},
             "transient": {"display_id": self._display_id},
         }

@@ -15,6 +15,7 @@ from remote_kernel.client.upload import LocalItem, Upload, plan_upload
 from remote_kernel.core import files as wire
 from remote_kernel.core.errors import PoolRefused, RemoteKernelError, TransferError
 from remote_kernel.core.quantities import count_of, format_bytes
+from remote_kernel.core.terminal_text import one_line
 from remote_kernel.kernel import commands, look
 from remote_kernel.kernel.channels import Channels
 from remote_kernel.kernel.commands import Command, Verb
@@ -125,7 +126,7 @@ async def _update(display: Display, progress: Progress) -> None:
 def _title(progress: Progress) -> str:
     doing = "Uploading" if progress.is_upload else "Downloading"
     number = f" ({progress.files_done + 1:,} of {progress.files:,})" if progress.files > 1 else ""
-    return f"{doing} {progress.name or '…'}{number}"
+    return f"{doing} {one_line(progress.name) or '…'}{number}"
 
 
 def show_progress(progress: Progress) -> Shown:
@@ -159,7 +160,7 @@ def show_entries(path: str, entries: Sequence[wire.RemoteEntry]) -> Shown:
         return Shown(look.note(empty), empty)
     rows = [
         (
-            f"{entry.path}/" if entry.is_folder else entry.path,
+            one_line(f"{entry.path}/" if entry.is_folder else entry.path),
             "" if entry.is_folder else format_bytes(entry.size),
             time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.modified)),
         )

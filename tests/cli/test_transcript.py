@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from remote_kernel.cli.transcript import Transcript, describe_data, strip_control_sequences
+from remote_kernel.cli.transcript import Transcript, describe_data
 
 
 def stream(text: str, name: str = "stdout") -> dict[str, Any]:
@@ -85,6 +85,29 @@ def test_data_is_shown_as_text_or_a_note(data: dict[str, Any], text: str) -> Non
     assert describe_data(data) == text
 
 
-def test_control_sequences_are_removed() -> None:
-    text = "\x1b[1;31mred\x1b[0m \x1b]8;;https://example.org\x07link\x1b]8;;\x07\x1b[2K\x1b[A."
-    assert strip_control_sequences(text) == "red link."
+HOSTILE = "a\x1b]52;c;eA==\x07b\x1b[2Jc\x9b1Ad\x1b[31me\x1b[0m\n"
+
+
+@pytest.mark.parametrize("split", range(len(HOSTILE) + 1))
+def test_sequence_over_two_messages_is_left_out_and_a_colour_stays(split: int) -> None:
+    assert lines_of(stream(HOSTILE[:split]), stream(HOSTILE[split:])) == ["abcd\x1b[31me\x1b[0m"]
+
+
+@pytest.mark.parametrize("split", range(len(HOSTILE)))
+def test_line_that_is_being_written_shows_no_controls(split: int) -> None:
+    transcript = Transcript()
+    transcript.feed(stream(HOSTILE[:split]))
+    assert not set(transcript.pending) & set("\x1b\x9b\x07")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"msg_type": "error", "content": {"ename": "a\x1bc", "evalue": "\x9b2J", "traceback": []}},
+        {"msg_type": "error", "content": {"traceback": ["\x1b]0;x\x07a", None]}},
+        {"msg_type": "display_data", "content": {"data": {"text/plain": "\x1b]0;x\x07a"}}},
+        {"msg_type": "update_display_data", "content": {"data": {"text/markdown": "\x1b[6na"}}},
+    ],
+)
+def test_no_kind_of_output_lets_controls_through(message: dict[str, Any]) -> None:
+    assert not set("".join(lines_of(message))) & set("\x1b\x9b\x07")

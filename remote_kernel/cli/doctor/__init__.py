@@ -4,9 +4,10 @@ import argparse
 import asyncio
 import json
 import os
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+from remote_kernel.core.terminal_text import PLAIN, one_line
 
 if TYPE_CHECKING:
     from remote_kernel.cli.doctor.finding import Finding
@@ -84,7 +85,5 @@ async def _examine(arguments: argparse.Namespace) -> "list[Finding]":
 def _show(finding: "Finding", arguments: argparse.Namespace) -> None:
     if arguments.json:
         return
-    status = f"{finding.status:<7}"
-    if sys.stdout.isatty():
-        status = f"{_COLOURS[finding.status]}{status}\x1b[0m"
-    print(f"{status} {finding.check:<14} {finding.text}", flush=True)
+    status = f"{_COLOURS[finding.status]}{finding.status:<7}{PLAIN}"
+    print(f"{status} {finding.check:<14} {one_line(finding.text)}", flush=True)

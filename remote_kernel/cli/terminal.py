@@ -1,0 +1,102 @@
+"""The one way out of the command to a terminal, a pipe or a file: nothing gets there but text and colours.
+
+What commands print holds texts of pods, pools, notebooks and file names. None of the places that print has to think of
+that: `main` puts a `SafeStream` before standard output and standard error, and what rich draws goes through a console
+of `console_for`, as rich's own movements of the cursor must pass.
+"""
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, TextIO, cast
+
+from remote_kernel.core.terminal_text import clean, escape
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class SafeStream(io.TextIOBase):
+    """A stream of text that shows control characters instead of passing them on.
+
+    Each `write` is taken by itself: no sequence is put together from two of them, and no colour outlasts one.
+
+    Args:
+        stream: where the text goes.
+        keeps_colours: whether colours may pass; they are dropped otherwise.
+    """
+
+    def __init__(self, stream: TextIO, *, keeps_colours: bool) -> None:
+        self.stream = stream
+        self.keeps_colours = keeps_colours
+
+    def write(self, text: str) -> int:
+        self.stream.write(escape(text, keeps_colours=self.keeps_colours))
+        return len(text)
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+    def close(self) -> None:
+        """Do nothing: the stream is the process's own."""
+
+    def isatty(self) -> bool:
+        return self.stream.isatty()
+
+    def fileno(self) -> int:
+        return self.stream.fileno()
+
+    def writable(self) -> bool:
+        return True
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # a plain attribute there
+        return self.stream.encoding
+
+
+@contextlib.contextmanager
+def safe_output() -> Iterator[None]:
+    """Put a `SafeStream` before standard output and standard error."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(_safe, before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def _safe(stream: TextIO) -> TextIO:
+    if isinstance(stream, SafeStream):
+        return stream
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")  # an old locale must not end a run with an error
+    return cast(TextIO, SafeStream(stream, keeps_colours=shows_colours(stream, os.environ)))
+
+
+def shows_colours(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether a stream is a terminal whose user wants colours (https://no-color.org)."""
+    return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+
+def console_for(stream: TextIO) -> "Console":
+    """Return a console of rich that draws on `stream`, past a `SafeStream`: it cleans what it shows itself."""
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
+
+    under = stream.stream if isinstance(stream, SafeStream) else stream
+    has_colours = shows_colours(under, os.environ)
+
+    class SafeConsole(Console):
+        """Cleans each piece of text that is not rich's own control of the cursor, and lets no link pass."""
+
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+            for text, style, control in super().render(renderable, options):
+                if control:
+                    yield Segment(text, style, control)
+                else:
+                    plain = style.update_link(None) if style is not None and style.link else style
+                    yield Segment(clean(text), plain if has_colours else None)
+
+    return SafeConsole(file=under, highlight=False, markup=False, emoji=False)
