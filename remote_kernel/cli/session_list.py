@@ -24,6 +24,7 @@ ASK_SECONDS = 5.0
 
 LOCAL = "local"
 WARM, GONE, UNKNOWN = "warm", "gone", "not known"
+ALIVE = "alive"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +118,7 @@ def _row(session: KnownSession, told: Mapping[str, Any] | None, key: bytes) -> R
         identifier=session.identifier,
         label=session_label(key, session.identifier),
         notebook=session.notebook,
-        kernel="alive" if session.is_alive else "gone",
+        kernel=ALIVE if session.is_alive else "gone",
         pool=session.endpoint or LOCAL,
         state=UNKNOWN if told is None else GONE,
         idle_seconds=time() - session.heard_at,

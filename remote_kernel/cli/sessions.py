@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from remote_kernel.core.errors import RemoteKernelError, UsageError
-from remote_kernel.core.quantities import format_seconds
+from remote_kernel.core.quantities import count_of, format_seconds
 from remote_kernel.core.terminal_text import one_line
 
 if TYPE_CHECKING:
@@ -100,17 +100,18 @@ def stop_sessions(arguments: argparse.Namespace) -> int:
 
 
 async def _stop_sessions(arguments: argparse.Namespace) -> int:
-    from remote_kernel.cli.session_list import list_sessions
+    from remote_kernel.cli.session_list import ALIVE, list_sessions
 
     rows = await list_sessions(os.environ)
     chosen = rows if arguments.all else _choose(rows, arguments.sessions)
     outcomes = []
     # A session of several kernels is stopped once.
     for row in {row.identifier: row for row in reversed(chosen)}.values():
+        alive = sum(other.kernel == ALIVE for other in rows if other.identifier == row.identifier)
         reason = await _try_to_stop(row, chosen)
         outcomes.append({"label": row.label, "notebook": row.notebook, "stopped": not reason, "reason": reason})
         if not arguments.json:
-            _tell(row, reason)
+            _tell(row, reason, alive)
     if arguments.json:
         print(json.dumps(outcomes))
     elif not outcomes:
@@ -133,12 +134,13 @@ async def _try_to_stop(row: "Row", chosen: "Sequence[Row]") -> str:
     return ""
 
 
-def _tell(row: "Row", reason: str) -> None:
+def _tell(row: "Row", reason: str, alive: int) -> None:
     if reason:
         print(f"remote-kernel: the session {row.label} was not stopped: {reason}", file=sys.stderr)
     else:
         of_notebook = f" of {one_line(row.notebook)}" if row.notebook else ""
-        print(f"Stopped the session {row.label}{of_notebook}.")
+        used = f" {count_of(alive, 'kernel')} that used it will say so in the next cell." if alive else ""
+        print(f"Stopped the session {row.label}{of_notebook}.{used}")
 
 
 def _choose(rows: "Sequence[Row]", wanted: Sequence[str]) -> "list[Row]":

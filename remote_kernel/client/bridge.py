@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
-from remote_kernel.client.executions import stop_session
+from remote_kernel.client.executions import NOTHING_TO_RELEASE, has_session, stop_session
 from remote_kernel.client.guest import Guest, TooMuch
 from remote_kernel.client.opened import Opened, refusal
 from remote_kernel.client.pool import PoolClient, parse_object
@@ -71,6 +71,8 @@ class Bridge:
             self._is_attached = False
             await stop_session(self._pool)
             return {}
+        if path == wire.RELEASE_PATH and not await has_session(self._pool):
+            return dict(NOTHING_TO_RELEASE)
         async with self.stream(method, path, params=params, content=content) as opened:
             return parse_object(await opened.read_all())
 

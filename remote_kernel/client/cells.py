@@ -37,34 +37,47 @@ class Found:
         epoch: the name of its life.
         info: its `kernel_info`.
         cooldown_seconds: how long the pool keeps it without a call.
+        others: how many have used it within that time: where a leaver asks, the others.
     """
 
     epoch: str
     info: dict[str, Any]
     cooldown_seconds: float
+    others: int = 0
 
 
 class Cells:
-    """Speaks with `remote_kernel.injected.cell` in the interpreter of the client's identifier."""
+    """Speaks with `remote_kernel.injected.cell` in the interpreter of the client's identifier.
+
+    Attributes:
+        reader: how the interpreter tells who speaks from others.
+    """
 
     def __init__(self, pool: PoolClient) -> None:
         self._executions = Executions(pool)
+        self.reader = ""
 
-    async def find(self, epoch: str) -> Found:
+    async def find(self, epoch: str, *, leaver: str | None = None) -> Found:
         """Return the interpreter, which takes an execution and so keeps it warm.
 
         Args:
             epoch: the name that it should have; "" for any.
+            leaver: a reader that will not come back; `None` for nobody.
 
         Raises:
             Lost: it has another one.
             RemoteKernelError: as `Executions.run`.
         """
-        answer = await self._ask({"epoch": epoch, "cell": _unique()})
+        leaving = {} if leaver is None else {"leaver": leaver}
+        answer = await self._ask({"epoch": epoch, "cell": _unique(), **leaving})
         if answer["status"] == "lost":
             raise Lost
+        cooldown_seconds = parse_cooldown(answer["cooldown"])
         return Found(
-            epoch=answer["epoch"], info=answer["kernel_info"], cooldown_seconds=parse_cooldown(answer["cooldown"])
+            epoch=answer["epoch"],
+            info=answer["kernel_info"],
+            cooldown_seconds=cooldown_seconds,
+            others=sum(isinstance(age, float) and age < cooldown_seconds for age in answer.get("others", ())),
         )
 
     async def run(self, epoch: str, code: str, *, is_silent: bool) -> dict[str, Any]:
@@ -102,7 +115,7 @@ class Cells:
         """Run the injection for one cell, in as many executions as its answer takes."""
         text = ""
         while True:
-            make = partial(_injection, what, len(text))
+            make = partial(_injection, {**what, "reader": self.reader}, len(text))
             part = await self._executions.run(make, seconds=SYNC_LIMIT_SECONDS)
             length, _, data = part.partition(" ")
             text += data

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from remote_kernel.client.injection import MARK_CHARS, Injection
-from remote_kernel.client.pool import ALLOCATE_SECONDS, API_VERSION, PoolClient
+from remote_kernel.client.pool import ALLOCATE_SECONDS, API_VERSION, PoolClient, is_of_no_session
 from remote_kernel.core import wire
 from remote_kernel.core.errors import NoAnswer, PoolRefused, PoolUnreachable, WireError
 from remote_kernel.core.interpreter_api import (
@@ -28,6 +28,9 @@ JSON_MEDIA_TYPE = "application/json"
 # How long an answer may be: where the pool takes a limit, and where it does not or keeps to a lower one of its own.
 MAX_CHARS = 1_000_000
 SMALL_MAX_CHARS = DEFAULT_MAX_OUTPUT - MARK_CHARS
+
+# What a `Way` answers to who gives back a session that is not there.
+NOTHING_TO_RELEASE: Mapping[str, object] = {"stops": False, "others": 0, "kernels": 0}
 
 # How often to ask for the result of an execution that the pool does not wait for, though it was asked to.
 LOOK_AGAIN_SECONDS = 0.5
@@ -122,6 +125,15 @@ async def stop_session(pool: PoolClient) -> None:
         await pool.request("POST", wire.STOP_SESSION_PATH)
     except PoolRefused:
         await pool.request("DELETE", SESSION_PATH)
+
+
+async def has_session(pool: PoolClient) -> bool:
+    """Whether a pool of interpreters may have a session for the identifier; takes none. Raises `PoolError`."""
+    try:
+        await pool.request("GET", SESSION_PATH)
+    except PoolRefused as error:
+        return not is_of_no_session(error)
+    return True
 
 
 def _read(fields: Mapping[str, Any]) -> Execution:

@@ -76,8 +76,8 @@ class Link:
     ) -> None:  # fmt: skip
         self._pool = pool
         self._listener = listener
-        self._target = {"kernel": kernel, "kernelspec": kernelspec}
-        self._reader = reader or secrets.token_hex(8)
+        # The pod has to know who uses it, to know whether somebody else does.
+        self._target = {"kernel": kernel, "kernelspec": kernelspec, "reader": reader or secrets.token_hex(8)}
         self._position = position
         self._wait_seconds = wait_seconds
         self._lanes = {wire.Channel.SHELL: Lane(), wire.Channel.CONTROL: Lane()}
@@ -240,7 +240,7 @@ class Link:
 
     async def _read_events(self) -> None:
         """Follow one event stream to its planned end; raises `PoolError` when it breaks."""
-        params = {**self._target, "reader": self._reader}
+        params = dict(self._target)
         if self._position is not None:
             params |= {"epoch": self._position.epoch, "after": str(self._position.cursor)}
         if self._pool.should_compress:

@@ -1,6 +1,7 @@
 """Requests that go to an agent in exchanges, and what there is of their answers."""
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
@@ -91,6 +92,12 @@ class Opened:
         epoch = self.call.params.get("epoch", "")
         if epoch.startswith(PLAIN_EPOCH):
             self.fail(NoAgent("none could be started before"))
+            return True
+        if self.call.path == wire.RELEASE_PATH:
+            # With an epoch, the agent that knew it is gone with its session, and this one is somebody else's; without,
+            # it is one that was asked for by the same process, and has no agent that anybody could use.
+            answer = {"stops": not epoch, "others": 0, "kernels": 1 if epoch else 0}
+            self.take(Piece(id=self.call.id, status=HTTPStatus.OK, data=json.dumps(answer).encode(), is_last=True))
             return True
         if self.status or epoch:
             self.fail(session_gone())

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from remote_kernel.client.cells import Cells, Lost
-from remote_kernel.client.executions import stop_session
+from remote_kernel.client.executions import NOTHING_TO_RELEASE, has_session, stop_session
 from remote_kernel.client.opened import session_gone
 from remote_kernel.client.plain_kernel import NO_AGENT, PlainKernel
 from remote_kernel.client.pool import PoolClient
@@ -53,6 +53,8 @@ class Plain:
         match path:
             case wire.MESSAGES_PATH:
                 return await self._accept(params or {}, wire.decode_all(content))
+            case wire.RELEASE_PATH:
+                return await self._release(params or {})
             case wire.STOP_SESSION_PATH:
                 await stop_session(self._pool)
                 return {}
@@ -72,6 +74,7 @@ class Plain:
         params = params or {}
         _check_target(params)
         epoch, after = params.get("epoch", ""), int(params.get("after", 0))
+        self._cells.reader = params.get("reader", "")
         kernel = await self._attach(epoch, after)
         yield Events(kernel, after if epoch else None)
 
@@ -111,6 +114,7 @@ class Plain:
     async def _accept(self, params: Mapping[str, str], frames: list[wire.Frame]) -> dict[str, Any]:
         # A process that has only a last word to say comes without having followed.
         kernel = await self._attach(params.get("epoch", ""), 0)
+        self._cells.reader = params.get("reader", "")
         sender, accepted = params.get("sender", ""), 0
         for message in frames:
             if isinstance(message, Message) and message.sequence > self._accepted.get(sender, 0):
@@ -125,6 +129,26 @@ class Plain:
             await self._shut_down(kernel)
         else:
             kernel.accept(message, header)
+
+    async def _release(self, params: Mapping[str, str]) -> dict[str, Any]:
+        """Give the session back if it is the one that was known, and nobody else has just used it.
+
+        The interpreter remembers its users. There is nothing between asking it and stopping it that could turn others
+        away, as an agent does.
+        """
+        if not await has_session(self._pool):
+            return dict(NOTHING_TO_RELEASE)
+        kernel, is_order = self._kernel, params.get("order", "") == "1"
+        others = 0
+        if kernel is None or not kernel.is_working:  # else it would answer at the end of its cell, which is ours
+            try:
+                others = (await self._cells.find(params.get("epoch", ""), leaver=params.get("reader", ""))).others
+            except Lost:
+                return {"stops": False, "others": 0, "kernels": 1}
+        is_left = others > 0 and not is_order
+        if kernel is not None and not is_left:
+            kernel.end()
+        return {"stops": not is_left, "others": others, "kernels": int(is_left)}
 
     async def _shut_down(self, kernel: PlainKernel) -> None:
         """Give the session back: there is no other way to a fresh interpreter."""

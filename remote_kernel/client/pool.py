@@ -30,6 +30,9 @@ ALLOCATE_SECONDS = 240.0
 
 API_VERSION = "2025-10-02-preview"
 
+# What Azure says, with status 400, of a session that is not there.
+_NO_SESSION_CODES = frozenset({"SessionWithIdentifierNotFound", "SessionNotFound"})
+
 _FULL = re.compile(r"(?=.*session)(?=.*(max|limit|capacity|available|in use|exceed|free))", re.IGNORECASE | re.DOTALL)
 
 
@@ -171,6 +174,11 @@ async def _read_error(response: Response, endpoint: Endpoint, identifier: Identi
         full = message or "All sessions are in use."
         return PoolFull(full, retry_after_seconds=_retry_after(response), usage=_usage(fields))
     return PoolRefused(message or _describe_status(status), status=status, code=code)
+
+
+def is_of_no_session(error: PoolRefused) -> bool:
+    """Whether a refusal says that there is no such session."""
+    return error.status == HTTPStatus.NOT_FOUND or error.code in _NO_SESSION_CODES
 
 
 def _says_full(status: int, code: str, message: str) -> bool:

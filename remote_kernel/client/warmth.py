@@ -33,8 +33,8 @@ class Warmth:
 
     @property
     def has_cooled_down(self) -> bool:
-        """Whether the pool has taken the pod by now, unless others use it."""
-        return time.monotonic() > self.called_at + self.cooldown_seconds
+        """Whether the pool has taken the pod by now, unless others use it; not known before the first call."""
+        return self.called_at > 0 and time.monotonic() > self.called_at + self.cooldown_seconds
 
     @property
     def interval_seconds(self) -> float:

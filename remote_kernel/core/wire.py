@@ -40,6 +40,7 @@ EXECUTE_PATH = "/api/v2/execute"
 SESSION_PATH = "/api/v2/session"
 MESSAGES_PATH = "/api/v2/messages"
 EVENTS_PATH = "/api/v2/events"
+RELEASE_PATH = "/api/v2/release"
 STOP_SESSION_PATH = "/.management/stopSession"
 
 DEFAULT_KERNEL = "main"

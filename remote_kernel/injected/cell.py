@@ -1,8 +1,8 @@
 """Runs one cell in this interpreter, once, and prints in one piece what a kernel would have said meanwhile.
 
-What is remembered is in a module of ours: the name of this interpreter's life, which cells have run, the answers of the
-last ones, which are asked for again when they were lost on their way, and the streams, which logging and the like keep
-from one cell to the next.
+What is remembered is in a module of ours: the name of this interpreter's life, which cells have run and for whom, the
+answers of the last ones, which are asked for again when they were lost on their way, and the streams, which logging and
+the like keep from one cell to the next.
 """
 
 import base64
@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import sys
+import time
 import types
 import zlib
 from collections.abc import Callable
@@ -21,6 +22,7 @@ MEMORY = "_remote_kernel_memory"
 # Kernels ask one after another, and each for the answer of one cell only.
 MAX_ANSWERS = 4
 MAX_CELLS = 10_000
+MAX_USERS = 100
 
 
 def main(argument: dict[str, Any]) -> None:
@@ -33,6 +35,9 @@ def main(argument: dict[str, Any]) -> None:
         text = memory.answers.get(argument["cell"]) or pack({"status": "unknown"})
     else:
         note(memory.cells, argument["cell"], "", MAX_CELLS)
+        memory.users.pop(argument.get("leaver", argument["reader"]), None)
+        if "leaver" not in argument:
+            note(memory.users, argument["reader"], time.monotonic(), MAX_USERS)
         text = attempt(argument, memory)
         note(memory.answers, argument["cell"], text, MAX_ANSWERS)
     start = argument["start"]
@@ -45,13 +50,14 @@ def remember() -> Any:
     if memory is None:
         memory = sys.modules[MEMORY] = types.ModuleType(MEMORY)
         memory.epoch, memory.cells, memory.answers = f"plain-{secrets.token_hex(8)}", {}, {}
+        memory.users = {}  # who has used it, and when
         memory.streams = Stream("stdout"), Stream("stderr")
     return memory
 
 
-def note(noted: dict[str, str], name: str, text: str, most: int) -> None:
+def note(noted: dict[str, Any], name: str, value: object, most: int) -> None:
     """Add an entry, and forget the oldest of more than `most`."""
-    noted[name] = text
+    noted[name] = value
     while len(noted) > most:
         del noted[next(iter(noted))]
 
@@ -79,7 +85,11 @@ def do(argument: dict[str, Any], memory: Any) -> dict[str, Any]:
     if "question" in argument:
         return {"status": "answer", "content": getattr(shell.kernel, argument["question"])(*argument["arguments"])}
     cooldown = os.environ.get("REMOTE_KERNEL_POD_COOLDOWN_SECONDS", "")  # the local pool says it
-    return {"status": "here", "epoch": memory.epoch, "cooldown": cooldown, "kernel_info": shell.kernel.kernel_info}
+    others = [time.monotonic() - used_at for used_at in memory.users.values()]
+    return {
+        "status": "here", "epoch": memory.epoch, "cooldown": cooldown, "others": others,
+        "kernel_info": shell.kernel.kernel_info,
+    }  # fmt: skip
 
 
 class Cell:

@@ -162,5 +162,13 @@ def parse_keep(command: Command) -> float:
     return seconds
 
 
+def lost_by(others: int) -> str:
+    """Return a sentence about the other kernels whose session was given back with ours; "" where there are none."""
+    if not others:
+        return ""
+    who = "Another kernel" if others == 1 else f"{others} other kernels"
+    return f" {who} used it as well and {'is' if others == 1 else 'are'} told."
+
+
 def _usage(verb: Verb) -> str:
     return USAGE[verb][0]

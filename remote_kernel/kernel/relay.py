@@ -202,7 +202,7 @@ class Relay:
         elif self._farewell.restart:
             await self._session.restart(self._farewell.message)
         else:
-            await self._session.release(self._farewell.message)
+            await self._session.release()
 
     # Cells and commands
 

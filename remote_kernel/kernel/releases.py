@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from remote_kernel.client.messages import post_once
+from remote_kernel.client.pool import is_of_no_session
 from remote_kernel.client.way import Way
 from remote_kernel.core import wire
-from remote_kernel.core.errors import PoolRefused
+from remote_kernel.core.errors import PoolRefused, PoolUnreachable
 from remote_kernel.core.identity import Identifier, is_identifier
 from remote_kernel.private_files import make_private_folder, write_private
 
@@ -41,41 +41,53 @@ class Release:
     reader: str = ""
 
 
-async def give_back(pool: Way, release: Release, message: wire.Message) -> int:
-    """Shut the kernel down with `message`, a `shutdown_request`, and stop a pod that then has none.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """What came of giving a session back.
 
-    Returns:
-        How many kernels the pod goes on with.
+    Attributes:
+        stopped: whether the pod was stopped.
+        others: how many other kernels use, or have just used, the interpreter that was given back.
+        kernels: how many kernels the pod goes on with.
+    """
+
+    stopped: bool
+    others: int
+    kernels: int
+
+
+async def give_back(pool: Way, release: Release, *, is_order: bool = False) -> Returned:
+    """End the kernel if nobody else uses it, and the pod if it then has none that anybody does; the pod decides.
+
+    Args:
+        is_order: the user has said so: whoever else uses the kernel loses it, and is told.
 
     Raises:
         PoolError: it did not work; it can be tried again, as nothing happens to another epoch.
     """
-    kernels = await _shut_down(pool, release, message) if release.epoch else None
-    if kernels is None:  # a new pod that a request of ours has taken, this very one perhaps, or another's interpreter
-        session = await pool.request("GET", wire.SESSION_PATH, params={"reader": release.reader})
-        kernels = sum(kernel.get("is_used", True) for kernel in session.get("kernels", [{}]))
-    if kernels == 0:
+    params = {
+        "kernel": release.kernel, "kernelspec": release.kernelspec, "epoch": release.epoch, "reader": release.reader,
+        "order": "1" if is_order else "",
+    }  # fmt: skip
+    answer = await pool.request("POST", wire.RELEASE_PATH, params=params)
+    others, kernels = answer.get("others"), answer.get("kernels")
+    if not isinstance(others, int) or not isinstance(kernels, int):
+        raise PoolUnreachable("Something on the way to the session answers in its place.")
+    stops = answer.get("stops") is True
+    if stops:
         await stop_pod(pool)
-    return kernels
-
-
-async def _shut_down(pool: Way, release: Release, message: wire.Message) -> int | None:
-    """Shut the kernel down and return how many the pod goes on with; `None` when that kernel is not there."""
-    target = {"kernel": release.kernel, "kernelspec": release.kernelspec}
-    try:
-        return await post_once(pool, target, message, release.epoch)
-    except PoolRefused as error:
-        if error.code != wire.EPOCH_MISMATCH:
-            raise
-        return None
+    return Returned(stopped=stops, others=others, kernels=kernels)
 
 
 async def stop_pod(pool: Way) -> None:
-    """Stop the pod without a word to it; unlike any other request this takes no session. Raises `PoolError`."""
+    """Have the pool stop the pod of the identifier, whichever that is; takes no session. Raises `PoolError`.
+
+    For a pod that has just said that nobody needs it and takes nobody in, or on the order of the user.
+    """
     try:
         await pool.request("POST", wire.STOP_SESSION_PATH)
     except PoolRefused as error:
-        if error.status != 404:  # there is none: as good
+        if not is_of_no_session(error):
             raise
 
 

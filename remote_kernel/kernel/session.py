@@ -21,6 +21,7 @@ from remote_kernel.client.retry import describe_wait, is_passing, patience, when
 from remote_kernel.client.route import Route
 from remote_kernel.client.way import Way
 from remote_kernel.core import wire
+from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.errors import PoolError, PoolRefused, PoolUnreachable, SessionLost
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.log_lines import LogEvent
@@ -29,7 +30,7 @@ from remote_kernel.kernel.binding import Binding, BindingFile, after_restart, de
 from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.notebook import Hints, find_notebook
-from remote_kernel.kernel.releases import Release, Releases, give_back, stop_pod
+from remote_kernel.kernel.releases import Release, Releases, Returned, give_back
 from remote_kernel.kernel.requests import Interrupted
 from remote_kernel.kernel.userkey import load_key
 from remote_kernel.log_files import log_folder, remove_old
@@ -73,7 +74,6 @@ class Session:
         self._binding = self._file.load()
         self._keep_until = self._binding.keep_until if self._binding else 0.0
         self._releases = Releases(folders.runtime)
-        self._endpoint = ""
         self.pool: Way | None = None
         self.wait_seconds = DEFAULT_WAIT_SECONDS
         self._running: asyncio.Task[None] | None = None
@@ -155,7 +155,6 @@ class Session:
         self.wait_seconds = settings.wait_seconds
         log.info(LogEvent("bound", notebook=binding.notebook, scope=settings.scope, is_private=binding.is_private))
         access = choose_access(settings)
-        self._endpoint = settings.endpoint
         await self._catch_up_releases(settings, access)
         pool = self._route(settings, access, binding.identifier, connects_ahead=True)
         position = Position(epoch=binding.epoch, cursor=self._file.load_cursor()) if binding.epoch else None
@@ -227,7 +226,7 @@ class Session:
         outage = Outage()
         while binding.epoch:
             try:
-                await link.send_now(_shutdown_message(restart=True))
+                await link.send_now(_restart_message())
                 break
             except PoolError as error:
                 if isinstance(error, PoolRefused) and error.code == wire.EPOCH_MISMATCH:
@@ -268,46 +267,45 @@ class Session:
         log.info(LogEvent("restarting", is_done=not self._binding.restart))
         await self._close()
 
-    async def release(self, message: wire.Message) -> None:
-        """Shut the pod's kernel down, and give the pod back when it was the last one.
+    async def release(self) -> None:
+        """Give the session back, unless somebody else uses it: the pod knows, and decides.
 
-        A session that another kernel uses as well is left to it. Where there is no connection now, the session may be
-        gone, and a message to it would take a new one. Then a pod that is the notebook's alone is stopped without a
-        word to it. One that was asked for, and has not been heard of, is given back unless somebody uses it. What
-        cannot be done within `FAREWELL_SECONDS` is done when the user's next kernel starts.
+        What cannot be done within `FAREWELL_SECONDS` is done when the user's next kernel starts, under the same
+        condition. Nothing is to be done where the pool has taken the session, if nobody else kept it, since this kernel
+        last called: a pod that is there now belongs to somebody else.
         """
-        link, pool = self.link, self.pool
+        pool = self.pool
         await self._stop_following()
         release = self._what_to_release()
-        if link is not None and pool is not None and release is not None and not link.peers:
+        if release is not None:
             written = self._releases.add(release)
             with contextlib.suppress(PoolError, TimeoutError):
+                if pool is None:  # this process has not looked for the session so far
+                    raise PoolUnreachable("There is no way to the pool.")
                 async with asyncio.timeout(FAREWELL_SECONDS):
-                    if link.is_attached or not release.epoch or release.kernel != wire.DEFAULT_KERNEL:
-                        await give_back(pool, release, message)
-                    else:
-                        await stop_pod(pool)
-                    self._releases.remove(written)
-                    log.info(LogEvent("session given back"))
+                    returned = await give_back(pool, release)
+                self._releases.remove(written)
+                log.info(LogEvent("session given back", is_stopped=returned.stopped, others=returned.others))
         await self._close()
         self._file.remove()
 
-    async def let_go(self, listener: Listener) -> int:
-        """Give the session back while the kernel lives on; return how many other kernels keep its pod.
+    async def let_go(self, listener: Listener) -> Returned:
+        """Give the session back on the user's order, while the kernel lives on; the user is to hear who else used it.
 
         Raises:
             PoolError: the pool cannot be reached.
             Interrupted: it was cancelled. In both cases the message may have arrived, which the link finds out.
         """
-        release = self._what_to_release()
-        assert release is not None
         assert self.pool is not None
         assert self.link is not None
         try:
             await self._stop_following()
-            async with asyncio.timeout(LET_GO_SECONDS):
-                kernels = await give_back(self.pool, release, _shutdown_message(restart=False))
-            log.info(LogEvent("session given back", kernels_left=kernels))
+            release = self._what_to_release()
+            returned = Returned(stopped=False, others=0, kernels=0)  # of a session that has cooled down
+            if release is not None:
+                async with asyncio.timeout(LET_GO_SECONDS):
+                    returned = await give_back(self.pool, release, is_order=True)
+            log.info(LogEvent("session given back", kernels_left=returned.kernels, others=returned.others))
             self.link.start_anew()
             self.note_position()
             self.keep_until(0.0)
@@ -317,7 +315,7 @@ class Session:
             raise Interrupted(f"The command was interrupted while it gave the session back. {UNKNOWN_END}") from None
         finally:
             self._running = asyncio.create_task(self._run(self.link, listener))
-        return kernels
+        return returned
 
     async def pause(self, listener: Listener) -> None:
         """Stop talking to the session until the next message."""
@@ -330,19 +328,26 @@ class Session:
             self._running = asyncio.create_task(self._run(self.link, listener))
 
     def _what_to_release(self) -> Release | None:
-        if self._binding is None or self.link is None:
+        binding, link = self._binding, self.link
+        if binding is None:
             return None
-        position = self.link.position
-        if position is None and not self.link.may_leave_session:
+        if link is None:
+            epoch, cooldown_seconds = binding.epoch, DEFAULT_COOLDOWN_SECONDS
+            is_there = bool(epoch)  # an earlier process of this kernel has had it
+        else:
+            epoch, cooldown_seconds = link.position.epoch if link.position else "", link.warmth.cooldown_seconds
+            is_warm = link.is_attached or not link.warmth.has_cooled_down
+            is_there = is_warm if link.position else link.may_leave_session
+        if not is_there:
             return None
         return Release(
-            endpoint=self._endpoint,
-            identifier=self._binding.identifier,
-            kernel=self._binding.kernel,
-            kernelspec=self._binding.kernelspec,
-            epoch=position.epoch if position else "",
-            expires_at=time.time() + self.link.warmth.cooldown_seconds,
-            reader=self._binding.reader,
+            endpoint=binding.endpoint,
+            identifier=binding.identifier,
+            kernel=binding.kernel,
+            kernelspec=binding.kernelspec,
+            epoch=epoch,
+            expires_at=time.time() + cooldown_seconds,
+            reader=binding.reader,
         )
 
     async def _catch_up_releases(self, settings: Settings, access: Access) -> None:
@@ -353,7 +358,7 @@ class Session:
             pool = self._route(settings, access, release.identifier)
             try:
                 async with asyncio.timeout(CATCH_UP_SECONDS):
-                    await give_back(pool, release, _shutdown_message(restart=False))
+                    await give_back(pool, release)
             except (PoolError, TimeoutError, asyncio.CancelledError) as error:
                 self._releases.add(release)
                 if isinstance(error, asyncio.CancelledError):
@@ -392,9 +397,9 @@ class Session:
         self.link = None
 
 
-def _shutdown_message(*, restart: bool) -> wire.Message:
+def _restart_message() -> wire.Message:
     header = {"msg_id": os.urandom(16).hex(), "msg_type": "shutdown_request"}
     return wire.Message(
         channel=wire.Channel.CONTROL,
-        parts=tuple(json.dumps(part).encode() for part in (header, {}, {}, {"restart": restart})),
+        parts=tuple(json.dumps(part).encode() for part in (header, {}, {}, {"restart": True})),
     )

@@ -115,12 +115,11 @@ class Verbs:
         await self._settle()
         if (link := self._link) is None:
             return _say(commands.NO_SESSION)
-        kernels = await self._session.let_go(self._listener)
+        returned = await self._session.let_go(self._listener)
         if is_reset:
             link.open()
-        if kernels:
-            return _say(commands.STAYS)
-        return _say(commands.RESET if is_reset else commands.RELEASED)
+        sentence = commands.RESET if is_reset else commands.RELEASED
+        return _say((commands.STAYS if returned.kernels else sentence) + commands.lost_by(returned.others))
 
 
 def _say(sentence: str) -> Shown:

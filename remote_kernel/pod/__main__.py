@@ -114,9 +114,10 @@ async def serve(arguments: argparse.Namespace, scratch: Path, listener: socket.s
     name = f"pod-{secrets.token_hex(3)}"
     is_strict = arguments.sandbox == Sandbox.STRICT
     environ = kernel_environ(os.environ, name) | (strict_environ(scratch) if is_strict else {})
-    registry = Registry(folder=scratch, data=data, environ=environ)
+    cooldown = cooldown_seconds(os.environ)
+    registry = Registry(folder=scratch, data=data, environ=environ, cooldown_seconds=cooldown)
     folder = DataFolder(data, is_read_only=is_strict)
-    pod = Pod(registry=registry, folder=folder, name=name, cooldown_seconds=cooldown_seconds(os.environ))
+    pod = Pod(registry=registry, folder=folder, name=name, cooldown_seconds=cooldown)
     executions = Executions(registry, kernelspec=arguments.kernel, sync_limit_seconds=arguments.sync_limit)
     interpreter_api = InterpreterApi(executions, folder)
     app = create_app(pod, interpreter_api, is_interpreter_only=arguments.flavor == Flavor.INTERPRETER)

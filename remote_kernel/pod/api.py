@@ -17,12 +17,13 @@ from remote_kernel.core.interpreter_api import ApiRefusal
 from remote_kernel.core.jupyter import is_unicode
 from remote_kernel.pod import facts
 from remote_kernel.pod.calls import MAX_BODY_BYTES, Answer, BadRequest, BodyTooLarge, Call, Handler
+from remote_kernel.pod.claims import judge
 from remote_kernel.pod.data_folder import DataFolder, FileMissing, InvalidPath, NotWritable, WrongKind
 from remote_kernel.pod.execute import MAX_BATCH_BYTES, stream_execution
 from remote_kernel.pod.files import FileChanged, Files, PodMismatch
 from remote_kernel.pod.interpreter import StartFailed, UnknownKernel
 from remote_kernel.pod.kernels import EpochMismatch, PodKernel
-from remote_kernel.pod.registry import Registry, TooManyKernels
+from remote_kernel.pod.registry import PodLeaving, Registry, TooManyKernels
 from remote_kernel.pod.uploads import ChecksumMismatch
 from remote_kernel.watchdog import Watchdog
 
@@ -31,6 +32,7 @@ _STATUS_OF: dict[type[RemoteKernelError], int] = {
     UnknownKernel: 404,
     EpochMismatch: 409,
     TooManyKernels: 429,
+    PodLeaving: 503,
     StartFailed: 424,  # nor this, of which its client must hear
     InvalidPath: 400,
     FileMissing: 404,
@@ -84,6 +86,7 @@ class Api:
             ("POST", wire.EXECUTE_PATH): self._execute,
             ("POST", wire.MESSAGES_PATH): self._messages,
             ("GET", wire.EVENTS_PATH): self._events,
+            ("POST", wire.RELEASE_PATH): self._release,
             **{route: self._noted(handler) for route, handler in Files(pod.folder, pod.name).handlers.items()},
         }
 
@@ -95,7 +98,7 @@ class Api:
         return handle
 
     async def _session(self, call: Call) -> Answer:
-        kernels = [_describe(kernel, call.params.get("reader", "")) for kernel in self._pod.registry.kernels]
+        kernels = [_describe(kernel) for kernel in self._pod.registry.kernels]
         idle_seconds = round(self._pod.clock() - self._pod.last_call, 3) if self._pod.last_call else None
         self._pod.last_call = self._pod.clock()
         more = {"facts": (await self._facts(call)).to_json()} if call.params.get("facts") == "1" else {}
@@ -125,6 +128,7 @@ class Api:
         self._pod.last_call = self._pod.clock()
         code = _parse_code(await call.read_body())
         kernel = self._pod.registry.get_or_create(*_kernel_of(call))
+        kernel.note_user(_reader_of(call))
         await kernel.interpreter()  # before the status line is sent, so that its failure has a status of its own
         lines = stream_execution(kernel, code, lambda: self._pod.is_stopping)
         return Answer(body=lines, media_type=wire.NDJSON_MEDIA_TYPE)
@@ -138,6 +142,7 @@ class Api:
         if len(messages) < len(frames) or any(message.channel is wire.Channel.IOPUB for message in messages):
             raise WireError("only messages for a kernel may be sent here")
         kernel = self._pod.registry.get(name, epoch)
+        kernel.note_user(_reader_of(call))
         news = kernel.news
         accepted = await kernel.accept(messages, sender=sender, epoch=epoch)
         if accepted:
@@ -149,12 +154,16 @@ class Api:
     async def _events(self, call: Call) -> Answer:
         self._pod.last_call = self._pod.clock()
         name, kernelspec = _kernel_of(call)
+        self._pod.registry.stay_for(_reader_of(call))
         if epoch := call.params.get("epoch", ""):
             kernel = self._pod.registry.get(name, epoch)
             cursor = call.number("after")
         else:
             kernel = self._pod.registry.get_or_create(name, kernelspec)
             cursor = kernel.journal.last_sequence
+        # Who does not say who it is counts as somebody else each time.
+        reader = _reader_of(call) or secrets.token_hex(8)
+        kernel.note_user(reader)
         interpreter = await kernel.interpreter()
         hello = wire.Hello(
             epoch=kernel.epoch,
@@ -167,14 +176,31 @@ class Api:
             last=kernel.journal.last_sequence,
         )
         compresses = call.params.get(wire.COMPRESS_PARAM) == wire.COMPRESS_ZLIB
-        # Who does not say who it is counts as somebody else each time.
-        reader = call.params.get("reader", "")[:128] or secrets.token_hex(8)
         return Answer(
             body=_stream_events(self._pod, kernel, hello, reader, compresses=compresses),
             media_type=wire.FRAME_MEDIA_TYPE,
             headers={"cache-control": "no-store"},
             is_busy=lambda: kernel.is_busy,
         )
+
+    async def _release(self, call: Call) -> Answer:
+        """End what nobody else uses: decided and noted at once, so that nobody can come in between."""
+        self._pod.last_call = self._pod.clock()
+        registry, reader = self._pod.registry, _reader_of(call)
+        name, _ = _kernel_of(call)
+        kernels = {kernel.name: kernel for kernel in registry.kernels}
+        verdict = judge(
+            [kernel.use_beside(reader) for kernel in kernels.values()],
+            kernel=name,
+            epoch=call.params.get("epoch", ""),
+            is_order=call.params.get("order", "") == "1",
+        )
+        if verdict.ends_pod:
+            registry.leave(reader)
+        if name in kernels:
+            await kernels[name].give_up(reader, ends=verdict.ends_kernel)
+        registry.remove_closed()
+        return Answer.of_json({"stops": verdict.ends_pod, "others": verdict.others, "kernels": verdict.kernels})
 
 
 def explain(error: Exception) -> Answer:
@@ -200,14 +226,13 @@ def refusal(status: int, code: str, message: str, *, target: str = "") -> Answer
     return Answer(body=Answer.of_json({"error": fields}).body, status=status, headers={"x-ms-error-code": code})
 
 
-def _describe(kernel: PodKernel, reader: str) -> dict[str, object]:
+def _describe(kernel: PodKernel) -> dict[str, object]:
     return {
         "name": kernel.name,
         "kernelspec": kernel.kernelspec,
         "epoch": kernel.epoch,
         "cursor": kernel.journal.last_sequence,
         "is_busy": kernel.is_busy,
-        "is_used": kernel.is_used_beside(reader),
     }
 
 
@@ -288,6 +313,10 @@ def _kernel_of(call: Call) -> tuple[str, str]:
     if not (0 < len(name) <= 128 and 0 < len(kernelspec) <= 128):
         raise BadRequest("The parameters 'kernel' and 'kernelspec' are names of 1 to 128 characters.")
     return name, kernelspec
+
+
+def _reader_of(call: Call) -> str:
+    return call.params.get("reader", "")[:128]
 
 
 def _parse_code(body: bytes) -> str:

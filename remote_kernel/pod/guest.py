@@ -29,8 +29,10 @@ async def run(folder: Path, data: Path) -> None:
     name = os.environ.get("REMOTE_KERNEL_POD") or f"pod-{secrets.token_hex(3)}"
     scratch = folder / "k"
     scratch.mkdir(mode=0o700, exist_ok=True)
-    registry = Registry(folder=scratch, data=data, environ=kernel_environ(os.environ, name))
-    pod = Pod(registry=registry, folder=DataFolder(data), name=name, cooldown_seconds=cooldown_seconds(os.environ))
+    cooldown = cooldown_seconds(os.environ)
+    environ = kernel_environ(os.environ, name)
+    registry = Registry(folder=scratch, data=data, environ=environ, cooldown_seconds=cooldown)
+    pod = Pod(registry=registry, folder=DataFolder(data), name=name, cooldown_seconds=cooldown)
     exchanges = Exchanges(Api(pod), lease_seconds(pod.cooldown_seconds))
     socket = folder / "s"
     socket.unlink(missing_ok=True)

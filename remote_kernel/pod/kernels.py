@@ -6,20 +6,25 @@ import logging
 import secrets
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, TypeVar
 
+from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.journal import Batch, Journal
 from remote_kernel.core.jupyter import Author, Header, is_error, parse_header, parse_object, parse_parent
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.wire import Channel, EpochChange, Message, encode
+from remote_kernel.pod.claims import Claims, Use
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreter import Interpreter
 from remote_kernel.pod.news import News
 from remote_kernel.pod.pace import Pace, Reader
 from remote_kernel.pod.shutdowns import Shutdowns
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -63,10 +68,12 @@ class PodKernel:
         start: begins to start an interpreter of `kernelspec`.
         shutdowns: ends interpreters; a kernel of the same name may have left it one.
         spare: one that is started already, or nearly, to begin with.
+        claim_seconds: for how long who has used this kernel may count on it.
 
     Attributes:
         epoch: names the life of the current interpreter, whether it has been started yet or not.
         is_closed: whether a client has shut this kernel down for good.
+        is_ending: whether that has begun; who asks for a kernel of this name gets another.
         started: when it was first asked for, in monotonic seconds.
     """
 
@@ -79,12 +86,14 @@ class PodKernel:
         start: Start,
         shutdowns: Shutdowns,
         spare: "asyncio.Task[Interpreter] | None" = None,
+        claim_seconds: float = DEFAULT_COOLDOWN_SECONDS,
     ) -> None:
         self.name = name
         self.kernelspec = kernelspec
         self.journal = journal
         self.epoch = _new_epoch()
         self.is_closed = False
+        self.is_ending = False
         self.started = time.monotonic()
         self._epochs = {self.epoch}
         self._start = start
@@ -95,10 +104,11 @@ class PodKernel:
         self._news = News()
         self._lock = asyncio.Lock()
         self._accepted: OrderedDict[str, int] = OrderedDict()
-        self._accepting: set[asyncio.Task[int]] = set()
+        self._accepting: set[asyncio.Task[Any]] = set()
         self._executions: dict[str, Execution] = {}
         self._pace = Pace(self._hold)
         self._readers: Counter[str] = Counter()
+        self._claims = Claims(claim_seconds)
         self._was_sent_something = False
         self._is_interrupted = False
         self._last_error: dict[str, int] = {}
@@ -130,6 +140,7 @@ class PodKernel:
         It calls what it is given with each batch of the journal that it has passed on.
         """
         self._readers[reader] += 1
+        self.note_user(reader)
         self.wake_readers()
         try:
             with self.listening() as took:
@@ -137,6 +148,7 @@ class PodKernel:
         finally:
             self._readers[reader] -= 1
             self._readers += Counter()  # forgets the zeros
+            self._claims.note_end(reader, time.monotonic())
             self.wake_readers()
 
     @contextlib.contextmanager
@@ -154,9 +166,25 @@ class PodKernel:
         """Return how many other readers follow this kernel."""
         return len(self._readers) - (reader in self._readers)
 
-    def is_used_beside(self, reader: str) -> bool:
-        """Whether it was ever sent anything, or others than `reader` follow it."""
-        return self._was_sent_something or self.peers_of(reader) > 0
+    def note_user(self, user: str) -> None:
+        """Note that `user` uses this kernel, and counts on it for a while."""
+        self._claims.note(user, time.monotonic())
+
+    def use_beside(self, user: str) -> Use:
+        """Return what would be lost with this kernel, for others than `user` above all."""
+        others = self._claims.others(user, self._readers, time.monotonic())
+        return Use(name=self.name, epoch=self.epoch, others=others, is_used=self._was_sent_something)
+
+    async def give_up(self, user: str, *, ends: bool) -> None:
+        """Note that `user` will not come back, and, where that `ends` the kernel, shut it down for good.
+
+        It goes on when its caller is cancelled: see `accept`.
+        """
+        self._claims.drop(user)
+        if ends:
+            self.is_ending = True
+            parts = self._author.write("shutdown_request", {"restart": False}, date=utc_now())
+            await self._see_through(self.request(Channel.CONTROL, parts))
 
     async def interpreter(self) -> Interpreter:
         """Return the interpreter of the current epoch, started if need be.
@@ -273,10 +301,14 @@ class PodKernel:
         headers = [parse_header(message.parts[0]) for message in messages]
         if self._takes_at_once(headers):
             return await self._accept(messages, headers, sender, epoch)
-        accepting = asyncio.create_task(self._accept(messages, headers, sender, epoch))
-        self._accepting.add(accepting)
-        accepting.add_done_callback(self._accepting.discard)
-        return await asyncio.shield(accepting)
+        return await self._see_through(self._accept(messages, headers, sender, epoch))
+
+    async def _see_through(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something to its end, also where who asked for it is gone."""
+        task = asyncio.create_task(work)
+        self._accepting.add(task)
+        task.add_done_callback(self._accepting.discard)
+        return await asyncio.shield(task)
 
     def _takes_at_once(self, headers: Sequence[Header]) -> bool:
         """Whether nothing has to be waited for in passing on such messages, so that nothing can be cancelled."""

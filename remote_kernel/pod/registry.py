@@ -1,10 +1,12 @@
 """Which kernels a pod has, and how they are started."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.journal import Journal
 from remote_kernel.pod.interpreter import Interpreter
@@ -15,9 +17,16 @@ from remote_kernel.pod.spill import SpillFile
 # A project's notebooks share a pod; more interpreters than this do not fit into one of a few GB.
 MAX_KERNELS = 32
 
+# Who was told that nobody needs the pod stops it at once, or has failed to.
+LEAVE_SECONDS = 15.0
+
 
 class TooManyKernels(RemoteKernelError):
     """The pod has as many kernels as it can hold."""
+
+
+class PodLeaving(RemoteKernelError):
+    """The pod has been given back and is about to be stopped."""
 
 
 class Registry:
@@ -27,14 +36,22 @@ class Registry:
         folder: private folder for connection files and sockets.
         data: the working folder of every interpreter.
         environ: their environment.
+        cooldown_seconds: how long the pool keeps a pod without a call, and so a reader's claim to a kernel lasts.
     """
 
-    def __init__(self, *, folder: Path, data: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, *, folder: Path, data: Path, environ: Mapping[str, str],
+        cooldown_seconds: float = DEFAULT_COOLDOWN_SECONDS,
+    ) -> None:  # fmt: skip
         self._folder = folder
         self._data = data
         self._environ = dict(environ)
+        self._cooldown_seconds = cooldown_seconds
         self._kernels: dict[str, PodKernel] = {}
         self._shutdowns = Shutdowns()
+        self._ending: list[PodKernel] = []  # no longer to be found by their names
+        self._leaver = ""
+        self._leaves_until = 0.0
         self._spare: tuple[str, asyncio.Task[Interpreter]] | None = None
 
     @property
@@ -52,8 +69,14 @@ class Registry:
         Raises:
             EpochMismatch: it exists and runs another kernelspec.
             TooManyKernels: there is no room for one more.
+            PodLeaving: the pod is about to go.
         """
+        if self._leaves_until > time.monotonic():
+            raise PodLeaving("The pod has been given back: ask again, for another.")
         kernel = self._kernels.get(name)
+        if kernel is not None and kernel.is_ending:
+            self._ending.append(self._kernels.pop(name))
+            kernel = None
         if kernel is None:
             if len(self._kernels) >= MAX_KERNELS:
                 raise TooManyKernels(
@@ -66,6 +89,7 @@ class Registry:
                 start=lambda: self._start(kernelspec),
                 spare=self._take_spare(kernelspec),
                 shutdowns=self._shutdowns,
+                claim_seconds=self._cooldown_seconds,
             )
             self._kernels[name] = kernel
         elif kernel.kernelspec != kernelspec:
@@ -79,8 +103,18 @@ class Registry:
             raise EpochMismatch("The session that this request speaks of is gone.")
         return kernel
 
+    def leave(self, reader: str) -> None:
+        """Take in nobody for a moment, in which `reader` has the pod stopped."""
+        self._leaver, self._leaves_until = reader, time.monotonic() + LEAVE_SECONDS
+
+    def stay_for(self, reader: str) -> None:
+        """Let the pod stay where the one who was about to have it stopped comes back instead."""
+        if reader and reader == self._leaver:
+            self._leaves_until = 0.0
+
     def remove_closed(self) -> None:
         """Forget the kernels that were shut down; their journals go with the last stream that reads them."""
+        self._ending = [kernel for kernel in self._ending if not kernel.is_closed]
         self._kernels = {name: kernel for name, kernel in self._kernels.items() if not kernel.is_closed}
 
     def _take_spare(self, kernelspec: str) -> asyncio.Task[Interpreter] | None:
@@ -110,6 +144,6 @@ class Registry:
         """End every interpreter: as at a shutdown, or by force after a while."""
         if self._spare is not None:
             self._shutdowns.give_up("", self._spare[1])
-        for kernel in self.kernels:
+        for kernel in (*self.kernels, *self._ending):
             kernel.close()
         await self._shutdowns.aclose()

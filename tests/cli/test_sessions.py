@@ -65,7 +65,9 @@ def test_stopped_session_of_a_living_kernel_is_told_as_lost(local_pool: Pool) ->
         notebook.run("x = 1")
         (row,) = listed()
         assert (row["kernel"], row["notebook"]) == ("alive", "")
-        assert run_command("sessions", "stop", row["label"]).status == 0
+        done = run_command("sessions", "stop", row["label"])
+        told = f"Stopped the session {row['label']}. 1 kernel that used it will say so in the next cell.\n"
+        assert (done.status, done.stdout) == (0, told)
         assert notebook.run("x").reply["ename"] == "SessionLost"
         assert notebook.run("6 * 7").result == "42"
         assert [row["state"] for row in listed()] == ["warm"]

@@ -1,0 +1,83 @@
+"""Nobody's session is taken: a kernel gives back what it knew, and only if nobody else uses it."""
+
+from collections.abc import Callable
+
+from tests.driver import Notebook, Pool, run_in_pod, wait_until
+from tests.faults.proxy import FaultProxy
+
+Start = Callable[..., Notebook]
+
+
+def test_a_kernel_at_rest_that_is_shut_down_leaves_the_session_to_who_uses_it(
+    start_notebook: Start, pool: Pool
+) -> None:
+    before = len(pool.sessions())
+    first, second = (start_notebook(REMOTE_KERNEL_IDENTIFIER="at-rest") for _ in range(2))
+    first.run("a = 42")
+    assert "Detached" in first.run("%session detach").displayed
+    second.run("a")
+    first.close()
+    assert second.run("a").result == "42"
+    assert "Detached" in second.run("%session detach").displayed
+    second.close()
+    assert len(pool.sessions()) == before, "the last one gives it back"
+
+
+def test_a_kernel_at_rest_leaves_the_session_to_one_that_rests_as_well(start_notebook: Start) -> None:
+    first, second = (start_notebook(REMOTE_KERNEL_IDENTIFIER="both-at-rest") for _ in range(2))
+    first.run("a = 42")
+    second.run("a")
+    for kernel in (first, second):
+        assert "Detached" in kernel.run("%session detach").displayed
+    first.close()
+    assert second.run("a").result == "42"
+
+
+def test_a_kernel_whose_session_is_gone_does_not_take_another_s_new_one(start_notebook: Start, pool: Pool) -> None:
+    first, second = (start_notebook(REMOTE_KERNEL_IDENTIFIER="gone-meanwhile") for _ in range(2))
+    first.run("a = 1")
+    assert "Detached" in first.run("%session detach").displayed
+    with pool.client() as client:  # as the cooldown does
+        client.post("/.management/stopSession", params={"identifier": "gone-meanwhile"}).raise_for_status()
+    second.run("a = 42")
+    first.close()
+    assert second.run("a").result == "42"
+
+
+def test_a_session_that_is_used_through_http_is_not_given_back_under_its_user(
+    start_notebook: Start, pool: Pool
+) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="over-http")
+    notebook.run("a = 42")
+    with pool.client() as client:
+        run_in_pod(client, "b = a", identifier="over-http")
+        notebook.close()
+        shown = [message["content"] for message in run_in_pod(client, "b", identifier="over-http")]
+    assert any(content.get("data", {}).get("text/plain") == "42" for content in shown)
+
+
+def test_a_release_that_is_made_up_for_later_takes_nothing_from_who_came_meanwhile(
+    start_notebook: Start, pool: Pool
+) -> None:
+    with FaultProxy.before(pool.endpoint) as proxy:
+        first = start_notebook(REMOTE_KERNEL_IDENTIFIER="made-up-for", REMOTE_KERNEL_ENDPOINT=proxy.endpoint)
+        second = start_notebook(REMOTE_KERNEL_IDENTIFIER="made-up-for")
+        first.run("a = 42")
+        assert "Detached" in first.run("%session detach").displayed
+        second.run("a")
+        proxy.stall(True)
+        first.client.shutdown()
+        wait_until(lambda: not first.manager.is_alive())
+        proxy.cut()
+        proxy.stall(False)
+        third = start_notebook(REMOTE_KERNEL_IDENTIFIER="made-up-by", REMOTE_KERNEL_ENDPOINT=proxy.endpoint)
+        third.run("pass")
+        assert second.run("a").result == "42"
+
+
+def test_a_reset_says_who_else_loses_the_session_and_they_are_told(start_notebook: Start) -> None:
+    first, second = (start_notebook(REMOTE_KERNEL_IDENTIFIER="reset-for-two") for _ in range(2))
+    first.run("a = 42")
+    second.run("a")
+    assert "Another kernel used it as well and is told." in first.run("%session reset").displayed
+    assert second.run("a").reply["ename"] == "SessionLost"

@@ -1,0 +1,64 @@
+"""Giving a pod back: who may, and what becomes of those who come in that moment."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from remote_kernel.core import wire
+from tests.driver import TIMEOUT_SECONDS, Content, Pod, run_in_pod
+
+
+@pytest.fixture
+def client() -> Iterator[httpx.Client]:
+    """A pod of its own for each test."""
+    with (
+        Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod,
+        httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client,
+    ):
+        yield client
+
+
+def release(client: httpx.Client, **params: str) -> Content:
+    answer: Content = client.post(wire.RELEASE_PATH, params=params).raise_for_status().json()
+    return answer
+
+
+def follow(client: httpx.Client, reader: str) -> int:
+    """Open an event stream and close it again; return the status."""
+    with client.stream("GET", wire.EVENTS_PATH, params={"reader": reader}) as response:
+        return response.status_code
+
+
+def epoch_of(client: httpx.Client) -> str:
+    (kernel,) = client.get(wire.SESSION_PATH).json()["kernels"]
+    return str(kernel["epoch"])
+
+
+def test_a_pod_that_is_given_back_takes_nobody_in_but_who_gave_it_back(client: httpx.Client) -> None:
+    assert follow(client, "a") == 200
+    assert release(client, epoch=epoch_of(client), reader="a") == {"stops": True, "others": 0, "kernels": 0}
+    assert follow(client, "b") == 503
+    assert client.post(wire.EXECUTE_PATH, json={"code": "1"}).status_code == 503
+    body = {"codeInputType": "Inline", "executionType": "Synchronous", "code": "1"}
+    params = {"api-version": "2025-10-02-preview", "identifier": "session"}
+    assert client.post("/executions", params=params, json=body).status_code == 503
+    assert follow(client, "a") == 200
+    assert follow(client, "b") == 200
+
+
+def test_who_has_followed_has_a_claim_until_it_gives_it_up(client: httpx.Client) -> None:
+    for reader in ("a", "b"):
+        follow(client, reader)
+    epoch = epoch_of(client)
+    assert release(client, epoch=epoch, reader="a") == {"stops": False, "others": 1, "kernels": 1}
+    assert release(client, epoch=epoch, reader="b") == {"stops": True, "others": 0, "kernels": 0}
+
+
+def test_another_epoch_is_left_alone_and_a_kernel_of_another_name_as_well(client: httpx.Client) -> None:
+    run_in_pod(client, "1")
+    assert release(client, epoch="another", reader="a") == {"stops": False, "others": 0, "kernels": 1}
+    assert release(client, epoch=epoch_of(client), kernel="other", reader="a")["stops"] is False
+    assert release(client, epoch=epoch_of(client), reader="a", order="1")["stops"] is True
