@@ -31,6 +31,8 @@ class Issuer:
         claims: what else they say, or say instead.
         given: the tokens given so far.
         is_open: cleared to let requests for tokens wait.
+        other_keys: further entries of the document of keys.
+        name: what the metadata say instead of the URL.
     """
 
     url: str = ""
@@ -43,6 +45,8 @@ class Issuer:
     key: rsa.RSAPrivateKey = field(default_factory=new_key)
     key_id: str = "key-1"
     fetches: int = 0
+    other_keys: list[Any] = field(default_factory=list)
+    name: str = ""
 
     @property
     def environ(self) -> dict[str, str]:
@@ -66,10 +70,10 @@ class Issuer:
                 return self._give({name: values[0] for name, values in parse_qs(parts.query).items()}, identity_header)
             case "/.well-known/openid-configuration":
                 self.fetches += 1
-                return 200, {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
+                return 200, {"issuer": self.name or self.url, "jwks_uri": f"{self.url}/keys"}
             case "/keys":
                 key = jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
-                return 200, {"keys": [{**key, "kid": self.key_id, "use": "sig"}]}
+                return 200, {"keys": [{**key, "kid": self.key_id, "use": "sig"}, *self.other_keys]}
             case _:
                 return 404, {}
 

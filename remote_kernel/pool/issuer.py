@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import httpx
 import jwt
 
 from remote_kernel.core.credential import AUDIENCE
+from remote_kernel.pool.issuer_keys import IssuerKeys, Unavailable
 from remote_kernel.pool.refusals import Refusal
 
 EXECUTOR_ROLE = "Azure ContainerApps Session Executor"
@@ -23,10 +23,6 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 # How far the clocks of issuer and pool may be apart.
 CLOCK_SKEW_SECONDS = 5.0
 
-# A token that names an unknown key may be of a new one; strangers must not make the pool ask for every request.
-REFETCH_SECONDS = 10.0
-FETCH_TIMEOUT_SECONDS = 10.0
-
 _REASONS: tuple[tuple[type[jwt.InvalidTokenError], str], ...] = (
     (jwt.ExpiredSignatureError, "The token has expired."),
     (jwt.ImmatureSignatureError, "The token is not valid yet."),
@@ -34,6 +30,10 @@ _REASONS: tuple[tuple[type[jwt.InvalidTokenError], str], ...] = (
     (jwt.InvalidIssuerError, "The token is of another issuer, or of another tenant."),
     (jwt.MissingRequiredClaimError, "The token lacks exp, iss or aud."),
 )
+
+# What pyjwt and cryptography raise, besides their own errors, for tokens that nobody makes by mistake: a key of another
+# type than the algorithm's, a list where a number ought to be, a number without end, objects in objects in objects.
+_ODD = (jwt.PyJWTError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
 
 
 class Issuer:
@@ -46,12 +46,8 @@ class Issuer:
     """
 
     def __init__(self, url: str, executors: frozenset[str], clock: Callable[[], float] = time.monotonic) -> None:
-        self._url = url.rstrip("/")
         self._executors = executors
-        self._clock = clock
-        self._name = ""  # what tokens must have as `iss`; the metadata says it
-        self._keys: dict[str, Any] = {}
-        self._fetched_at: float | None = None
+        self._keys = IssuerKeys(url.rstrip("/"), clock)
 
     async def check(self, token: str) -> None:
         """Let the bearer of a good token pass.
@@ -60,54 +56,50 @@ class Issuer:
             Refusal: 401 for a token that is not good, 403 without the role, 503 when the issuer cannot be asked.
         """
         try:
-            claims = await self._verify(token)
-        except jwt.InvalidTokenError as error:
-            raise self._unauthorized(error) from None
-        if self._executors and claims.get("oid") not in self._executors:
-            raise Refusal(403, "Forbidden", f"This login has not the role '{EXECUTOR_ROLE}' on the pool.")
-
-    async def _verify(self, token: str) -> Mapping[str, Any]:
-        key = await self._key(str(jwt.get_unverified_header(token).get("kid", "")))
-        claims: Mapping[str, Any] = jwt.decode(
-            token,
-            key=key,
-            algorithms=ALGORITHMS,
-            audience=AUDIENCE,
-            issuer=self._name,
-            leeway=CLOCK_SKEW_SECONDS,
-            options={"require": ["exp", "iss", "aud"]},
-        )
-        return claims
-
-    async def _key(self, key_id: str) -> Any:
-        is_stale = self._fetched_at is None or self._clock() - self._fetched_at >= REFETCH_SECONDS
-        if key_id not in self._keys and is_stale:
-            await self._fetch()
-        if key_id not in self._keys:
-            raise jwt.InvalidTokenError("no such key")
-        return self._keys[key_id]
-
-    async def _fetch(self) -> None:
-        try:
-            async with httpx.AsyncClient(timeout=FETCH_TIMEOUT_SECONDS) as client:
-                metadata = await _get_object(client, f"{self._url}/.well-known/openid-configuration")
-                name, found = str(metadata["issuer"]), await _get_object(client, str(metadata["jwks_uri"]))
-            keys = jwt.PyJWKSet.from_dict(found).keys
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, jwt.PyJWTError):
+            key = await self._keys.find(_key_id(token))
+            if key is None:
+                raise jwt.InvalidTokenError("no such key")
+            object_id = _object_id(_verify(token, key, self._keys.name))
+        except Unavailable:
             message = "The pool cannot get the keys of its issuer: check --issuer and the issuer."
             raise Refusal(503, "IssuerUnavailable", message) from None
-        self._name, self._keys = name, {str(key.key_id): key.key for key in keys}
-        self._fetched_at = self._clock()
+        except _ODD as error:
+            raise self._unauthorized(error) from None
+        if self._executors and object_id not in self._executors:
+            raise Refusal(403, "Forbidden", f"This login has not the role '{EXECUTOR_ROLE}' on the pool.")
 
-    def _unauthorized(self, error: jwt.InvalidTokenError) -> Refusal:
+    def _unauthorized(self, error: Exception) -> Refusal:
         message = next((text for kind, text in _REASONS if isinstance(error, kind)), "The issuer gave no such token.")
         # As Azure's services do, so that a client can tell which tenant's login is wanted.
-        challenge = f'Bearer authorization_uri="{self._name}", error="invalid_token", error_description="{message}"'
+        challenge = (
+            f'Bearer authorization_uri="{self._keys.name}", error="invalid_token", error_description="{message}"'
+        )
         return Refusal(401, "Unauthorized", message, [("www-authenticate", challenge)])
 
 
-async def _get_object(client: httpx.AsyncClient, url: str) -> dict[str, Any]:
-    value = (await client.get(url)).raise_for_status().json()
-    if not isinstance(value, dict):
-        raise ValueError("not an object")
-    return value
+def _key_id(token: str) -> str:
+    key_id = jwt.get_unverified_header(token).get("kid", "")
+    if not isinstance(key_id, str):
+        raise jwt.InvalidTokenError("the key's id is no text")
+    return key_id
+
+
+def _verify(token: str, key: Any, issuer: str) -> Mapping[str, Any]:
+    claims: Mapping[str, Any] = jwt.decode(
+        token,
+        key=key,
+        algorithms=ALGORITHMS,
+        audience=AUDIENCE,
+        issuer=issuer,
+        leeway=CLOCK_SKEW_SECONDS,
+        options={"require": ["exp", "iss", "aud"]},
+    )
+    return claims
+
+
+def _object_id(claims: Mapping[str, Any]) -> str:
+    """Return whose token it is, "" where it does not say."""
+    object_id = claims.get("oid", "")
+    if not isinstance(object_id, str):
+        raise jwt.InvalidTokenError("the object id is no text")
+    return object_id
