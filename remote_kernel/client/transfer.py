@@ -87,9 +87,22 @@ class Progress:
         rate = f" ({format_bytes(self.bytes_per_second(now))}/s)" if self.moved >= 1_000_000 else ""
         same = f" {count_of(self.unchanged, 'file')} had not changed." if self.unchanged else ""
         return (
-            f"{done} {count_of(self.files, 'file')}, {format_bytes(self.bytes)}, to {self.place} in "
+            f"{done} {count_of(self.files_done, 'file')}, {format_bytes(self.bytes)}, to {self.place} in "
             f"{format_seconds(took)}{rate}.{same} All checksums agree."
         )
+
+
+@dataclass(slots=True)
+class Told:
+    """What there is to say about a transfer.
+
+    Attributes:
+        failures: a sentence for each file that did not go, and should have.
+        notes: sentences about what else the user may not expect.
+    """
+
+    failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 class PieceSize:

@@ -66,7 +66,8 @@ HELP = "\n".join(f"{line:<{_WIDTH}}{what}" for line, what in USAGE.values()) + (
     """
 
 Tab completes the words and the paths. On this machine, paths are relative to the notebook's folder; in the session, to
-the folder that cells run in. A transfer that was interrupted goes on where it stopped when its cell is run again.
+the folder that cells run in. A transfer that was interrupted goes on where it stopped when its cell is run again. A
+download replaces nothing: what is here and differs is kept, and the session's file gets a name beside it.
 
 Where the kernel in the pod has a magic of this name, that one gets the line; %remote_session is another name for ours.
 

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from remote_kernel.client.download import Download
+from remote_kernel.client.download import Choice, Download, join_sentences
 from remote_kernel.client.files import RemoteFiles
 from remote_kernel.client.local_paths import current_folder, expand_user
-from remote_kernel.client.transfer import Progress
+from remote_kernel.client.transfer import Progress, Told
 from remote_kernel.client.upload import LocalItem, Upload, plan_upload
 from remote_kernel.core import files as wire
 from remote_kernel.core.errors import PoolRefused, RemoteKernelError, TransferError
@@ -84,17 +84,18 @@ class Transfers:
     async def _upload(self, request: Request, pod: str, plan: Callable[[], list[LocalItem]], to: str) -> None:
         progress = Progress(is_upload=True, place=f"'{to}' in the session" if to else "the session")
         upload = Upload(self._files(pod), progress, patience_seconds=self._session.wait_seconds)
-        async with self._showing(request, progress):
+        async with self._showing(request, progress, Told()):
             await upload.run(await asyncio.to_thread(plan))
 
     async def _download(self, request: Request, pod: str, paths: Sequence[str], to: Path) -> None:
         progress = Progress(is_upload=False, place=str(to))
-        download = Download(self._files(pod), progress, patience_seconds=self._session.wait_seconds)
-        async with self._showing(request, progress):
-            await download.run(paths, to=to)
+        download = Download(self._files(pod), progress, to=to, patience_seconds=self._session.wait_seconds)
+        async with self._showing(request, progress, download.told):
+            # Nobody can be asked in a cell.
+            await download.run(await download.plan(paths), Choice.KEEP_BOTH)
 
     @contextlib.asynccontextmanager
-    async def _showing(self, request: Request, progress: Progress) -> AsyncIterator[None]:
+    async def _showing(self, request: Request, progress: Progress, told: Told) -> AsyncIterator[None]:
         """Show a bar while the body of the `with` runs, and at its end what became of it."""
         if request.is_silent:
             yield
@@ -110,7 +111,7 @@ class Transfers:
                 raise
             raise Interrupted(INTERRUPTED) from None
         else:
-            display.show(show_done(progress))
+            display.show(show_done(progress, told))
         finally:
             updating.cancel()
             await asyncio.gather(updating, return_exceptions=True)
@@ -147,10 +148,11 @@ def show_stopped(progress: Progress) -> Shown:
     )
 
 
-def show_done(progress: Progress) -> Shown:
-    """Return what is left of a transfer when all has arrived."""
-    sentences = progress.summarise(time.monotonic())
-    return Shown(look.note(sentences, colour=look.GOOD), sentences)
+def show_done(progress: Progress, told: Told) -> Shown:
+    """Return what is left of a transfer when all has arrived that can."""
+    failures = [join_sentences(told.failures)] if told.failures else []
+    text = " ".join([progress.summarise(time.monotonic()), *told.notes, *failures])
+    return Shown(look.note(text, colour=look.WARNING if failures else look.GOOD), text)
 
 
 def show_entries(path: str, entries: Sequence[wire.RemoteEntry]) -> Shown:

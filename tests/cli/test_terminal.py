@@ -9,14 +9,20 @@ from pathlib import Path
 from tests.cli.command import COMMAND, write_notebook
 
 
-def show_on_terminal(*arguments: object, interrupt_at: bytes | None = None, **environ: str) -> tuple[int, str]:
+def show_on_terminal(
+    *arguments: object, interrupt_at: bytes | None = None, answer: tuple[bytes, bytes] | None = None, **environ: str
+) -> tuple[int, str]:
     """Run the command on a terminal of its own and return its exit status and all that it wrote there.
 
-    SIGINT is sent when the terminal shows `interrupt_at`.
+    SIGINT is sent when the terminal shows `interrupt_at`; the second of `answer` is typed when it shows the first.
     """
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [*COMMAND, *map(str, arguments)], stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm", **environ}
+        [*COMMAND, *map(str, arguments)],
+        stdin=theirs if answer else None,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", **environ},
     )
     os.close(theirs)
     written = b""
@@ -25,6 +31,9 @@ def show_on_terminal(*arguments: object, interrupt_at: bytes | None = None, **en
         if interrupt_at is not None and interrupt_at in written:
             process.send_signal(signal.SIGINT)
             interrupt_at = None
+        if answer is not None and answer[0] in written:
+            os.write(ours, answer[1])
+            answer = None
     os.close(ours)
     return process.wait(), written.decode()
 

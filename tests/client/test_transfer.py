@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from remote_kernel.client.access import ConfiguredAccess
-from remote_kernel.client.download import Download
+from remote_kernel.client.download import Choice, Download
 from remote_kernel.client.files import RemoteFiles
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.client.transfer import PieceSize, Progress
@@ -62,7 +62,9 @@ async def upload(endpoint: str, *paths: str, base: Path, to: str = "", patience_
 async def download(endpoint: str, *paths: str, to: Path, patience_seconds: float = 30) -> Progress:
     progress = Progress(is_upload=False)
     async with remote_files(endpoint) as files:
-        await Download(files, progress, patience_seconds=patience_seconds).run(paths, to=to)
+        download = Download(files, progress, to=to, patience_seconds=patience_seconds)
+        await download.run(await download.plan(paths), Choice.REPLACE)
+    assert not download.told.failures
     return progress
 
 
@@ -218,7 +220,7 @@ async def test_a_target_that_is_a_folder_is_named_on_both_sides(pod: Pod, data: 
         await upload(pod.endpoint, "x", base=tmp_path)
     (data / "y").touch()
     (tmp_path / "y").mkdir()
-    with pytest.raises(TransferError, match="/y' cannot be written: Is a directory"):
+    with pytest.raises(TransferError, match="/y' is a folder here, and a file in the session"):
         await download(pod.endpoint, "y", to=tmp_path)
 
 

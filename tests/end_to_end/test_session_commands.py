@@ -102,6 +102,27 @@ def test_files_go_up_are_listed_used_and_come_down(notebook: Notebook, folder: P
     assert (folder / "results/größe.csv").read_text() == "a,b\n1,2\n"
 
 
+def test_a_download_keeps_what_is_here_and_differs(notebook: Notebook, folder: Path) -> None:
+    (folder / "kept.csv").write_text("mine")
+    notebook.run("open('kept.csv', 'w').write('of the session')")
+    said = notebook.run("%session download kept.csv").displayed
+    assert "What is here and differs stayed; the session's is in 'kept (from the session).csv'." in said
+    assert (folder / "kept.csv").read_text() == "mine"
+    assert (folder / "kept (from the session).csv").read_text() == "of the session"
+    assert "1 file had not changed" in notebook.run("%session download kept.csv").displayed
+    notebook.run("open('kept.csv', 'w').write('newer')")
+    assert "'kept (from the session 2).csv'" in notebook.run("%session download kept.csv").displayed
+
+
+def test_one_odd_name_costs_that_one(notebook: Notebook, folder: Path) -> None:
+    names = [b"a\\b.csv", b"red \x1b[31m", b"line\nend", b".hidden", b"fine.csv", b"\xff"]
+    notebook.run(f"import os; os.mkdir('odd'); [open(b'odd/' + name, 'w').close() for name in {names!r}]")
+    said = notebook.run("%session download odd").displayed
+    assert sorted(path.name for path in (folder / "odd").iterdir()) == [".hidden", "a\\b.csv", "fine.csv"]
+    assert r"'odd/line\nend' cannot be written here: its name has a character that cannot be shown." in said
+    assert "'odd/\ufffd' is not there any more, or cannot be read." in said
+
+
 def test_an_upload_may_come_before_the_first_cell(start_notebook: Start, folder: Path) -> None:
     (folder / "early.txt").write_text("early")
     notebook = start_notebook()

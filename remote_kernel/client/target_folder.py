@@ -1,0 +1,265 @@
+"""The folder on this machine that a download goes to: written by steps that follow no symbolic link.
+
+The folder itself is the user's own word, and may be a link. Below it, every step is made from the folder above, which
+is held open, so that nobody can put a link in the way between a look and the use. Where the system cannot do that
+(Windows), every step is looked at just before it.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BufferedRandom, BufferedReader
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from remote_kernel.core.download_paths import shown
+from remote_kernel.core.errors import TransferError
+
+# Only Unix can hold a folder open and name what is in it; a folder that may be entered need not be readable.
+_CAN_HOLD = os.name == "posix"
+_ENTER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0)
+# A pipe must not be waited for, and Windows has line ends of its own.
+_PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+# What file systems without hard links say of one.
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES})
+
+Parts = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that is here.
+
+    Attributes:
+        stamp: changes whenever the file does.
+    """
+
+    size: int
+    stamp: tuple[int, int, int]
+
+
+class TargetFolder:
+    """Where a download goes.
+
+    All methods raise `OSError` as the system does, and `TransferError` for what is in the way.
+
+    Args:
+        path: the folder; made with the first file or folder that is put in it.
+        can_hold: whether the system can name what is in a folder that is held open.
+    """
+
+    def __init__(self, path: Path, *, can_hold: bool = _CAN_HOLD) -> None:
+        self.path = path
+        self._can_hold = can_hold
+
+    def look(self, parts: Parts) -> Found | None:
+        """Return the file that is here, `None` where there is nothing."""
+        try:
+            with self._enter(parts[:-1]) as folder:
+                return folder.look(parts[-1])
+        except FileNotFoundError:
+            return None
+
+    def look_for_folder(self, parts: Parts) -> None:
+        """Raise `TransferError` where no folder can be, as something else is in its place."""
+        with contextlib.suppress(FileNotFoundError), self._enter(parts):
+            pass
+
+    def digest(self, parts: Parts) -> str:
+        """Return the SHA-256 of a file in hex."""
+        with self._enter(parts[:-1]) as folder, folder.open(parts[-1]) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def make_folder(self, parts: Parts) -> None:
+        """Make a folder, with those above it, unless it is there."""
+        with self._enter(parts, make=True):
+            pass
+
+    @contextlib.contextmanager
+    def partial(self, parts: Parts, name: str) -> Iterator["Partial"]:
+        """Give a file to be written; it is called `name` until it gets its place at `parts`."""
+        with self._enter(parts[:-1], make=True) as folder, Partial(folder, name, parts[-1]) as partial:
+            yield partial
+
+    @contextlib.contextmanager
+    def _enter(self, parts: Parts, *, make: bool = False) -> Iterator["_Folder"]:
+        if make:
+            self.path.mkdir(parents=True, exist_ok=True)
+        folder = _Folder(self.path, os.open(self.path, _ENTER) if self._can_hold else None)
+        try:
+            for part in parts:
+                above, folder = folder, folder.below(part, make=make)
+                above.close()
+            yield folder
+        finally:
+            folder.close()
+
+
+class _Folder:
+    """A folder below the target, or that itself.
+
+    Args:
+        held: the descriptor that holds it open, `None` where the system has no such thing.
+    """
+
+    def __init__(self, path: Path, held: int | None) -> None:
+        self.path = path
+        self._held = held
+
+    def close(self) -> None:
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+    def below(self, name: str, *, make: bool) -> "_Folder":
+        """Return a folder in it."""
+        if make:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(self._name(name), dir_fd=self._held)
+        status = self._status(name)
+        if not stat.S_ISDIR(status.st_mode):
+            raise TransferError(f"{self._quoted(name)} is a file here, and a folder in the session.")
+        if self._held is None:
+            return _Folder(self.path / name, None)
+        return _Folder(self.path / name, os.open(name, _ENTER | os.O_NOFOLLOW, dir_fd=self._held))
+
+    def look(self, name: str) -> Found | None:
+        """Return the file of this name; `None` where there is nothing."""
+        try:
+            status = self._status(name)
+        except FileNotFoundError:
+            return None
+        if stat.S_ISDIR(status.st_mode):
+            raise TransferError(f"{self._quoted(name)} is a folder here, and a file in the session.")
+        if not stat.S_ISREG(status.st_mode):
+            raise TransferError(f"{self._quoted(name)} is no ordinary file here, and is left as it is.")
+        return Found(status.st_size, (status.st_ino, status.st_size, status.st_mtime_ns))
+
+    def open(self, name: str) -> BufferedReader:
+        """Open a file to be read."""
+        return os.fdopen(self._open(name, os.O_RDONLY), "rb")
+
+    def open_own(self, name: str) -> BufferedRandom:
+        """Open a file that only we write, or make it; what somebody else has put in its place goes."""
+        with contextlib.suppress(FileNotFoundError):
+            status = os.stat(self._name(name), dir_fd=self._held, follow_symlinks=False)
+            if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or not _is_ours(status):
+                self.unlink(name)
+        try:
+            descriptor = self._open(name, os.O_RDWR)
+        except FileNotFoundError:
+            descriptor = self._open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        return os.fdopen(descriptor, "r+b")
+
+    def _open(self, name: str, flags: int) -> int:
+        """Open a file; raises also where it is a link, or no ordinary file."""
+        if self._held is None and not flags & os.O_EXCL:
+            self._status(name)
+        descriptor = os.open(self._name(name), flags | _PLAIN, 0o666, dir_fd=self._held)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise TransferError(f"{self._quoted(name)} is no ordinary file here, and is left as it is.")
+        return descriptor
+
+    def unlink(self, name: str) -> None:
+        os.unlink(self._name(name), dir_fd=self._held)
+
+    def move(self, name: str, to: str) -> None:
+        """Give a file another name that is free; raises `FileExistsError` where it is not."""
+        if self._held is None and os.name == "nt":
+            os.rename(self._name(name), self._name(to))  # noqa: PTH104 - Windows replaces nothing by it
+            return
+        try:
+            os.link(
+                self._name(name), self._name(to), src_dir_fd=self._held, dst_dir_fd=self._held, follow_symlinks=False
+            )
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            if self.look(to) is not None:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
+            self.replace(name, to)
+        else:
+            self.unlink(name)
+
+    def replace(self, name: str, to: str) -> None:
+        os.replace(self._name(name), self._name(to), src_dir_fd=self._held, dst_dir_fd=self._held)
+
+    def _status(self, name: str) -> os.stat_result:
+        """Return what is of this name; raises `TransferError` for a link."""
+        status = os.stat(self._name(name), dir_fd=self._held, follow_symlinks=False)
+        if stat.S_ISLNK(status.st_mode) or _is_junction(status):
+            raise TransferError(
+                f"{self._quoted(name)} is a symbolic link on this machine, and nothing is written through one: "
+                "give the folder that it leads to as --to, or remove it."
+            )
+        return status
+
+    def _name(self, name: str) -> str:
+        return name if self._held is not None else str(self.path / name)
+
+    def _quoted(self, name: str) -> str:
+        return f"'{shown(str(self.path / name))}'"
+
+
+class Partial:
+    """A file that grows under a name of its own until it takes its place."""
+
+    def __init__(self, folder: _Folder, name: str, target: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._target = target
+        self._file = folder.open_own(name)
+        self.size = self._file.seek(0, os.SEEK_END)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def append(self, piece: bytes) -> None:
+        self._file.write(piece)
+        self._file.flush()
+        self.size += len(piece)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all of it in hex."""
+        self._file.seek(0)
+        return hashlib.file_digest(self._file, "sha256").hexdigest()
+
+    def remove(self) -> None:
+        self._file.close()
+        self._folder.unlink(self._name)
+
+    def finish(self, *, replaces: Found | None) -> None:
+        """Take the target's place, which nothing has, or what was found there; raises `TransferError` otherwise."""
+        self._file.close()
+        try:
+            if replaces is None:
+                self._folder.move(self._name, self._target)
+                return
+            if self._folder.look(self._target) not in (replaces, None):
+                raise FileExistsError
+        except FileExistsError:
+            raise TransferError(
+                f"'{shown(self._target)}' was written here by another program meanwhile, and stays: download it again."
+            ) from None
+        self._folder.replace(self._name, self._target)
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    return os.name != "posix" or status.st_uid == os.geteuid()
+
+
+def _is_junction(status: os.stat_result) -> bool:
+    """Whether Windows goes on somewhere else here; other reparse points are files that a cloud service keeps."""
+    return getattr(status, "st_reparse_tag", 0) == getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", -1)
