@@ -242,9 +242,14 @@ class Notebook:
         *,
         on_message: Callable[[Content], None] | None = None,
         answer: str | None = None,
+        allow_stdin: bool = True,
         **options: Any,
     ) -> Cell:
-        """Run a cell to its end; `answer` is typed into its input prompts."""
+        """Run a cell to its end, as a person does; `answer` is typed into its input prompts.
+
+        Args:
+            allow_stdin: whether there is a person; what executes notebooks by itself allows no input.
+        """
         messages: list[Content] = []
 
         def collect(message: Content) -> None:
@@ -256,14 +261,14 @@ class Notebook:
                 on_message(message)
 
         def type_answer(_message: Content) -> None:
-            assert answer is not None
-            self.client.input(answer)
+            if answer is not None:  # otherwise it is the prompt of a cell that was interrupted, which nobody answers
+                self.client.input(answer)
 
         reply = self.client.execute_interactive(
             code,
             output_hook=collect,
             stdin_hook=type_answer,
-            allow_stdin=answer is not None,
+            allow_stdin=allow_stdin,
             timeout=TIMEOUT_SECONDS,
             **options,
         )

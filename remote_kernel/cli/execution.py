@@ -244,6 +244,8 @@ class _Run:
         self.cell_seconds.append(monotonic() - began)
         self._listener.cell_ended()
         if cause is Cause.DEAD_KERNEL:
+            if self.failure(cause).error:
+                return Cause.ERROR  # its last word was why, as where its session was lost
             raise KernelDied(self._kernel.read_log())
         return cause
 

@@ -14,15 +14,18 @@ from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.kernel.channels import Channels, Connection
 
 
-async def run(connection_file: Path) -> None:
-    """Serve one connection file until a shutdown request, SIGTERM, or the end of the parent process."""
+async def run(connection_file: Path) -> int:
+    """Serve one connection file until a shutdown request, SIGTERM, or the end of the parent process.
+
+    Returns the exit status.
+    """
     connection = Connection.read(connection_file)
     channels = Channels(connection)
     channels.bind()
     parent = os.getppid()
     from remote_kernel.kernel.serving import serve  # late, see above
 
-    await serve(connection, channels, parent)
+    return await serve(connection, channels, parent)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("-f", metavar="FILE", dest="connection_file", type=Path, required=True, help="connection file")
     arguments, _ = parser.parse_known_args(argv)
     try:
-        asyncio.run(run(arguments.connection_file))
+        return asyncio.run(run(arguments.connection_file))
     except RemoteKernelError as error:
         print(f"remote-kernel: {error}", file=sys.stderr)
         return 2
@@ -43,4 +46,3 @@ def main(argv: list[str] | None = None) -> int:
 
         report_defect(error)
         return 1
-    return 0

@@ -70,11 +70,13 @@ class Relay:
 
     Attributes:
         stopped: is set when the kernel is to end.
+        has_died: whether it ends because a session was lost with nobody there to decide what then.
         listener: what the link tells of the session.
     """
 
     def __init__(self, channels: Channels, session: Session, known: KnownInfo, *, kernelspec: str) -> None:
         self.stopped = asyncio.Event()
+        self.has_died = False
         self._farewell: Farewell | None = None
         self._is_full = False
         self._channels = channels
@@ -83,7 +85,7 @@ class Relay:
         self._missed = Missed()
         self._attachment = Attachment()
         self._requests = OpenRequests(session.note_busy)
-        self._replies = Replies(channels, self._requests)
+        self._replies = Replies(channels, self._requests, die=self._die)
         self._line = WaitingLine(channels, self._find_waiting_cell)
         self._interrupts = Interrupts(self._line)
         hidden = HiddenCells()
@@ -122,6 +124,10 @@ class Relay:
             cell = self._turns.current
         return cell if cell is not None and cell.is_cell else None
 
+    def _die(self) -> None:
+        self.has_died = True
+        self.stopped.set()
+
     async def start(self) -> None:
         """Greet the front end; take up the session that an earlier process of this kernel left."""
         self._channels.say("status", {"execution_state": "starting"})
@@ -131,6 +137,8 @@ class Relay:
 
     async def handle(self, channel: Channel, prefixes: list[bytes], parts: tuple[bytes, ...]) -> None:
         """Take one message of a front end; raises `WireError` when it is none."""
+        if self.has_died:
+            return
         info = parse_header(parts[0])
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug(LogEvent("request", type=info.msg_type, channel=channel.name.lower()))
@@ -212,6 +220,7 @@ class Relay:
         content = parse_object(parts[3])
         request.is_silent = content.get("silent") is True
         request.is_attended = content.get("allow_stdin") is True
+        self._replies.note_audience(request)
         if self._endings.is_settling:
             self._requests.add(request)  # sent before the loss could be seen
         else:

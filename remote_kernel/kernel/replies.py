@@ -1,9 +1,9 @@
 """Replies of our own, and how an error looks in a cell."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.errors import RemoteKernelError, SessionLost
 from remote_kernel.kernel import answers, look
 from remote_kernel.kernel.channels import Channels
 from remote_kernel.kernel.display import Display, Shown
@@ -25,13 +25,22 @@ class Replies:
 
     Front ends believe the last word on whether the session is busy. Where it runs something that nobody here waits for,
     that is said again behind each reply.
+
+    Args:
+        die: ends the kernel, as one ends that has crashed.
     """
 
-    def __init__(self, channels: Channels, requests: OpenRequests) -> None:
+    def __init__(self, channels: Channels, requests: OpenRequests, *, die: Callable[[], None]) -> None:
         self._channels = channels
         self._requests = requests
+        self._die = die
+        self._is_attended = False
         # The requests of which we have said "busy" and the pod has not, which is also when a reply has come first.
         self._said_busy: set[str] = set()
+
+    def note_audience(self, request: Request) -> None:
+        """Remember that somebody may be looking: a request allows input."""
+        self._is_attended |= request.is_attended
 
     def say_busy(self, request: Request) -> None:
         """Say that a request is being worked on, unless the front end knows."""
@@ -85,6 +94,12 @@ class Replies:
         if request.is_cell:
             shown = {name: content[name] for name in ("ename", "evalue", "traceback")}
             self._channels.say("error", shown, request.header)
+            if isinstance(error, SessionLost) and not self._is_attended:
+                # Whatever executes the notebook by itself would run the next cell on an empty session. A kernel that
+                # has died, whose cells have no reply either, is what all such tools understand.
+                self.say_idle(request)
+                self._die()
+                return
         if request.is_execute:
             content |= {"execution_count": 0, "user_expressions": {}, "payload": []}
         await self.answer(request, request.reply_type, content)

@@ -28,8 +28,11 @@ PARENT_POLL_SECONDS = 1.0
 INIT_PID = 1
 
 
-async def serve(connection: Connection, channels: Channels, parent: int) -> None:
-    """Serve the bound channels until a shutdown request, SIGTERM, or the end of the process `parent`."""
+async def serve(connection: Connection, channels: Channels, parent: int) -> int:
+    """Serve the bound channels until a shutdown request, SIGTERM, or the end of the process `parent`.
+
+    Returns the exit status.
+    """
     log_to_stderr("remote-kernel", log_level(os.environ))
     folders = Folders.of_user()
     _open_log(folders, connection.path)
@@ -58,7 +61,8 @@ async def serve(connection: Connection, channels: Channels, parent: int) -> None
         task.cancel()
     await asyncio.gather(serving, watching, return_exceptions=True)
     channels.close()
-    _log.info(LogEvent("stopped"))
+    _log.info(LogEvent("stopped", has_died=relay.has_died))
+    return int(relay.has_died)
 
 
 def _open_log(folders: Folders, connection_file: Path) -> None:

@@ -151,6 +151,21 @@ def test_dead_kernel_is_one_sentence(tmp_path: Path) -> None:
     assert texts_of(tmp_path / "n.executed.ipynb") == ["one\n", ""]
 
 
+@pytest.mark.parametrize("options", [[], ["--allow-errors"]])
+def test_lost_session_ends_the_run_and_is_said(tmp_path: Path, remote_kernel: str, options: list[str]) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "print('one')", "import os; os._exit(3)", "print('three')")
+    done = run_command("run", notebook, "--kernel", remote_kernel, *options)
+    assert done.status == 1
+    assert done.stderr.startswith(
+        "remote-kernel: cell 2 of 3 raised SessionLost: The remote session has lost its state"
+    )
+    assert "exit status 3" in done.stderr
+    assert "failed inside" not in done.stderr
+    one, two, three = outputs_of(tmp_path / "n.executed.ipynb")
+    assert [output["output_type"] for output in one + two] == ["stream", "error"]
+    assert three == []
+
+
 def test_kernel_that_does_not_start_leaves_the_output_alone(tmp_path: Path, private_folders: Path) -> None:
     spec = private_folders / "data" / "kernels" / "broken"
     spec.mkdir(parents=True)

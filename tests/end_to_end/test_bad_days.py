@@ -62,7 +62,7 @@ def test_what_is_wrong_is_said_in_the_cell_and_again_in_the_next(
 
 def test_an_error_that_nobody_may_be_there_to_read_is_whole_in_its_traceback(start_notebook: Start) -> None:
     notebook = start_notebook(REMOTE_KERNEL_SCOPE="everyone")
-    cell = notebook.run("pass")
+    cell = notebook.run("pass", allow_stdin=False)
     (error,) = cell.of_type("error")
     assert error["evalue"] in error["traceback"][0]
     assert cell.of_type("display_data") == []

@@ -83,7 +83,7 @@ def test_input_and_getpass_are_answered(shared_notebook: Notebook) -> None:
 
 
 def test_input_without_a_front_end_for_it_is_an_error(shared_notebook: Notebook) -> None:
-    assert shared_notebook.run("input()").reply["ename"] == "StdinNotImplementedError"
+    assert shared_notebook.run("input()", allow_stdin=False).reply["ename"] == "StdinNotImplementedError"
 
 
 def test_completion_inspection_is_complete_and_history(shared_notebook: Notebook) -> None:

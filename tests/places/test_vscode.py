@@ -105,5 +105,7 @@ def test_what_another_front_end_runs_without_history_is_run(notebook: Notebook) 
 def test_what_an_extension_asks_of_the_kernel_is_run(open_vscode: Callable[[str], VsCode], tmp_path: Path) -> None:
     vscode = open_vscode(str(tmp_path / "a.ipynb"))
     vscode.open()
-    asked = vscode.kernel.run("print(_VSCODE_ipywidgets.__version__[:2])", store_history=False, stop_on_error=False)
+    asked = vscode.kernel.run(
+        "print(_VSCODE_ipywidgets.__version__[:2])", store_history=False, stop_on_error=False, allow_stdin=False
+    )
     assert asked.stdout == "8.\n"
