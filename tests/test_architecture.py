@@ -17,17 +17,29 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # `watchdog`, `zmq_socket`, the package itself, and `injected`, which is sent as text.
 ARROWS = {
     "core": set(),
-    "client": {"core", "http1", "log_files", "private_files", "watchdog"},
-    "kernel": {"client", "core", "http1", "log_files", "private_files", "zmq_socket"},
+    "client": {"core", "http1", "local_pools", "log_files", "private_files", "watchdog"},
+    "kernel": {"client", "core", "http1", "local_pools", "log_files", "private_files", "zmq_socket"},
     "injected": set(),
     "pod": {"core", "http1", "log_files", "private_files", "watchdog", "zmq_socket"},
-    "pool": {"core", "http1", "log_files", "private_files"},
-    "cli": {"client", "core", "kernel", "pod", "pool", "http1", "log_files", "private_files", "zmq_socket"},
+    "pool": {"core", "http1", "local_pools", "log_files", "private_files"},
+    "cli": {
+        "client",
+        "core",
+        "kernel",
+        "pod",
+        "pool",
+        "http1",
+        "local_pools",
+        "log_files",
+        "private_files",
+        "zmq_socket",
+    },
     "http1": {"core", "watchdog"},
     "watchdog": set(),
     "zmq_socket": set(),
     "private_files": set(),
     "log_files": {"core", "private_files"},  # what a log is, is pure
+    "local_pools": {"core", "private_files"},
     "__init__": set(),
     "__main__": {"kernel"},
 }

@@ -13,11 +13,15 @@ from typing import Any
 
 from remote_kernel.core.errors import UsageError
 from remote_kernel.core.local_pool import OPENER_FILE
+from remote_kernel.local_pools import folder_of, this_environment
 from remote_kernel.pool.options import add_options, options_from
-from remote_kernel.pool.registration import runtime_folder
 from remote_kernel.private_files import write_private
 
-NO_POOL = "No local pool of yours is running. A kernel without an endpoint starts one; so does 'remote-kernel pool'."
+NO_POOL = (
+    "No local pool of this environment is running. "
+    "A kernel without an endpoint starts one; so does 'remote-kernel pool'."
+)
+NO_POOL_AT_ALL = "No local pool of yours is running."
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -27,18 +31,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="run a session pool on this machine",
         description="Run a session pool on this machine, in the foreground: an Azure-like front door whose pods are "
         "processes.",
-        epilog="exit status: 0 it was stopped; 1 it cannot listen, or cannot write its log, or, with --daemon, one is "
-        "running already; 130 Ctrl-C",
+        epilog="exit status: 0 it was stopped; 1 it cannot listen, or cannot write its log, or, with --daemon, one "
+        "of this environment is running already; 130 Ctrl-C",
     )
     add_options(parser)
     parser.set_defaults(handler=_run)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    no_pool = "exit status: 0 done; 1 there is no pool"
+    no_pool = "exit status: 0 done; 1 there is no pool of this environment"
     status = commands.add_parser(
         "status",
-        help="show the sessions of your running pool",
-        description="Show the sessions of your running pool: their pods, how long they have been idle, and when they "
-        "expire. Sessions are shown by labels, as their identifiers are secrets.",
+        help="show the sessions of your running pools",
+        description="Show the sessions of your running pools: their pods, how long they have been idle, and when they "
+        "expire. Each environment has a pool of its own; this environment's comes first, and with --json the others "
+        "are in 'others'. Sessions are shown by labels, as their identifiers are secrets.",
         epilog=no_pool,
     )
     # `pool --json status` means the same: what stands before the command is not to be forgotten.
@@ -52,9 +57,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     stop = commands.add_parser(
         "stop",
         help="stop your running pool and its sessions",
-        description="Stop your running pool and its sessions, whose variables and files are lost.",
+        description="Stop the running pool of this environment and its sessions, whose variables and files are lost.",
         epilog=no_pool,
     )
+    stop.add_argument("--all", action="store_true", help="the pools of all environments")
     stop.set_defaults(handler=_stop)
 
 
@@ -78,26 +84,52 @@ def _status(arguments: argparse.Namespace) -> int:
 
     _refuse_options(arguments)
     status = asyncio.run(LocalPool().status())
+    others = asyncio.run(_other_statuses())
     link = asyncio.run(LocalPool().make_page_link()) if arguments.open else ""
+    if link and status is not None:
+        status["page"] = link
+    if arguments.json:
+        if status is not None or others:
+            print(json.dumps((status or {}) | {"others": others}))
+    elif shown := [pool for pool in (status, *others) if pool is not None]:
+        print("\n\n".join(map(describe_status, shown)))
     if status is None or link is None:
         print(NO_POOL, file=sys.stderr)
         return 1
     if link:
-        status["page"] = link
-    print(json.dumps(status) if arguments.json else describe_status(status))
-    if link:
         _open(link)
     return 0
+
+
+async def _other_statuses() -> list[dict[str, Any]]:
+    """Return what the running pools of other environments say of themselves."""
+    from remote_kernel.client.local_pool import LocalPool
+
+    others = [pool for pool in LocalPool.of_all_environments() if not pool.is_own]
+    return [status for status in await asyncio.gather(*(pool.status() for pool in others)) if status is not None]
 
 
 def _stop(arguments: argparse.Namespace) -> int:
     from remote_kernel.client.local_pool import LocalPool
 
     _refuse_options(arguments)
+    if arguments.all:
+        return _stop_all()
     if not asyncio.run(LocalPool().stop()):
         print(NO_POOL, file=sys.stderr)
         return 1
     print("The local pool has stopped.")
+    return 0
+
+
+def _stop_all() -> int:
+    from remote_kernel.client.local_pool import LocalPool
+
+    count = sum(asyncio.run(pool.stop()) for pool in LocalPool.of_all_environments())
+    if not count:
+        print(NO_POOL_AT_ALL, file=sys.stderr)
+        return 1
+    print("The local pool has stopped." if count == 1 else f"{count} local pools have stopped.")
     return 0
 
 
@@ -110,7 +142,7 @@ def _open(link: str) -> None:
 
 def write_opener(link: str) -> Path:
     """Write the private file that leads a browser to `link`, and return its path."""
-    path = runtime_folder() / OPENER_FILE
+    path = folder_of(this_environment().name) / OPENER_FILE
     write_private(path, f'<!doctype html><meta http-equiv="refresh" content="0; url={escape(link)}">\n')
     return path
 
@@ -120,7 +152,8 @@ def describe_status(status: dict[str, Any]) -> str:
     sessions = status["sessions"]
     lines = [
         f"Session pool at {status['endpoint']}, process {status['pid']}: "
-        f"{len(sessions)} of {status['max_sessions']} sessions, {status['ready']} ready."
+        f"{len(sessions)} of {status['max_sessions']} sessions, {status['ready']} ready.",
+        f"Environment: {status['python']}, version {status['version']}.",
     ]
     if sessions:
         lines.append(f"{'SESSION':<10}{'POD PROCESS':>12}{'CALLS':>8}{'IDLE':>8}{'EXPIRES IN':>12}")

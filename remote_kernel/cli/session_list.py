@@ -1,4 +1,7 @@
-"""Which notebook has which session: what the kernels' files tell, and what the pools say to it."""
+"""Which notebook has which session: what the kernels' files tell, and what the pools say to it.
+
+A pool is named by its endpoint; the local pool of an environment by what stands in an endpoint's place for it.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -7,13 +10,14 @@ from datetime import datetime
 from time import time
 from typing import Any
 
-from remote_kernel.client.access import Access, choose_access
+from remote_kernel.client.access import Access, LocalAccess, choose_access
 from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.client.pool import PoolClient
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.flavor import has_interpreter_address
 from remote_kernel.core.identity import Identifier, session_label
 from remote_kernel.core.interpreter_api import LIST_SESSIONS_PATH
+from remote_kernel.core.local_pool import RunningPool, environment_name, is_local
 from remote_kernel.core.settings import Settings
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.known_sessions import KnownSession, known_sessions
@@ -35,7 +39,9 @@ class Row:
         label: stands for the identifier; that of the local pool's page and `pool status`.
         notebook: "" for a session of nobody's notebook.
         kernel: "alive" or "gone"; "" where no kernel is known.
-        pool: its endpoint, or "local".
+        endpoint: of its pool.
+        pool: the same for people; "local" for a local pool.
+        environment: the interpreter of a local pool that runs; "" for other pools.
         state: `WARM`, `GONE` or `UNKNOWN`.
         idle_seconds: since the pool or the kernel last heard of it.
         expires_in_seconds: until the pool takes it back; `None` where it does not tell.
@@ -45,7 +51,9 @@ class Row:
     label: str
     notebook: str
     kernel: str
+    endpoint: str
     pool: str
+    environment: str = ""
     state: str
     idle_seconds: float
     expires_in_seconds: float | None = None
@@ -53,40 +61,58 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """Return what may be shown."""
-        names = ("label", "notebook", "kernel", "pool", "state", "idle_seconds", "expires_in_seconds")
+        names = ("label", "notebook", "kernel", "pool", "environment", "state", "idle_seconds", "expires_in_seconds")
         return {name: getattr(self, name) for name in names}
 
 
 async def list_sessions(environ: Mapping[str, str]) -> list[Row]:
-    """Return a row for each kernel, and for each session of the local pool that no kernel is bound to.
+    """Return a row for each kernel, and for each session of the user's local pools that no kernel is bound to.
 
     Raises:
         SettingsError, IdentityError: the settings cannot be used.
     """
     folders = Folders.of_user()
     known = known_sessions(folders.runtime)
-    local = await LocalPool().status()
-    local_key = local["token"].encode() if local is not None else b""
-    remote_key = load_key(environ, folders.data) if any(session.endpoint for session in known) else b""
-    endpoints = {session.endpoint for session in known} | ({""} if local is not None else set())
-    answers = await asyncio.gather(*(_ask(endpoint, environ, local is not None) for endpoint in endpoints))
+    local = await _running_pools()
+    endpoints = {session.endpoint for session in known} | local.keys()
+    is_key_needed = any(not is_local(endpoint) for endpoint in endpoints)
+    remote_key = load_key(environ, folders.data) if is_key_needed else b""
+    keys = {
+        endpoint: local[endpoint].token.encode() if endpoint in local else b"" if is_local(endpoint) else remote_key
+        for endpoint in endpoints
+    }
+    answers = await asyncio.gather(*(_ask(endpoint, environ, local) for endpoint in endpoints))
     told = dict(zip(endpoints, answers, strict=True))
-    rows = [_row(session, told[session.endpoint], remote_key if session.endpoint else local_key) for session in known]
-    seen = {row.identifier for row in rows}
-    others = told.get("") or {}
-    return rows + [_row_of_nobody(name, fields, local_key) for name, fields in others.items() if name not in seen]
+    rows = [_row(session, told[session.endpoint], keys[session.endpoint]) for session in known]
+    seen = {(row.endpoint, row.identifier) for row in rows}
+    rows += [
+        _row_of_nobody(endpoint, name, fields, keys[endpoint])
+        for endpoint in local
+        for name, fields in (told[endpoint] or {}).items()
+        if (endpoint, name) not in seen
+    ]
+    return [replace(row, environment=local[row.endpoint].python) if row.endpoint in local else row for row in rows]
+
+
+async def _running_pools() -> dict[str, RunningPool]:
+    """Return the local pools of all environments that run, by what stands in an endpoint's place for them."""
+    pools = LocalPool.of_all_environments()
+    found = await asyncio.gather(*(pool.find() for pool in pools))
+    return {pool.endpoint: running for pool, running in zip(pools, found, strict=True) if running is not None}
 
 
 def choose_pool(endpoint: str, environ: Mapping[str, str]) -> Access:
-    """Return the access to a pool that a kernel used; raises `SettingsError`."""
+    """Return the access to a pool that a kernel used; it starts no local one. Raises `SettingsError`."""
+    if is_local(endpoint):
+        return LocalAccess(LocalPool(environ, name=environment_name(endpoint)), starts=False)
     return choose_access(replace(Settings.from_environ(environ), endpoint=endpoint))
 
 
-async def _ask(endpoint: str, environ: Mapping[str, str], is_local_running: bool) -> dict[str, Any] | None:
+async def _ask(endpoint: str, environ: Mapping[str, str], local: Mapping[str, RunningPool]) -> dict[str, Any] | None:
     """Return what a pool says of its sessions by their identifiers; `None` where it cannot be asked."""
-    if not endpoint and not is_local_running:
+    if is_local(endpoint) and endpoint not in local:
         return {}  # with the pool its sessions are gone
-    if endpoint and not has_interpreter_address(endpoint):
+    if not is_local(endpoint) and not has_interpreter_address(endpoint):
         return None  # it would take the question to a pod, and allocate one for it
     try:
         access = choose_pool(endpoint, environ)
@@ -119,7 +145,8 @@ def _row(session: KnownSession, told: Mapping[str, Any] | None, key: bytes) -> R
         label=session_label(key, session.identifier),
         notebook=session.notebook,
         kernel=ALIVE if session.is_alive else "gone",
-        pool=session.endpoint or LOCAL,
+        endpoint=session.endpoint,
+        pool=LOCAL if is_local(session.endpoint) else session.endpoint,
         state=UNKNOWN if told is None else GONE,
         idle_seconds=time() - session.heard_at,
         known=session,
@@ -127,10 +154,10 @@ def _row(session: KnownSession, told: Mapping[str, Any] | None, key: bytes) -> R
     return row if fields is None else _with_times(row, fields)
 
 
-def _row_of_nobody(identifier: str, fields: Mapping[str, Any], key: bytes) -> Row:
+def _row_of_nobody(endpoint: str, identifier: str, fields: Mapping[str, Any], key: bytes) -> Row:
     row = Row(
-        identifier=Identifier(identifier), label=session_label(key, identifier), notebook="", kernel="", pool=LOCAL,
-        state=WARM, idle_seconds=0.0,
+        identifier=Identifier(identifier), label=session_label(key, identifier), notebook="", kernel="",
+        endpoint=endpoint, pool=LOCAL, state=WARM, idle_seconds=0.0,
     )  # fmt: skip
     return _with_times(row, fields)
 

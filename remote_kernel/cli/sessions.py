@@ -82,11 +82,16 @@ def show(arguments: argparse.Namespace) -> int:
 
 def table(rows: "Sequence[Row]") -> str:
     """Return the rows for people."""
+    from remote_kernel.local_pools import this_environment
+
+    own = this_environment().endpoint
     lines: list[Sequence[str]] = [("SESSION", "KERNEL", "STATE", "IDLE", "KEPT FOR", "POOL", "NOTEBOOK")]
     for row in rows:
         kept = "-" if row.expires_in_seconds is None else format_seconds(row.expires_in_seconds)
         idle = format_seconds(row.idle_seconds)
-        cells = (row.label, row.kernel or "-", row.state, idle, kept, row.pool, row.notebook or "-")
+        is_elsewhere = row.environment and row.endpoint != own
+        pool = f"{row.pool} ({row.environment})" if is_elsewhere else row.pool
+        cells = (row.label, row.kernel or "-", row.state, idle, kept, pool, row.notebook or "-")
         lines.append([one_line(cell) for cell in cells])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
@@ -106,8 +111,8 @@ async def _stop_sessions(arguments: argparse.Namespace) -> int:
     chosen = rows if arguments.all else _choose(rows, arguments.sessions)
     outcomes = []
     # A session of several kernels is stopped once.
-    for row in {row.identifier: row for row in reversed(chosen)}.values():
-        alive = sum(other.kernel == ALIVE for other in rows if other.identifier == row.identifier)
+    for row in {(row.endpoint, row.identifier): row for row in reversed(chosen)}.values():
+        alive = sum(other.kernel == ALIVE for other in rows if _is_of_one_session(other, row))
         reason = await _try_to_stop(row, chosen)
         outcomes.append({"label": row.label, "notebook": row.notebook, "stopped": not reason, "reason": reason})
         if not arguments.json:
@@ -129,9 +134,13 @@ async def _try_to_stop(row: "Row", chosen: "Sequence[Row]") -> str:
     except (RemoteKernelError, TimeoutError) as error:
         return str(error) or "its pool does not answer"
     for kernel in chosen:
-        if kernel.identifier == row.identifier and kernel.known is not None and not kernel.known.is_alive:
+        if _is_of_one_session(kernel, row) and kernel.known is not None and not kernel.known.is_alive:
             kernel.known.forget()
     return ""
+
+
+def _is_of_one_session(row: "Row", other: "Row") -> bool:
+    return (row.endpoint, row.identifier) == (other.endpoint, other.identifier)
 
 
 def _tell(row: "Row", reason: str, alive: int) -> None:
@@ -159,19 +168,20 @@ def _choose(rows: "Sequence[Row]", wanted: Sequence[str]) -> "list[Row]":
 
 
 async def _stop(row: "Row") -> None:
-    from remote_kernel.cli.session_list import LOCAL, choose_pool
+    from remote_kernel.cli.session_list import choose_pool
     from remote_kernel.client.executions import stop_session
     from remote_kernel.client.known_kind import Kind, KnownKind
     from remote_kernel.client.pool import PoolClient
+    from remote_kernel.core.local_pool import is_local
     from remote_kernel.kernel.folders import Folders
     from remote_kernel.kernel.releases import stop_pod
 
-    endpoint = "" if row.pool == LOCAL else row.pool
-    pool = PoolClient(choose_pool(endpoint, os.environ), row.identifier)
+    pool = PoolClient(choose_pool(row.endpoint, os.environ), row.identifier)
     try:
         async with asyncio.timeout(STOP_SECONDS):
             # The local pool may be of either kind, and knows both requests.
-            if not endpoint or KnownKind(Folders.of_user().runtime, endpoint).kind is Kind.INTERPRETER:
+            kind = KnownKind(Folders.of_user().runtime, row.endpoint).kind
+            if is_local(row.endpoint) or kind is Kind.INTERPRETER:
                 await stop_session(pool)
             else:
                 await stop_pod(pool)

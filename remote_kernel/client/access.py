@@ -1,4 +1,4 @@
-"""Where the session pool is and what opens it: a configured endpoint, or the user's local pool."""
+"""Where the session pool is and what opens it: a configured endpoint, or the local pool of an environment."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.client.login import AzureLogin
 from remote_kernel.client.tokens import Tokens
 from remote_kernel.core.credential import CredentialKind
-from remote_kernel.core.errors import SettingsError
+from remote_kernel.core.errors import PoolUnreachable, SettingsError
 from remote_kernel.core.local_pool import LOOPBACK_NAMES
 from remote_kernel.core.settings import Settings
 
@@ -74,12 +74,17 @@ class AzureAccess:
 
 
 class LocalAccess:
-    """The user's local pool, started when there is none."""
+    """The local pool of an environment.
+
+    Args:
+        starts: whether it is started when there is none.
+    """
 
     is_here = True
 
-    def __init__(self, pool: LocalPool) -> None:
+    def __init__(self, pool: LocalPool, *, starts: bool = True) -> None:
         self._pool = pool
+        self._starts = starts
         self._found: Endpoint | None = None
         self._lock = asyncio.Lock()
 
@@ -90,7 +95,9 @@ class LocalAccess:
     async def endpoint(self) -> Endpoint:
         async with self._lock:
             if self._found is None:
-                running = await self._pool.locate()
+                running = await (self._pool.locate() if self._starts else self._pool.find())
+                if running is None:
+                    raise PoolUnreachable("The local pool does not run any more.")
                 self._found = Endpoint(running.endpoint, running.token, must_prove=True)
             return self._found
 

@@ -1,4 +1,4 @@
-"""Finding the user's local pool, or starting it."""
+"""Finding the local pool of an environment, or starting it."""
 
 import asyncio
 import contextlib
@@ -19,17 +19,16 @@ from remote_kernel.client.transport import Broke, NoConnection, PlainTransport
 from remote_kernel.core.environment import pod_environment
 from remote_kernel.core.errors import PoolUnreachable
 from remote_kernel.core.local_pool import (
+    LOCAL_SCHEME,
     LOCK_FILE,
     PAGE_LINK_PATH,
-    RUNTIME_FILE,
-    RUNTIME_FOLDER,
     STATUS_PATH,
     STOP_PATH,
     RunningPool,
 )
 from remote_kernel.http1 import proves
+from remote_kernel.local_pools import folder_of, make_folder, read_pool, registered_names, this_environment
 from remote_kernel.log_files import POOL_LOG, log_folder
-from remote_kernel.private_files import make_private_folder
 
 # A cold machine may need that long to import what the daemon needs.
 START_TIMEOUT_SECONDS = 30.0
@@ -45,22 +44,37 @@ _DAEMON_VARIABLES = ("JUPYTER_RUNTIME_DIR", "REMOTE_KERNEL_LOG", "REMOTE_KERNEL_
 
 
 class LocalPool:
-    """The user's local pool, whichever process it is.
+    """The local pool of an environment, whichever process it is.
 
     Args:
         environ: variables of this process, from which the daemon gets what it may see.
         options: further options of a daemon that has to be started.
+        name: of the environment; "" for that of this process, the only one whose pool can be started here.
+
+    Attributes:
+        endpoint: what stands in an endpoint's place for it.
+        is_own: whether it is that of this process's environment.
     """
 
-    def __init__(self, environ: Mapping[str, str] | None = None, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, environ: Mapping[str, str] | None = None, options: Sequence[str] = (), *, name: str = ""
+    ) -> None:
         self._environ = os.environ if environ is None else environ
         self._options = options
-        runtime = Path(jupyter_runtime_dir())
-        self._folder = runtime / RUNTIME_FOLDER
-        self._log = log_folder(self._environ, runtime) / POOL_LOG
+        own = this_environment().name
+        self.is_own = name in {"", own}
+        self.endpoint = LOCAL_SCHEME + (name or own)
+        self._folder = folder_of(name or own)
+        self._log = log_folder(self._environ, Path(jupyter_runtime_dir())) / POOL_LOG
+
+    @classmethod
+    def of_all_environments(cls) -> "list[LocalPool]":
+        """Return the pools of this user that are registered, that of this environment first."""
+        pools = [cls(name=name) for name in registered_names()]
+        return sorted(pools, key=lambda pool: not pool.is_own)
 
     async def locate(self) -> RunningPool:
-        """Return the user's running pool; start one when there is none.
+        """Return the running pool; start one when there is none.
 
         Any number of processes may ask at the same time: one daemon is started. A pool that was located may have left
         when it is called, since it leaves when unused; locate it again then.
@@ -77,13 +91,13 @@ class LocalPool:
             raise self._failure(f"cannot be started ({error.strerror})") from None
 
     async def find(self) -> RunningPool | None:
-        """Return the user's pool if it is running and proves that it is the one that its file names."""
-        pool = self._read()
+        """Return the pool if it is running and proves that it is the one that its file names."""
+        pool = read_pool(self._folder)
         return pool if pool is not None and await proves(*pool.address, pool.token) else None
 
     async def status(self) -> dict[str, Any] | None:
         """Return what the running pool says of itself, with `endpoint`, `token` and `pid`; `None` without a pool."""
-        pool = self._read()
+        pool = read_pool(self._folder)
         answer = None if pool is None else await self._request("GET", pool, STATUS_PATH)
         return None if pool is None or answer is None else json.loads(pool.to_json()) | answer
 
@@ -93,11 +107,11 @@ class LocalPool:
         Raises:
             PoolUnreachable: it is still there after 10 s.
         """
-        pool = self._read()
+        pool = read_pool(self._folder)
         if pool is None or await self._request("POST", pool, STOP_PATH) is None:
             return False
         deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
-        while self._read() == pool and _is_running(pool.pid):  # it removes its file when its pods are gone
+        while read_pool(self._folder) == pool and _is_running(pool.pid):  # it removes its file when its pods are gone
             if time.monotonic() > deadline:
                 raise PoolUnreachable(f"The local pool does not stop: end it with 'kill {pool.pid}'.")
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
@@ -105,12 +119,13 @@ class LocalPool:
 
     async def make_page_link(self) -> str | None:
         """Return a URL of the running pool's page that works once, for two minutes; `None` without a pool."""
-        pool = self._read()
+        pool = read_pool(self._folder)
         answer = None if pool is None else await self._request("POST", pool, PAGE_LINK_PATH)
         return None if pool is None or answer is None else f"{pool.endpoint}{answer['path']}"
 
     async def _start_once(self) -> RunningPool:
-        make_private_folder(self._folder)
+        assert self.is_own
+        make_folder(self._folder)
         async with _locked(self._folder / LOCK_FILE) as lock:
             pool = await self.find()
             if pool is None:
@@ -147,12 +162,6 @@ class LocalPool:
                 await _wait_readable(output.fileno())
             finally:
                 process.kill()  # it has ended, and goes on as a daemon in a child, unless we give up early
-
-    def _read(self) -> RunningPool | None:
-        try:
-            return RunningPool.from_json((self._folder / RUNTIME_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
 
     async def _request(self, method: str, pool: RunningPool, path: str) -> dict[str, Any] | None:
         """Return the pool's answer; `None` when it is not there, or another program has its port now."""

@@ -1,13 +1,17 @@
-"""How a kernel finds the user's local pool: the contents of its runtime file."""
+"""How a kernel finds the local pool of its environment: which one that is, and the contents of its runtime file."""
 
+import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from urllib.parse import urlsplit
 
-RUNTIME_FOLDER = "remote-kernel"  # inside Jupyter's runtime folder
+POOLS_FOLDER = "remote-kernel/pools"  # inside Jupyter's runtime folder; below it is a folder for each environment
 RUNTIME_FILE = "pool.json"
 LOCK_FILE = "pool.lock"
 OPENER_FILE = "pool-page.html"  # leads a browser to the pool's page
+
+# What stands in an endpoint's place for the local pool of an environment, with the environment's name behind it.
+LOCAL_SCHEME = "local:"
 
 # Names of this machine that never leave it.
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -21,12 +25,53 @@ PAGE_LINK_PATH = PAGE_PREFIX + "link"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """An interpreter with its packages, and the version of this one among them; all three by their real paths.
+
+    The version belongs to it so that after an upgrade nobody talks to a pool that runs the old code; where the package
+    lies does not, so that an editable installation is the same environment whatever is edited.
+    """
+
+    prefix: str
+    executable: str
+    version: str
+
+    @property
+    def name(self) -> str:
+        """A short name for folders."""
+        text = "\0".join((self.prefix, self.executable, self.version))
+        return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
+
+    @property
+    def endpoint(self) -> str:
+        """What stands in an endpoint's place for this environment's local pool."""
+        return LOCAL_SCHEME + self.name
+
+
+def is_local(endpoint: str) -> bool:
+    """Whether this is the local pool of an environment; "" is that of nobody knows which one."""
+    return not endpoint or endpoint.startswith(LOCAL_SCHEME)
+
+
+def environment_name(endpoint: str) -> str:
+    """Return the name of the environment whose local pool this is."""
+    return endpoint.removeprefix(LOCAL_SCHEME)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunningPool:
-    """Where a local pool listens, what it accepts as bearer token, and which process it is."""
+    """Where a local pool listens, what it accepts as bearer token, and which process it is.
+
+    Attributes:
+        python: path of the environment's interpreter, for people.
+        version: of this package, for people.
+    """
 
     endpoint: str
     token: str = field(repr=False)
     pid: int
+    python: str = ""
+    version: str = ""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -35,14 +80,15 @@ class RunningPool:
         return parts.hostname or "", parts.port or 80
 
     def to_json(self) -> str:
-        return json.dumps({"endpoint": self.endpoint, "token": self.token, "pid": self.pid})
+        return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "RunningPool | None":
         """Read a runtime file; `None` when it is not one, as after a full disk."""
         try:
             fields = json.loads(text)
-            pool = cls(endpoint=fields["endpoint"], token=fields["token"], pid=fields["pid"])
+            about = {name: str(fields.get(name, "")) for name in ("python", "version")}
+            pool = cls(endpoint=fields["endpoint"], token=fields["token"], pid=fields["pid"], **about)
             is_valid = urlsplit(pool.endpoint).scheme == "http" and all(pool.address)
             is_valid = is_valid and type(pool.pid) is int and type(pool.token) is str and bool(pool.token)
         except (ValueError, TypeError, KeyError, AttributeError):

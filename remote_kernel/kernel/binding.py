@@ -53,7 +53,7 @@ class Binding:
         keep_until: until when the user wants the pod kept warm at least (seconds since 1970).
         reader: how the pod tells this kernel, in whichever process, from others of the same session.
         notebook: its path, for people; "" where nobody knows it.
-        endpoint: of the pool, for people; "" for the local one.
+        endpoint: of the pool, for people; that of an environment for a local one.
     """
 
     identifier: Identifier = field(repr=False)

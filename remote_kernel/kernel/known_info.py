@@ -14,7 +14,7 @@ class KnownInfo:
 
     Args:
         runtime_folder: Jupyter's.
-        endpoint: of the pool; "" for the local one.
+        endpoint: of the pool; that of an environment for a local one.
     """
 
     def __init__(self, runtime_folder: Path, *, endpoint: str, kernelspec: str) -> None:

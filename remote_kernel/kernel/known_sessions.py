@@ -14,7 +14,7 @@ class KnownSession:
 
     Attributes:
         notebook: path of the notebook; "" where nobody knows it.
-        endpoint: of the pool; "" for the local one.
+        endpoint: of the pool; that of an environment for a local one.
         is_alive: whether the kernel's process lives.
         heard_at: when the kernel last passed something on, in seconds since 1970.
         files: what is left of the kernel when it is gone.

@@ -26,7 +26,7 @@ class Release:
     """A kernel in a pod that is to end, and the pod with it when it was the last one.
 
     Attributes:
-        endpoint: of the pool; "" for the local one.
+        endpoint: of the pool; that of an environment for a local one.
         epoch: what is to end; another epoch belongs to somebody else. "" for none: nothing has been heard of the pod.
         reader: how the pod tells the kernel that gives it back from others.
         expires_at: when the pool's cooldown has taken the session at the latest, in seconds since 1970.

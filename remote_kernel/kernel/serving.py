@@ -18,6 +18,7 @@ from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.known_info import KnownInfo
 from remote_kernel.kernel.relay import Relay
 from remote_kernel.kernel.session import Session
+from remote_kernel.local_pools import this_environment
 from remote_kernel.log_files import KERNEL_PREFIX, SUFFIX, log_folder, log_to_file, log_to_stderr
 
 _log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ def _what_is_served() -> tuple[str, str]:
         settings = Settings.from_environ(os.environ)
     except RemoteKernelError:
         settings = Settings()
-    return settings.endpoint, settings.pod_kernel
+    return settings.endpoint or this_environment().endpoint, settings.pod_kernel
 
 
 async def _watch_parent(parent: int, stopped: asyncio.Event) -> None:

@@ -33,6 +33,7 @@ from remote_kernel.kernel.notebook import Hints, find_notebook
 from remote_kernel.kernel.releases import Release, Releases, Returned, give_back
 from remote_kernel.kernel.requests import Interrupted
 from remote_kernel.kernel.userkey import load_key
+from remote_kernel.local_pools import this_environment
 from remote_kernel.log_files import log_folder, remove_old
 
 log = logging.getLogger(__name__)
@@ -150,7 +151,8 @@ class Session:
         binding = self._binding
         if binding is None:
             binding = await asyncio.to_thread(self._bind, settings, hints)
-        binding = replace(binding, keep_until=self._keep_until)
+        endpoint = settings.endpoint or this_environment().endpoint
+        binding = replace(binding, keep_until=self._keep_until, endpoint=endpoint)
         self._remember(binding)
         self.wait_seconds = settings.wait_seconds
         log.info(LogEvent("bound", notebook=binding.notebook, scope=settings.scope, is_private=binding.is_private))
@@ -212,7 +214,7 @@ class Session:
             )
         self._file.remove_stale(time.time())
         remove_old(log_folder(self._environ, self._folders.runtime), time.time())
-        return replace(binding, notebook=str(notebook or ""), endpoint=settings.endpoint)
+        return replace(binding, notebook=str(notebook or ""))
 
     def _remember(self, binding: Binding) -> None:
         self._binding = binding
@@ -354,7 +356,7 @@ class Session:
         """Do what kernels before us could not, unless it would take the start of a local pool."""
         if not self._releases.any() or (isinstance(access, LocalAccess) and not await access.is_running()):
             return
-        for release in self._releases.take(settings.endpoint, time.time()):
+        for release in self._releases.take(settings.endpoint or this_environment().endpoint, time.time()):
             pool = self._route(settings, access, release.identifier)
             try:
                 async with asyncio.timeout(CATCH_UP_SECONDS):

@@ -11,15 +11,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jupyter_core.paths import jupyter_runtime_dir
+
+from remote_kernel import __version__
 from remote_kernel.core.environment import pod_environment
 from remote_kernel.core.flavor import Flavor
 from remote_kernel.core.local_pool import RunningPool
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.settings import log_level
+from remote_kernel.local_pools import folder_of, this_environment
 from remote_kernel.log_files import POOL_LOG, log_folder, log_to_file, log_to_stderr
 from remote_kernel.pool.daemon import detach, release_standard_streams
 from remote_kernel.pool.options import Options
-from remote_kernel.pool.registration import Registration, runtime_folder
+from remote_kernel.pool.registration import Registration
 
 if TYPE_CHECKING:
     from remote_kernel.pool.pods import PodCommand
@@ -36,13 +40,12 @@ def run(options: Options) -> int:
 
 
 def _run(options: Options) -> int:
-    folder = runtime_folder()
-    log = log_folder(os.environ, folder.parent) / POOL_LOG
-    registration = Registration(folder)
+    log = log_folder(os.environ, Path(jupyter_runtime_dir())) / POOL_LOG
+    registration = Registration(folder_of(this_environment().name))
     if options.is_daemon:
         if registration.find_live_pool() is not None:
             return _fail(
-                "A pool of yours is running already: 'remote-kernel pool status' shows it, "
+                "A pool of this environment is running already: 'remote-kernel pool status' shows it, "
                 "'remote-kernel pool stop' stops it."
             )
         try:
@@ -63,7 +66,13 @@ def _run(options: Options) -> int:
             "Choose another --port (0 takes a free one) or --host."
         )
     with listener:
-        pool = RunningPool(endpoint=endpoint_of(listener), token=secrets.token_urlsafe(32), pid=os.getpid())
+        pool = RunningPool(
+            endpoint=endpoint_of(listener),
+            token=secrets.token_urlsafe(32),
+            pid=os.getpid(),
+            python=sys.executable,
+            version=__version__,
+        )
         other = None if options.is_daemon else registration.find_live_pool()
         try:
             return asyncio.run(
@@ -135,7 +144,10 @@ def _register(options: Options, pool: RunningPool, registration: Registration) -
 def _describe(options: Options, pool: RunningPool, is_registered: bool, other: RunningPool | None) -> str:
     limits = options.limits
     if is_registered:
-        who = "Your kernels find it by themselves. For others, 'remote-kernel pool status --json' shows the token."
+        who = (
+            "Kernels of this environment find it by themselves. "
+            "For others, 'remote-kernel pool status --json' shows the token."
+        )
     else:
         why = "" if other is None else f", as they find the pool that runs already at {other.endpoint}"
         who = f"Your kernels do not find this one by themselves{why}; start it with --json to see its token."

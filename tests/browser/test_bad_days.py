@@ -14,8 +14,9 @@ import psutil
 import pytest
 
 from remote_kernel.core.interpreter_api import LIST_SESSIONS_PATH, ApiVersion
-from remote_kernel.core.local_pool import RUNTIME_FILE, RUNTIME_FOLDER, RunningPool
+from remote_kernel.core.local_pool import POOLS_FOLDER, RUNTIME_FILE, RunningPool
 from remote_kernel.core.wire import SESSION_PATH, STOP_SESSION_PATH
+from remote_kernel.local_pools import this_environment
 from tests.browser.lab import Lab, OpenNotebook
 from tests.driver import TIMEOUT_SECONDS, wait_until
 
@@ -41,7 +42,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def daemon(lab: Lab) -> Iterator[Callable[[], RunningPool]]:
     """The user's pool, a small one."""
     environ = {**os.environ, "JUPYTER_RUNTIME_DIR": str(lab.folder.parent / "runtime")}
-    file = lab.folder.parent / "runtime" / RUNTIME_FOLDER / RUNTIME_FILE
+    file = lab.folder.parent / "runtime" / POOLS_FOLDER / this_environment().name / RUNTIME_FILE
     command = [sys.executable, "-m", "remote_kernel.pool", "--daemon", "--json", "--max-sessions", "1"]
     subprocess.run(command, env=environ, check=True, stdout=subprocess.PIPE)
     wait_until(file.exists)

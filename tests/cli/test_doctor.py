@@ -186,7 +186,7 @@ def test_local_pool_is_started_for_the_check_and_stopped_again(
     assert (done.status, done.stderr) == (0, "")
     assert "the local pool at http://127.0.0.1:" in done.stdout
     assert "started for this check" in done.stdout
-    assert not (private_folders / "runtime" / "remote-kernel" / "pool.json").exists()
+    assert not list((private_folders / "runtime").rglob("pool.json"))
 
 
 @pytest.mark.parametrize(

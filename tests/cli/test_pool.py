@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from remote_kernel import __version__
 from remote_kernel.cli import main
 from tests.cli.command import COMMAND
 from tests.driver import Pool
@@ -20,7 +21,7 @@ def test_without_a_pool_says_so(command: str, capsys: pytest.CaptureFixture[str]
     assert main(["pool", command]) == 1
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert shown.err.startswith("No local pool of yours is running.")
+    assert shown.err.startswith("No local pool of this environment is running.")
 
 
 def test_status_shows_sessions_and_neither_identifier_nor_token(capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,8 +30,9 @@ def test_status_shows_sessions_and_neither_identifier_nor_token(capsys: pytest.C
             client.get("/health", params={"identifier": "my-identifier"}).raise_for_status()
         (session,) = pool.sessions()
         assert main(["pool", "status"]) == 0
-        first, header, row = capsys.readouterr().out.splitlines()
+        first, environment, header, row = capsys.readouterr().out.splitlines()
     assert first == f"Session pool at {pool.endpoint}, process {pool.process.pid}: 1 of 1 sessions, 0 ready."
+    assert environment == f"Environment: {sys.executable}, version {__version__}."
     assert header.split() == ["SESSION", "POD", "PROCESS", "CALLS", "IDLE", "EXPIRES", "IN"]
     assert row.split()[:3] == [session["label"], str(session["pid"]), "1"]
     assert not {"my-identifier", pool.token} & set((first + header + row).split())
@@ -41,7 +43,8 @@ def test_status_as_json_has_endpoint_and_token(capsys: pytest.CaptureFixture[str
         assert main(["pool", "status", "--json"]) == 0
         status = json.loads(capsys.readouterr().out)
     assert (status["endpoint"], status["token"], status["pid"]) == (pool.endpoint, pool.token, pool.process.pid)
-    assert status["sessions"] == []
+    assert (status["python"], status["version"]) == (sys.executable, __version__)
+    assert (status["sessions"], status["others"]) == ([], [])
 
 
 def test_stop_ends_the_pool(capsys: pytest.CaptureFixture[str]) -> None:

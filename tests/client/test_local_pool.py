@@ -18,6 +18,7 @@ import pytest
 from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.core.errors import PoolUnreachable
 from remote_kernel.core.local_pool import RunningPool
+from remote_kernel.local_pools import folder_of, make_folder, this_environment
 from tests.driver import Pool
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +40,11 @@ def no_daemon_left(private_folders: Path) -> Iterator[None]:
 
 
 def folder() -> Path:
-    return Path(os.environ["JUPYTER_RUNTIME_DIR"]) / "remote-kernel"
+    return folder_of(this_environment().name)
+
+
+def log() -> Path:
+    return Path(os.environ["JUPYTER_RUNTIME_DIR"]) / "remote-kernel" / "logs" / "pool.log"
 
 
 def read_registered() -> RunningPool | None:
@@ -85,8 +90,8 @@ async def test_daemon_has_no_parent_no_terminal_and_none_of_our_secrets(monkeypa
 async def test_log_and_runtime_file_are_private() -> None:
     await LocalPool(options=OPTIONS).locate()
     assert stat.S_IMODE(folder().stat().st_mode) == 0o700
-    for name in ("pool.json", "logs/pool.log", "pool.lock"):
-        assert stat.S_IMODE((folder() / name).stat().st_mode) == 0o600
+    for path in (folder() / "pool.json", log(), folder() / "pool.lock"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 async def test_pool_that_was_killed_is_not_found_and_replaced() -> None:
@@ -99,7 +104,7 @@ async def test_pool_that_was_killed_is_not_found_and_replaced() -> None:
 
 @pytest.mark.parametrize("text", ["", "not JSON", "{}", '{"endpoint": "file:///", "token": "t", "pid": 1}', "\xff\xfe"])
 async def test_unreadable_runtime_file_is_replaced(text: str) -> None:
-    folder().mkdir(mode=0o700)
+    make_folder(folder())
     (folder() / "pool.json").write_text(text, encoding="latin-1")
     assert await LocalPool().find() is None
     pool = await LocalPool(options=OPTIONS).locate()
@@ -113,7 +118,7 @@ async def test_other_program_on_the_pools_old_port_is_not_taken_for_it() -> None
         await writer.drain()
         writer.close()
 
-    folder().mkdir(mode=0o700)
+    make_folder(folder())
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as other:
         port = other.sockets[0].getsockname()[1]
         stale = RunningPool(endpoint=f"http://127.0.0.1:{port}", token="old", pid=os.getpid())
@@ -164,7 +169,7 @@ async def test_unused_pool_leaves() -> None:
 async def test_daemon_that_cannot_start_is_one_sentence_that_names_the_log() -> None:
     with pytest.raises(PoolUnreachable, match=r"pool\.log"):
         await LocalPool(options=("--host", "no-such-host.invalid")).locate()
-    assert "no-such-host.invalid" in (folder() / "logs" / "pool.log").read_text()
+    assert "no-such-host.invalid" in log().read_text()
 
 
 async def test_a_daemon_leaves_the_pool_that_runs_already_in_its_place() -> None:
@@ -172,7 +177,9 @@ async def test_a_daemon_leaves_the_pool_that_runs_already_in_its_place() -> None
     command = [sys.executable, "-m", "remote_kernel.pool", "--daemon", *OPTIONS]
     second = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
     assert (second.returncode, second.stdout) == (1, "")
-    assert second.stderr.startswith("A pool of yours is running already: 'remote-kernel pool status' shows it")
+    assert second.stderr.startswith(
+        "A pool of this environment is running already: 'remote-kernel pool status' shows it"
+    )
     assert read_registered() == pool
     assert daemons() == {pool.pid}
 
@@ -183,11 +190,11 @@ async def test_runtime_folder_that_cannot_be_made_is_one_sentence(monkeypatch: p
         await LocalPool(options=OPTIONS).locate()
 
 
-@pytest.mark.parametrize("file", ["pool.lock", "logs/pool.log"])
+@pytest.mark.parametrize("file", ["pool.lock", "pool.log"])
 async def test_interrupted_start_leaves_one_pool_or_none(file: str) -> None:
     """The log is what the daemon makes just before it gets free of the process that started it."""
     starting = asyncio.create_task(LocalPool(options=OPTIONS).locate())
-    await wait_until(lambda: (folder() / file).exists())
+    await wait_until(lambda: (log().with_name(file) if file == log().name else folder() / file).exists())
     starting.cancel()
     await asyncio.gather(starting, return_exceptions=True)
     pool = await LocalPool(options=OPTIONS).locate()

@@ -22,6 +22,7 @@ from remote_kernel.core.identity import Identifier
 from remote_kernel.core.local_pool import PAGE_LINK_PATH, RunningPool
 from remote_kernel.core.proof import PROOF_PATH, is_proof, make_proof
 from remote_kernel.http1 import proof, proves
+from remote_kernel.local_pools import folder_of, make_folder, this_environment
 from remote_kernel.pool.registration import Registration
 from remote_kernel.pool.sessions import Limits
 from tests.client.stranger import Answer, Stranger, answer, say
@@ -60,13 +61,11 @@ def less_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def runtime_file() -> Path:
     """Return the file by which this environment's kernels find their pool."""
-    from remote_kernel.pool.registration import runtime_folder
-
-    return runtime_folder() / "pool.json"
+    return folder_of(this_environment().name) / "pool.json"
 
 
 def leave_behind(pool: RunningPool) -> None:
-    runtime_file().parent.mkdir(parents=True, exist_ok=True)
+    make_folder(runtime_file().parent)
     runtime_file().write_text(pool.to_json())
 
 

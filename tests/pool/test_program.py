@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from remote_kernel.core.local_pool import RunningPool
+from remote_kernel.local_pools import folder_of, this_environment
 from tests.driver import Pool, is_alive
 
 DEADLINE_SECONDS = 30
@@ -42,7 +43,7 @@ def printed(answer: httpx.Response) -> str:
 
 
 def runtime_file() -> Path:
-    return Path(os.environ["JUPYTER_RUNTIME_DIR"]) / "remote-kernel" / "pool.json"
+    return folder_of(this_environment().name) / "pool.json"
 
 
 @contextmanager

@@ -40,6 +40,7 @@ async def check_pool(
     examination = _Examination(Settings.from_environ(environ), timeout_seconds)
     checks: list[tuple[str, Callable[[], Awaitable[tuple[Status, str]]]]] = [
         ("pool", examination.check_address),
+        ("other pools", examination.check_other_pools),
         ("name", examination.check_name),
         ("connection", examination.check_connection),
         ("token", examination.check_token),
@@ -118,6 +119,14 @@ class _Examination:
         self._url = running.endpoint
         how = "started for this check" if self._has_started_local else f"process {running.pid}"
         return Status.OK, f"the local pool at {running.endpoint}, {how}"
+
+    async def check_other_pools(self) -> tuple[Status, str]:
+        """Tell of the local pools of other environments, where this one's local pool is used."""
+        if self._local is None:
+            return Status.OK, ""
+        others = [pool for pool in LocalPool.of_all_environments() if not pool.is_own]
+        found = [running for running in await asyncio.gather(*(pool.find() for pool in others)) if running is not None]
+        return Status.OK, ", ".join(f"that of {running.python} at {running.endpoint}" for running in found)
 
     async def check_name(self) -> tuple[Status, str]:
         """Resolve the host's name, unless a proxy is to do that."""
