@@ -11,6 +11,7 @@ from nbformat import NotebookNode
 from remote_kernel.cli import notebooks
 from remote_kernel.cli.comparison import Difference, compare
 from remote_kernel.cli.execution import Cause, Failure, Listener, Outcome, Plan, code_cells, execute_notebook
+from remote_kernel.cli.result_files import rescue, write_whole
 from remote_kernel.cli.signals import Signals, watch_signals
 from remote_kernel.core.errors import NotWritten
 
@@ -101,33 +102,44 @@ async def _run(job: Job, display: Display, signals: Signals) -> Result:
         return Result(job=job, outcome=Outcome(cells=_cells(job), started=0, seconds=0.0, failure=failure))
     outcome = await execute_notebook(executed, job.plan, display.notebook_started(job), signals)
     written: list[Path] = []
-    problem = ""
+    problems: list[str] = []
     # A file that is there already is worth more than a notebook of which nothing was executed.
     if outcome.started or outcome.failure is None:
-        try:
-            await _write(job, executed, written)
-        except NotWritten as error:
-            problem = str(error)
+        await _write(job, executed, written, problems)
     return Result(
         job=job,
         outcome=outcome,
         written=tuple(written),
         differences=_compare(job, executed, outcome) if job.is_verified else (),
-        problem=problem,
+        problem="; ".join(problems),
     )
 
 
-async def _write(job: Job, executed: NotebookNode, written: list[Path]) -> None:
-    """Write the executed notebook and the report, and add their paths to `written`; raises `NotWritten`."""
+async def _write(job: Job, executed: NotebookNode, written: list[Path], problems: list[str]) -> None:
+    """Write the executed notebook and the report; add their paths to `written`, and what went wrong to `problems`."""
     result = notebooks.with_merged_streams(executed)
     if job.output is not None:
-        notebooks.write_whole(job.output, notebooks.to_text(result))
-        written.append(job.output)
+        # In JSON's own notation for half of a surrogate pair, which UTF-8 cannot hold.
+        _write_one(job.output, notebooks.to_text(result), job, written, problems, errors="backslashreplace")
     if job.html is not None:
-        # In a thread: the kernels of other notebooks have to be heard meanwhile.
-        page = await asyncio.to_thread(notebooks.render_html, result, job.path.stem)
-        notebooks.write_whole(job.html, page)
-        written.append(job.html)
+        try:
+            # In a thread: the kernels of other notebooks have to be heard meanwhile.
+            page = await asyncio.to_thread(notebooks.render_html, result, job.path.stem)
+        except Exception as error:  # nbconvert's templates read all that a notebook may hold
+            problems.append(f"nbconvert cannot make {job.html}: {type(error).__name__}: {error}")
+        else:
+            _write_one(job.html, page, job, written, problems, errors="replace")
+
+
+def _write_one(
+    path: Path, text: str, job: Job, written: list[Path], problems: list[str], *, errors: str
+) -> None:  # fmt: skip
+    try:
+        write_whole(path, text, errors=errors)
+        written.append(path)
+    except NotWritten as error:
+        rescued = rescue(path, text, job.path, errors=errors)
+        problems.append(str(error) if rescued is None else f"{error}; the result is in {rescued} instead")
 
 
 def _compare(job: Job, executed: NotebookNode, outcome: Outcome) -> tuple[Difference, ...]:

@@ -23,6 +23,9 @@ SHOWN_COLUMNS = 160
 # Equal lines around those that differ.
 CONTEXT_LINES = 1
 
+# Stands for an output that lacks what its type must have.
+MALFORMED = "[an output that is not valid]"
+
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -69,6 +72,21 @@ def has_outputs(notebook: NotebookNode) -> bool:
     return any(cell.outputs for cell in notebook.cells if cell.cell_type == "code")
 
 
+def _is_well_formed(output: object) -> bool:
+    """Return whether an output has what its type must have."""
+    if not isinstance(output, dict):
+        return False
+    match output.get("output_type"):
+        case "stream":
+            return isinstance(output.get("name"), str) and isinstance(output.get("text"), str)
+        case "error":
+            return isinstance(output.get("ename"), str) and isinstance(output.get("evalue"), str)
+        case "display_data" | "execute_result":
+            return isinstance(output.get("data"), dict)
+        case _:
+            return False
+
+
 def _diff(stored: list[_Line], came: list[_Line]) -> tuple[str, ...]:
     matcher = SequenceMatcher(None, [line.compared for line in stored], [line.compared for line in came], False)
     lines: list[str] = []
@@ -89,10 +107,13 @@ def _shorten(line: str) -> str:
     return line if len(line) <= SHOWN_COLUMNS else line[: SHOWN_COLUMNS - 1] + "…"
 
 
-def _describe(outputs: Iterable[Mapping[str, Any]]) -> list[_Line]:
+def _describe(outputs: Sequence[Mapping[str, Any]]) -> list[_Line]:
     """Return the lines to compare. Standard error comes last: its place among the rest is a matter of chance."""
-    ordered = sorted(outputs, key=lambda output: output.get("name") == "stderr")
-    return [line for output in _joined(ordered) for line in _describe_output(output)]
+    whole = [output for output in outputs if _is_well_formed(output)]
+    ordered = sorted(whole, key=lambda output: output.get("name") == "stderr")
+    lines = [line for output in _joined(ordered) for line in _describe_output(output)]
+    # Whatever a cell gives, it differs from what no front end can show.
+    return lines + [_Line(MALFORMED, MALFORMED)] * (sum(1 for _ in outputs) - len(whole))
 
 
 def _joined(outputs: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

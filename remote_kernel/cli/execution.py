@@ -54,6 +54,7 @@ class Cause(StrEnum):
     TIMEOUT = "timeout"
     SIGNAL = "signal"
     DEAD_KERNEL = "dead kernel"
+    NOT_SENT = "not sent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +124,8 @@ async def execute_notebook(notebook: NotebookNode, plan: Plan, listener: Listene
             failure = await run.to_end(signals, watch)
         except KernelDied as error:
             failure = run.failure(Cause.DEAD_KERNEL, log=error.log)
+        except UnicodeEncodeError:
+            failure = run.failure(Cause.NOT_SENT)
         except asyncio.CancelledError:
             if not signals.number:
                 raise

@@ -1,21 +1,26 @@
-"""Notebook files: read, checked, written in one step, rendered as HTML."""
+"""Notebook files: read, mended where other tools are lenient, rendered as HTML."""
 
-import os
-import secrets
-import shutil
+import json
+import re
 import warnings
 from copy import deepcopy
 from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
+from typing import Any, cast
 
 import nbformat
 from nbformat.v4 import new_output
+from nbformat.v4.rwbase import rejoin_lines
 
-from remote_kernel.core.errors import NotWritten, UsageError
+from remote_kernel.cli.result_files import reason
+from remote_kernel.core.errors import UsageError
 from remote_kernel.core.terminal_text import overwrite
 
 FORMAT = 4
+
+# Ends a line, or goes on with the name of a branch or commit.
+_CONFLICT = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7})(?:[ \r]|$)", re.MULTILINE)
 
 
 def read_notebook(path: Path) -> nbformat.NotebookNode:
@@ -25,9 +30,11 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
         UsageError: there is no such file, or it is not a notebook.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        if not path.is_file() and path.exists():
+            raise UsageError(f"cannot read {path}: it is {'a folder' if path.is_dir() else 'not a file'}")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {_reason(error)}") from error
+        raise UsageError(f"cannot read {path}: {reason(error)}") from error
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not a notebook: it is not text in UTF-8") from None
     return parse_notebook(text, path)
@@ -36,24 +43,102 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
 def parse_notebook(text: str, path: Path) -> nbformat.NotebookNode:
     """Read the text of a notebook; `path` is for the error.
 
-    Stored outputs are not looked at: they may be of no use to anybody, and the notebook fine.
+    Whatever nbconvert and papermill execute is taken, whether or not it is valid to the letter of its version. Stored
+    outputs are not looked at: they may be of no use to anybody, and the notebook fine.
 
     Raises:
         UsageError: it is not a notebook.
     """
     try:
+        fields = json.loads(text)
+    except RecursionError:
+        raise UsageError(f"{path} is not a notebook: it is nested too deeply") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is not a notebook: {_explain_text(text, error)}") from None
+    if not isinstance(fields, dict) or not ({"cells", "worksheets"} & fields.keys()):
+        raise UsageError(f"{path} is not a notebook: it is JSON, but has no cells")
+    try:
         with warnings.catch_warnings():
             # The missing or double cell ids that nbformat would warn about are mended in the next line.
             warnings.simplefilter("ignore")
-            notebook: nbformat.NotebookNode = nbformat.reads(text, as_version=FORMAT)
+            if fields.get("nbformat") == FORMAT:
+                _mend(fields)
+                notebook = rejoin_lines(nbformat.from_dict(fields))
+            else:
+                notebook = nbformat.reads(text, as_version=FORMAT)
             _, notebook = nbformat.validator.normalize(notebook)
-        nbformat.validate(without_outputs(notebook))
     except nbformat.ValidationError as error:
         raise UsageError(f"{path} is not a valid notebook: {error.message}") from None
+    except _Unusable as error:
+        raise UsageError(f"{path} is not a notebook: {error}") from None
     # nbformat has no error of its own for JSON that is anything but a notebook.
-    except (nbformat.reader.NotJSONError, AttributeError, KeyError, TypeError, ValueError):
-        raise UsageError(f"{path} is not a notebook") from None
-    return notebook
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise UsageError(f"{path} is not a notebook of a version that nbformat knows") from None
+    return cast(nbformat.NotebookNode, notebook)
+
+
+class _Unusable(ValueError):
+    """Something without which a notebook cannot be executed is not there."""
+
+
+def _explain_text(text: str, error: ValueError) -> str:
+    """Say why `text` is not JSON, and where."""
+    if not text.strip():
+        return "the file is empty"
+    if (marker := _CONFLICT.search(text)) is not None:
+        line = text.count("\n", 0, marker.start()) + 1
+        return f"line {line} is a conflict marker of git's, so resolve the conflict first"
+    if isinstance(error, json.JSONDecodeError):
+        if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
+            return f"it ends in the middle, in line {error.lineno}"
+        return f"line {error.lineno}, column {error.colno} is not JSON ({error.msg.lower()})"
+    return "it is not JSON"
+
+
+def _mend(notebook: dict[str, Any]) -> None:
+    """Put right in place what other tools overlook; raises `_Unusable` for what nobody can execute."""
+    if not isinstance(notebook.get("cells"), list):
+        raise _Unusable("its cells are no list")
+    if not isinstance(notebook.get("metadata"), dict):
+        notebook["metadata"] = {}
+    if not isinstance(notebook.get("nbformat_minor"), int):
+        notebook["nbformat_minor"] = 0
+    for name in ("kernelspec", "language_info"):
+        if not isinstance(notebook["metadata"].get(name, {}), dict):
+            del notebook["metadata"][name]
+    for number, cell in enumerate(notebook["cells"], start=1):
+        if not isinstance(cell, dict) or not isinstance(cell.get("cell_type"), str):
+            raise _Unusable(f"cell {number} of {len(notebook['cells'])} has no type")
+        if isinstance(cell.get("source"), list) and all(isinstance(line, str) for line in cell["source"]):
+            cell["source"] = "".join(cell["source"])
+        if not isinstance(cell.get("source"), str):
+            raise _Unusable(f"cell {number} of {len(notebook['cells'])} has no source")
+        _mend_cell(cell)
+
+
+def _mend_cell(cell: dict[str, Any]) -> None:
+    if not isinstance(cell.get("metadata"), dict):
+        cell["metadata"] = {}
+    metadata = cell["metadata"]
+    for name in [name for name, value in metadata.items() if value is None]:
+        del metadata[name]
+    tags = metadata.get("tags", [])
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        metadata["tags"] = [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+    if not isinstance(cell.get("attachments", {}), dict):
+        del cell["attachments"]
+    if cell["cell_type"] == "code":
+        cell.setdefault("execution_count", None)
+        outputs = cell.get("outputs")
+        cell["outputs"] = [_mend_output(output) for output in outputs] if isinstance(outputs, list) else []
+    else:
+        cell.pop("outputs", None)
+
+
+def _mend_output(output: Any) -> dict[str, Any]:
+    """Return an output that can be looked at; one that is none has a type that no output has."""
+    has_data = isinstance(output, dict) and isinstance(output.get("data", {}), dict)
+    return output if has_data else {"output_type": "malformed"}
 
 
 def without_outputs(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -79,13 +164,21 @@ def with_merged_streams(notebook: nbformat.NotebookNode) -> nbformat.NotebookNod
 def _merge_streams(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
     """Join neighbours of the same stream and drop what carriage returns have overwritten."""
     merged: list[nbformat.NotebookNode] = []
-    for name, group in groupby(outputs, key=lambda output: output.get("name")):
+    for name, group in groupby(outputs, key=_stream_name):
         if name is None:
             merged += group
         else:
             text = "".join(output.text for output in group)
             merged.append(new_output("stream", name=name, text="\n".join(map(overwrite, text.split("\n")))))
     return merged
+
+
+def _stream_name(output: object) -> str | None:
+    """Return the stream of an output; `None` for what is none, or not as its version has it."""
+    if not isinstance(output, dict) or output.get("output_type") != "stream":
+        return None
+    is_whole = isinstance(output.get("name"), str) and isinstance(output.get("text"), str)
+    return str(output["name"]) if is_whole else None
 
 
 def to_text(notebook: nbformat.NotebookNode) -> str:
@@ -105,46 +198,3 @@ def check_html_is_possible() -> None:
     """Raise `UsageError` when nbconvert is not installed."""
     if find_spec("nbconvert") is None:
         raise UsageError('--html needs nbconvert: pip install "remote-session-kernel[html]"')
-
-
-def check_writable(path: Path) -> None:
-    """Raise `UsageError` when a file at `path` could not be written, before any work is lost to it."""
-    folder = path.resolve().parent
-    if path.is_dir():
-        raise UsageError(f"cannot write {path}: it is a folder")
-    if not folder.is_dir():
-        raise UsageError(f"cannot write {path}: there is no folder {folder}")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"cannot write {path}: the folder {folder} is not yours to write to")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write `text` to `path` in one step, keeping the mode of a file that is there already.
-
-    Readers see the old file or the new one, and a failure leaves the old one.
-
-    Raises:
-        NotWritten: the file system said no.
-    """
-    target = path.resolve()  # a link stays a link
-    partial = target.with_name(f".{secrets.token_hex(8)}.partial")
-    try:
-        _write_new(partial, text)
-        if target.exists():
-            shutil.copymode(target, partial)
-        os.replace(partial, target)
-    except OSError as error:
-        raise NotWritten(f"cannot write {path}: {_reason(error)}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _write_new(path: Path, text: str) -> None:
-    with path.open("x", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())  # a renamed file without its contents is what a power cut would leave
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or type(error).__name__).lower()

@@ -14,6 +14,7 @@ from remote_kernel.cli.comparison import has_outputs
 from remote_kernel.cli.execution import Plan
 from remote_kernel.cli.kernelspecs import is_ours
 from remote_kernel.cli.parameters import check_names, inject, parse_value, read_parameters, unknown_names
+from remote_kernel.cli.result_files import check_writable
 from remote_kernel.client.local_paths import current_folder
 from remote_kernel.core.errors import UsageError
 from remote_kernel.core.settings import Settings
@@ -130,9 +131,9 @@ def _check_results(jobs: Iterable[Job], junit: Path | None) -> None:
         for path in (job.output, job.html):
             if path is None:
                 continue
-            notebooks.check_writable(path)
+            check_writable(path)
             if (other := seen.get(path.resolve())) is not None:
                 raise UsageError(f"results of {other} and of {job.path} would both go to {path}")
             seen[path.resolve()] = job.path
     if junit is not None:
-        notebooks.check_writable(junit)
+        check_writable(junit)

@@ -132,6 +132,8 @@ def _short_sentence(failure: Failure) -> str:
             return "interrupted" if failure.cell else "not started"
         case Cause.DEAD_KERNEL:
             return "the kernel died"
+        case Cause.NOT_SENT:
+            return f"cell {failure.cell} cannot be sent"
 
 
 def _sentence(outcome: Outcome, failure: Failure) -> str:
@@ -145,6 +147,8 @@ def _sentence(outcome: Outcome, failure: Failure) -> str:
             return f"interrupted in {cell}" if failure.cell else "interrupted before the first cell"
         case Cause.DEAD_KERNEL:
             return f"the kernel died in {cell}" if failure.cell else "the kernel died before it was ready"
+        case Cause.NOT_SENT:
+            return f"{cell} holds half of a surrogate pair, which no message can: write the character anew"
 
 
 def _excerpt(source: str) -> str:

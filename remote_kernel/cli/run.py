@@ -8,7 +8,7 @@ import math
 import sys
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from remote_kernel.cli.batch import Result
@@ -102,16 +102,21 @@ def handle(arguments: argparse.Namespace) -> int:
     from remote_kernel.cli.batch import execute_batch
     from remote_kernel.cli.preparation import prepare
     from remote_kernel.cli.progress import choose_display
+    from remote_kernel.cli.result_files import is_standard_output
 
     jobs = prepare(arguments)
     began = monotonic()
-    with choose_display(jobs, sys.stderr if arguments.json else sys.stdout, is_quiet=arguments.json) as display:
+    results_paths = [path for job in jobs for path in (job.output, job.html) if path is not None]
+    # Where a result goes, nothing else may.
+    is_taken = any(map(is_standard_output, [*results_paths, *filter(None, [arguments.junit])]))
+    shown = sys.stderr if arguments.json or is_taken else sys.stdout
+    with choose_display(jobs, shown, is_quiet=arguments.json) as display:
         results = asyncio.run(execute_batch(jobs, arguments.jobs, display))
-    return report(arguments, results, monotonic() - began)
+    return report(arguments, results, monotonic() - began, shown)
 
 
-def report(arguments: argparse.Namespace, results: "list[Result]", seconds: float) -> int:
-    """Say how it went and return the exit status; raises `NotWritten`."""
+def report(arguments: argparse.Namespace, results: "list[Result]", seconds: float, shown: TextIO) -> int:
+    """Say how it went, to `shown` what is not JSON, and return the exit status; raises `NotWritten`."""
     import json
 
     from remote_kernel.cli.report import exit_status, explanation, to_json
@@ -122,19 +127,30 @@ def report(arguments: argparse.Namespace, results: "list[Result]", seconds: floa
     if arguments.json:
         print(json.dumps(to_json(results, seconds)))
     else:
-        _print_summary(results)
+        _print_summary(results, shown)
     if arguments.junit is not None:
-        from remote_kernel.cli.junit import to_junit
-        from remote_kernel.cli.notebooks import write_whole
-
-        write_whole(arguments.junit, to_junit(results))
+        _write_junit(arguments.junit, results)
     return exit_status(results)
 
 
-def _print_summary(results: "list[Result]") -> None:
+def _write_junit(path: Path, results: "list[Result]") -> None:
+    """Write the JUnit file; raises `NotWritten`, which says where it is instead."""
+    from remote_kernel.cli.junit import to_junit
+    from remote_kernel.cli.result_files import rescue, write_whole
+    from remote_kernel.core.errors import NotWritten
+
+    text = to_junit(results)
+    try:
+        write_whole(path, text)
+    except NotWritten as error:
+        rescued = rescue(path, text, results[0].job.path)
+        raise NotWritten(str(error) if rescued is None else f"{error}; it is in {rescued} instead") from error
+
+
+def _print_summary(results: "list[Result]", shown: TextIO) -> None:
     from remote_kernel.cli.report import summary, table
 
     if len(results) > 1:
-        print(table(results))
+        print(table(results), file=shown)
     elif results[0].written or results[0].job.is_verified:
-        print(summary(results[0]))
+        print(summary(results[0]), file=shown)

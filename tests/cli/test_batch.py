@@ -1,6 +1,7 @@
 """`remote-kernel run` with several notebooks: at the same time, each for itself, told in one table."""
 
 import json
+import os
 import signal
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -133,3 +134,26 @@ def test_terminal_shows_a_bar_for_each_notebook_and_colours_in_the_table(tmp_pat
     assert "[a].ipynb" in text
     assert "\x1b[32mok" in text
     assert "\x1b[31mcell 1 raised ZeroDivisionError" in text
+
+
+def test_notebook_with_odd_text_ends_neither_the_batch_nor_its_report(tmp_path: Path) -> None:
+    odd = write_notebook(tmp_path / "odd.ipynb", "1 + 1")
+    fields = json.loads(odd.read_text())
+    fields["cells"].append({"cell_type": "markdown", "id": "text", "metadata": {}, "source": "half \udcc0 and \ud83d"})
+    odd.write_text(json.dumps(fields))
+    unsendable = write_notebook(tmp_path / "unsendable.ipynb", "1")
+    unsendable.write_text(unsendable.read_text().replace('"1"', "\"print('\\ud800')\""))
+    name = os.fsdecode(b"caf\xe9.ipynb")
+    good = [write_notebook(tmp_path / "good.ipynb", "1 + 1"), write_notebook(tmp_path / name, "1 + 1")]
+    done = run_command(
+        "run", odd, unsendable, *good, "--kernel", "python3", "--html", tmp_path, "--junit", tmp_path / "j"
+    )
+    assert done.status == 1
+    assert "unsendable.ipynb: cell 1 of 1 holds half of a surrogate pair" in done.stderr
+    executed = json.loads((tmp_path / "odd.executed.ipynb").read_text())
+    assert executed["cells"][1]["source"] == ["half \udcc0 and \ud83d"]
+    for path in (*good, odd):
+        assert texts_of(path.parent / f"{path.stem}.executed.ipynb") == ["2"]
+        assert (tmp_path / f"{path.stem}.html").exists()
+    suites = ElementTree.parse(tmp_path / "j").getroot()
+    assert (suites.get("tests"), suites.get("failures")) == ("4", "1")

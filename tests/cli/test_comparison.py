@@ -1,15 +1,18 @@
 """Two executions of a cell are told apart where the cell did something else, and only there."""
 
 import base64
+import json
 import struct
 import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from remote_kernel.cli.comparison import compare
+from remote_kernel.cli.comparison import MALFORMED, compare
+from remote_kernel.cli.notebooks import parse_notebook, to_text
 from remote_kernel.cli.volatile import is_progress, settle
 
 
@@ -184,3 +187,13 @@ def test_damaged_pictures_are_compared_all_the_same(text: str) -> None:
 def test_tagged_cells_may_do_as_they_like(tag: str) -> None:
     assert lines_between([out("1")], [out("2")], tag) == []
     assert lines_between([out("1")], [out("2")], "other") != []
+
+
+@pytest.mark.parametrize("stored", [3, None, {"output_type": "stream"}, {"output_type": "display_data", "data": 3}, {}])
+def test_stored_output_that_is_none_is_a_difference_and_ends_nothing(stored: object) -> None:
+    fields = json.loads(to_text(new_notebook(cells=[new_code_cell("print('x')")])))
+    fields["cells"][0]["outputs"] = [stored]
+    before = parse_notebook(json.dumps(fields), Path("n.ipynb"))
+    after = new_notebook(cells=[new_code_cell("print('x')", outputs=[out("x\n")])])
+    (difference,) = compare(before, after, [0])
+    assert sorted(difference.lines) == ["+x", f"-{MALFORMED}"]

@@ -1,9 +1,6 @@
-"""Notebook files are read with care and written whole or not at all."""
+"""Notebook files are read as other tools read them, and what is no notebook is told in a sentence."""
 
-import resource
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
 from pathlib import Path
 
 import pytest
@@ -11,54 +8,12 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from remote_kernel.cli.notebooks import (
     parse_notebook,
+    read_notebook,
     to_text,
     with_merged_streams,
     without_outputs,
-    write_whole,
 )
-from remote_kernel.core.errors import NotWritten, UsageError
-
-
-@contextmanager
-def small_files(limit: int) -> Iterator[None]:
-    """Let the system refuse to make a file larger than `limit`, as it does when a disk is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "n.ipynb"
-    path.write_text("old")
-    with small_files(1_000), pytest.raises(NotWritten, match=r"cannot write .*n\.ipynb: file too large"):
-        write_whole(path, "x" * 2_000)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_mode_of_a_file_is_kept(tmp_path: Path) -> None:
-    path = tmp_path / "n.ipynb"
-    path.write_text("old")
-    path.chmod(0o640)
-    write_whole(path, "new")
-    assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("new", 0o640)
-
-
-def test_new_file_has_the_mode_of_any_other(tmp_path: Path) -> None:
-    (tmp_path / "other").touch()
-    write_whole(tmp_path / "n.ipynb", "new")
-    assert (tmp_path / "n.ipynb").stat().st_mode == (tmp_path / "other").stat().st_mode
-
-
-def test_link_stays_a_link(tmp_path: Path) -> None:
-    (tmp_path / "real.ipynb").write_text("old")
-    (tmp_path / "link.ipynb").symlink_to("real.ipynb")
-    write_whole(tmp_path / "link.ipynb", "new")
-    assert (tmp_path / "link.ipynb").is_symlink()
-    assert (tmp_path / "real.ipynb").read_text() == "new"
+from remote_kernel.core.errors import UsageError
 
 
 def test_notebook_of_version_3_is_read() -> None:
@@ -79,6 +34,73 @@ def test_broken_outputs_do_not_matter() -> None:
     cell = '{"cell_type": "code", "source": "1", "metadata": {}, "outputs": [{"output_type": "???"}]}'
     notebook = parse_notebook(f'{{"nbformat": 4, "nbformat_minor": 4, "metadata": {{}}, "cells": [{cell}]}}', Path("n"))
     assert without_outputs(notebook).cells[0].outputs == []
+
+
+def notebook_text(minor: int = 4, metadata: object = None, **cell: object) -> str:
+    """Return a notebook of one code cell with further or other fields."""
+    code = {"cell_type": "code", "source": "6 * 7", "metadata": {}, "outputs": [], "execution_count": None, **cell}
+    return json.dumps({"nbformat": 4, "nbformat_minor": minor, "metadata": metadata or {}, "cells": [code]})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        notebook_text(minor=4, id="an-id-before-its-time"),
+        notebook_text(foreign={"a": 1}),
+        notebook_text(metadata={"kernelspec": {}, "language_info": {"version": 3}}),
+        notebook_text(metadata={"kernelspec": None, "language_info": []}),
+        notebook_text(metadata={"kernelspec": {"name": "python3"}, "celltoolbar": 3}),
+        notebook_text(cell_type="markdown", outputs=[{"output_type": "stream"}]),
+        notebook_text(cell_type="of-the-future"),
+        notebook_text(metadata=None, source=["6 *", " 7"]),
+        notebook_text(minor=5, id=None),
+        notebook_text().replace(
+            '"metadata": {}, "outputs"', '"metadata": {"collapsed": null, "tags": null}, "outputs"'
+        ),
+        notebook_text().replace('"metadata": {}, "outputs"', '"metadata": {"tags": "x"}, "outputs"'),
+        notebook_text().replace('"metadata": {}, "outputs"', '"outputs"'),
+        notebook_text().replace('"outputs": [], ', '"outputs": null, '),
+        notebook_text().replace(', "nbformat_minor": 4', ""),
+    ],
+)
+def test_what_other_tools_overlook_is_overlooked(text: str) -> None:
+    notebook = parse_notebook(text, Path("n.ipynb"))
+    assert notebook.cells[0].source == "6 * 7"
+    assert notebook.cells[0].metadata.get("tags", []) == []
+    assert parse_notebook(to_text(notebook), Path("n.ipynb")).cells[0].source == "6 * 7"
+
+
+def test_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "n.ipynb").write_text(notebook_text(), encoding="utf-8-sig")
+    assert read_notebook(tmp_path / "n.ipynb").cells[0].source == "6 * 7"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "the file is empty"),
+        (" \n\n", "the file is empty"),
+        ('{\n "cells": [\n<<<<<<< HEAD\n', "line 3 is a conflict marker of git's"),
+        ('{\n "cells": [\n],\n=======\n}', "line 4 is a conflict marker of git's"),
+        (notebook_text()[:-40], "it ends in the middle, in line 1"),
+        (json.dumps(json.loads(notebook_text()), indent=1)[:70], "it ends in the middle, in line 6"),
+        ("print(1)", r"line 1, column 1 is not JSON \(expecting value\)"),
+        ('{"cells": [1,]}', "line 1, column"),
+        ("[" * 100_000, "it is nested too deeply"),
+        ('{"a": 1}', "it is JSON, but has no cells"),
+        ("[]", "it is JSON, but has no cells"),
+        (notebook_text(source=3), "cell 1 of 1 has no source"),
+        (notebook_text(cell_type=None), "cell 1 of 1 has no type"),
+    ],
+)
+def test_what_is_no_notebook_is_told_why_and_where(text: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=rf"^n\.ipynb is not a notebook: {reason}"):
+        parse_notebook(text, Path("n.ipynb"))
+
+
+def test_folder_is_told_from_a_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="it is a folder"):
+        read_notebook(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -225,7 +225,7 @@ def test_html_without_nbconvert_is_refused_before_anything_runs(
     ("arguments", "sentence"),
     [
         (["missing.ipynb"], "cannot read missing.ipynb: no such file or directory"),
-        (["."], "cannot read .: is a directory"),
+        (["."], "cannot read .: it is a folder"),
         (["text.ipynb"], "text.ipynb is not a notebook"),
         (["list.ipynb"], "list.ipynb is not a notebook"),
         (["binary.ipynb"], "binary.ipynb is not a notebook: it is not text in UTF-8"),
