@@ -33,8 +33,10 @@ are not moved again, folders go whole, and all checksums are compared. Files may
 at most 4 MB, as Azure takes no more than 128 MB at once.
 """
 UPLOAD = f"""\
-{SAME}Other files of the same name in the session are replaced.
-Exit status: 0 done; 1 the pool or the session cannot be used; 2 something given cannot be used; 130 Ctrl-C.
+{SAME}Other files of the same name in the session are replaced. Links that are named are followed; those that lead out
+of a folder are left out.
+Exit status: 0 done; 1 the pool or the session cannot be used, or a link was left out; 2 something given cannot be
+used; 130 Ctrl-C.
 """
 DOWNLOAD = f"""\
 {SAME}What is here and differs is replaced after a question, or with --force; where nobody can be asked, nothing is
@@ -83,16 +85,17 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _upload(arguments: argparse.Namespace) -> int:
     from remote_kernel.client.local_paths import current_folder
-    from remote_kernel.client.transfer import Progress, Told
+    from remote_kernel.client.transfer import Progress
     from remote_kernel.client.upload import Upload, plan_upload
 
-    items = plan_upload(arguments.paths, to=arguments.to, base=current_folder())
+    plan = plan_upload(arguments.paths, to=arguments.to, base=current_folder())
     place = f"'{arguments.to}' in the session" if arguments.to else "the session"
     progress = Progress(is_upload=True, place=place)
 
     def work(files: "RemoteFiles", patience_seconds: float, run: Run) -> "Told":
-        run(Upload(files, progress, patience_seconds=patience_seconds).run(items))
-        return Told()
+        upload = Upload(files, progress, patience_seconds=patience_seconds)
+        run(upload.run(plan))
+        return upload.told
 
     return _transfer(arguments, progress, work)
 
@@ -116,7 +119,8 @@ def _download(arguments: argparse.Namespace) -> int:
 
 def _choose(plan: "DownloadPlan", *, is_forced: bool) -> "Choice":
     """Return what becomes of files that are here and differ; asks where somebody can answer."""
-    from remote_kernel.client.download import Choice, list_names
+    from remote_kernel.client.download import Choice
+    from remote_kernel.client.transfer import list_names
 
     paths = [differing.wanted.path for differing in plan.differing]
     if is_forced or not paths:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from remote_kernel.client.files import RemoteFiles
 from remote_kernel.client.target_folder import Found, Partial, Parts, TargetFolder
-from remote_kernel.client.transfer import Patience, PieceSize, Progress, Told
+from remote_kernel.client.transfer import Patience, PieceSize, Progress, Told, join_sentences, list_names
 from remote_kernel.core import files as wire
 from remote_kernel.core.download_paths import (
     PARTIAL_PREFIX,
@@ -31,13 +31,9 @@ from remote_kernel.core.download_paths import (
     shown,
 )
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, TransferError
-from remote_kernel.core.quantities import count_of
 
 # What the next file would meet as well.
 _STOPPING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
-
-# So many names stand in one sentence.
-MAX_NAMES = 3
 
 
 class Choice(Enum):
@@ -203,7 +199,7 @@ class Download:
     @contextlib.contextmanager
     def _counting(self, item: Wanted) -> Iterator[None]:
         """Note what went wrong with a file, which then counts no more; raises what the next one would meet as well."""
-        self._progress.name = shown(item.path)
+        self._progress.name = item.path
         done_before = self._progress.bytes_done
         try:
             yield
@@ -336,17 +332,3 @@ def _partial_name(target: str, metadata: wire.Metadata) -> str:
     """Return what a file is called while it grows: it says which version of which file, for the next try to go on."""
     name = hashlib.sha256(f"{target}/{metadata.pod}/{metadata.version}/{metadata.sha256}".encode())
     return f"{PARTIAL_PREFIX}{name.hexdigest()[:32]}"
-
-
-def list_names(paths: Sequence[str]) -> str:
-    """Return a few of many paths for a sentence."""
-    names = [f"'{shown(path)}'" for path in paths[:MAX_NAMES]]
-    more = [f"{len(paths) - MAX_NAMES:,} more"] if len(paths) > MAX_NAMES else []
-    *most, last = names + more
-    return f"{', '.join(most)} and {last}" if most else last
-
-
-def join_sentences(sentences: Sequence[str]) -> str:
-    """Return a few of many sentences as one text."""
-    more = len(sentences) - MAX_NAMES
-    return " ".join([*sentences[:MAX_NAMES], *([f"And {count_of(more, 'file')} more."] if more > 0 else [])])

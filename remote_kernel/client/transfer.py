@@ -3,13 +3,14 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
 from remote_kernel.client.retry import Backoff, Wait, describe_wait, is_passing
+from remote_kernel.core.download_paths import shown
 from remote_kernel.core.errors import PoolError, PoolRefused
 from remote_kernel.core.quantities import count_of, format_bytes, format_seconds
 
@@ -20,6 +21,9 @@ FIRST_PIECE_BYTES = 256 * 1024
 MIN_PIECE_BYTES = 4 * 1024
 QUICK_SECONDS = 0.5
 SLOW_SECONDS = 2.0
+
+# So many names stand in one sentence.
+MAX_NAMES = 3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -189,3 +193,17 @@ def digest(path: Path) -> str:
     """Return the SHA-256 of a file in hex; raises `OSError`."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def list_names(paths: Sequence[str]) -> str:
+    """Return a few of many paths for a sentence."""
+    names = [f"'{shown(path)}'" for path in paths[:MAX_NAMES]]
+    more = [f"{len(paths) - MAX_NAMES:,} more"] if len(paths) > MAX_NAMES else []
+    *most, last = names + more
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def join_sentences(sentences: Sequence[str]) -> str:
+    """Return a few of many sentences as one text."""
+    more = len(sentences) - MAX_NAMES
+    return " ".join([*sentences[:MAX_NAMES], *([f"And {count_of(more, 'file')} more."] if more > 0 else [])])

@@ -5,12 +5,12 @@ import contextlib
 import glob
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from remote_kernel.client.files import RemoteFiles
 from remote_kernel.client.local_paths import expand_user
-from remote_kernel.client.transfer import Patience, PieceSize, Progress, digest
+from remote_kernel.client.transfer import Patience, PieceSize, Progress, Told, digest, list_names
 from remote_kernel.core import files as wire
 from remote_kernel.core.errors import PoolRefused, TransferError
 
@@ -25,10 +25,25 @@ class LocalItem:
     is_folder: bool = False
 
 
-def plan_upload(paths: Sequence[str], *, to: str, base: Path) -> list[LocalItem]:
+@dataclass(slots=True)
+class UploadPlan:
+    """What an upload is going to send.
+
+    Attributes:
+        items: folders before what is in them.
+        outside: links that lead out of what the user named, and are not sent.
+    """
+
+    items: list[LocalItem] = field(default_factory=list)
+    outside: list[Path] = field(default_factory=list)
+
+
+def plan_upload(paths: Sequence[str], *, to: str, base: Path) -> UploadPlan:
     """Return what `paths` mean: files, folders with all in them, or patterns with `*`, `?` and `[…]`.
 
-    Links to files are followed, links to folders are not.
+    A link that a path means is followed, as in a shell. In a folder, links to files are followed that stay in it: one
+    that leads elsewhere, as in a repository of somebody else's, is no reason to send a file that nobody named. Links to
+    folders are not followed.
 
     Args:
         to: folder in the session.
@@ -37,27 +52,38 @@ def plan_upload(paths: Sequence[str], *, to: str, base: Path) -> list[LocalItem]
     Raises:
         TransferError: there is no such file, or it cannot be read.
     """
-    items: list[LocalItem] = []
+    plan = UploadPlan()
     for text in paths:
         for source in _find(text, base):
             # The name that the user sees, also of ".." and of links.
             name = Path(os.path.abspath(source)).name  # noqa: PTH100 - resolve() would follow links
-            items += _walk(source, PurePosixPath(to) / name)
-    return items
+            with _reading(source):
+                root = source.resolve()
+                for item in _walk(source, PurePosixPath(to) / name):
+                    if item.source != source and item.source.is_symlink() and not _leads_into(item.source, root):
+                        plan.outside.append(item.source)
+                    else:
+                        plan.items.append(item)
+    return plan
+
+
+def _leads_into(link: Path, root: Path) -> bool:
+    return link.resolve().is_relative_to(root)
 
 
 def _find(text: str, base: Path) -> list[Path]:
-    path = base / expand_user(text)
-    if path.exists():
-        return [path]
-    found = sorted(Path(name) for name in glob.glob(str(path)))  # noqa: PTH207 - Path.glob takes no absolute patterns
+    path = expand_user(text)
+    if (base / path).exists():
+        return [base / path]
+    # Only what the user wrote is a pattern, and not the name of the folder that it is in.
+    found = sorted(base / name for name in glob.glob(str(path), root_dir=base))  # noqa: PTH207 - takes absolute ones
     if not found:
         raise TransferError(f"There is no file or folder '{text}' on this machine (looked in {base}).")
     return found
 
 
 def _walk(source: Path, target: PurePosixPath) -> Iterator[LocalItem]:
-    try:
+    with _reading(source):
         str(target).encode()
         if source.is_dir():
             yield LocalItem(source=source, target=_text(target), size=0, is_folder=True)
@@ -66,8 +92,14 @@ def _walk(source: Path, target: PurePosixPath) -> Iterator[LocalItem]:
                     yield from _walk(child, target / child.name)
         elif source.is_file():
             yield LocalItem(source=source, target=_text(target), size=source.stat().st_size)
-    except OSError as error:
-        raise TransferError(f"'{source}' cannot be read: {error.strerror}.") from None
+
+
+@contextlib.contextmanager
+def _reading(source: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise TransferError(f"'{source}' cannot be read: {getattr(error, 'strerror', '') or error}.") from None
     except UnicodeEncodeError:
         raise TransferError(f"The name of {os.fsencode(source)!r} is not Unicode: rename it first.") from None
 
@@ -89,18 +121,24 @@ class Upload:
         self._progress = progress
         self._piece = PieceSize(files.piece_bytes)
         self._patience = Patience(progress, self._piece, patience_seconds)
+        self.told = Told()
 
-    async def run(self, items: Sequence[LocalItem]) -> None:
-        """Send everything, one after the other.
+    async def run(self, plan: UploadPlan) -> None:
+        """Send everything, one after the other; `told` says then what could not be.
 
         Raises:
             TransferError: a file cannot be read, or has changed meanwhile.
             PoolError, SessionLost.
         """
         progress = self._progress
-        progress.files = sum(not item.is_folder for item in items)
-        progress.bytes = sum(item.size for item in items)
-        for item in items:
+        if plan.outside:
+            names = list_names(list(map(str, plan.outside)))
+            self.told.failures.append(
+                f"Links that lead out of their folder were not sent: {names}. Name them to send what they lead to."
+            )
+        progress.files = sum(not item.is_folder for item in plan.items)
+        progress.bytes = sum(item.size for item in plan.items)
+        for item in plan.items:
             progress.name = item.target
             if item.is_folder:
                 await self._make_folder(item.target)

@@ -13,6 +13,7 @@ from enum import Enum
 from itertools import count
 
 from remote_kernel.core.errors import TransferError
+from remote_kernel.core.terminal_text import one_line
 
 # Where Azure's pods keep the user's files, and so what users write in front of a path.
 _DATA = ("mnt", "data")
@@ -272,7 +273,7 @@ def join(parent: str, name: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Return a name for people: not too long, with escapes for what would do something to a terminal."""
+    """Return a name for people: not too long, and with escapes for what would do something to a terminal."""
     if len(text) > MAX_SHOWN_CHARS:
         text = f"{text[: MAX_SHOWN_CHARS // 2]}…{text[-MAX_SHOWN_CHARS // 2 :]}"
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return one_line(text.encode(errors="backslashreplace").decode())

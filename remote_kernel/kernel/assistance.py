@@ -136,8 +136,13 @@ def list_local(folder: str) -> list[tuple[str, bool]]:
 def match_paths(line: Typed, names: Iterable[tuple[str, bool]], *, folders_only: bool) -> list[str]:
     """Return the paths that the word at the cursor may become, as they are to be typed."""
     folder, slash, begun = line.word.rpartition("/")
+
+    def path_of(name: str) -> str:
+        # A name like that of an option would be taken for one.
+        return f"./{name}" if name.startswith("--") and not slash else f"{folder}{slash}{name}"
+
     return [
-        quoted(f"{folder}{slash}{name}{'/' if is_folder else ''}", line.quote, is_complete=not is_folder)
+        quoted(f"{path_of(name)}{'/' if is_folder else ''}", line.quote, is_complete=not is_folder)
         for name, is_folder in names
         if name.startswith(begun)
         and (is_folder or not folders_only)

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from remote_kernel.client.download import Choice, Download, join_sentences
+from remote_kernel.client.download import Choice, Download
 from remote_kernel.client.files import RemoteFiles
 from remote_kernel.client.local_paths import current_folder, expand_user
-from remote_kernel.client.transfer import Progress, Told
-from remote_kernel.client.upload import LocalItem, Upload, plan_upload
+from remote_kernel.client.transfer import Progress, Told, join_sentences
+from remote_kernel.client.upload import Upload, UploadPlan, plan_upload
 from remote_kernel.core import files as wire
+from remote_kernel.core.download_paths import System, find_problem
 from remote_kernel.core.errors import PoolRefused, RemoteKernelError, TransferError
 from remote_kernel.core.quantities import count_of, format_bytes
 from remote_kernel.core.terminal_text import one_line
@@ -67,10 +68,16 @@ class Transfers:
         return RemoteFiles(self._session.pool, pod)
 
     async def names(self, folder: str, pod: str) -> list[tuple[str, bool]]:
-        """Return what is in a folder of the session, and whether it is a folder; nothing where that takes too long."""
+        """Return what is in a folder of the session, and whether it is a folder; nothing where that takes too long.
+
+        What can be no name on one line is left out, as the line that it completes would become code.
+        """
         with contextlib.suppress(RemoteKernelError, TimeoutError):
             async with asyncio.timeout(LOOK_SECONDS):
-                return [(entry.path, entry.is_folder) for entry in await self._files(pod).list(folder)]
+                entries = await self._files(pod).list(folder)
+                return [
+                    (entry.path, entry.is_folder) for entry in entries if not find_problem(entry.path, System.LINUX)
+                ]
         return []
 
     async def _list(self, path: str, pod: str) -> Shown:
@@ -81,10 +88,10 @@ class Transfers:
             raise TransferError(missing if error.code == wire.FILE_MISSING else f"'{path}': {error}") from None
         return show_entries(path, entries)
 
-    async def _upload(self, request: Request, pod: str, plan: Callable[[], list[LocalItem]], to: str) -> None:
+    async def _upload(self, request: Request, pod: str, plan: Callable[[], UploadPlan], to: str) -> None:
         progress = Progress(is_upload=True, place=f"'{to}' in the session" if to else "the session")
         upload = Upload(self._files(pod), progress, patience_seconds=self._session.wait_seconds)
-        async with self._showing(request, progress, Told()):
+        async with self._showing(request, progress, upload.told):
             await upload.run(await asyncio.to_thread(plan))
 
     async def _download(self, request: Request, pod: str, paths: Sequence[str], to: Path) -> None:

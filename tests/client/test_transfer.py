@@ -55,7 +55,9 @@ async def remote_files(endpoint: str, pod: str = "") -> AsyncIterator[RemoteFile
 async def upload(endpoint: str, *paths: str, base: Path, to: str = "", patience_seconds: float = 30) -> Progress:
     progress = Progress(is_upload=True)
     async with remote_files(endpoint) as files:
-        await Upload(files, progress, patience_seconds=patience_seconds).run(plan_upload(paths, to=to, base=base))
+        task = Upload(files, progress, patience_seconds=patience_seconds)
+        await task.run(plan_upload(paths, to=to, base=base))
+    assert not task.told.failures
     return progress
 
 
@@ -193,6 +195,33 @@ async def test_a_link_comes_down_under_its_own_name(pod: Pod, data: Path, tmp_pa
     (data / "latest.csv").symlink_to("run-1.csv")
     await download(pod.endpoint, "latest.csv", to=tmp_path)
     assert (tmp_path / "latest.csv").read_bytes() == content
+
+
+async def test_a_link_in_a_folder_sends_nothing_from_outside_it(pod: Pod, data: Path, tmp_path: Path) -> None:
+    """A repository of somebody else's may have a link to a key of the user's."""
+    (tmp_path / "key").write_text("secret")
+    (tmp_path / "repo/sub").mkdir(parents=True)
+    (tmp_path / "repo/real.txt").write_text("mine")
+    (tmp_path / "repo/sub/inside").symlink_to("../real.txt")
+    (tmp_path / "repo/sub/outside").symlink_to("../../key")
+    (tmp_path / "repo/sub/twice").symlink_to("outside")
+    async with remote_files(pod.endpoint) as files:
+        task = Upload(files, Progress(is_upload=True), patience_seconds=1)
+        await task.run(plan_upload(["repo"], to="", base=tmp_path))
+        assert shown(data) == ["repo", "repo/real.txt", "repo/sub", "repo/sub/inside"]
+        (failure,) = task.told.failures
+        links = f"'{tmp_path}/repo/sub/outside' and '{tmp_path}/repo/sub/twice'"
+        assert failure.startswith(f"Links that lead out of their folder were not sent: {links}. Name them")
+    await upload(pod.endpoint, "repo/sub/o*", "repo/sub/twice", base=tmp_path)
+    assert (data / "outside").read_text() == (data / "twice").read_text() == "secret"
+
+
+async def test_only_what_the_user_wrote_is_a_pattern(pod: Pod, data: Path, tmp_path: Path) -> None:
+    base = tmp_path / "run [1]"
+    write_random(base / "a.csv", 10)
+    write_random(base / "b[1].csv", 10)
+    await upload(pod.endpoint, "a*", "b[1].csv", base=base)
+    assert shown(data) == ["a.csv", "b[1].csv"]
 
 
 @pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "a/../../b", "out"])

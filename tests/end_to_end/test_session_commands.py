@@ -239,6 +239,15 @@ def test_tab_completes_words_and_paths_of_both_sides(notebook: Notebook, folder:
     assert complete(notebook, "%session download x --to loc") == ["%session download x --to local\\ folder/"]
 
 
+def test_tab_puts_no_line_and_no_option_of_the_pod_s_into_a_cell(notebook: Notebook) -> None:
+    names = ["tab\nprint(1)", "tab\x1b[2J", "tab fine", "--to=.ssh"]
+    notebook.run(f"[open(name, 'w').close() for name in {names!r}]")
+    assert complete(notebook, "%session download tab") == ["%session download tab\\ fine"]
+    found = complete(notebook, "%session download ")
+    assert any(line.startswith("%session download ./--to") for line in found)
+    assert not any(line.startswith("%session download --") for line in found)
+
+
 def test_tab_and_questions_about_other_code_are_the_pod_s(notebook: Notebook) -> None:
     notebook.run("%config IPCompleter.use_jedi = False\na_long_name = 1")
     assert complete(notebook, "a_long_n") == ["a_long_name"]
