@@ -20,6 +20,7 @@ from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.jupyter import Author, Signer, parse_header, parse_object
 from remote_kernel.core.wire import Channel
 from remote_kernel.pod.clock import utc_now
+from remote_kernel.pod.guard import Guard
 from remote_kernel.zmq_socket import ZmqSocket
 
 # A loaded machine needs seconds to start an interpreter; more than a minute means that it hangs.
@@ -70,15 +71,17 @@ class Interpreter:
             limits the names of Unix sockets to about 100 bytes.
         cwd: working folder of the process.
         environ: its whole environment.
+        guard: ends it when this process is killed.
     """
 
-    def __init__(self, kernelspec: str, *, folder: Path, cwd: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, kernelspec: str, *, folder: Path, cwd: Path, environ: Mapping[str, str], guard: Guard) -> None:
         self.kernelspec = kernelspec
         self.kernel_info: dict[str, Any] = {}
         self.exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._pid: int | None = None
         self._received = 0
         self._holds: set[str] = set()
+        self._guard = guard
         self._cwd = cwd
         self._environ = dict(environ)
         name = secrets.token_hex(4)
@@ -148,6 +151,7 @@ class Interpreter:
         """Learn at once when the process ends: a thread waits for it, which costs nothing while it lives."""
         process = self._process
         self._pid = process.pid
+        self._guard.add(process.pid)
         loop = asyncio.get_running_loop()
 
         def wait() -> None:
@@ -309,6 +313,7 @@ class Interpreter:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._pid, signal.SIGKILL)
             await asyncio.shield(self.exited)
+            self._guard.remove(self._pid)
         await self._manager.cleanup_resources()  # files, a control socket that we never use, the threads behind that
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.journal import Journal
+from remote_kernel.pod.guard import Guard
 from remote_kernel.pod.interpreter import Interpreter
 from remote_kernel.pod.kernels import EpochMismatch, PodKernel
 from remote_kernel.pod.shutdowns import Shutdowns
@@ -49,6 +50,7 @@ class Registry:
         self._cooldown_seconds = cooldown_seconds
         self._kernels: dict[str, PodKernel] = {}
         self._shutdowns = Shutdowns()
+        self._guard = Guard()
         self._ending: list[PodKernel] = []  # no longer to be found by their names
         self._leaver = ""
         self._leaves_until = 0.0
@@ -128,7 +130,9 @@ class Registry:
         return None if has_failed else task
 
     def _start(self, kernelspec: str) -> asyncio.Task[Interpreter]:
-        interpreter = Interpreter(kernelspec, folder=self._folder, cwd=self._data, environ=self._environ)
+        interpreter = Interpreter(
+            kernelspec, folder=self._folder, cwd=self._data, environ=self._environ, guard=self._guard
+        )
 
         async def start() -> Interpreter:
             try:
@@ -147,3 +151,4 @@ class Registry:
         for kernel in (*self.kernels, *self._ending):
             kernel.close()
         await self._shutdowns.aclose()
+        self._guard.close()

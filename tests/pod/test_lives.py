@@ -24,6 +24,7 @@ from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.data_folder import DataFolder
 from remote_kernel.pod.environment import kernel_environ
 from remote_kernel.pod.execute import run_cell
+from remote_kernel.pod.guard import Guard
 from remote_kernel.pod.interpreter import Interpreter
 from remote_kernel.pod.kernels import EpochMismatch, PodKernel
 from remote_kernel.pod.pace import HOLD_BYTES, PATIENCE_SECONDS
@@ -42,12 +43,13 @@ class Life:
         self.interpreters: list[Interpreter] = []
         self.starting: list[asyncio.Task[Interpreter]] = []
         self.shutdowns = Shutdowns()
+        self.guard = Guard()
         self.kernel = PodKernel("main", "python3", journal=journal, start=self._start, shutdowns=self.shutdowns)
         self.folder = folder
 
     def _start(self) -> "asyncio.Task[Interpreter]":
         environ = kernel_environ(os.environ, "pod")
-        interpreter = Interpreter("python3", folder=self.folder, cwd=self.folder, environ=environ)
+        interpreter = Interpreter("python3", folder=self.folder, cwd=self.folder, environ=environ, guard=self.guard)
         self.interpreters.append(interpreter)
 
         async def start() -> Interpreter:
@@ -65,6 +67,7 @@ class Life:
     async def aclose(self) -> None:
         self.kernel.close()
         await self.shutdowns.aclose()
+        self.guard.close()
 
     async def accept(self, message: Message) -> int:
         return await self.kernel.accept([message], sender="s", epoch=self.kernel.epoch)

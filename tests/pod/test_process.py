@@ -187,15 +187,40 @@ def test_a_request_that_has_half_arrived_when_its_pod_is_stopped_is_cut_without_
         assert stderr.read() == b""
 
 
-def test_an_interpreter_ends_when_its_pod_is_killed() -> None:
+def test_an_interpreter_and_what_it_has_started_end_when_their_pod_is_killed() -> None:
     with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod:
         with httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client:
-            interpreter, child = start_child(client)
-        pod.process.kill()
-        pod.process.wait()
-        wait_until(lambda: not is_alive(interpreter), timeout_seconds=20)
-        os.kill(child, signal.SIGKILL)
-        shutil.rmtree(pod.scratch)
+            pids = start_child(client)
+        kill(pod)
+        wait_until(lambda: not any(map(is_alive, pids)), timeout_seconds=20)
+
+
+def kill(pod: Pod) -> None:
+    """Kill a pod, which has no time to tidy up."""
+    pod.process.kill()
+    pod.process.wait()
+    shutil.rmtree(pod.scratch)
+
+
+def test_a_kernel_that_is_no_python_ends_when_its_pod_is_killed(tmp_path: Path) -> None:
+    """The process that the agent starts is a shell, which knows nothing of parents; what answers is its child."""
+    folder = tmp_path / "kernels" / "shell"
+    folder.mkdir(parents=True)
+    command = f"{sys.executable} -m ipykernel_launcher -f {{connection_file}} & wait; sleep 600"
+    spec = {"argv": ["/bin/sh", "-c", command], "display_name": "", "language": "shell"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-")), JUPYTER_PATH=str(tmp_path)) as pod:
+        with httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client:
+            code = "import os; print(os.getpid(), os.getppid())"
+            said = stdout_of(run_in_pod(client, code, kernel="shell", kernelspec="shell"))
+        pids = [int(word) for word in said.split()]
+        assert len(pids) == 2
+        kill(pod)
+        try:
+            wait_until(lambda: not any(map(is_alive, pids)), timeout_seconds=10)
+        finally:
+            for pid in filter(is_alive, pids):
+                os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no signal for a parent's death")
@@ -205,11 +230,8 @@ def test_an_interpreter_that_is_held_ends_when_its_pod_is_killed() -> None:
         with httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client:
             interpreter, child = start_child(client)
         os.kill(interpreter, signal.SIGSTOP)
-        pod.process.kill()
-        pod.process.wait()
-        wait_until(lambda: not is_alive(interpreter), timeout_seconds=20)
-        os.kill(child, signal.SIGKILL)
-        shutil.rmtree(pod.scratch)
+        kill(pod)
+        wait_until(lambda: not is_alive(interpreter) and not is_alive(child), timeout_seconds=20)
 
 
 def test_the_end_of_an_interpreter_is_a_line_in_the_log_without_what_it_was_about(tmp_path: Path) -> None:
