@@ -1,9 +1,11 @@
 """Whether a notebook did what its stored outputs say it did."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -11,7 +13,7 @@ from nbformat import NotebookNode
 
 from remote_kernel.cli.notebooks import with_merged_streams
 from remote_kernel.cli.picture import describe_picture
-from remote_kernel.cli.volatile import is_progress, settle, settle_svg
+from remote_kernel.cli.volatile import is_progress, own_patterns, settle, settle_svg
 from remote_kernel.core.terminal_text import clean
 
 # The first is ours; the second is what nbval's users have in their notebooks.
@@ -25,6 +27,8 @@ CONTEXT_LINES = 1
 
 # Stands for an output that lacks what its type must have.
 MALFORMED = "[an output that is not valid]"
+
+Patterns = Sequence[re.Pattern[str]]
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -54,14 +58,17 @@ class _Line(NamedTuple):
 def compare(stored: NotebookNode, executed: NotebookNode, cells: Sequence[int]) -> list[Difference]:
     """Compare the outputs of two copies of a notebook in the code cells at these indexes.
 
-    What may differ (see `volatile`) and cells tagged as one of `IGNORE_TAGS` are passed over; so are an error's
-    traceback, the metadata of outputs, and how standard output and standard error alternate.
+    What may differ (see `volatile`, and what the notebook names itself) and cells tagged as one of `IGNORE_TAGS` are
+    passed over; so are an error's traceback, the metadata of outputs, and how standard output and standard error
+    alternate.
     """
     before, after = with_merged_streams(stored).cells, with_merged_streams(executed).cells
     differences = []
     for number, index in enumerate(cells, start=1):
-        if IGNORE_TAGS.isdisjoint(before[index].metadata.get("tags", [])):
-            lines = _diff(_describe(before[index].outputs), _describe(after[index].outputs))
+        metadata = before[index].metadata
+        if IGNORE_TAGS.isdisjoint(metadata.get("tags", [])):
+            own = own_patterns(stored.metadata, metadata)
+            lines = _diff(_describe(before[index].outputs, own), _describe(after[index].outputs, own))
             if lines:
                 differences.append(Difference(cell=number, source=before[index].source, lines=lines))
     return differences
@@ -107,11 +114,11 @@ def _shorten(line: str) -> str:
     return line if len(line) <= SHOWN_COLUMNS else line[: SHOWN_COLUMNS - 1] + "…"
 
 
-def _describe(outputs: Sequence[Mapping[str, Any]]) -> list[_Line]:
+def _describe(outputs: Sequence[Mapping[str, Any]], own: Patterns) -> list[_Line]:
     """Return the lines to compare. Standard error comes last: its place among the rest is a matter of chance."""
     whole = [output for output in outputs if _is_well_formed(output)]
     ordered = sorted(whole, key=lambda output: output.get("name") == "stderr")
-    lines = [line for output in _joined(ordered) for line in _describe_output(output)]
+    lines = [line for output in _joined(ordered) for line in _describe_output(output, own)]
     # Whatever a cell gives, it differs from what no front end can show.
     return lines + [_Line(MALFORMED, MALFORMED)] * (sum(1 for _ in outputs) - len(whole))
 
@@ -126,31 +133,33 @@ def _joined(outputs: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]
             yield {"output_type": "stream", "name": name, "text": text}
 
 
-def _describe_output(output: Mapping[str, Any]) -> Iterator[_Line]:
+def _describe_output(output: Mapping[str, Any], own: Patterns) -> Iterator[_Line]:
+    settled = partial(settle, own=own)
     match output["output_type"]:
         case "stream":
             heading = "[standard error] " if output["name"] == "stderr" else ""
-            yield from _text_lines(output["text"], settle, heading)
+            yield from _text_lines(output["text"], settled, heading)
         case "error":
-            yield from _text_lines(f"{output['ename']}: {output['evalue']}", settle, "[error] ")
+            yield from _text_lines(f"{output['ename']}: {output['evalue']}", settled, "[error] ")
         case _:
             # Text first: it is what a reader of the diff understands at once.
             for mime in sorted(output["data"], key=lambda mime: (mime != "text/plain", mime)):
-                yield from _describe_data(mime, output["data"][mime])
+                yield from _describe_data(mime, output["data"][mime], own)
 
 
-def _describe_data(mime: str, value: Any) -> Iterator[_Line]:
+def _describe_data(mime: str, value: Any, own: Patterns) -> Iterator[_Line]:
+    settled = partial(settle, own=own)
     if mime == _WIDGET:
         yield _Line("[widget]", "[widget]")
     elif mime == "image/svg+xml":
-        yield from _text_lines(_join(value), settle_svg, f"[{mime}] ")
+        yield from _text_lines(_join(value), partial(settle_svg, own=own), f"[{mime}] ")
     elif mime.startswith(("image/", "audio/", "video/", "application/pdf")) and isinstance(value, str | list):
         picture = describe_picture(mime, _join(value))
         yield _Line(picture, picture)
     elif isinstance(value, str | list) and not mime.endswith("json"):
-        yield from _text_lines(_join(value), settle, "" if mime == "text/plain" else f"[{mime}] ")
+        yield from _text_lines(_join(value), settled, "" if mime == "text/plain" else f"[{mime}] ")
     else:
-        yield from _text_lines(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False), settle, f"[{mime}] ")
+        yield from _text_lines(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False), settled, f"[{mime}] ")
 
 
 def _join(value: str | list[str]) -> str:

@@ -15,12 +15,14 @@ from remote_kernel.cli.execution import Plan
 from remote_kernel.cli.kernelspecs import is_ours
 from remote_kernel.cli.parameters import check_names, inject, parse_value, read_parameters, unknown_names
 from remote_kernel.cli.result_files import check_writable
+from remote_kernel.cli.volatile import own_patterns
 from remote_kernel.client.local_paths import current_folder
 from remote_kernel.core.errors import UsageError
 from remote_kernel.core.settings import Settings
 
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpec
+    from nbformat import NotebookNode
 
 
 def prepare(arguments: argparse.Namespace) -> list[Job]:
@@ -96,6 +98,8 @@ def _prepare_job(arguments: argparse.Namespace, path: Path, parameters: dict[str
             f"{path} has no stored outputs to compare with: save it with its outputs, "
             f"or execute it in place with 'remote-kernel run {path} -o {path}'"
         )
+    if arguments.verify:
+        _check_patterns(notebook, path)
     is_one = len(arguments.notebooks) == 1
     return Job(
         path=path,
@@ -110,6 +114,14 @@ def _prepare_job(arguments: argparse.Namespace, path: Path, parameters: dict[str
         html=arguments.html if is_one or arguments.html is None else arguments.html / f"{path.stem}.html",
         is_verified=arguments.verify,
     )
+
+
+def _check_patterns(notebook: "NotebookNode", path: Path) -> None:
+    """Raise `UsageError` for a pattern of the user's that is none, before anything runs."""
+    try:
+        own_patterns(notebook.metadata, *(cell.metadata for cell in notebook.cells))
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
 
 
 def _output(given: Path | None, path: Path, *, is_one: bool) -> Path:

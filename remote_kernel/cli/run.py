@@ -26,6 +26,14 @@ examples:
   remote-kernel run report.ipynb -p year 2026 --html report.html
   remote-kernel run --verify notebooks/*.ipynb --jobs 2 --junit results.xml
 
+with --verify, these may differ: times of day; dates said to be of today ("today is …", "generated on …"); durations
+with a unit of time; addresses of objects ("at 0x…"); UUIDs and names that end in 32 hexadecimal digits; the numbers
+of cells, their files and the paths of packages in warnings; temporary paths; pod names; "pid 5", "localhost:5"; rates
+in bytes; timeit's loops; progress bars; tracebacks; the colours of text; and how standard output and standard error
+alternate. Everything may differ in a cell tagged "verify-ignore", and whatever matches REGEX in one tagged
+"verify-ignore=REGEX", or a regular expression in the list "verify_ignore" under "remote_kernel" in the metadata of
+the cell or notebook. Any other number is compared.
+
 Ctrl-C interrupts the running cells, and what was executed so far is written; after a second one the kernels have two
 seconds to give their sessions back.
 
@@ -35,8 +43,8 @@ outputs, a kernel died, or what it printed could not be written; 2 something giv
 """
 
 VERIFY_HELP = """\
-compare the outputs with those stored in the notebook, say what differs, and write no notebook. Times, object addresses,
-temporary paths, pod names and progress bars may differ, and so may everything in cells tagged "verify-ignore"
+compare the outputs with those stored in the notebook, say what differs, and write no notebook; what may differ is
+listed below
 """
 
 

@@ -80,7 +80,7 @@ def test_what_is_missing_is_one_sentence(words: tuple[str, ...]) -> None:
         (["pool", "--issuer", "http://example.com"], "is not an https:// address"),
         (["pool", "nosuch"], "remote-kernel pool: error: argument COMMAND: invalid choice: 'nosuch'"),
         (["run", "missing.ipynb"], "remote-kernel: cannot read missing.ipynb: no such file or directory"),
-        (["run", "/"], "remote-kernel: cannot read /: is a directory"),
+        (["run", "/"], "remote-kernel: cannot read /: it is a folder"),
         (["upload", "missing.ipynb", __file__], "there is no notebook at missing.ipynb"),
         (["download", "missing.ipynb", "."], "there is no notebook at missing.ipynb"),
         (["install", "--name", "my kernel"], "'my kernel' cannot be the name of a kernel: use letters"),

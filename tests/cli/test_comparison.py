@@ -13,7 +13,8 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from remote_kernel.cli.comparison import MALFORMED, compare
 from remote_kernel.cli.notebooks import parse_notebook, to_text
-from remote_kernel.cli.volatile import is_progress, settle
+from remote_kernel.cli.volatile import is_progress, own_patterns, settle
+from remote_kernel.core.errors import UsageError
 
 
 def out(text: str, name: str = "stdout") -> NotebookNode:
@@ -44,7 +45,16 @@ def lines_between(before: list[NotebookNode], after: list[NotebookNode], *tags: 
         ("wrote /tmp/tmpab12cd/data.csv", "wrote /private/tmp/tmpzz/data.csv"),
         ("/tmp/rk-pod-a1b2c3/data", "/var/folders/zz/zyx_1/T/rk-pod-99/data"),
         ("Every cell ran in pod-01fc15", "Every cell ran in pod-abcdef"),
-        ("Hello from process 2846.", "Hello from process 31."),
+        ("process id: 2846", "process id: 31"),
+        ("pid 5", "pid 12345"),
+        ("/venv/lib/python3.11/site-packages/foo.py:3: UserWarning", "/usr/lib/dist-packages/foo.py:3: UserWarning"),
+        ('"altair-viz-00ff00ff00ff00ff00ff00ff00ff00ff"', '"altair-viz-11ff00ff00ff00ff00ff00ff00ff00ff"'),
+        ('<div id="map_00ff00ff00ff00ff00ff00ff00ff00ff">', '<div id="map_11ff00ff00ff00ff00ff00ff00ff00ff">'),
+        ("datetime.datetime(2026, 11, 29, 14, 5, 3)", "datetime.datetime(2027, 1, 2, 3, 4, 5, 678)"),
+        ("Generated on 2026-11-29", "Generated on 2027-01-02"),
+        ("Today is 29 November 2026", "Today is 2 January 2027"),
+        ("printed at 14:05", "printed at 03:17"),
+        ("2:05:11 PM", "11:59:00 AM"),
         ("pid=12", "pid=30122"),
         ("http://127.0.0.1:41231/x", "http://127.0.0.1:9/x"),
         ("it took 0.35 s", "it took 12.1 s"),
@@ -78,6 +88,16 @@ def test_what_may_differ_is_passed_over(before: str, after: str) -> None:
         ("48 hours", "49 hours"),
         ("wrote /tmp/tmpab12cd/data.csv", "wrote /tmp/tmpab12cd/other.csv"),
         ("0x1f", "0x2f"),
+        ("0xdeadbeef", "0xcafebabe"),
+        ("mask: 0xffffffffffff0000", "mask: 0xffffffffffff1111"),
+        ("process 5", "process 6"),
+        ("v = 3.5 m/s", "v = 4.5 m/s"),
+        ("4 requests/sec", "5 requests/sec"),
+        ("12 km/s", "13 km/s"),
+        ("born on 1999-12-31", "born on 2000-01-01"),
+        ("ratio 14:05", "ratio 14:06"),
+        ("datetime.date(2026, 11, 29)", "datetime.date(2026, 11, 30)"),
+        ("model_7, 00ff00ff", "model_8, 00ff00ff"),
         ("12 s of sound, 3 voices", "12 s of sound, 4 voices"),
         ("In 1999 it rained", "In 2000 it rained"),
         ("d41d8cd98f00b204e9800998ecf8427e", "00000cd98f00b204e9800998ecf8427e"),
@@ -197,3 +217,28 @@ def test_stored_output_that_is_none_is_a_difference_and_ends_nothing(stored: obj
     after = new_notebook(cells=[new_code_cell("print('x')", outputs=[out("x\n")])])
     (difference,) = compare(before, after, [0])
     assert sorted(difference.lines) == ["+x", f"-{MALFORMED}"]
+
+
+def test_users_name_patterns_of_their_own_in_a_tag_or_in_metadata() -> None:
+    before, after = [out("run 17 of batch a\n")], [out("run 18 of batch a\n")]
+    assert lines_between(before, after, r"verify-ignore=run \d+") == []
+    assert lines_between(before, after, r"verify-ignore=batch \d+") != []
+    first, second = (new_notebook(cells=[new_code_cell("x", outputs=outputs)]) for outputs in (before, after))
+    assert compare(first, second, [0]) != []
+    for metadata in (first.metadata, first.cells[0].metadata):
+        metadata["remote_kernel"] = {"verify_ignore": [r"\b1\d\b"]}
+        assert compare(first, second, [0]) == []
+        del metadata["remote_kernel"]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        ({"tags": ["verify-ignore=("]}, r"'\(' is no regular expression"),
+        ({"remote_kernel": {"verify_ignore": ["[a"]}}, "is no regular expression"),
+        ({"remote_kernel": {"verify_ignore": "a"}}, "is no list of regular expressions"),
+    ],
+)
+def test_pattern_that_is_none_is_told(metadata: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        own_patterns(metadata)
