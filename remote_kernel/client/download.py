@@ -113,6 +113,8 @@ class Download:
             PoolError, SessionLost.
         """
         beside: list[str] = []
+        if plan.new or plan.differing:
+            self._make_target()
         for item in plan.new:
             with self._counting(item):
                 await self._fetch_item(item)
@@ -128,6 +130,12 @@ class Download:
         self._tell_kept(plan, choice, beside)
         if self.told.failures and not self._progress.files_done and not any(item.is_folder for item in plan.new):
             raise TransferError(join_sentences(self.told.failures))
+
+    def _make_target(self) -> None:
+        try:
+            self._to.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TransferError(f"'{self._to}' cannot be made: {error.strerror}.") from None
 
     async def _find(self, wish: Wish, path: str, places: Places) -> None:
         """Add what a wish means."""
@@ -242,13 +250,15 @@ class Download:
             plan.new.append(item)
         elif found.size == item.size and await self._is_same(item.parts, found, await self._describe(item.source)):
             self._done(item, is_unchanged=True)
+        elif found.is_link:
+            raise self._folder.refuse_link(item.parts)
         else:
             plan.differing.append(Differing(item, found))
 
     async def _is_same(self, parts: Parts, found: Found, metadata: wire.Metadata) -> bool:
         if found.size != metadata.size:
             return False
-        return await asyncio.to_thread(self._folder.digest, parts) == metadata.sha256
+        return await asyncio.to_thread(self._folder.digest, parts, found) == metadata.sha256
 
     def _done(self, item: Wanted, *, is_unchanged: bool = False) -> None:
         self._progress.files_done += 1

@@ -24,7 +24,8 @@ from remote_kernel.core.errors import TransferError
 _CAN_HOLD = os.name == "posix"
 _ENTER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0)
 # A pipe must not be waited for, and Windows has line ends of its own.
-_PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_PLAIN = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 # What file systems without hard links say of one.
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES})
@@ -38,10 +39,12 @@ class Found:
 
     Attributes:
         stamp: changes whenever the file does.
+        is_link: whether it is a symbolic link to one, which may be read and is never written.
     """
 
     size: int
     stamp: tuple[int, int, int]
+    is_link: bool = False
 
 
 class TargetFolder:
@@ -71,10 +74,14 @@ class TargetFolder:
         with contextlib.suppress(FileNotFoundError), self._enter(parts):
             pass
 
-    def digest(self, parts: Parts) -> str:
-        """Return the SHA-256 of a file in hex."""
-        with self._enter(parts[:-1]) as folder, folder.open(parts[-1]) as file:
+    def digest(self, parts: Parts, found: Found) -> str:
+        """Return the SHA-256 of a file that was found, in hex."""
+        with self._enter(parts[:-1]) as folder, folder.open(parts[-1], follows=found.is_link) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def refuse_link(self, parts: Parts) -> TransferError:
+        """Return what to say of a link in the place of a file."""
+        return _refuse_link(self.path.joinpath(*parts))
 
     def make_folder(self, parts: Parts) -> None:
         """Make a folder, with those above it, unless it is there."""
@@ -127,23 +134,28 @@ class _Folder:
             raise TransferError(f"{self._quoted(name)} is a file here, and a folder in the session.")
         if self._held is None:
             return _Folder(self.path / name, None)
-        return _Folder(self.path / name, os.open(name, _ENTER | os.O_NOFOLLOW, dir_fd=self._held))
+        return _Folder(self.path / name, os.open(name, _ENTER | _NO_LINK, dir_fd=self._held))
 
     def look(self, name: str) -> Found | None:
         """Return the file of this name; `None` where there is nothing."""
         try:
-            status = self._status(name)
+            status = os.stat(self._name(name), dir_fd=self._held, follow_symlinks=False)
         except FileNotFoundError:
             return None
+        if is_link := _is_link(status):
+            try:
+                status = os.stat(self._name(name), dir_fd=self._held)
+            except OSError:
+                raise _refuse_link(self.path / name) from None  # it leads nowhere
         if stat.S_ISDIR(status.st_mode):
             raise TransferError(f"{self._quoted(name)} is a folder here, and a file in the session.")
         if not stat.S_ISREG(status.st_mode):
             raise TransferError(f"{self._quoted(name)} is no ordinary file here, and is left as it is.")
-        return Found(status.st_size, (status.st_ino, status.st_size, status.st_mtime_ns))
+        return Found(status.st_size, (status.st_ino, status.st_size, status.st_mtime_ns), is_link)
 
-    def open(self, name: str) -> BufferedReader:
-        """Open a file to be read."""
-        return os.fdopen(self._open(name, os.O_RDONLY), "rb")
+    def open(self, name: str, *, follows: bool) -> BufferedReader:
+        """Open a file to be read; says whether it may be a link."""
+        return os.fdopen(self._open(name, os.O_RDONLY, follows=follows), "rb")
 
     def open_own(self, name: str) -> BufferedRandom:
         """Open a file that only we write, or make it; what somebody else has put in its place goes."""
@@ -157,11 +169,12 @@ class _Folder:
             descriptor = self._open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         return os.fdopen(descriptor, "r+b")
 
-    def _open(self, name: str, flags: int) -> int:
+    def _open(self, name: str, flags: int, *, follows: bool = False) -> int:
         """Open a file; raises also where it is a link, or no ordinary file."""
-        if self._held is None and not flags & os.O_EXCL:
+        if self._held is None and not (follows or flags & os.O_EXCL):
             self._status(name)
-        descriptor = os.open(self._name(name), flags | _PLAIN, 0o666, dir_fd=self._held)
+        flags |= _PLAIN if follows else _PLAIN | _NO_LINK
+        descriptor = os.open(self._name(name), flags, 0o666, dir_fd=self._held)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise TransferError(f"{self._quoted(name)} is no ordinary file here, and is left as it is.")
@@ -194,11 +207,8 @@ class _Folder:
     def _status(self, name: str) -> os.stat_result:
         """Return what is of this name; raises `TransferError` for a link."""
         status = os.stat(self._name(name), dir_fd=self._held, follow_symlinks=False)
-        if stat.S_ISLNK(status.st_mode) or _is_junction(status):
-            raise TransferError(
-                f"{self._quoted(name)} is a symbolic link on this machine, and nothing is written through one: "
-                "give the folder that it leads to as --to, or remove it."
-            )
+        if _is_link(status):
+            raise _refuse_link(self.path / name)
         return status
 
     def _name(self, name: str) -> str:
@@ -260,6 +270,14 @@ def _is_ours(status: os.stat_result) -> bool:
     return os.name != "posix" or status.st_uid == os.geteuid()
 
 
-def _is_junction(status: os.stat_result) -> bool:
-    """Whether Windows goes on somewhere else here; other reparse points are files that a cloud service keeps."""
-    return getattr(status, "st_reparse_tag", 0) == getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", -1)
+def _is_link(status: os.stat_result) -> bool:
+    """Whether it is a link, or what Windows calls a junction; other reparse points are files of a cloud service."""
+    is_junction = getattr(status, "st_reparse_tag", 0) == getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", -1)
+    return stat.S_ISLNK(status.st_mode) or is_junction
+
+
+def _refuse_link(path: Path) -> TransferError:
+    return TransferError(
+        f"'{shown(str(path))}' is a symbolic link on this machine, and nothing is written through one: "
+        "remove it, or name another folder with --to."
+    )

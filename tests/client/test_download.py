@@ -11,7 +11,7 @@ from remote_kernel.client.access import ConfiguredAccess
 from remote_kernel.client.download import Choice, Download
 from remote_kernel.client.files import RemoteFiles
 from remote_kernel.client.pool import PoolClient
-from remote_kernel.client.target_folder import TargetFolder
+from remote_kernel.client.target_folder import Found, TargetFolder
 from remote_kernel.client.transfer import Progress, Told
 from remote_kernel.core.download_paths import PARTIAL_PREFIX
 from remote_kernel.core.errors import TransferError
@@ -97,6 +97,17 @@ async def test_nothing_is_written_through_a_link(link: str, choice: Choice, home
     assert sorted(path.name for path in (tmp_path / ".ssh").iterdir()) == ["authorized_keys"]
 
 
+async def test_a_link_to_the_same_file_is_left_and_no_failure(home: Path) -> None:
+    with HostilePod.listing("a.csv", "b.csv", "nowhere") as pod:
+        (home / "real").write_bytes(pod.content)
+        (home / "a.csv").symlink_to("real")
+        (home / "nowhere").symlink_to("gone")
+        told = await download(pod, "*", to=home, choice=Choice.REPLACE)
+    assert [failure.partition(" is a symbolic link")[0] for failure in told.failures] == [f"'{home / 'nowhere'}'"]
+    assert (home / "a.csv").is_symlink()
+    assert pod.asked == ["b.csv"]
+
+
 async def test_the_folder_that_the_user_names_may_be_a_link(home: Path) -> None:
     (home / "real").mkdir()
     (home / "link").symlink_to("real")
@@ -117,7 +128,7 @@ def test_a_link_that_comes_after_the_look_is_not_followed(can_hold: bool, home: 
     with pytest.raises(TransferError, match="symbolic link"):
         folder.make_folder(("a", "b"))
     with pytest.raises(TransferError, match="symbolic link"):
-        folder.digest(("a", "authorized_keys"))
+        folder.digest(("a", "authorized_keys"), Found(0, (0, 0, 0)))
 
 
 def test_a_folder_that_is_swapped_for_a_link_meanwhile_gets_the_file_all_the_same(home: Path, tmp_path: Path) -> None:
