@@ -52,12 +52,23 @@ class ZmqSocket:
             frames.append(frame.bytes)
         return frames
 
+    def take_frame(self) -> bytes | None:
+        """Return the next frame if it is there already, whether more of its message follow or not."""
+        try:
+            return bytes(self.zmq.recv(_NOBLOCK))
+        except zmq.Again:
+            return None
+
     async def receive(self) -> list[bytes]:
         """Return the frames of the next message; one task at a time may wait."""
         while (frames := self.take()) is None:
-            self._arrival = self._loop.create_future()
-            await self._arrival
+            await self.wait_arrival()
         return frames
+
+    async def wait_arrival(self) -> None:
+        """Return when something may have come since there was nothing to take; one task at a time may wait."""
+        self._arrival = self._loop.create_future()
+        await self._arrival
 
     def send(self, frames: "Sequence[bytes | zmq.Frame]") -> None:
         """Send one message; raises `zmq.Again` where the socket has a limit and it is reached."""

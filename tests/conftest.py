@@ -63,11 +63,13 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show what the programs of a test that has failed had to say."""
     report = yield
     if report.failed:
-        report.sections += [*error_output.sections(), *log_sections(Path(os.environ["HOME"]))]
+        report.sections += error_output.sections()
+        if home := item.funcargs.get("private_folders"):
+            report.sections += log_sections(Path(str(home)))
     return report
 
 

@@ -14,14 +14,14 @@ PACKAGE = Path(remote_kernel.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Part of the package: what it may import of the others. The leaves are `private_files`,
-# `watchdog`, `zmq_socket`, the package itself, and `injected`, which is sent as text.
+# `tasks`, `watchdog`, `zmq_socket`, the package itself, and `injected`, which is sent as text.
 ARROWS = {
     "core": set(),
-    "client": {"core", "http1", "local_pools", "log_files", "private_files", "watchdog"},
-    "kernel": {"client", "core", "http1", "local_pools", "log_files", "private_files", "zmq_socket"},
+    "client": {"core", "http1", "local_pools", "log_files", "private_files", "tasks", "watchdog"},
+    "kernel": {"client", "core", "http1", "local_pools", "log_files", "private_files", "tasks", "zmq_socket"},
     "injected": set(),
-    "pod": {"core", "http1", "log_files", "private_files", "watchdog", "zmq_socket"},
-    "pool": {"core", "http1", "local_pools", "log_files", "private_files"},
+    "pod": {"core", "http1", "log_files", "private_files", "tasks", "watchdog", "zmq_socket"},
+    "pool": {"core", "http1", "local_pools", "log_files", "private_files", "tasks"},
     "cli": {
         "client",
         "core",
@@ -32,9 +32,11 @@ ARROWS = {
         "local_pools",
         "log_files",
         "private_files",
+        "tasks",
         "zmq_socket",
     },
     "http1": {"core", "watchdog"},
+    "tasks": {"core"},
     "watchdog": set(),
     "zmq_socket": set(),
     "private_files": set(),

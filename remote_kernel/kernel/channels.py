@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import secrets
 import threading
 import time
@@ -16,10 +17,15 @@ import zmq
 
 from remote_kernel.core.errors import SettingsError, WireError
 from remote_kernel.core.jupyter import Author, Signer
+from remote_kernel.core.log_lines import LogEvent
+from remote_kernel.core.tally import Tally
 from remote_kernel.core.wire import Channel
 from remote_kernel.kernel.outbox import Outbox
 from remote_kernel.private_files import write_private
+from remote_kernel.tasks import go_on, is_cancelled
 from remote_kernel.zmq_socket import ZmqSocket
+
+_log = logging.getLogger(__name__)
 
 _SOCKET_TYPES = {
     Channel.SHELL: zmq.ROUTER,
@@ -32,9 +38,16 @@ _SOCKET_TYPES = {
 # Front ends subscribe to everything; the topic is for people who look at the wire.
 _TOPIC = b"remote"
 
-# Front ends choose free ports before we bind them; meanwhile a connection of some other program may have taken one.
+# Front ends choose free ports before we bind them; meanwhile a connection of some other program may have taken one. So
+# long all five are tried for.
 BIND_SECONDS = 2.0
 BIND_AGAIN_SECONDS = 0.05
+
+# Whoever can connect to a port may announce a message of any size, for which ZeroMQ makes room before anybody has seen
+# its signature. Front ends send less than this: what is larger than 256 MB is refused with a sentence, and a page
+# cannot have a string of more than 512 MB. A heartbeat has four bytes.
+MAX_FRAME_BYTES = 1024 * 1024 * 1024
+MAX_HEARTBEAT_BYTES = 4 * 1024
 
 # Sockets of front ends that were connected to a kernel before us come back within a tenth of a second of each other.
 GATHERING_SECONDS = 0.25
@@ -86,6 +99,14 @@ class Connection:
         curve = (curve_keys[0], curve_keys[1]) if len(curve_keys) == len(_CURVE_KEYS) else None
         return cls(path=path, transport=transport, ip=ip, key=key, ports=ports, curve=curve)
 
+    def place(self, name: str) -> str:
+        """Say where a channel is, for people."""
+        return (
+            f"port {self.ports[name]} of {self.ip}"
+            if self.transport == "tcp"
+            else f"the socket {self.ip}-{self.ports[name]}"
+        )
+
     def url(self, name: str) -> str:
         """Return the address to bind for a channel."""
         port = self.ports[name]
@@ -110,36 +131,36 @@ class Channels:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._sockets: dict[Channel, ZmqSocket] = {}
         self._heartbeat_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._heartbeat_end: asyncio.Future[None] | None = None
         self._outbox: Outbox | None = None
-        self._is_heard = asyncio.Event()
+        self._refused = Tally()
 
     def bind(self) -> None:
         """Bind all five sockets and start the heartbeat.
 
         Raises:
-            SettingsError: an address is in use or not ours.
+            SettingsError: an address is in use, and was so for `BIND_SECONDS`, or not ours.
         """
         was_picked = 0 in self._connection.ports.values()
-        try:
-            for channel, socket_type in _SOCKET_TYPES.items():
-                socket = self._context.socket(socket_type)
-                socket.set_hwm(0)  # replies are as many as requests; iopub has a limit of its own
-                # Long enough for the last replies, short enough to go when the front end is gone.
-                socket.linger = 500
-                self._sockets[channel] = ZmqSocket(socket)
-                if channel is Channel.IOPUB:
-                    socket.setsockopt(zmq.XPUB_VERBOSE, 1)
-                    self._outbox = Outbox(self._sockets[channel])
-                self._bind(socket, channel.name.lower())
-            self._start_heartbeat()
-        except zmq.ZMQError as error:
-            raise SettingsError(
-                f"The addresses in {self._connection.path} cannot be used: {error.strerror}."
-            ) from error
+        gives_up_at = time.monotonic() + BIND_SECONDS
+        for channel, socket_type in _SOCKET_TYPES.items():
+            socket = self._context.socket(socket_type)
+            socket.set_hwm(0)  # replies are as many as requests; iopub has a limit of its own
+            # Long enough for the last replies, short enough to go when the front end is gone.
+            socket.linger = 500
+            self._sockets[channel] = ZmqSocket(socket)
+            if channel is Channel.IOPUB:
+                self._outbox = Outbox(self._sockets[channel], self._write_welcome)
+            else:
+                # A front end that comes back under its name may be here before its old connection has ended.
+                socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+                socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+            self._bind(socket, channel.name.lower(), gives_up_at)
+        self._start_heartbeat(gives_up_at)
         if was_picked:
             self._connection.save_ports()
 
-    def _bind(self, socket: "zmq.Socket[Any]", name: str) -> None:
+    def _bind(self, socket: "zmq.Socket[Any]", name: str, gives_up_at: float) -> None:
         connection = self._connection
         if connection.transport == "ipc" and not connection.ports[name]:
             taken = {*connection.ports.values()}
@@ -149,31 +170,56 @@ class Channels:
         if connection.curve is not None:
             socket.curve_publickey, socket.curve_secretkey = connection.curve
             socket.curve_server = True
-        _bind_patiently(socket, connection.url(name))
+        try:
+            _bind_patiently(socket, connection.url(name), gives_up_at)
+        except zmq.ZMQError as error:
+            raise SettingsError(_describe_refusal(connection, name, error)) from error
         if not connection.ports[name]:
             endpoint = bytes(socket.getsockopt(zmq.LAST_ENDPOINT))
             connection.ports[name] = int(endpoint.rstrip(b"\0").rsplit(b":", 1)[1])
 
-    def _start_heartbeat(self) -> None:
+    def _start_heartbeat(self, gives_up_at: float) -> None:
         """Echo in a thread of its own, in C: it answers whatever the event loop does."""
         socket = self._heartbeat_context.socket(zmq.ROUTER)
         socket.linger = 0
-        self._bind(socket, "hb")
+        socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_HEARTBEAT_BYTES)
+        try:
+            self._bind(socket, "hb", gives_up_at)
+        except SettingsError:
+            socket.close()
+            raise
+
+        loop = asyncio.get_running_loop()
+        self._heartbeat_end = ended = loop.create_future()
 
         def echo() -> None:
             try:
                 zmq.proxy(socket, socket)
             except zmq.ContextTerminated:
                 socket.close()
+            except zmq.ZMQError as error:
+                with contextlib.suppress(RuntimeError):  # the loop may be closed already
+                    loop.call_soon_threadsafe(ended.set_exception, error)
 
         threading.Thread(target=echo, daemon=True, name="heartbeat").start()
 
     async def serve(self, handle: Handle) -> None:
-        """Hand each message of a front end to `handle`, in order on each channel, until cancelled."""
+        """Hand each message of a front end to `handle`, in order on each channel, until cancelled.
+
+        A message that cannot be handled costs that message. Whatever else goes wrong is raised: of a kernel that has
+        ended a front end takes notice, and not of one that is deaf on a channel.
+        """
+        assert self._outbox is not None
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._welcome())
+            tasks.create_task(go_on(self._outbox.serve()))
+            tasks.create_task(go_on(self._wait_heartbeat_end()))
             for channel in (Channel.SHELL, Channel.CONTROL, Channel.STDIN):
-                tasks.create_task(self._receive(channel, handle))
+                tasks.create_task(go_on(self._receive(channel, handle)))
+
+    async def _wait_heartbeat_end(self) -> None:
+        assert self._heartbeat_end is not None
+        await self._heartbeat_end
 
     async def _receive(self, channel: Channel, handle: Handle) -> None:
         socket = self._sockets[channel]
@@ -182,18 +228,31 @@ class Channels:
             try:
                 prefixes, parts = self._signer.from_zmq(frames)
                 await handle(channel, prefixes, parts)
-            except WireError:
-                continue  # not from our front end, or not a message: there is nobody to tell
+            except WireError as error:  # not from our front end, or not a message: there is nobody to tell
+                if self._refused.add():
+                    reason = str(error)
+                    _log.warning(
+                        LogEvent(
+                            "message refused", channel=channel.name.lower(), reason=reason, count=self._refused.count
+                        )
+                    )
+                await asyncio.sleep(0)  # others have a turn, however many of these come
+            except asyncio.CancelledError:
+                if is_cancelled():
+                    raise
+                _log.error(LogEvent("failed inside"), exc_info=True)
+            except Exception:
+                _log.error(LogEvent("failed inside"), exc_info=True)
 
-    async def _welcome(self) -> None:
-        socket = self._sockets[Channel.IOPUB]
-        while True:
-            (event,) = await socket.receive()
-            if event[:1] == b"\x01":
-                topic = event[1:].decode(errors="replace")
-                parts = self._author.write("iopub_welcome", {"subscription": topic}, date=datetime.now(UTC))
-                self._send_out(self._signer.to_zmq(parts, [event[1:]]))
-                self._is_heard.set()
+    def _write_welcome(self, topic: bytes) -> list[bytes]:
+        content = {"subscription": topic.decode(errors="replace")}
+        parts = self._author.write("iopub_welcome", content, date=datetime.now(UTC))
+        return self._signer.to_zmq(parts, [topic])
+
+    def admit(self) -> None:
+        """Let those hear what is published from now on who have subscribed by now; `serve` does so all the time."""
+        assert self._outbox is not None
+        self._outbox.admit()
 
     async def wait_heard(self, patience_seconds: float) -> None:
         """Return when front ends listen on iopub, or nobody has come for so long.
@@ -201,9 +260,10 @@ class Channels:
         What is published before is heard by nobody: sockets of front ends that were connected to the process before us
         need a moment to come back.
         """
+        assert self._outbox is not None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_seconds):
-                await self._is_heard.wait()
+                await self._outbox.is_heard.wait()
             await asyncio.sleep(GATHERING_SECONDS)
 
     async def send(self, channel: Channel, prefixes: list[bytes], parts: tuple[bytes, ...]) -> None:
@@ -243,9 +303,21 @@ class Channels:
         self._heartbeat_context.term()
 
 
-def _bind_patiently(socket: "zmq.Socket[Any]", url: str) -> None:
-    """Bind, and wait a little for an address that is in use; raises `zmq.ZMQError`."""
-    gives_up_at = time.monotonic() + BIND_SECONDS
+def _describe_refusal(connection: Connection, name: str, error: zmq.ZMQError) -> str:
+    channel = "heartbeat" if name == "hb" else name
+    if error.errno == zmq.EADDRINUSE:
+        return (
+            f"Another program has {connection.place(name)}, which {connection.path} gives to the kernel's {channel} "
+            "channel: start the kernel once more, and the front end chooses other ports."
+        )
+    return (
+        f"The kernel's {channel} channel cannot have {connection.place(name)}, which {connection.path} gives to it: "
+        f"{error.strerror}."
+    )
+
+
+def _bind_patiently(socket: "zmq.Socket[Any]", url: str, gives_up_at: float) -> None:
+    """Bind, and wait for an address that is in use; raises `zmq.ZMQError`."""
     while True:
         try:
             socket.bind(url)

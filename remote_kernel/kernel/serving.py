@@ -20,6 +20,7 @@ from remote_kernel.kernel.relay import Relay
 from remote_kernel.kernel.session import Session
 from remote_kernel.local_pools import this_environment
 from remote_kernel.log_files import KERNEL_PREFIX, SUFFIX, log_folder, log_to_file, log_to_stderr
+from remote_kernel.tasks import go_on
 
 _log = logging.getLogger(__name__)
 
@@ -53,15 +54,18 @@ async def serve(connection: Connection, channels: Channels, parent: int) -> int:
     loop.add_signal_handler(signal.SIGTERM, relay.stopped.set)
     # An interrupt is a message here; Ctrl-C in a terminal is for the front end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    serving = asyncio.create_task(channels.serve(relay.handle))
-    watching = asyncio.create_task(_watch_parent(parent, relay.stopped))
-    await relay.start()
-    await relay.stopped.wait()
-    await relay.aclose()
-    for task in (serving, watching):
-        task.cancel()
-    await asyncio.gather(serving, watching, return_exceptions=True)
-    channels.close()
+    try:
+        async with asyncio.TaskGroup() as tasks:  # whose failure ends this process: Jupyter starts another then
+            serving = tasks.create_task(go_on(channels.serve(relay.handle)))
+            watching = tasks.create_task(_watch_parent(parent, relay.stopped))
+            channels.admit()
+            await relay.start()
+            await relay.stopped.wait()
+            await relay.aclose()
+            serving.cancel()
+            watching.cancel()
+    finally:
+        channels.close()
     _log.info(LogEvent("stopped", has_died=relay.has_died))
     return int(relay.has_died)
 

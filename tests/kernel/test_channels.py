@@ -1,5 +1,6 @@
 """The front end's side, against jupyter_client's own sockets."""
 
+import asyncio
 import json
 import os
 import queue
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +18,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 
 from remote_kernel.core.errors import SettingsError
+from remote_kernel.core.wire import Channel
 from remote_kernel.kernel.channels import Channels, Connection
 from tests.driver import is_alive, kernel_manager, wait_until
 
@@ -162,7 +165,9 @@ def test_a_port_in_use_is_told_in_a_sentence(tmp_path: Path) -> None:
     first.wait(10)
     assert second.returncode == 2
     assert second.stderr.count("\n") == 1
-    assert "cannot be used: Address already in use" in second.stderr
+    port = Connection.read(path).ports["shell"]
+    assert f"Another program has port {port} of 127.0.0.1" in second.stderr
+    assert "shell channel" in second.stderr
 
 
 def test_the_transport_is_encrypted_where_the_front_end_wants_it() -> None:
@@ -202,16 +207,134 @@ def answers(client: BlockingKernelClient) -> bool:
 
 
 @pytest.mark.anyio
-async def test_a_port_that_is_taken_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["shell", "control", "stdin", "iopub", "hb"])
+async def test_a_port_that_is_taken_for_a_moment_is_waited_for(tmp_path: Path, name: str) -> None:
     path = tmp_path / "c.json"
     write_connection_file(str(path), key=b"secret")
     connection = Connection.read(path)
-    taken = socket.create_server(("127.0.0.1", connection.ports["iopub"]))
+    taken = socket.create_server(("127.0.0.1", connection.ports[name]))
     release = threading.Timer(0.2, taken.close)
     release.start()
     channels = Channels(connection)
     channels.bind()
     with pytest.raises(OSError, match="in use"):
-        socket.create_server(("127.0.0.1", connection.ports["iopub"]))
+        socket.create_server(("127.0.0.1", connection.ports[name]))
     channels.close()
     release.join()
+
+
+@pytest.mark.anyio
+async def test_ports_are_waited_for_so_long_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("remote_kernel.kernel.channels.BIND_SECONDS", 0.5)
+    path = tmp_path / "c.json"
+    write_connection_file(str(path), key=b"secret")
+    connection = Connection.read(path)
+    first, last = (socket.create_server(("127.0.0.1", connection.ports[name])) for name in ("shell", "hb"))
+    release = threading.Timer(0.4, first.close)
+    release.start()
+    channels = Channels(connection)
+    started = time.monotonic()
+    with last, pytest.raises(SettingsError, match=f"port {connection.ports['hb']} of 127.0.0.1.* heartbeat channel"):
+        channels.bind()
+    assert time.monotonic() - started < 0.8
+    channels.close()
+    release.join()
+
+
+def test_an_address_that_is_not_ours_is_told_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    write_connection_file(str(path), key=b"secret")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"ip": "192.0.2.1"}))  # for documentation, RFC 5737
+    command = [sys.executable, "-m", "remote_kernel", "-f", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"port {Connection.read(path).ports['shell']} of 192.0.2.1" in done.stderr
+
+
+COMES_BACK = 100
+
+
+def test_a_front_end_that_comes_back_under_its_name_is_answered(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    write_connection_file(str(path), key=b"secret")
+    process = start(path)
+    try:
+        for _ in range(COMES_BACK):
+            client = BlockingKernelClient(connection_file=str(path))
+            client.load_connection_file()
+            client.session.session = "the-same"  # which names its sockets
+            client.start_channels(iopub=False, hb=False)
+            wait_ready(client)
+            client.stop_channels()
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_a_second_client_of_one_manager_is_answered() -> None:
+    manager = kernel_manager("remote")
+    manager.start_kernel()
+    clients = [manager.blocking_client() for _ in range(2)]
+    try:
+        for client in clients:
+            client.start_channels()
+            client.wait_for_ready(timeout=30)
+    finally:
+        for client in clients:
+            client.stop_channels()
+        manager.shutdown_kernel()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("defect", [OSError("no"), asyncio.CancelledError()], ids=["error", "cancelled"])
+async def test_a_message_that_cannot_be_handled_costs_that_message(tmp_path: Path, defect: BaseException) -> None:
+    path = tmp_path / "c.json"
+    write_connection_file(str(path), key=b"secret")
+    channels = Channels(Connection.read(path))
+    channels.bind()
+    handled: asyncio.Queue[Channel] = asyncio.Queue()
+    defects = [defect]
+
+    async def handle(channel: Channel, _prefixes: list[bytes], _parts: tuple[bytes, ...]) -> None:
+        handled.put_nowait(channel)
+        if defects:
+            raise defects.pop()
+
+    serving = asyncio.create_task(channels.serve(handle))
+    client = connect(path)
+    try:
+        async with asyncio.timeout(10):
+            for _ in range(2):
+                client.kernel_info()
+                assert await handled.get() is Channel.SHELL
+        assert not serving.done()
+    finally:
+        client.stop_channels()
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        channels.close()
+
+
+ENDS = """
+import asyncio, sys
+from remote_kernel.kernel import app, channels, outbox
+
+async def end(self, *_):
+    await asyncio.sleep(0.1)
+    {how}
+
+{what} = end
+sys.exit(app.main(["-f", sys.argv[1]]))
+"""
+
+
+@pytest.mark.parametrize("what", ["channels.Channels._receive", "outbox.Outbox._admit_all", "outbox.Outbox._send_held"])
+@pytest.mark.parametrize("how", ["raise OSError", "return", "raise asyncio.CancelledError"])
+def test_a_kernel_that_has_become_deaf_ends_and_says_so(tmp_path: Path, what: str, how: str) -> None:
+    path = tmp_path / "c.json"
+    write_connection_file(str(path), key=b"secret")
+    command = [sys.executable, "-c", ENDS.format(what=what, how=how), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "failed inside" in done.stderr

@@ -1,0 +1,282 @@
+"""What somebody can do to a kernel who can connect to its ports and does not have its key."""
+
+import asyncio
+import random
+import socket
+import struct
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+from jupyter_client.connect import write_connection_file
+
+from remote_kernel.core.wire import Channel
+from remote_kernel.kernel import subscribers
+from remote_kernel.kernel.channels import Channels, Connection
+from remote_kernel.kernel.subscribers import MIN_TAKEN_BYTES, PATIENCE_AGAIN_SECONDS, PATIENCE_SECONDS, Patience
+from tests.driver import Notebook
+from tests.kernel.test_channels import connect, start
+
+SOCKETS = ("shell", "control", "stdin", "iopub", "hb")
+
+GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
+
+
+@contextmanager
+def stranger(connection: Connection, name: str) -> Iterator["zmq.Socket[bytes]"]:
+    """Connect a socket that may send anything to one of a kernel's sockets."""
+    with zmq.Context() as context, context.socket(zmq.XSUB if name == "iopub" else zmq.DEALER) as made:
+        made.linger = 1000
+        made.connect(connection.url(name))
+        yield made
+
+
+def garbage(chance: random.Random) -> Iterator[list[bytes]]:
+    """Yield messages that are none."""
+    yield [b"a", b"b"]
+    yield [b""]
+    yield [b"", b""]
+    yield [b"\x01", b"\x01", b"\x00"]
+    yield [b"<IDS|MSG>"]
+    yield [b"<IDS|MSG>", b"", b"{}", b"{}", b"{}", b"{}"]
+    yield [b"x", b"<IDS|MSG>", b"0" * 64, b"{", b"\xff", b"[]", b"null"]
+    yield [b"x"] * 500
+    yield [b"x" * 1_000_000, b"y"]
+    for _ in range(50):
+        yield [chance.randbytes(chance.choice([0, 1, 9, 300])) for _ in range(chance.randrange(1, 9))]
+
+
+def test_garbage_at_any_port_is_refused_and_a_cell_runs(notebook: Notebook) -> None:
+    connection = Connection.read(Path(notebook.manager.connection_file))
+    chance = random.Random(7)
+    for name in SOCKETS:
+        with stranger(connection, name) as sender:
+            for frames in garbage(chance):
+                sender.send_multipart(frames)
+    assert notebook.run("1 + 1").result == "2"
+    newcomer = connect(connection.path)
+    try:
+        assert newcomer.get_iopub_msg(timeout=30)["msg_type"] == "iopub_welcome"
+        newcomer.wait_for_ready(timeout=30)  # by the heartbeat, as it has no manager
+    finally:
+        newcomer.stop_channels()
+
+
+@pytest.mark.parametrize("name", SOCKETS)
+def test_who_announces_too_large_a_message_is_hung_up_on(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "c.json"
+    write_connection_file(str(path), key=b"secret")
+    process = start(path)
+    try:
+        client = connect(path)
+        assert client.get_iopub_msg(timeout=30)
+        client.stop_channels()
+        kind = b"SUB" if name == "iopub" else b"DEALER"
+        ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", len(kind)) + kind
+        size = 8 * 1024 if name in {"iopub", "hb"} else 3 << 29
+        with socket.create_connection(("127.0.0.1", Connection.read(path).ports[name]), timeout=20) as sock:
+            sock.sendall(GREETING + b"\x04" + bytes([len(ready)]) + ready)
+            sock.sendall(b"\x02" + struct.pack(">Q", size))
+            while sock.recv(4096):
+                pass
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+@asynccontextmanager
+async def serving(tmp_path: Path, transport: str = "tcp") -> AsyncIterator[Channels]:
+    """Serve channels that nobody sends anything to."""
+    path = tmp_path / "c.json"
+    ip = "127.0.0.1" if transport == "tcp" else str(tmp_path / "s")
+    write_connection_file(str(path), ip=ip, key=b"secret", transport=transport)
+    channels = Channels(Connection.read(path))
+    channels.bind()
+    task = asyncio.create_task(channels.serve(ignore))
+    try:
+        yield channels
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        channels.close()
+
+
+async def ignore(_channel: Channel, _prefixes: list[bytes], _parts: tuple[bytes, ...]) -> None:
+    """Take a message and do nothing."""
+
+
+class Subscriber:
+    """A front end's iopub socket: reads in a thread of its own, once it is told to."""
+
+    def __init__(self, context: "zmq.Context[Any]", path: Path, *, receives: int = 0) -> None:
+        self.socket = context.socket(zmq.SUB)
+        self.socket.linger = 0
+        self.socket.rcvhwm = receives
+        self.socket.subscribe(b"")
+        self.socket.connect(Connection.read(path).url("iopub"))
+        self.received: list[list[bytes]] = []
+        self._thread = threading.Thread(target=self._read)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _read(self) -> None:
+        while not self.received or self.received[-1][-1] != b"end":
+            self.received.append(self.socket.recv_multipart())
+
+    async def wait_end(self) -> list[bytes]:
+        """Return the contents of what came, once the last message is among it."""
+        async with asyncio.timeout(60):
+            await asyncio.to_thread(self._thread.join)
+        self.socket.close()
+        return [frames[-1] for frames in self.received if b'"iopub_welcome"' not in frames[3]]
+
+
+def message(content: bytes) -> tuple[bytes, ...]:
+    return b'{"msg_type": "stream"}', b"{}", b"{}", content
+
+
+@pytest.fixture
+def context() -> Iterator["zmq.Context[Any]"]:
+    context: zmq.Context[Any] = zmq.Context()
+    yield context
+    context.destroy(linger=0)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no test wait for as long as a front end may."""
+    monkeypatch.setattr(subscribers, "PATIENCE_SECONDS", 0.5)
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("transport", ["tcp", "ipc"])
+@pytest.mark.parametrize("size", [1_000, 1_000_000])
+async def test_subscriber_that_does_not_read_does_not_keep_others_from_reading(
+    tmp_path: Path, context: "zmq.Context[Any]", transport: str, size: int
+) -> None:
+    async with serving(tmp_path, transport) as channels:
+        stuck, healthy = (Subscriber(context, tmp_path / "c.json", receives=receives) for receives in (10, 0))
+        for subscriber in (stuck, healthy):
+            assert await asyncio.to_thread(subscriber.socket.poll, 10_000)
+        healthy.start()
+        count = 100 if size == 1_000_000 else 10_000
+        contents = [str(number).encode().ljust(size) for number in range(count)] + [b"end"]
+        async with asyncio.timeout(60):
+            for content in contents:
+                await channels.room()
+                channels.publish(message(content))
+            assert await healthy.wait_end() == contents
+            await channels.room()
+        stuck.socket.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("impatient")
+async def test_front_end_that_reads_late_misses_nothing_where_nobody_waits_beside_it(
+    tmp_path: Path, context: "zmq.Context[Any]"
+) -> None:
+    async with serving(tmp_path) as channels:
+        late = Subscriber(context, tmp_path / "c.json", receives=10)
+        contents = [str(number).encode().ljust(1_000) for number in range(10_000)] + [b"end"]
+
+        async def publish() -> None:
+            await channels.wait_heard(10)
+            for content in contents:
+                await channels.room()
+                channels.publish(message(content))
+
+        publishing = asyncio.create_task(publish())
+        done, _ = await asyncio.wait({publishing}, timeout=3 * subscribers.PATIENCE_SECONDS)
+        assert not done, "it was held back"
+        late.start()
+        async with asyncio.timeout(60):
+            await publishing
+        assert await late.wait_end() == contents
+
+
+@pytest.mark.anyio
+async def test_first_that_a_subscriber_hears_is_its_welcome(tmp_path: Path, context: "zmq.Context[Any]") -> None:
+    async with serving(tmp_path) as channels:
+
+        async def talk() -> None:
+            while True:
+                await channels.room()
+                channels.publish(message(b"{}"))
+                await asyncio.sleep(0)
+
+        talking = asyncio.create_task(talk())
+        for _ in range(20):
+            newcomer = Subscriber(context, tmp_path / "c.json")
+            frames = await asyncio.to_thread(newcomer.socket.recv_multipart)
+            newcomer.socket.close()
+            assert b'"iopub_welcome"' in frames[3]
+        talking.cancel()
+        await asyncio.gather(talking, return_exceptions=True)
+
+
+@pytest.mark.anyio
+async def test_stranger_s_frames_keep_no_subscriber_out(tmp_path: Path, context: "zmq.Context[Any]") -> None:
+    """ZeroMQ takes a frame that is no subscription for the turn of whoever has subscribed behind it."""
+    async with serving(tmp_path) as channels:
+        with stranger(Connection.read(tmp_path / "c.json"), "iopub") as sender:
+            newcomers = []
+            for number in range(20):
+                sender.send_multipart([b"x", b"x"])
+                newcomers.append(Subscriber(context, tmp_path / "c.json"))
+                sender.send(b"\x01topic%d" % number)
+            for newcomer in newcomers:
+                assert await asyncio.to_thread(newcomer.socket.poll, 10_000), "it was not welcomed"
+            channels.publish(message(b"end"))
+            for newcomer in newcomers:
+                newcomer.start()
+            for newcomer in newcomers:
+                assert await newcomer.wait_end() == [b"end"]
+
+
+class TestPatience:
+    def connection(self, *, unsent: int = 0, taken: int = 0, is_counted: bool = True) -> subscribers.Connection:
+        return subscribers.Connection(unsent=unsent, taken=taken, is_counted=is_counted)
+
+    def test_who_takes_nothing_is_cut_off_after_a_while(self) -> None:
+        patience = Patience()
+        connections = {1: self.connection(unsent=5), 2: self.connection()}
+        assert patience.find_stuck(connections, 100.0) == set()
+        assert patience.find_stuck(connections, 99.9 + PATIENCE_SECONDS) == set()
+        assert patience.find_stuck(connections, 100.0 + PATIENCE_SECONDS) == {1}
+
+    def test_who_is_alone_is_waited_for(self) -> None:
+        patience = Patience()
+        for now in (0.0, 1000.0):
+            assert patience.find_stuck({1: self.connection(unsent=5), 2: self.connection(unsent=7)}, now) == set()
+
+    def test_who_is_slow_is_waited_for_and_a_trickle_is_not_enough(self) -> None:
+        patience = Patience()
+        for second in range(60):
+            slow = self.connection(unsent=5, taken=second * MIN_TAKEN_BYTES)
+            trickling = self.connection(unsent=5, taken=second)
+            stuck = patience.find_stuck({1: slow, 2: trickling, 3: self.connection()}, float(second))
+            assert stuck <= {2}
+            if stuck:
+                return
+        raise AssertionError("it was waited for")
+
+    def test_where_the_system_does_not_count_any_change_is_one(self) -> None:
+        patience = Patience()
+        for second in range(60):
+            slow = self.connection(unsent=5, taken=-second, is_counted=False)
+            assert patience.find_stuck({1: slow, 2: self.connection()}, float(second)) == set()
+
+    def test_who_comes_back_has_less_time(self) -> None:
+        patience = Patience()
+        connections = {1: self.connection(unsent=5), 2: self.connection()}
+        patience.find_stuck(connections, 0.0)
+        assert patience.find_stuck(connections, PATIENCE_SECONDS) == {1}
+        connections = {3: self.connection(unsent=5), 2: self.connection()}
+        patience.find_stuck(connections, 10.0)
+        assert patience.find_stuck(connections, 10.0 + PATIENCE_AGAIN_SECONDS) == {3}
