@@ -24,6 +24,7 @@ from remote_kernel.pod.files import FileChanged, Files, PodMismatch
 from remote_kernel.pod.interpreter import StartFailed, UnknownKernel
 from remote_kernel.pod.kernels import EpochMismatch, PodKernel
 from remote_kernel.pod.registry import PodLeaving, Registry, TooManyKernels
+from remote_kernel.pod.senders import SenderForgotten
 from remote_kernel.pod.uploads import ChecksumMismatch
 from remote_kernel.watchdog import Watchdog
 
@@ -31,6 +32,7 @@ _STATUS_OF: dict[type[RemoteKernelError], int] = {
     WireError: 400,
     UnknownKernel: 404,
     EpochMismatch: 409,
+    SenderForgotten: 409,
     TooManyKernels: 429,
     PodLeaving: 503,
     StartFailed: 424,  # nor this, of which its client must hear

@@ -5,14 +5,14 @@ import contextlib
 import logging
 import secrets
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
-from remote_kernel.core.errors import RemoteKernelError, WireError
+from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.journal import Batch, Journal
 from remote_kernel.core.jupyter import Author, Header, is_error, parse_header, parse_object, parse_parent
 from remote_kernel.core.log_lines import LogEvent
@@ -22,14 +22,12 @@ from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreter import Interpreter
 from remote_kernel.pod.news import News
 from remote_kernel.pod.pace import Pace, Reader
+from remote_kernel.pod.senders import Senders
 from remote_kernel.pod.shutdowns import Shutdowns
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-
-# Senders come and go with local kernels, two at a time; this many can be told a repeated message from a new one.
-MAX_SENDERS = 256
 
 # Messages that the agent acts on itself, which takes time.
 _ACTED_ON = frozenset({"interrupt_request", "shutdown_request"})
@@ -103,7 +101,7 @@ class PodKernel:
         self._watch: asyncio.Task[None] | None = None
         self._news = News()
         self._lock = asyncio.Lock()
-        self._accepted: OrderedDict[str, int] = OrderedDict()
+        self._senders = Senders()
         self._accepting: set[asyncio.Task[Any]] = set()
         self._executions: dict[str, Execution] = {}
         self._pace = Pace(self._hold)
@@ -295,6 +293,7 @@ class PodKernel:
 
         Raises:
             EpochMismatch: `epoch` is not the current one; nothing was passed on.
+            SenderForgotten: it is not known whether they were accepted before; nothing was passed on.
             WireError: the sender's count has a hole, or a message has no readable header.
             UnknownKernel, StartFailed: see `interpreter`; what was passed on before counts as accepted.
         """
@@ -317,30 +316,29 @@ class PodKernel:
 
     async def _accept(self, messages: Sequence[Message], headers: Sequence[Header], sender: str, epoch: str) -> int:
         async with self._lock:
-            last = self._accepted.get(sender, 0)
-            new = [pair for pair in zip(messages, headers, strict=True) if pair[0].sequence > last]
-            if not new:
+            pairs = [
+                (message, header)
+                for message, header in zip(messages, headers, strict=True)
+                if self._senders.is_new(sender, message.sequence)
+            ]
+            if not pairs:
                 return 0
             if epoch != self.epoch:
                 raise EpochMismatch("The session is not the one that this message was meant for.")
-            if [message.sequence for message, _ in new] != list(range(last + 1, last + 1 + len(new))):
-                raise WireError("the messages are not numbered without holes")
-            for message, header in new:
+            # A shutdown that is repeated is for an epoch that is over.
+            unsafe = [message for message, header in pairs if header.msg_type != "shutdown_request"]
+            self._senders.check(sender, [message for message, _ in pairs], unsafe)
+            for message, header in pairs:
                 await self._deliver(message, header)
-                self._count(sender, message.sequence)  # behind it: what could not be passed on may come again
-            return len(new)
+                # Behind it: what could not be passed on may come again.
+                self._senders.note(sender, message.sequence, self.journal.last_sequence)
+            return len(pairs)
 
     async def request(self, channel: Channel, parts: tuple[bytes, ...]) -> None:
         """Pass on a message of the agent's own, which is not counted: the agent is no sender that may repeat itself."""
         async with self._lock:
             message = Message(channel=channel, parts=parts, seen=self.journal.last_sequence)
             await self._deliver(message, parse_header(parts[0]))
-
-    def _count(self, sender: str, sequence: int) -> None:
-        self._accepted[sender] = sequence
-        self._accepted.move_to_end(sender)
-        if len(self._accepted) > MAX_SENDERS:
-            self._accepted.popitem(last=False)
 
     async def _deliver(self, message: Message, header: Header) -> None:
         self._was_sent_something = True

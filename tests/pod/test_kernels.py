@@ -10,7 +10,8 @@ from remote_kernel.core.jupyter import Author
 from remote_kernel.core.wire import Channel, Message
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreter import Interpreter
-from remote_kernel.pod.kernels import MAX_SENDERS, PodKernel
+from remote_kernel.pod.kernels import PodKernel
+from remote_kernel.pod.senders import MAX_SENDERS, SenderForgotten
 from remote_kernel.pod.shutdowns import Shutdowns
 
 pytestmark = pytest.mark.anyio
@@ -23,9 +24,26 @@ def make_kernel() -> PodKernel:
     return PodKernel("main", "python3", journal=Journal(), start=start, shutdowns=Shutdowns())
 
 
-def interrupt(sequence: int) -> Message:
+def interrupt(sequence: int, seen: int = 0) -> Message:
     parts = Author("front end").write("interrupt_request", {}, date=utc_now())
-    return Message(channel=Channel.CONTROL, parts=parts, sequence=sequence)
+    return Message(channel=Channel.CONTROL, parts=parts, sequence=sequence, seen=seen)
+
+
+async def test_repeated_message_is_not_accepted_again_however_many_others_came_between() -> None:
+    kernel = make_kernel()
+
+    async def send(message: Message, sender: str) -> int:
+        return await kernel.accept([message], sender=sender, epoch=kernel.epoch)
+
+    seen = kernel.journal.last_sequence
+    message = interrupt(1, seen)
+    assert await send(message, "notebook") == 1
+    for number in range(MAX_SENDERS):
+        assert await send(interrupt(1, kernel.journal.last_sequence), f"other {number}") == 1
+    with pytest.raises(SenderForgotten):
+        await send(message, "notebook")
+    assert await send(interrupt(2, kernel.journal.last_sequence), "notebook") == 1  # it was idle meanwhile
+    assert await send(interrupt(1, kernel.journal.last_sequence), "new") == 1
 
 
 async def test_agents_own_messages_make_nobodys_be_forgotten() -> None:
