@@ -4,7 +4,7 @@ A pool is named by its endpoint; the local pool of an environment by what stands
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import time
@@ -17,6 +17,7 @@ from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.flavor import has_interpreter_address
 from remote_kernel.core.identity import Identifier, session_label
 from remote_kernel.core.interpreter_api import LIST_SESSIONS_PATH
+from remote_kernel.core.limits import SESSION_LIST
 from remote_kernel.core.local_pool import RunningPool, environment_name, is_local
 from remote_kernel.core.settings import Settings
 from remote_kernel.kernel.folders import Folders
@@ -119,23 +120,27 @@ async def _ask(endpoint: str, environ: Mapping[str, str], local: Mapping[str, Ru
         pool = PoolClient(access, Identifier("sessions-command"))
         try:
             async with asyncio.timeout(ASK_SECONDS):
-                return {str(one["identifier"]): one async for one in _pages(pool)}
+                return await _ask_all(pool)
         finally:
             await pool.aclose()
     except (RemoteKernelError, TimeoutError, KeyError, TypeError):
         return None
 
 
-async def _pages(pool: PoolClient) -> AsyncIterator[dict[str, Any]]:
-    skip = 0
-    while True:
-        answer = await pool.request("GET", LIST_SESSIONS_PATH, params={"skip": str(skip)})
-        sessions = answer["sessions"]
-        for session in sessions:
-            yield session
-        skip += len(sessions)
-        if not answer.get("nextLink") or not sessions:
-            return
+async def _ask_all(pool: PoolClient) -> dict[str, Any]:
+    """Return what a pool says of its sessions, page by page; one that says the same again is not asked for ever.
+
+    Where the next page is, is counted here: a link in the answer could lead anywhere.
+    """
+    told: dict[str, Any] = {}
+    for _ in range(SESSION_LIST.pages or 0):
+        before = len(told)
+        answer = await pool.request("GET", LIST_SESSIONS_PATH, params={"skip": str(before)})
+        told |= {str(session["identifier"]): session for session in answer["sessions"] if isinstance(session, dict)}
+        is_more = answer.get("nextLink") and len(told) > before
+        if not is_more or len(told) > (SESSION_LIST.entries or 0):
+            break
+    return told
 
 
 def _row(session: KnownSession, told: Mapping[str, Any] | None, key: bytes) -> Row:
@@ -175,5 +180,5 @@ def _with_times(row: Row, fields: Mapping[str, Any]) -> Row:
 def _parse_time(text: object) -> float | None:
     try:
         return datetime.fromisoformat(str(text)).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -74,7 +74,7 @@ class Bridge:
         if path == wire.RELEASE_PATH and not await has_session(self._pool):
             return dict(NOTHING_TO_RELEASE)
         async with self.stream(method, path, params=params, content=content) as opened:
-            return parse_object(await opened.read_all())
+            return parse_object(await opened.read_all(), opened.limit)
 
     @asynccontextmanager
     async def stream(
@@ -164,7 +164,7 @@ class Bridge:
         if answer is None:
             await self._exchange_anew([each for each in opened if not each.settle_without_agent()])
         else:
-            self._note(asked, unpack_pieces(answer))
+            self._note(asked, unpack_pieces(answer, asked.count))
 
     async def _exchange_anew(self, opened: Sequence[Opened]) -> None:
         """Start an agent, and say everything to it that is meant for any."""
@@ -175,7 +175,7 @@ class Bridge:
         answer = await self._guest.carry(asked)
         if answer is None:
             raise PoolUnreachable("The session's agent ended at once.")
-        self._note(asked, unpack_pieces(answer))
+        self._note(asked, unpack_pieces(answer, asked.count))
 
     def _compose(self, opened: Sequence[Opened]) -> Exchange:
         calls = [each.call for each in opened if not each.is_sent]

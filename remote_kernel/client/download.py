@@ -317,13 +317,13 @@ class Download:
         """Append to a file what is missing in it."""
         while (offset := partial.size) < metadata.size:
             self._progress.bytes_done = done_before + offset
-            length = min(self._piece.bytes, metadata.size - offset)
-            piece = await self._patience.move(lambda: self._read(path, offset, metadata.version))
-            await asyncio.to_thread(partial.append, piece[:length])
+            piece = await self._patience.move(lambda: self._read(path, offset, metadata))
+            await asyncio.to_thread(partial.append, piece)
             self._progress.moved += len(piece)
 
-    async def _read(self, path: str, offset: int, version: str) -> bytes:
-        piece = await self._files.read(path, offset, self._piece.bytes, version=version)
+    async def _read(self, path: str, offset: int, metadata: wire.Metadata) -> bytes:
+        length = min(self._piece.bytes, metadata.size - offset)
+        piece = await self._files.read(path, offset, length, version=metadata.version)
         if not piece:
             raise PoolUnreachable("The session sent nothing.")
         return piece

@@ -14,6 +14,8 @@ from remote_kernel.core.errors import (
     TransferError,
     WireError,
 )
+from remote_kernel.core.limits import LISTING, Limit
+from remote_kernel.core.numbers import NAME
 
 T = TypeVar("T")
 
@@ -36,10 +38,12 @@ class RemoteFiles:
 
     Args:
         pod: its name; "" for whichever answers first.
+        limit: how long a list may be.
     """
 
-    def __init__(self, transport: Way, pod: str = "") -> None:
+    def __init__(self, transport: Way, pod: str = "", *, limit: Limit = LISTING) -> None:
         self._transport = transport
+        self._limit = limit
         self._pod = pod
 
     @property
@@ -48,15 +52,31 @@ class RemoteFiles:
         return min(self._transport.piece_bytes, wire.MAX_PIECE_BYTES)
 
     async def list(self, path: str, *, is_recursive: bool = False) -> "list[wire.RemoteEntry]":
-        """Return what is in a folder, sorted; with `is_recursive` also what is in the folders below it."""
+        """Return what is in a folder, sorted; with `is_recursive` also what is in the folders below it.
+
+        Raises:
+            TransferError: the list is longer than one may be, or goes round in circles.
+        """
         entries: list[wire.RemoteEntry] = []
+        seen: set[str] = set()
         params = {"path": path, "recursive": "1" if is_recursive else "0"}
-        while True:
+        for _ in range(self._limit.pages or 0):
             answer = await self._request("GET", wire.FILES_PATH, {**params, "start": str(len(entries))})
             listing = _parse(wire.Listing.from_json, answer)
             entries += listing.entries
+            seen |= {entry.path for entry in listing.entries}
+            if len(seen) < len(entries):
+                raise TransferError(f"The session lists the same file of '{path}' twice.")
             if not listing.next:
                 return entries
+            if len(entries) > (self._limit.entries or 0):
+                break
+            if listing.next != len(entries) or not listing.entries:
+                raise TransferError(f"The session's list of '{path}' does not come to an end.")
+        raise TransferError(
+            f"'{path}' in the session has more than {self._limit.entries:,} files, or its list comes in too small "
+            "pieces: pack them into one archive there."
+        )
 
     async def describe(self, path: str, *, with_checksum: bool = False) -> wire.Metadata:
         """Return what is at `path`."""
@@ -79,14 +99,19 @@ class RemoteFiles:
 
         Raises:
             PoolRefused: the file is not of this version any more (`wire.FILE_CHANGED`).
+            TransferError: the session sends more than was asked for.
         """
         params = self._named({"path": path, "offset": str(offset), "length": str(length), "version": version})
-        pieces = []
+        pieces: list[bytes] = []
+        left = length
         try:
             async with self._transport.stream(
                 "GET", wire.CONTENT_PATH, params=params, read_seconds=READ_SECONDS
             ) as response:
                 async for piece in response.chunks():
+                    left -= len(piece)
+                    if left < 0:
+                        raise TransferError(f"The session sends more of '{path}' than it has announced.")
                     pieces.append(piece)
         except Broke as error:
             raise PoolUnreachable(f"The connection to the session broke: {error}.") from error
@@ -108,7 +133,7 @@ class RemoteFiles:
             )
         except PoolRefused as error:
             raise _translate(error) from None
-        self._pod = self._pod or str(answer.get("pod", ""))
+        self._pod = self._pod or str(answer.get("pod", ""))[: NAME.most]
         return answer
 
     def _named(self, params: dict[str, str]) -> dict[str, str]:

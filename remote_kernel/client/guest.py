@@ -12,6 +12,7 @@ from remote_kernel.core import exchange
 from remote_kernel.core.errors import NoAgent, PoolRefused, WireError
 from remote_kernel.core.exchange import Exchange
 from remote_kernel.core.interpreter_api import MAX_UPLOAD_BYTES
+from remote_kernel.core.numbers import REMARK
 
 # In the pod's temporary folder. Agents of other versions are other agents: what they know is lost to us, and a kernel
 # that comes back to one is told so.
@@ -87,7 +88,7 @@ class Guest:
         )
         word, _, reason = answer.partition(" ")
         if word != "started":
-            raise NoAgent(_decode_base64(reason).decode(errors="replace"))
+            raise NoAgent(REMARK.check(_decode_base64(reason).decode(errors="replace"), "a reason"))
 
 
 def _decode_base64(text: str) -> bytes:

@@ -9,6 +9,8 @@ from remote_kernel.core import wire
 
 # One POST; a message larger than this goes alone.
 MAX_BATCH_BYTES = 4 * 1024 * 1024
+# A pod takes more; of small ones so many are on their way in no time.
+MAX_BATCH_MESSAGES = 5000
 
 
 class Lane:
@@ -49,7 +51,7 @@ class Lane:
         batch: list[wire.Message] = []
         for message in self.queue:
             size += message.size
-            if batch and size > MAX_BATCH_BYTES:
+            if batch and (size > MAX_BATCH_BYTES or len(batch) == MAX_BATCH_MESSAGES):
                 break
             batch.append(message)
         return batch

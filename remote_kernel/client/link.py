@@ -247,7 +247,7 @@ class Link:
             params[wire.COMPRESS_PARAM] = wire.COMPRESS_ZLIB
         # A pod that is there answers at once, one that has to be made may take minutes.
         read_seconds = ALLOCATE_SECONDS if self._position is None else wire.STALE_SECONDS
-        decoder, gathering = wire.FrameDecoder(), Gathering()
+        decoder, gathering = wire.FrameDecoder(allows_compressed=self._pool.should_compress), Gathering()
         self.warmth.note_call()
         had_taken, self._may_have_taken = self._may_have_taken, True
         try:
@@ -263,18 +263,20 @@ class Link:
                     if not chunk:
                         raise PoolUnreachable("The connection to the session ended.")
                     self._heard_at = time.time()
-                    frames = decoder.feed(chunk)
-                    merged = merge_streams(frames)
-                    for frame in merged:
-                        if not isinstance(frame, wire.End):
-                            await self._take(frame)
-                        elif frame.reason == "cap":
-                            return
-                        else:
-                            self._may_have_taken = False
-                            raise pod_gone(self._heard_at)
-                    if pause := gathering.passed(frames, merged, time.monotonic()):
-                        await asyncio.sleep(pause)
+                    for frames in decoder.batches(chunk):
+                        merged = merge_streams(frames)
+                        for frame in merged:
+                            if not isinstance(frame, wire.End):
+                                await self._take(frame)
+                            elif frame.reason == "cap":
+                                return
+                            else:
+                                self._may_have_taken = False
+                                raise pod_gone(self._heard_at)
+                        # Others have their turn in a flood, also where the listener waits for nothing.
+                        pause = gathering.passed(frames, merged, time.monotonic())
+                        if pause or len(frames) == wire.FRAMES_AT_ONCE:
+                            await asyncio.sleep(pause)
         except PoolRefused as error:
             if error.code == wire.EPOCH_MISMATCH:
                 raise pod_gone(self._heard_at) from None

@@ -46,4 +46,4 @@ async def post_once(pool: Way, target: Mapping[str, str], message: wire.Message,
     """Send one message, once; return how many kernels the pod has after it. Raises `PoolError`, as `post` does."""
     answer = await post(pool, target, [replace(message, sequence=1)], sender=secrets.token_hex(8), epoch=epoch)
     kernels = answer.get("kernels")
-    return kernels if isinstance(kernels, int) else 1
+    return kernels if type(kernels) is int and kernels >= 0 else 1

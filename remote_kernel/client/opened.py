@@ -6,10 +6,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 
-from remote_kernel.client.pool import parse_object
+from remote_kernel.client.bounds import limit_of
+from remote_kernel.client.pool import error_words, parse_object
 from remote_kernel.core import exchange, wire
 from remote_kernel.core.errors import NoAgent, PoolError, PoolFull, PoolRefused, PoolUnreachable
 from remote_kernel.core.exchange import Call, Piece
+from remote_kernel.core.limits import REFUSAL, Limit
 
 # How the names of the lives of interpreters begin that have no agent; see `remote_kernel.injected.cell`.
 PLAIN_EPOCH = "plain-"
@@ -31,6 +33,7 @@ class Opened:
         self.error: Exception | None = None
         self._wake = wake
         self._unread: deque[bytes] = deque()
+        self._taken_bytes = 0
         self._changed = asyncio.Event()
 
     @property
@@ -46,12 +49,21 @@ class Opened:
         """Whether there is something to come."""
         return self.is_busy or not self.status or not self.is_stream
 
+    @property
+    def limit(self) -> Limit:
+        """The bounds of the answer, as far as it is known what it is."""
+        return limit_of(self.call.path, self.status, self.call.method)
+
     def take(self, piece: Piece) -> None:
         """Note a piece of the answer."""
         if piece.status == exchange.GONE:
             self.fail(PoolUnreachable("The session's agent has forgotten this connection."))
             return
         self.status, self.is_busy, self.is_over = piece.status, piece.is_busy, piece.is_last
+        self._taken_bytes += len(piece.data)
+        if self.limit.bytes is not None and self._taken_bytes > self.limit.bytes:
+            self.fail(PoolUnreachable("The session's agent sent more than an answer may have."))
+            return
         if piece.data:
             self._unread.append(piece.data)
         self._changed.set()
@@ -110,12 +122,12 @@ class Opened:
 
 def refusal(status: int, body: bytes) -> PoolError:
     """Return the error that an agent's answer stands for."""
-    fields = parse_object(body).get("error")
-    fields = fields if isinstance(fields, dict) else {}
-    message = str(fields.get("message", "")) or f"The session's agent answered with status {status}."
+    fields = parse_object(body, REFUSAL).get("error")
+    code, message = error_words(fields if isinstance(fields, dict) else {})
+    message = message or f"The session's agent answered with status {status}."
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return PoolFull(message)
-    return PoolRefused(message, status=status, code=str(fields.get("code", "")))
+    return PoolRefused(message, status=status, code=code)
 
 
 def session_gone() -> PoolRefused:

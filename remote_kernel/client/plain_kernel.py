@@ -161,20 +161,18 @@ class PlainKernel:
             self._say_notice(request)
         self._running = request
         try:
-            answer = await self._cells.run(self.epoch, code, is_silent=is_silent)
+            ran = await self._cells.run(self.epoch, code, is_silent=is_silent)
         finally:
             self._running = None
-        count = answer.get("count", 0)
         if not is_silent:
-            self._say(request, Channel.IOPUB, "execute_input", {"code": code, "execution_count": count})
-        error = answer.get("error")
-        for msg_type, shown in answer.get("shown", ()):
+            self._say(request, Channel.IOPUB, "execute_input", {"code": code, "execution_count": ran.count})
+        for msg_type, shown in ran.shown:
             self._say(request, Channel.IOPUB, msg_type, shown)
-            error = shown if msg_type == "error" else error
+        error = ran.error
         if error and error["ename"] == "KeyboardInterrupt":  # which no user can cause here
             self._say(request, Channel.IOPUB, "stream", {"name": "stderr", "text": ENDED})
         outcome = {"status": "error", **error} if error else {"status": "ok"}
-        reply = {"execution_count": count, "user_expressions": {}, "payload": [], **outcome}
+        reply = {"execution_count": ran.count, "user_expressions": {}, "payload": [], **outcome}
         self._say(request, Channel.SHELL, "execute_reply", reply)
         if error and content.get("stop_on_error", True) and not is_silent:
             self._abort_waiting()

@@ -1,7 +1,6 @@
 """The pool's HTTP API for one session: every request carries the same identifier."""
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,8 +10,17 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from remote_kernel.client.access import Access, Endpoint
+from remote_kernel.client.bounds import limit_of
 from remote_kernel.client.refused import describe_forbidden, describe_unauthorized
-from remote_kernel.client.transport import WRITE_SECONDS, Broke, NoConnection, Response, Transport, transport_to
+from remote_kernel.client.transport import (
+    WRITE_SECONDS,
+    Broke,
+    NoConnection,
+    NotTaken,
+    Response,
+    Transport,
+    transport_to,
+)
 from remote_kernel.core import wire
 from remote_kernel.core.errors import (
     Forbidden,
@@ -22,11 +30,19 @@ from remote_kernel.core.errors import (
     PoolUnreachable,
     PoolUntrusted,
     Unauthorized,
+    WireError,
 )
 from remote_kernel.core.identity import Identifier
+from remote_kernel.core.json_text import parse_json_object
+from remote_kernel.core.limits import REFUSAL, Limit
+from remote_kernel.core.numbers import RETRY_AFTER
 
 # A cold pod of a large image takes minutes; the front door cuts a silent request after 240 s.
 ALLOCATE_SECONDS = 240.0
+
+# Of what an error says of itself, for people.
+MAX_MESSAGE_CHARS = 2000
+MAX_CODE_CHARS = 100
 
 API_VERSION = "2025-10-02-preview"
 
@@ -79,7 +95,7 @@ class PoolClient:
             raise _unreachable(error) from error
         finally:
             await response.aclose()
-        return parse_object(body)
+        return parse_object(body, limit_of(path, method=method))
 
     @asynccontextmanager
     async def stream(
@@ -159,13 +175,15 @@ def _query(params: tuple[tuple[str, str], ...]) -> str:
 async def _read_error(response: Response, endpoint: Endpoint, identifier: Identifier) -> PoolError:
     """Translate the answer of a request that was refused; what a pool says of the identifier is not for error texts."""
     try:
-        body = parse_object(await response.read())
+        body = parse_object(await response.read(), REFUSAL)
+    except NotTaken:
+        body = {}  # the page of a gateway; the status says enough
     except Broke as error:
         return _unreachable(error)
     fields = body.get("error")
     fields = fields if isinstance(fields, dict) else {}
-    code, message = str(fields.get("code", "")), str(fields.get("message", "")).replace(identifier, "…")
-    status = response.status
+    code, message = error_words(fields)
+    message, status = message.replace(identifier, "…"), response.status
     if status == HTTPStatus.UNAUTHORIZED:
         return Unauthorized(describe_unauthorized(endpoint.token, response.header("www-authenticate")))
     if status == HTTPStatus.FORBIDDEN:
@@ -181,6 +199,11 @@ def is_of_no_session(error: PoolRefused) -> bool:
     return error.status == HTTPStatus.NOT_FOUND or error.code in _NO_SESSION_CODES
 
 
+def error_words(fields: Mapping[str, Any]) -> tuple[str, str]:
+    """Return code and message of an error in Azure's shape, as long as sentences are."""
+    return str(fields.get("code", ""))[:MAX_CODE_CHARS], str(fields.get("message", ""))[:MAX_MESSAGE_CHARS]
+
+
 def _says_full(status: int, code: str, message: str) -> bool:
     """Whether this is the 404 that one page of Azure's documentation gives to a pool without a free session."""
     return status == HTTPStatus.NOT_FOUND and bool(_FULL.search(f"{code} {message}"))
@@ -191,7 +214,7 @@ def _usage(fields: Mapping[str, Any]) -> str:
     details = fields.get("details")
     for detail in details if isinstance(details, list) else []:
         if isinstance(detail, dict) and detail.get("code") == "SessionsInUse":
-            return str(detail.get("message", ""))
+            return str(detail.get("message", ""))[:MAX_CODE_CHARS]
     return ""
 
 
@@ -212,17 +235,18 @@ def _describe_status(status: int) -> str:
 
 
 def _retry_after(response: Response) -> float | None:
+    """Return the seconds that a pool asks for, at most a minute; what is no such number is left to our own pauses."""
     text = response.header("retry-after")
-    return float(text) if text.isascii() and text.isdigit() else None
+    is_number = text.isascii() and text.isdigit() and len(text) < 20
+    return float(RETRY_AFTER.check(int(text), "Retry-After")) if is_number else None
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
+def parse_object(body: bytes, limit: Limit) -> dict[str, Any]:
     """Return the JSON object of an answer; {} where it has none, as those of gateways and proxies."""
     try:
-        value = json.loads(body) if body else {}
-    except (ValueError, RecursionError):
+        return parse_json_object(body, limit) if body else {}
+    except WireError:
         return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _host(url: str) -> str:

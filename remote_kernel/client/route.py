@@ -127,11 +127,10 @@ class Route:
 
     async def _describe_runtime(self, error: PoolError) -> PoolError:
         """Return what to say of an interpreter that does not run our code."""
-        from remote_kernel.core.interpreter_api import METADATA_PATH  # late, as below
+        from remote_kernel.core.interpreter_api import METADATA_PATH, runtime_names  # late, as below
 
         with contextlib.suppress(PoolError):
-            metadata = await self._pool.request("GET", METADATA_PATH)
-            names = [str(runtime.get("name", "")) for runtime in metadata.get("runtimes", [])]
+            names = runtime_names(await self._pool.request("GET", METADATA_PATH))
             if names and not any("python" in name.lower() for name in names):
                 return not_python(" and ".join(names))
         return error

@@ -3,6 +3,9 @@
 Two ways because they need different things. On this machine every microsecond counts and there is nothing to secure;
 that is `remote_kernel.http1`. A pool in Azure is behind TLS and perhaps a proxy, which httpx knows all about, and
 its milliseconds do not show beside the round trip.
+
+Both take of an answer what its kind may have (`client.bounds`), and nothing that HTTP has compressed, as nobody asks
+for that: so no caller can be made to hold more than the table of limits says.
 """
 
 import os
@@ -11,6 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from remote_kernel import http1
+from remote_kernel.client.bounds import limit_of
+from remote_kernel.core.limits import Limit
 
 if TYPE_CHECKING:
     import httpx
@@ -45,8 +50,12 @@ class NotHttp(Broke):
     """What came is not HTTP, or ends where it must not."""
 
 
+class NotTaken(Broke):
+    """The answer is larger than its kind may be, or compressed, which nobody has asked for."""
+
+
 class Response(Protocol):
-    """An answer whose body is still to be read; reading raises `Broke`."""
+    """An answer whose body is still to be read; reading raises `Broke`, and `NotTaken` behind what it may have."""
 
     @property
     def status(self) -> int:
@@ -118,6 +127,7 @@ class PlainTransport:
         headers = [
             (b"host", self._host),
             (b"user-agent", USER_AGENT.encode()),
+            (b"accept-encoding", b"identity"),
             (b"authorization", f"Bearer {token}".encode()),
         ]
         if media_type:
@@ -130,7 +140,7 @@ class PlainTransport:
             raise NoConnection(str(error)) from error
         except http1.ConnectionBroke as error:
             raise _of_connection(error) from error
-        return _PlainResponse(response)
+        return _PlainResponse(response, limit_of(target, response.status, method))
 
     async def warm_up(self) -> None:
         await self._client.warm_up(2)  # one for the events, one for the messages
@@ -142,9 +152,26 @@ class PlainTransport:
         await self._client.aclose()
 
 
+class _Meter:
+    """Sees to it that of a body no more is taken than its kind may have."""
+
+    def __init__(self, limit: Limit, content_encoding: str) -> None:
+        if content_encoding.strip().lower() not in ("", "identity"):
+            raise NotTaken("the answer is compressed, which was not asked for")
+        self._left = limit.bytes if limit.bytes is not None else float("inf")
+
+    def pass_on(self, piece: bytes) -> bytes:
+        """Return a piece; raises `NotTaken` where it is too much."""
+        self._left -= len(piece)
+        if self._left < 0:
+            raise NotTaken("the answer is larger than it may be")
+        return piece
+
+
 class _PlainResponse:
-    def __init__(self, response: http1.Response) -> None:
+    def __init__(self, response: http1.Response, limit: Limit) -> None:
         self._response = response
+        self._limit = limit
 
     @property
     def status(self) -> int:
@@ -153,18 +180,25 @@ class _PlainResponse:
     def header(self, name: str) -> str:
         return self._response.header(name.encode())
 
+    def _meter(self) -> _Meter:
+        return _Meter(self._limit, self.header("content-encoding"))
+
     async def chunks(self) -> AsyncIterator[bytes]:
+        meter = self._meter()
         try:
-            async for chunk in self._response.chunks():
-                yield chunk
+            while piece := await self._response.piece():
+                yield meter.pass_on(piece)
         except http1.ConnectionBroke as error:
             raise _of_connection(error) from error
 
     async def read(self) -> bytes:
+        meter, pieces = self._meter(), []
         try:
-            return await self._response.read()
+            while piece := await self._response.piece():
+                pieces.append(meter.pass_on(piece))
         except http1.ConnectionBroke as error:
             raise _of_connection(error) from error
+        return b"".join(pieces)
 
     async def aclose(self) -> None:
         self._response.close()
@@ -195,11 +229,12 @@ class TlsTransport:
             timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS, write=WRITE_SECONDS, pool=None),
         )
         try:
-            return _TlsResponse(await client.send(request, stream=True))
+            response = await client.send(request, stream=True)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol) as error:
             raise NoConnection(_describe(error), is_of_proxy=isinstance(error, httpx.ProxyError)) from error
         except httpx.HTTPError as error:
             raise _of_httpx(error) from error
+        return _TlsResponse(response, limit_of(target, response.status_code, method))
 
     def _opened(self) -> "httpx.AsyncClient":
         import httpx
@@ -224,8 +259,9 @@ class TlsTransport:
 
 
 class _TlsResponse:
-    def __init__(self, response: "httpx.Response") -> None:
+    def __init__(self, response: "httpx.Response", limit: Limit) -> None:
         self._response = response
+        self._limit = limit
 
     @property
     def status(self) -> int:
@@ -237,9 +273,10 @@ class _TlsResponse:
     async def chunks(self) -> AsyncIterator[bytes]:
         import httpx
 
+        meter = _Meter(self._limit, self.header("content-encoding"))
         try:
-            async for chunk in self._response.aiter_raw():
-                yield chunk
+            async for chunk in self._response.aiter_raw():  # raw: httpx would unpack a bomb
+                yield meter.pass_on(chunk)
         except httpx.HTTPError as error:
             raise _of_httpx(error) from error
 

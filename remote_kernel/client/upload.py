@@ -14,6 +14,9 @@ from remote_kernel.client.transfer import Patience, PieceSize, Progress, Told, d
 from remote_kernel.core import files as wire
 from remote_kernel.core.errors import PoolRefused, TransferError
 
+# A pod keeps what it is sent; only one that was replaced, which is told by its name, begins anew.
+MAX_VAIN_PIECES = 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalItem:
@@ -155,12 +158,17 @@ class Upload:
             sha256 = await asyncio.to_thread(digest, item.source)
             received = await self._find_out(item, sha256)
             self._progress.unchanged += received.is_complete
+            furthest, vain = received.bytes, 0
             while not received.is_complete:
                 self._progress.bytes_done = done_before + received.bytes
                 piece = await asyncio.to_thread(_read, item.source, received.bytes, self._piece.bytes)
                 if not piece and item.size:
                     raise _changed(item)
                 received = await self._send_piece(item, received.bytes, piece, sha256)
+                vain = 0 if received.bytes > furthest else vain + 1
+                furthest = max(furthest, received.bytes)
+                if vain > MAX_VAIN_PIECES and not received.is_complete:
+                    raise TransferError(f"The session does not keep what it is sent of '{item.target}'.")
         self._progress.bytes_done = done_before + item.size
 
     async def _find_out(self, item: LocalItem, sha256: str) -> wire.Received:

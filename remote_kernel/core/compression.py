@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 
 from remote_kernel.core.errors import WireError
+from remote_kernel.core.limits import COMPRESSED
 
 # The heads of a smaller batch are all there is to gain.
 MIN_BYTES = 1024
@@ -18,7 +19,7 @@ INLINE_BYTES = 64 * 1024
 # What is compressed at a time: the first piece is on its way while the second one is made.
 PIECE_BYTES = 256 * 1024
 # What becomes of one piece at most, whoever has made it.
-MAX_UNPACKED_BYTES = 1024 * 1024
+MAX_UNPACKED_BYTES = COMPRESSED.unpacked_bytes or 0
 
 # What is not smaller than this part of it is not worth the time of either end.
 _WORTH = 0.9
@@ -52,7 +53,13 @@ def compress(data: bytes, strategy: int) -> Iterator[bytes]:
     """Yield `data` in compressed pieces, each one made when it is asked for."""
     with memoryview(data) as view:
         for start in range(0, len(view), PIECE_BYTES):
-            yield _deflate(view[start : start + PIECE_BYTES], strategy)
+            yield _deflate_piece(view[start : start + PIECE_BYTES], strategy)
+
+
+def _deflate_piece(data: memoryview, strategy: int) -> bytes:
+    """Compress a piece; one that shrinks much more than the samples did is held to an eighth as well."""
+    piece = _deflate(data, strategy)
+    return piece if len(piece) >= _RUNAWAY * len(data) else _deflate(data, zlib.Z_HUFFMAN_ONLY)
 
 
 def _deflate(data: bytes | memoryview, strategy: int) -> bytes:
@@ -62,14 +69,29 @@ def _deflate(data: bytes | memoryview, strategy: int) -> bytes:
 
 def decompress(piece: bytes | memoryview) -> bytes:
     """Return what became of one piece, at most `MAX_UNPACKED_BYTES`; raises `WireError` when it is none."""
+    return inflate(
+        piece, max_bytes=min(MAX_UNPACKED_BYTES, (COMPRESSED.expansion or 0) * len(piece)), name="a compressed frame"
+    )
+
+
+def inflate(data: bytes | memoryview, *, max_bytes: int, name: str) -> bytes:
+    """Unpack one zlib stream that has come from outside.
+
+    Args:
+        max_bytes: how much may become of it; no more than that is unpacked.
+        name: what it is, for errors.
+
+    Raises:
+        WireError: it is none, holds more, was cut, or has something behind its end.
+    """
     unpacker = zlib.decompressobj()
     try:
         # One byte more than may be, as an end right behind the last one is not always seen.
-        data = unpacker.decompress(piece, MAX_UNPACKED_BYTES + 1)
+        unpacked = unpacker.decompress(data, max_bytes + 1)
     except zlib.error as error:
-        raise WireError("a compressed frame cannot be unpacked") from error
-    if len(data) > MAX_UNPACKED_BYTES:
-        raise WireError(f"a compressed frame holds more than {MAX_UNPACKED_BYTES:,} bytes")
+        raise WireError(f"{name} cannot be unpacked") from error
+    if len(unpacked) > max_bytes:
+        raise WireError(f"{name} holds more than {max_bytes:,} bytes")
     if not unpacker.eof or unpacker.unused_data:
-        raise WireError("a compressed frame was cut, or has something behind its end")
-    return data
+        raise WireError(f"{name} was cut, or has something behind its end")
+    return unpacked

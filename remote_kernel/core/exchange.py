@@ -14,13 +14,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from remote_kernel.core.compression import inflate
 from remote_kernel.core.errors import WireError
+from remote_kernel.core.json_text import parse_unpacked_object
+from remote_kernel.core.limits import BATCH, BATCH_OF_REQUESTS, Limit
+from remote_kernel.core.numbers import Range
 
 # Agents that speak another version live in folders of other names, and their kernels are not ours.
 VERSION = 1
 
-# More than one request may have, and far less than what would take a small machine down.
-MAX_PACKED_BYTES = 512 * 1024 * 1024
+# What one request's piece of a batch may have, and the heads of all of them at least.
+MAX_PIECE_BYTES = BATCH.unpacked_bytes or 0
+
+# The JSON of either side: ids, paths and numbers.
+MAX_HEAD_BYTES = 1024 * 1024
+
+_STATUS = Range(least=0, most=599)
+# Nobody has anything to wait for in the pod for longer.
+_WAIT = Range(least=0.0, most=60.0, is_clamped=True)
 
 # `Piece.status` of a request that the agent does not know, or not any more.
 GONE = 410
@@ -59,6 +70,11 @@ class Exchange:
     def content_bytes(self) -> int:
         return sum(len(call.content) for call in self.calls)
 
+    @property
+    def count(self) -> int:
+        """How many answers it asks for."""
+        return len(self.calls) + len(self.reads)
+
     def pack(self) -> bytes:
         calls = [[call.id, call.method, call.path, call.params, len(call.content)] for call in self.calls]
         head = {
@@ -73,13 +89,25 @@ class Exchange:
     @classmethod
     def unpack(cls, data: bytes) -> "Exchange":
         """Read what `pack` wrote; raises `WireError`."""
-        head, blobs = _unpack(data)
+        head, blobs = _unpack(data, BATCH_OF_REQUESTS, BATCH_OF_REQUESTS.unpacked_bytes or 0)
         try:
             calls = [
-                Call(id=id_, method=method, path=path, params=dict(params), content=blobs.take(size))
-                for id_, method, path, params, size in head.pop("calls")
+                Call(
+                    id=_text(id_),
+                    method=_text(method),
+                    path=_text(path),
+                    params=_texts(params),
+                    content=blobs.take(size),
+                )
+                for id_, method, path, params, size in head["calls"]
             ]
-            return cls(calls=calls, **head)
+            return cls(
+                calls=calls,
+                reads=[_text(id_) for id_ in head["reads"]],
+                closes=[_text(id_) for id_ in head["closes"]],
+                call_seconds=_WAIT.check(head["call_seconds"], "call_seconds"),
+                news_seconds=_WAIT.check(head["news_seconds"], "news_seconds"),
+            )
         except (TypeError, ValueError, KeyError) as error:
             raise WireError("an exchange with other fields than it should have") from error
 
@@ -109,16 +137,39 @@ def pack_pieces(pieces: Sequence[Piece]) -> bytes:
     return _pack({"pieces": heads}, (piece.data for piece in pieces))
 
 
-def unpack_pieces(data: bytes) -> list[Piece]:
-    """Read what `pack_pieces` wrote; raises `WireError`."""
-    head, blobs = _unpack(data)
+def unpack_pieces(data: bytes, count: int) -> list[Piece]:
+    """Read what `pack_pieces` wrote, for so many requests at most; raises `WireError`."""
+    head, blobs = _unpack(data, BATCH, (count + 1) * MAX_PIECE_BYTES)
     try:
+        pieces = head["pieces"]
+        if len(pieces) > count:
+            raise WireError("answers to more requests than there are")
         return [
-            Piece(id=id_, status=status, data=blobs.take(size), is_last=is_last, is_busy=is_busy)
-            for id_, status, size, is_last, is_busy in head["pieces"]
+            Piece(
+                id=_text(id_),
+                status=int(_STATUS.check(status, "a status")),
+                data=blobs.take(size),
+                is_last=is_last is True,
+                is_busy=is_busy is True,
+            )
+            for id_, status, size, is_last, is_busy in pieces
         ]
     except (TypeError, ValueError, KeyError) as error:
         raise WireError("answers with other fields than they should have") from error
+
+
+def _text(value: object) -> str:
+    """Return a text; raises `TypeError` for anything else."""
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _texts(value: object) -> dict[str, str]:
+    """Return a dictionary of texts; raises `TypeError` for anything else."""
+    if not isinstance(value, dict):
+        raise TypeError
+    return {name: _text(text) for name, text in value.items()}
 
 
 def _pack(head: Mapping[str, object], blobs: Iterable[bytes]) -> bytes:
@@ -130,8 +181,10 @@ class _Blobs:
         self._data = data
         self._start = 0
 
-    def take(self, size: int) -> bytes:
-        """Return the next `size` bytes; raises `ValueError` when there are fewer."""
+    def take(self, size: object) -> bytes:
+        """Return the next `size` bytes; raises `ValueError` when there are fewer, `TypeError` when it is no number."""
+        if type(size) is not int:
+            raise TypeError
         end = self._start + size
         if not self._start <= end <= len(self._data):
             raise ValueError
@@ -140,13 +193,8 @@ class _Blobs:
         return blob
 
 
-def _unpack(data: bytes) -> tuple[dict[str, Any], _Blobs]:
-    unpacker = zlib.decompressobj()
-    try:
-        text, _, blobs = unpacker.decompress(data, MAX_PACKED_BYTES).partition(b"\n")
-        head = json.loads(text)
-    except (zlib.error, ValueError, RecursionError) as error:
-        raise WireError("an exchange that cannot be read") from error
-    if not unpacker.eof or not isinstance(head, dict):
-        raise WireError("an exchange that was cut")
-    return head, _Blobs(blobs)
+def _unpack(data: bytes, limit: Limit, max_bytes: int) -> tuple[dict[str, Any], _Blobs]:
+    head, line_feed, blobs = inflate(data, max_bytes=max_bytes, name="an exchange").partition(b"\n")
+    if not line_feed or len(head) > MAX_HEAD_BYTES:
+        raise WireError("an exchange without a head as it may be")
+    return parse_unpacked_object(head, limit), _Blobs(blobs)

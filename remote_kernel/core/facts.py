@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from remote_kernel.core.errors import WireError
+from remote_kernel.core.limits import SESSION
+from remote_kernel.core.numbers import AGE, NAME
 from remote_kernel.core.wire import from_fields
 
 
@@ -21,9 +24,9 @@ class PodFacts:
         packages: what is installed beside the agent, with versions; names in small letters, with hyphens.
     """
 
-    pod: str
+    pod: Annotated[str, NAME]
     kernels: int
-    age_seconds: float
+    age_seconds: Annotated[float, AGE]
     memory_bytes: int
     total_memory_bytes: int
     cpus: int
@@ -36,4 +39,7 @@ class PodFacts:
     def from_json(cls, value: object) -> "PodFacts":
         """Read an answer; raises `WireError`."""
         facts: PodFacts = from_fields(cls, value if isinstance(value, Mapping) else None)
+        packages = facts.packages
+        if len(packages) > (SESSION.entries or 0) or not all(isinstance(version, str) for version in packages.values()):
+            raise WireError("a pod with packages that nothing has")
         return facts

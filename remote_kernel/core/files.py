@@ -18,9 +18,11 @@ whatever has been asked of it, so that a sender goes on from there after anythin
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from remote_kernel.core.errors import WireError
+from remote_kernel.core.limits import FILE_PIECE
+from remote_kernel.core.numbers import MOMENT, NAME
 from remote_kernel.core.wire import from_fields
 
 FILES_PATH = "/api/v2/files"
@@ -28,8 +30,7 @@ METADATA_PATH = "/api/v2/files/metadata"
 CONTENT_PATH = "/api/v2/files/content"
 FOLDER_PATH = "/api/v2/files/folder"
 
-# Bounds the memory that one request takes at either end.
-MAX_PIECE_BYTES = 16 * 1024 * 1024
+MAX_PIECE_BYTES = FILE_PIECE.bytes or 0
 
 # Entries in one answer: some 100 KB of JSON.
 MAX_ENTRIES = 1000
@@ -56,7 +57,7 @@ class RemoteEntry:
     path: str
     is_folder: bool
     size: int
-    modified: float
+    modified: Annotated[float, MOMENT]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,7 @@ class Listing:
         next: the number of the first entry that is left for another request; 0 when there is none.
     """
 
-    pod: str
+    pod: Annotated[str, NAME]
     entries: list[RemoteEntry]
     next: int
 
@@ -79,8 +80,8 @@ class Listing:
     def from_json(cls, value: Mapping[str, Any]) -> "Listing":
         """Read an answer; raises `WireError`."""
         entries = value.get("entries")
-        if not isinstance(entries, list):
-            raise WireError("a listing has no entries")
+        if not isinstance(entries, list) or len(entries) > MAX_ENTRIES:
+            raise WireError("a listing has no entries, or more than a page has")
         listing: Listing = from_fields(
             cls, {**value, "entries": [from_fields(RemoteEntry, entry) for entry in entries]}
         )
@@ -97,11 +98,11 @@ class Metadata:
         sha256: of the content, in hex; "" for folders and where it was not asked for.
     """
 
-    pod: str
+    pod: Annotated[str, NAME]
     path: str
     is_folder: bool
     size: int
-    modified: float
+    modified: Annotated[float, MOMENT]
     version: str
     sha256: str
 
@@ -119,7 +120,7 @@ class Metadata:
 class Received:
     """How far a file has been received: the first `bytes` of it; whether it is in its place."""
 
-    pod: str
+    pod: Annotated[str, NAME]
     bytes: int
     is_complete: bool
 

@@ -8,6 +8,7 @@ PyPI. `docs/interpreter-api.md` says what was taken from where.
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,7 @@ from typing import Any
 from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.interpreter_values import ValueForm
 from remote_kernel.core.jupyter import is_unicode
+from remote_kernel.core.numbers import AMOUNT
 
 EXECUTE_PATH = "/code/execute"
 EXECUTIONS_PATH = "/executions"
@@ -31,6 +33,9 @@ SYNC_LIMIT_SECONDS = 220.0
 DEFAULT_MAX_OUTPUT = 4096
 
 MAX_UPLOAD_BYTES = 128 * 1024 * 1024
+
+# Ids go into paths.
+_EXECUTION_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
 # Numbers in the specification are 32 bits wide.
 _MAX_INT32 = 2**31 - 1
@@ -315,14 +320,27 @@ def read_execution(fields: Mapping[str, Any]) -> Execution:
     """
     try:
         return Execution(
-            id=str(fields["id"]),
+            id=_parse_id(fields["id"]),
             identifier=str(fields.get("identifier", "")),
             is_asynchronous=str(fields.get("executionType", "")).lower() == "asynchronous",
             status=Status(fields["status"]),
             outcome=_parse_outcome(fields) if fields.get("result") is not None else None,
         )
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, WireError):
         raise WireError("the pool's answer is not an execution of the interpreter API") from None
+
+
+def runtime_names(metadata: Mapping[str, Any]) -> list[str]:
+    """Return what the answer to a `GET /metadata` says of the pool's runtimes; nothing where it is no such answer."""
+    runtimes = metadata.get("runtimes")
+    names = [each.get("name") for each in runtimes if isinstance(each, dict)] if isinstance(runtimes, list) else []
+    return [name[:100] for name in names if isinstance(name, str)]
+
+
+def _parse_id(value: object) -> str:
+    if not isinstance(value, str) or not _EXECUTION_ID.fullmatch(value):
+        raise WireError("an execution's id is none that fits into a path")
+    return value
 
 
 def _parse_outcome(fields: Mapping[str, Any]) -> Outcome:
@@ -334,7 +352,7 @@ def _parse_outcome(fields: Mapping[str, Any]) -> Outcome:
         stdout=str(result.get("stdout") or ""),
         stderr=str(result.get("stderr") or ""),
         value=result.get("executionResult"),
-        milliseconds=int(result.get("executionTimeInMilliseconds") or 0),
+        milliseconds=int(AMOUNT.check(result.get("executionTimeInMilliseconds") or 0, "a duration")),
         error=(str(error.get("code", "")), str(error.get("message", ""))) if isinstance(error, dict) else None,
     )
 

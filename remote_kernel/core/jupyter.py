@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from remote_kernel.core.errors import WireError
+from remote_kernel.core.limits import HEADER, REPLY
 from remote_kernel.core.short_cache import remembered
 
 PROTOCOL_VERSION = "5.4"
@@ -65,7 +66,9 @@ class Header(NamedTuple):
 
 @remembered(16)  # all that is said about a request has the same parent header
 def parse_header(part: bytes) -> Header:
-    """Read a header or parent header; raises `WireError` when it is not a JSON object of strings."""
+    """Read a header or parent header; raises `WireError` when it is not a JSON object of strings, or is very long."""
+    if len(part) > (HEADER.bytes or 0):
+        raise WireError("a header that is longer than one may be")
     get = parse_object(part).get
     header = Header(
         msg_id=get("msg_id") or "",
@@ -86,12 +89,17 @@ def parse_parent(part: bytes) -> Header:
         return Header(msg_id="", msg_type="", session="", subshell_id="")
 
 
+def parse_reply(content: bytes) -> dict[str, Any]:
+    """Read the content of a reply; of one that cannot be read, or is very long, {}: it is passed on anyway."""
+    try:
+        return parse_object(content) if len(content) <= (REPLY.bytes or 0) else {}
+    except WireError:
+        return {}
+
+
 def is_error(content: bytes) -> bool:
     """Whether the content of a reply says that what was asked for has failed."""
-    try:
-        return b'"error"' in content and parse_object(content).get("status") == "error"
-    except WireError:
-        return False
+    return b'"error"' in content and parse_reply(content).get("status") == "error"
 
 
 def is_unicode(text: str) -> bool:

@@ -1,5 +1,7 @@
 """Numbers as people read them."""
 
+import math
+
 
 def format_bytes(count: float) -> str:
     """Return a size in decimal units with three digits, such as "12.3 MB"."""
@@ -14,6 +16,8 @@ def format_bytes(count: float) -> str:
 
 def format_seconds(seconds: float) -> str:
     """Return a duration in its one or two largest units, such as "1 h 5 min"."""
+    if not math.isfinite(seconds):
+        return "for ever" if seconds > 0 else "0 ms"
     if seconds < 0.95:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 10:

@@ -15,12 +15,13 @@ A stream, and the body of a `POST /api/v2/messages`, is a run of frames:
              sizes    count times 4 bytes
              parts    header, parent header, metadata, content (JSON), then the buffers
 
-    compressed         one zlib stream of at most 1 MB, unpacked
+    compressed         one zlib stream of at most 1 MB, unpacked, and 32 times what it has packed
 
-Every other body is one JSON object. What compressed frames unpack to takes their place: put together it is whole
-frames, none of them compressed. One may be cut where a compressed frame ends, and goes on in the next frame, which is
-compressed, too. They are sent to who has said that it takes them: a reader by a parameter of its request, the agent in
-its `Hello`. Tokens and identifiers are in the heads of requests, and so never in what is compressed.
+Every other body is one JSON object of at most 256 KB. What compressed frames unpack to takes their place: put together
+it is whole frames, none of them compressed. One may be cut where a compressed frame ends, and goes on in the next
+frame, which is compressed, too. They are sent to who has said that it takes them: a reader by a parameter of its
+request, the agent in its `Hello`. Tokens and identifiers are in the heads of requests, and so never in what is
+compressed.
 
 Numbers are unsigned and big endian. Nothing here knows what the parts mean: signatures and routing prefixes belong to
 each side's ZeroMQ sockets and do not travel.
@@ -31,10 +32,13 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass
 from enum import IntEnum
-from typing import Any, get_origin
+from typing import Annotated, Any, get_origin
 
 from remote_kernel.core import compression
 from remote_kernel.core.errors import Oversized, WireError
+from remote_kernel.core.json_text import parse_json_object
+from remote_kernel.core.limits import COMPRESSED, EVENTS, MESSAGE, NOTE
+from remote_kernel.core.numbers import AMOUNT, COOLDOWN, COUNT, EPOCH, MAX_SEQUENCE, NAME, REMARK, Range, Text
 
 EXECUTE_PATH = "/api/v2/execute"
 SESSION_PATH = "/api/v2/session"
@@ -53,8 +57,11 @@ NDJSON_MEDIA_TYPE = "application/x-ndjson"
 COMPRESS_PARAM = "compress"
 COMPRESS_ZLIB = "zlib"
 
-# One Jupyter message. Far over what people display, far under what would take a small machine down.
-MAX_FRAME_BYTES = 1 << 30
+# One Jupyter message.
+MAX_FRAME_BYTES = MESSAGE.bytes or 0
+
+# So many frames are handed on at once, before others have their turn.
+FRAMES_AT_ONCE = 500
 
 # Silence for this long means that the connection is dead. Half of it still carries two keepalives.
 KEEPALIVE_SECONDS = 5.0
@@ -125,10 +132,10 @@ class Hello:
         last: the newest position of the journal, which a stream that goes on after an older one has yet to reach.
     """
 
-    epoch: str
+    epoch: Annotated[str, EPOCH]
     cursor: int
-    cooldown_seconds: float
-    pod: str
+    cooldown_seconds: Annotated[float, COOLDOWN]
+    pod: Annotated[str, NAME]
     is_busy: bool
     kernel_info: dict[str, Any]
     takes_compressed: bool = False
@@ -153,10 +160,10 @@ class EpochChange:
         detail: for people, such as "exit status 1" or "signal 9 (SIGKILL)"; may be empty.
     """
 
-    epoch: str
+    epoch: Annotated[str, EPOCH]
     sequence: int
     reason: str
-    detail: str
+    detail: Annotated[str, REMARK]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +200,7 @@ Frame = Message | Keepalive | Hello | Gap | EpochChange | End | Peers
 _PREFIX = struct.Struct(">IB")
 _MESSAGE = struct.Struct(">BQQH")
 _CHANNELS = {int(channel): channel for channel in Channel}
+_MAX_BYTES = {int(FrameType.COMPRESSED): COMPRESSED.bytes or 0}
 _SIZES = {count: struct.Struct(f">{count}I") for count in range(4, 9)}
 
 
@@ -228,8 +236,8 @@ def _sizes_struct(count: int) -> struct.Struct:
 class FrameDecoder:
     """Bytes in, frames out; a frame may be cut anywhere.
 
-    `feed` returns the frames that are complete, those in compressed ones among them; `close` says that no more bytes
-    come. Both raise `WireError`, after which the decoder must not be used again.
+    `feed` and `batches` return the frames that are complete, those in compressed ones among them; `close` says that no
+    more bytes come. All raise `WireError`, after which the decoder must not be used again.
 
     Args:
         max_unpacked_bytes: how much all compressed frames may hold together; more raises `Oversized`.
@@ -249,40 +257,64 @@ class FrameDecoder:
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take more bytes and return the frames that they complete, in order."""
+        return [frame for batch in self.batches(data) for frame in batch]
+
+    def batches(self, data: bytes) -> Iterator[list[Frame]]:
+        """Take more bytes and yield the frames that they complete, in order, at most `FRAMES_AT_ONCE` at a time.
+
+        Each batch is decoded when it is asked for, and all must be, before more bytes are given.
+        """
+        count, batch = 0, []
+        for frame in self._decode_all(data):
+            batch.append(frame)
+            if len(batch) == FRAMES_AT_ONCE:
+                count += len(batch)
+                if count > (EVENTS.frames or 0):
+                    raise WireError(f"more than {EVENTS.frames:,} frames at once")
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _decode_all(self, data: bytes) -> Iterator[Frame]:
+        """Yield the frames that are complete with `data`, and keep what is left of it."""
         if self._buffer:
             self._buffer += data
-            frames, end = self._decode_from(self._buffer)
-            del self._buffer[:end]
-        else:  # most often there is nothing to put together
-            frames, end = self._decode_from(data)
-            if end < len(data):
-                self._buffer += memoryview(data)[end:]
-        return frames
-
-    def _decode_from(self, data: bytes | bytearray) -> tuple[list[Frame], int]:
-        """Return the frames that `data` begins with, and where the first that is not complete begins."""
-        frames: list[Frame] = []
+        whole = self._buffer or data  # most often there is nothing to put together
         start = 0
-        with memoryview(data) as view:
+        with memoryview(whole) as view:
             while len(view) - start >= _PREFIX.size:
                 length, frame_type = _PREFIX.unpack_from(view, start)
-                if not 1 <= length <= self._max_frame_bytes:
+                if not 1 <= length <= self._most(frame_type):
                     raise WireError(f"a frame of {length:,} bytes was announced")
                 end = start + 4 + length
                 if end > len(view):
                     break
-                body = view[start + _PREFIX.size : end]
-                if frame_type == FrameType.COMPRESSED:
-                    frames += self._unpack(body)
-                elif self._unpacked is None or not self._unpacked._buffer:
-                    frames.append(_decode(frame_type, body))
-                else:
-                    raise WireError("a frame begins where a compressed one should go on")
+                with view[start + _PREFIX.size : end] as body:
+                    frames = self._decode_frame(frame_type, body)
                 start = end
-        return frames, start
+                yield from frames
+        if self._buffer:
+            del self._buffer[:start]
+        elif start < len(data):
+            self._buffer += memoryview(data)[start:]
 
-    def _unpack(self, body: memoryview) -> list[Frame]:
-        """Return the frames that a compressed one completes."""
+    def _most(self, frame_type: int) -> int:
+        """Return how many bytes a frame of this type may have, its type included."""
+        if frame_type == FrameType.MESSAGE:
+            return self._max_frame_bytes
+        return min(_MAX_BYTES.get(frame_type, NOTE.bytes or 0), self._max_frame_bytes)
+
+    def _decode_frame(self, frame_type: int, body: memoryview) -> Iterable[Frame]:
+        """Return the frame, or those that a compressed one completes."""
+        if frame_type == FrameType.COMPRESSED:
+            return self._unpack(body)
+        if self._unpacked is not None and self._unpacked._buffer:
+            raise WireError("a frame begins where a compressed one should go on")
+        return (_decode(frame_type, body),)
+
+    def _unpack(self, body: memoryview) -> Iterator[Frame]:
+        """Yield the frames that a compressed one completes."""
         if not self._allows_compressed:
             raise WireError("a compressed frame is where none may be")
         data = compression.decompress(body)
@@ -291,7 +323,7 @@ class FrameDecoder:
             raise Oversized(f"compressed frames hold more than {self._max_unpacked_bytes:,} bytes")
         if self._unpacked is None:
             self._unpacked = FrameDecoder(self._max_frame_bytes, allows_compressed=False)
-        return self._unpacked.feed(data)
+        return self._unpacked._decode_all(data)
 
     def close(self) -> None:
         """Say that the stream has ended; raises `WireError` when it ended inside a frame."""
@@ -310,10 +342,12 @@ def _decode(frame_type: int, body: memoryview) -> Frame:
     if frame_class is Keepalive:
         return Keepalive()
     try:
-        fields = json.loads(bytes(body))
-    except (ValueError, RecursionError) as error:
-        raise WireError(f"the body of a {frame_class.__name__} frame is not JSON") from error
+        fields = parse_json_object(bytes(body), NOTE)
+    except WireError as error:
+        raise WireError(f"the body of a {frame_class.__name__} frame is not JSON as it may be ({error})") from error
     frame: Frame = from_fields(frame_class, fields)
+    if isinstance(frame, Gap) and frame.last < frame.first:
+        raise WireError("a Gap frame ends before it begins")
     return frame
 
 
@@ -325,6 +359,8 @@ def _decode_message(body: memoryview) -> Message:
     start = _MESSAGE.size + layout.size
     if count < 4 or channel not in _CHANNELS or len(body) < start:
         raise WireError("a message frame has no valid channel or number of parts")
+    if max(sequence, seen) > MAX_SEQUENCE:
+        raise WireError("a message frame has a number that no journal comes to")
     parts = []
     for size in layout.unpack_from(body, _MESSAGE.size):
         parts.append(bytes(body[start : start + size]))
@@ -335,7 +371,7 @@ def _decode_message(body: memoryview) -> Message:
 
 
 def from_fields(frame_class: Any, fields: Any) -> Any:
-    """Build a frame of `frame_class` from JSON.
+    """Build a frame of `frame_class` from JSON; raises `WireError`.
 
     Unknown fields are left to newer versions; a field that older ones do not send has a default.
     """
@@ -346,13 +382,23 @@ def from_fields(frame_class: Any, fields: Any) -> Any:
         value = fields.get(name, MISSING)
         if value is MISSING and frame_class.__dataclass_fields__[name].default is not MISSING:
             continue
-        kind: Any = get_origin(annotation) or annotation
-        if kind is float and type(value) is int:
-            value = float(value)
-        if type(value) is not kind:
-            raise WireError(f"the field {name!r} of a {frame_class.__name__} frame is not {kind.__name__}")
-        values[name] = value
+        values[name] = _check(annotation, value, f"the field {name!r} of a {frame_class.__name__} frame")
     return frame_class(**values)
+
+
+_BOUNDS: dict[type, Range | Text] = {int: COUNT, float: AMOUNT}
+
+
+def _check(annotation: Any, value: object, name: str) -> object:
+    """Return the value of a field, within the bounds that its annotation says."""
+    kind, bounds = get_origin(annotation) or annotation, None
+    if kind is Annotated:
+        kind, bounds = annotation.__origin__, annotation.__metadata__[0]
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        raise WireError(f"{name} is not {kind.__name__}")
+    bounds = bounds or _BOUNDS.get(kind)
+    checked = value if bounds is None else bounds.check(value, name)
+    return float(checked) if kind is float else checked  # type: ignore[arg-type]
 
 
 def decode_all(data: bytes, *, max_unpacked_bytes: float = float("inf")) -> list[Frame]:

@@ -4,6 +4,8 @@ from collections import deque
 
 import httptools
 
+from remote_kernel.core.limits import HEAD
+
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -13,6 +15,10 @@ class ConnectionBroke(Exception):
 
 class NotHttp(ConnectionBroke):
     """What came is not HTTP, or ends where it must not."""
+
+
+# What a body of many small chunks takes beside them, for each byte of it.
+_CHUNK_HEAD_BYTES = 16
 
 
 class Answer:
@@ -39,6 +45,9 @@ class Answer:
         self.pieces: deque[bytes] = deque()
         self.is_complete = False
         self.allows_another = False
+        # Bytes that are no body, and how many there may be: the parser itself keeps whatever it is given of a head.
+        self._other_bytes = 0
+        self._max_other_bytes = HEAD.bytes or 0
 
     def feed(self, data: memoryview) -> None:
         """Parse what came; raises `NotHttp`."""
@@ -46,12 +55,15 @@ class Answer:
         if self.is_complete:
             self.allows_another = False  # nobody has asked for more
             return
+        self._other_bytes += len(data)  # until the parser tells what of it is body
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             raise NotHttp("the server speaks another protocol") from None
         except httptools.HttpParserError as error:
             raise NotHttp(f"the server does not speak HTTP ({error})") from None
+        if self._other_bytes > self._max_other_bytes and not self.is_complete:
+            raise NotHttp("the head of the answer does not end")
 
     def end(self) -> None:
         """Note that nothing more will come, which completes some answers; raises `NotHttp` for any other."""
@@ -86,6 +98,8 @@ class Answer:
     def on_body(self, body: bytes) -> None:
         if not self.is_complete:
             self.pieces.append(body)
+            self._other_bytes -= len(body)
+            self._max_other_bytes += _CHUNK_HEAD_BYTES * len(body)
 
     def on_message_complete(self) -> None:
         if self.status and not self.is_complete:

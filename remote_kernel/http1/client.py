@@ -13,10 +13,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from remote_kernel.http1.answer import Headers
+from remote_kernel.core.limits import ANSWER
+from remote_kernel.http1.answer import ConnectionBroke, Headers
 from remote_kernel.http1.connection import Body, Connection
 
 CONNECT_SECONDS = 10.0
+
+# What `Response.read` takes where nobody says what may be.
+MAX_READ_BYTES = ANSWER.bytes or 0
 
 Connect = Callable[[], Awaitable[Connection]]
 Introduce = Callable[[Connection], Awaitable[None]]
@@ -53,10 +57,13 @@ class Response:
         while piece := await self.piece():
             yield piece
 
-    async def read(self) -> bytes:
-        """Return the whole body; raises `ConnectionBroke`."""
-        pieces = []
+    async def read(self, max_bytes: int = MAX_READ_BYTES) -> bytes:
+        """Return the whole body; raises `ConnectionBroke`, also as soon as there is more than `max_bytes`."""
+        pieces, size = [], 0
         while piece := await self.piece():
+            size += len(piece)
+            if size > max_bytes:
+                raise ConnectionBroke(f"the answer has more than {max_bytes:,} bytes")
             pieces.append(piece)
         return b"".join(pieces)
 

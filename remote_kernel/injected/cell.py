@@ -38,7 +38,7 @@ def main(argument: dict[str, Any]) -> None:
         memory.users.pop(argument.get("leaver", argument["reader"]), None)
         if "leaver" not in argument:
             note(memory.users, argument["reader"], time.monotonic(), MAX_USERS)
-        text = attempt(argument, memory)
+        text = limited(attempt(argument, memory), argument)
         note(memory.answers, argument["cell"], text, MAX_ANSWERS)
     start = argument["start"]
     sys.stdout.write(f"{argument['mark']}({len(text)} {text[start : start + argument['length']]}){argument['mark']}\n")
@@ -65,15 +65,28 @@ def note(noted: dict[str, Any], name: str, value: object, most: int) -> None:
 def attempt(argument: dict[str, Any], memory: Any) -> str:
     """Return the packed answer; a defect, of ours or of what the user has changed in the kernel, has one as well."""
     try:
-        return pack(do(argument, memory))
+        return pack(do(argument, memory), argument["max_bytes"])
     except Exception as error:
-        name, text = type(error).__name__, f"The cell's answer is lost: {error}"
-        content = {"ename": name, "evalue": text, "traceback": [f"{name}: {text}"]}
-        return pack({"status": "done", "shown": [("error", content)], "content": {"status": "error", **content}})
+        return pack_error(type(error).__name__, f"The cell's answer is lost: {error}"[:10_000])
 
 
-def pack(answer: dict[str, Any]) -> str:
-    return base64.b64encode(zlib.compress(json.dumps(answer).encode())).decode()
+def limited(text: str, argument: dict[str, Any]) -> str:
+    """Return a packed answer, or that it is more than whoever asks takes."""
+    if len(text) <= argument["max_packed"]:
+        return text
+    return pack_error("TooMuch", "The cell has run, and shows more than is passed on without an agent.")
+
+
+def pack_error(name: str, text: str) -> str:
+    content = {"ename": name, "evalue": text, "traceback": [f"{name}: {text}"]}
+    return pack({"status": "done", "shown": [("error", content)], "content": {"status": "error", **content}})
+
+
+def pack(answer: dict[str, Any], max_bytes: int = 1 << 20) -> str:
+    data = json.dumps(answer).encode()
+    if len(data) > max_bytes:
+        return pack_error("TooMuch", "The cell has run, and shows more than is passed on without an agent.")
+    return base64.b64encode(zlib.compress(data)).decode()
 
 
 def do(argument: dict[str, Any], memory: Any) -> dict[str, Any]:

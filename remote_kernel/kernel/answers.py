@@ -5,7 +5,8 @@ from typing import Any
 
 from remote_kernel import __version__
 from remote_kernel.core.errors import RemoteKernelError
-from remote_kernel.core.jupyter import PROTOCOL_VERSION, parse_object
+from remote_kernel.core.jupyter import PROTOCOL_VERSION, parse_object, parse_reply
+from remote_kernel.core.numbers import MAX_SEQUENCE
 
 # ipywidgets asks with this comm whether the kernel can list its widgets.
 WIDGET_CONTROL_TARGET = "jupyter.widget.control"
@@ -14,9 +15,13 @@ _RED, _BOLD, _PLAIN = "\x1b[31m", "\x1b[1m", "\x1b[0m"
 
 
 def kernel_info(known: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the content of a `kernel_info_reply`: the pod's own where `known`, else that of an IPython kernel."""
+    """Return the content of a `kernel_info_reply`: the pod's own where `known`, else that of an IPython kernel.
+
+    Args:
+        known: as `checked_kernel_info` returns it.
+    """
     if known:
-        return {"status": "ok", **known}
+        return {**known, "status": "ok"}
     return {
         "status": "ok",
         "protocol_version": PROTOCOL_VERSION,
@@ -108,8 +113,8 @@ def execute_content(last_reply: bytes) -> dict[str, Any]:
     Args:
         last_reply: content part of the pod's last `execute_reply`.
     """
-    count = parse_object(last_reply).get("execution_count")
-    number = count + 1 if isinstance(count, int) else 1
+    count = parse_reply(last_reply).get("execution_count")
+    number = count + 1 if type(count) is int and 0 <= count < MAX_SEQUENCE else 1
     return {"status": "ok", "execution_count": number, "user_expressions": {}, "payload": []}
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from remote_kernel.core.errors import SettingsError
+from remote_kernel.core.errors import SettingsError, WireError
 from remote_kernel.core.identity import (
     Identifier,
     Scope,
@@ -23,6 +23,7 @@ from remote_kernel.core.identity import (
     job_id,
     user_name,
 )
+from remote_kernel.core.numbers import AMOUNT, EPOCH, MAX_SEQUENCE, NAME
 from remote_kernel.core.settings import Settings
 from remote_kernel.core.wire import DEFAULT_KERNEL
 from remote_kernel.kernel.notebook import canonical
@@ -147,18 +148,19 @@ class BindingFile:
         try:
             fields = json.loads(self._path.read_text(encoding="utf-8"))
             binding = Binding(**fields)
-            is_valid = is_identifier(binding.identifier)
-        except (OSError, ValueError, TypeError):
+            is_valid = is_identifier(binding.identifier) and _is_readable(binding)
+        except (OSError, ValueError, TypeError, RecursionError, WireError):
             return None
         return binding if is_valid else None
 
     def load_cursor(self) -> int:
-        """Return the journal position up to which the front end was served; 0 when that is not known."""
+        """Return the journal position up to which the front end was served; 0 when that is not known, as where the
+        file holds what no journal comes to: the pod would refuse to go on from there."""
         try:
             (cursor,) = _CURSOR.unpack(self._cursor_path.read_bytes())
         except (OSError, struct.error):
             return 0
-        return int(cursor)
+        return int(cursor) if cursor <= MAX_SEQUENCE else 0
 
     def save_cursor(self, cursor: int) -> None:
         """Remember a journal position: eight bytes written in place, cheap enough to do for every message.
@@ -221,6 +223,15 @@ def is_locked(cursor: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def _is_readable(binding: Binding) -> bool:
+    """Whether what a pod has said of itself, and the rest, is as it may be; raises `WireError` as well."""
+    EPOCH.check(binding.epoch or "none", "an epoch")
+    NAME.check(binding.pod, "a pod's name")
+    AMOUNT.check(binding.keep_until, "a time")
+    texts = (binding.kernel, binding.kernelspec, binding.untold, binding.reader, binding.notebook, binding.endpoint)
+    return all(isinstance(text, str) for text in texts)
 
 
 def after_restart(binding: Binding) -> Binding:

@@ -13,6 +13,7 @@ from remote_kernel.core import wire
 from remote_kernel.core.errors import PoolError, WireError
 from remote_kernel.core.facts import PodFacts
 from remote_kernel.core.local_pool import STATUS_PATH
+from remote_kernel.core.numbers import MAX_SEQUENCE, NAME
 from remote_kernel.core.quantities import count_of, format_bytes, format_seconds
 from remote_kernel.kernel import look
 from remote_kernel.kernel.display import Shown
@@ -183,7 +184,7 @@ async def _ask_usage(session: Session) -> PoolUsage | None:
     elif session.pool is not None and session.link is not None and session.link.is_attached:
         status = await session.pool.request("GET", STATUS_PATH)
     sessions, limit = (status or {}).get("sessions"), (status or {}).get("max_sessions")
-    if not isinstance(sessions, list) or not isinstance(limit, int) or limit < 1:
+    if not isinstance(sessions, list) or type(limit) is not int or not 1 <= limit <= MAX_SEQUENCE:
         return None
     return PoolUsage(sessions=len(sessions), max_sessions=limit)
 
@@ -205,4 +206,5 @@ async def _ask_pod(session: Session) -> tuple[PodFacts | None, float] | None:
 def _language(kernel_info: dict[str, Any]) -> str:
     language = kernel_info.get("language_info")
     language = language if isinstance(language, dict) else {}
-    return f"{str(language.get('name', '')).capitalize()} {language.get('version', '')}".strip()
+    name, version = (str(language.get(field, ""))[: NAME.most] for field in ("name", "version"))
+    return f"{name.capitalize()} {version}".strip()

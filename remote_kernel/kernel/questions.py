@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from remote_kernel.client.link import Link
-from remote_kernel.core.jupyter import Author, parse_header, parse_object, parse_parent
+from remote_kernel.core.jupyter import Author, parse_header, parse_parent, parse_reply
 from remote_kernel.core.wire import Channel, Message
 
 # Somebody waits for it in a cell; a kernel that is free answers within a round trip.
@@ -80,7 +80,7 @@ class Questions:
 
 
 def _is_true(reply: bytes) -> bool:
-    value: object = parse_object(reply)
+    value: object = parse_reply(reply)
     for name in ("user_expressions", "has", "data", "text/plain"):
         value = value.get(name) if isinstance(value, dict) else None
     return value == "True"

@@ -14,8 +14,9 @@ from pathlib import Path
 from remote_kernel.client.pool import is_of_no_session
 from remote_kernel.client.way import Way
 from remote_kernel.core import wire
-from remote_kernel.core.errors import PoolRefused, PoolUnreachable
+from remote_kernel.core.errors import PoolRefused, PoolUnreachable, WireError
 from remote_kernel.core.identity import Identifier, is_identifier
+from remote_kernel.core.numbers import AMOUNT
 from remote_kernel.private_files import make_private_folder, write_private
 
 RELEASES_FOLDER = "remote-kernel/releases"  # inside Jupyter's runtime folder
@@ -71,7 +72,7 @@ async def give_back(pool: Way, release: Release, *, is_order: bool = False) -> R
     }  # fmt: skip
     answer = await pool.request("POST", wire.RELEASE_PATH, params=params)
     others, kernels = answer.get("others"), answer.get("kernels")
-    if not isinstance(others, int) or not isinstance(kernels, int):
+    if type(others) is not int or type(kernels) is not int:
         raise PoolUnreachable("Something on the way to the session answers in its place.")
     stops = answer.get("stops") is True
     if stops:
@@ -144,7 +145,8 @@ class Releases:
 def _read(path: Path) -> Release | None:
     try:
         release = Release(**json.loads(path.read_text(encoding="utf-8")))
-        is_valid = is_identifier(release.identifier) and isinstance(release.expires_at, int | float)
-    except (OSError, ValueError, TypeError):
+        AMOUNT.check(release.expires_at, "a time")
+        is_valid = is_identifier(release.identifier)
+    except (OSError, ValueError, TypeError, RecursionError, WireError):
         return None
     return release if is_valid else None

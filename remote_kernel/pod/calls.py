@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.limits import REQUEST
 
-# Comms carry arrays, uploads of widgets whole files; more than this at once is a mistake.
-MAX_BODY_BYTES = 256 * 1024 * 1024
+MAX_BODY_BYTES = REQUEST.bytes or 0
 
 JSON_MEDIA_TYPE = "application/json"
 

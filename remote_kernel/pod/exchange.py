@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from remote_kernel.core import exchange
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.exchange import Exchange, Piece
+from remote_kernel.core.limits import BATCH_OF_REQUESTS
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.pod.api import Api, explain, explain_defect
 from remote_kernel.pod.calls import MAX_BODY_BYTES, REFUSALS, Answer, BadRequest, BodyTooLarge, Call
@@ -17,12 +18,14 @@ from remote_kernel.pod.calls import MAX_BODY_BYTES, REFUSALS, Answer, BadRequest
 _log = logging.getLogger(__name__)
 
 # What an answer may be ahead of those who read it; the journal keeps the rest.
-AHEAD_BYTES = 1024 * 1024
+AHEAD_BYTES = exchange.MAX_PIECE_BYTES
 
 # A cell that prints is shown this often, or as seldom: each time takes an execution.
 GATHER_SECONDS = 0.25
 # What a kernel says at the end of a request comes in several messages.
 QUIET_SECONDS = 0.02
+
+_READ_BYTES = 256 * 1024
 
 # The shortest time after which a reader is forgotten, where a pool's cooldown is very short.
 MIN_LEASE_SECONDS = 15.0
@@ -216,13 +219,24 @@ def _seconds_to_wait(requests: Sequence[Request], asked: Exchange, passed: float
     return min(QUIET_SECONDS, asked.news_seconds - passed)
 
 
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    """Return what is sent until its end; raises `WireError` where it is more than a batch may have."""
+    pieces, size = [], 0
+    while piece := await reader.read(_READ_BYTES):
+        size += len(piece)
+        if size > (BATCH_OF_REQUESTS.bytes or 0):
+            raise WireError("a batch that is too large")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
 async def serve(exchanges: Exchanges, path: str) -> asyncio.Server:
     """Listen on a Unix socket: a line with the most characters of the answer and the bytes of one exchange in, their
     end; its answer out, the end."""
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, ValueError, WireError), contextlib.closing(writer):
-            max_chars, _, packed = (await reader.read()).partition(b"\n")
+            max_chars, _, packed = (await _read(reader)).partition(b"\n")
             writer.write(await exchanges.answer(Exchange.unpack(packed), int(max_chars)))
             await writer.drain()
 

@@ -104,14 +104,14 @@ async def test_a_cell_that_is_asked_for_again_after_others_runs_once(locked: Poo
     def make(length: int) -> Injection:
         code = "n = globals().get('n', 0) + 1; n"
         argument = {"epoch": "", "cell": "a", "code": code, "is_silent": False, "start": 0, "length": length - 20}
-        return Injection.make(Module.CELL, argument)
+        return Injection.make(Module.CELL, {**argument, "max_bytes": 2**20, "max_packed": 2**20})
 
     first = await executions.run(make, seconds=10)
     epoch = (await cells.find("")).epoch
     for _ in range(2):
         await cells.run(epoch, "'another'", is_silent=False)
     assert await executions.run(make, seconds=10) == first
-    assert (await cells.run(epoch, "n", is_silent=False))["shown"][0][1]["data"]["text/plain"] == "1"
+    assert (await cells.run(epoch, "n", is_silent=False)).shown[0][1]["data"]["text/plain"] == "1"
     with pytest.raises(Lost):
         await cells.run("plain-other", "n = 0", is_silent=False)
     await pool.aclose()

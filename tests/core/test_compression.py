@@ -59,10 +59,30 @@ def test_anything_comes_back_as_it_was(data: bytes, strategy: int) -> None:
     assert b"".join(map(decompress, compress(data, strategy))) == data
 
 
+def an_eighth(data: bytes) -> bytes:
+    """Return data compressed as far as it may be."""
+    packer = zlib.compressobj(strategy=zlib.Z_HUFFMAN_ONLY)
+    return packer.compress(data) + packer.flush()
+
+
 def test_a_piece_may_have_all_that_is_allowed() -> None:
-    assert decompress(zlib.compress(bytes(MAX_UNPACKED_BYTES))) == bytes(MAX_UNPACKED_BYTES)
+    assert decompress(an_eighth(bytes(MAX_UNPACKED_BYTES))) == bytes(MAX_UNPACKED_BYTES)
     with pytest.raises(WireError, match="more than 1,048,576"):
-        decompress(zlib.compress(bytes(MAX_UNPACKED_BYTES + 1)))
+        decompress(an_eighth(bytes(MAX_UNPACKED_BYTES + 1)))
+
+
+def test_a_piece_that_shrinks_more_than_any_of_ours_is_refused() -> None:
+    piece = zlib.compress(bytes(PIECE_BYTES))
+    with pytest.raises(WireError, match=f"more than {32 * len(piece):,}"):
+        decompress(piece)
+
+
+def test_what_shrinks_only_between_the_samples_shrinks_no_more_than_is_allowed() -> None:
+    edge = LINES[: 3 * PIECE_BYTES]
+    data = edge + bytes(8 * PIECE_BYTES) + edge + LINES[:3000] + bytes(8 * PIECE_BYTES) + edge
+    pieces = list(compress(data, zlib.Z_DEFAULT_STRATEGY))
+    assert min(map(len, pieces)) > PIECE_BYTES / 20
+    assert b"".join(map(decompress, pieces)) == data
 
 
 def test_a_bomb_is_not_unpacked() -> None:

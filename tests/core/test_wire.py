@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from remote_kernel.core.errors import Oversized, WireError
 from remote_kernel.core.wire import (
+    FRAMES_AT_ONCE,
     Channel,
     End,
     EpochChange,
     Frame,
     FrameDecoder,
+    FrameType,
     Gap,
     Hello,
     Keepalive,
@@ -30,7 +32,7 @@ HELLO = Hello(
 EXAMPLES: list[Frame] = [
     HELLO,
     Message(channel=Channel.IOPUB, parts=(b"{}", b"{}", b"{}", b'{"a":1}'), sequence=1),
-    Message(channel=Channel.SHELL, parts=(b"h", b"", b"m", b"c", b"\x00" * 300, b""), sequence=2**63, seen=7),
+    Message(channel=Channel.SHELL, parts=(b"h", b"", b"m", b"c", b"\x00" * 300, b""), sequence=2**63 - 1, seen=7),
     Keepalive(),
     Gap(first=4, last=9, bytes=77),
     EpochChange(epoch="e2", sequence=10, reason="died", detail="signal 9 (SIGKILL)"),
@@ -42,8 +44,8 @@ MESSAGES = st.lists(
         Message,
         channel=st.sampled_from(Channel),
         parts=st.lists(st.binary(max_size=50), min_size=4, max_size=12).map(tuple),
-        sequence=st.integers(0, 2**64 - 1),
-        seen=st.integers(0, 2**64 - 1),
+        sequence=st.integers(0, 2**63 - 1),
+        seen=st.integers(0, 2**63 - 1),
     ),
     max_size=5,
 )
@@ -129,6 +131,128 @@ def test_a_whole_number_of_seconds_is_a_number() -> None:
     data = encode(HELLO).replace(b"300.0", b"300")
     (hello,) = decode_all((len(data) - 4).to_bytes(4, "big") + data[4:])
     assert hello == HELLO
+
+
+def frame_of(frame_type: FrameType, body: bytes) -> bytes:
+    return (len(body) + 1).to_bytes(4, "big") + bytes([frame_type]) + body
+
+
+def hello_with(**fields: object) -> bytes:
+    known = {name: getattr(HELLO, name) for name in HELLO.__slots__}
+    return frame_of(FrameType.HELLO, json.dumps(known | fields).encode())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"cursor": -1},
+        {"cursor": 2**63},
+        {"last": 2**64},
+        {"last": True},
+        {"cursor": 1.0},
+        {"cooldown_seconds": float("nan")},
+        {"cooldown_seconds": float("inf")},
+        {"cooldown_seconds": "300"},
+        {"cooldown_seconds": False},
+        {"epoch": ""},
+        {"epoch": "e" * 129},
+        {"epoch": "e\x1b[2J"},
+        {"pod": "pod\x9b2J"},
+        {"pod": "p" * 129},
+        {"kernel_info": json.loads("[" * 40 + "]" * 40)},
+        {"kernel_info": {"a": json.loads("[" * 40 + "]" * 40)}},
+    ],
+)
+def test_a_hello_that_no_agent_says_is_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(WireError, match="Hello"):
+        decode_all(hello_with(**fields))
+
+
+@pytest.mark.parametrize(
+    ("body", "frame_type"),
+    [
+        (b"[" * 100_000, FrameType.HELLO),
+        (b'{"first":1,"last":1e400,"bytes":3}', FrameType.GAP),
+        (b'{"first":1,"last":18446744073709551616,"bytes":3}', FrameType.GAP),
+        (b'{"first":1,"last":2,"bytes":-3}', FrameType.GAP),
+        (b'{"count":' + b"9" * 5000 + b"}", FrameType.PEERS),
+        (b'{"epoch":"e","sequence":9223372036854775808,"reason":"died","detail":""}', FrameType.EPOCH),
+    ],
+)
+def test_numbers_and_depths_that_nothing_has_are_refused(body: bytes, frame_type: FrameType) -> None:
+    with pytest.raises(WireError):
+        decode_all(frame_of(frame_type, body))
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"), [(0, 1.0), (0.0, 1.0), (-5.0, 1.0), (1e300, 86_400.0), (10**400, 86_400.0), (300, 300.0)]
+)
+def test_a_cooldown_is_no_shorter_and_no_longer_than_one_may_be(said: float, taken: float) -> None:
+    (hello,) = decode_all(hello_with(cooldown_seconds=said))
+    assert isinstance(hello, Hello)
+    assert hello.cooldown_seconds == taken
+
+
+def test_what_an_interpreter_ended_with_is_a_few_words() -> None:
+    body = json.dumps({"epoch": "e", "sequence": 1, "reason": "died", "detail": "\x1b]0;title\x07" + "x" * 1000})
+    (change,) = decode_all(frame_of(FrameType.EPOCH, body.encode()))
+    assert isinstance(change, EpochChange)
+    assert change.detail == "]0;title" + "x" * 190
+
+
+@pytest.mark.parametrize("sequence", [2**63, 2**64 - 1])
+def test_a_position_that_no_journal_comes_to_is_refused(sequence: int) -> None:
+    data = bytearray(encode(EXAMPLES[1]))
+    data[6:14] = sequence.to_bytes(8, "big")
+    with pytest.raises(WireError, match="no journal"):
+        decode_all(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("frame_type", "length"),
+    [(FrameType.HELLO, 256 * 1024 + 1), (FrameType.KEEPALIVE, 2**30), (FrameType.COMPRESSED, 2 * 1024 * 1024 + 1)],
+)
+def test_a_frame_is_refused_by_its_length_before_any_of_it_has_come(frame_type: FrameType, length: int) -> None:
+    with pytest.raises(WireError, match="was announced"):
+        FrameDecoder().feed(length.to_bytes(4, "big") + bytes([frame_type]))
+
+
+def take_until_refused(data: bytes, *, match: str) -> list[int]:
+    """Return how many frames each batch had before the decoder refused the rest."""
+    sizes: list[int] = []
+
+    def take() -> None:
+        for batch in FrameDecoder().batches(data):
+            sizes.append(len(batch))
+
+    with pytest.raises(WireError, match=match):
+        take()
+    return sizes
+
+
+def test_64_kilobytes_of_compressed_keepalives_are_refused_after_few_of_them() -> None:
+    keepalives = encode(Keepalive()) * 200_000
+    packer = zlib.compressobj(9)
+    frame = frame_of(FrameType.COMPRESSED, packer.compress(keepalives) + packer.flush())
+    assert take_until_refused(frame * (64 * 1024 // len(frame)), match="holds more than") == []
+
+
+def test_frames_come_in_small_batches_and_not_more_than_a_read_may_bring() -> None:
+    packer = zlib.compressobj(strategy=zlib.Z_HUFFMAN_ONLY)
+    frame = frame_of(FrameType.COMPRESSED, packer.compress(encode(Keepalive()) * 100_000) + packer.flush())
+    sizes = take_until_refused(frame * 100, match="more than 50,000 frames")
+    assert set(sizes) == {FRAMES_AT_ONCE}
+    assert sum(sizes) == 50_000
+
+
+def test_frames_that_are_decoded_in_batches_are_the_same() -> None:
+    messages = [Message(channel=Channel.IOPUB, parts=(b"{}",) * 4, sequence=number) for number in range(1, 2001)]
+    data = encode_all(messages)
+    for split in (0, 1, 700, len(data) - 1):
+        decoder = FrameDecoder()
+        batches = [*decoder.batches(data[:split]), *decoder.batches(data[split:])]
+        assert [frame for batch in batches for frame in batch] == messages
+        decoder.close()
 
 
 @given(MESSAGES, st.integers(1, 40))

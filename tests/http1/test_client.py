@@ -281,7 +281,7 @@ async def test_a_reader_that_is_slow_holds_up_the_server() -> None:
         response = await client.send(b"GET", b"/", HOST)
         await is_stuck.wait()
         assert written < size / 2
-        assert len(await response.read()) == size
+        assert len(await response.read(size)) == size
         response.close()
 
 

@@ -37,7 +37,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
 
 
 async def exchange(exchanges: Exchanges, asked: Exchange) -> list[Piece]:
-    return unpack_pieces(base64.b64decode(await exchanges.answer(asked, MAX_CHARS)))
+    return unpack_pieces(base64.b64decode(await exchanges.answer(asked, MAX_CHARS)), asked.count)
 
 
 async def test_a_defect_is_in_the_log_and_is_not_tried_again(api: Api, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 from remote_kernel.client.bridge import Bridge
 from remote_kernel.client.executions import JSON_MEDIA_TYPE, stop_session
 from remote_kernel.client.pool import PoolClient
+from remote_kernel.client.transport import Broke
 from remote_kernel.client.way import Way
 from remote_kernel.core import wire
-from remote_kernel.core.errors import NoAgent, PoolError, PoolRefused
-from remote_kernel.core.interpreter_api import EXECUTIONS_PATH, METADATA_PATH
+from remote_kernel.core.errors import NoAgent, PoolError, PoolRefused, PoolUnreachable
+from remote_kernel.core.interpreter_api import EXECUTIONS_PATH, METADATA_PATH, runtime_names
 
 GIVE_BACK_SECONDS = 2.0
 
@@ -78,8 +79,7 @@ class SessionCheck:
         metadata: dict[str, Any] = {}
         with contextlib.suppress(PoolError):
             metadata = await self._pool.request("GET", METADATA_PATH)
-        runtimes = metadata.get("runtimes")
-        names = [str(runtime.get("name", "")) for runtime in runtimes] if isinstance(runtimes, list) else []
+        names = runtime_names(metadata)
         if not names:
             raise PoolRefused(
                 "The pods of this pool run neither our agent nor Azure's interpreter: use an image that runs "
@@ -94,8 +94,11 @@ class SessionCheck:
 
     async def _run_by_agent(self, way: Way, read_seconds: float) -> None:
         body = json.dumps({"code": _CODE}).encode()
-        async with way.stream("POST", wire.EXECUTE_PATH, content=body, read_seconds=read_seconds) as response:
-            text = b"".join([chunk async for chunk in response.chunks()]).decode(errors="replace")
+        try:
+            async with way.stream("POST", wire.EXECUTE_PATH, content=body, read_seconds=read_seconds) as response:
+                text = b"".join([chunk async for chunk in response.chunks()]).decode(errors="replace")
+        except Broke as error:
+            raise PoolUnreachable(f"The connection to the session broke: {error}.") from None
         if not any(_RESULT in line for line in text.splitlines() if '"execute_result"' in line):
             raise PoolRefused("A cell gave no result: look at the log of the pool's container.", status=200)
 

@@ -1,10 +1,12 @@
 """Whether pods compute. The page asks them past the front door, so that looking at a session keeps none alive."""
 
 import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from remote_kernel.core.errors import WireError
+from remote_kernel.core.json_text import parse_json_object
+from remote_kernel.core.limits import ANSWER
 from remote_kernel.core.wire import SESSION_PATH
 from remote_kernel.http1 import Client, ConnectionBroke, NoConnection, Response
 
@@ -52,7 +54,7 @@ async def _read(response: Response) -> bytes:
 def parse_pulse(body: bytes) -> Pulse | None:
     """Read the answer to a `GET` of the session; `None` when it is not one."""
     try:
-        kernels = json.loads(body)["kernels"]
+        kernels = parse_json_object(body, ANSWER)["kernels"]
         return Pulse(kernels=len(kernels), is_busy=any(kernel["is_busy"] is True for kernel in kernels))
-    except (ValueError, TypeError, KeyError):
+    except (WireError, TypeError, KeyError):
         return None

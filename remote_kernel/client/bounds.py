@@ -1,0 +1,41 @@
+"""Bounds of an answer, found by the path that was asked for: whoever makes a request need not think of them."""
+
+from functools import cache
+from http import HTTPStatus
+
+from remote_kernel.core import files, limits, wire
+from remote_kernel.core.limits import Limit
+from remote_kernel.core.local_pool import STATUS_PATH
+
+_UNBOUNDED = Limit(kind="", reason="A stream has no end; what reads it bounds its frames.")
+
+_OF_AGENT = {
+    wire.EVENTS_PATH: _UNBOUNDED,
+    wire.SESSION_PATH: limits.SESSION,
+    wire.EXECUTE_PATH: limits.TRIAL,
+    files.FILES_PATH: limits.LISTING,
+    files.CONTENT_PATH: limits.FILE_PIECE,
+    STATUS_PATH: limits.SESSION,
+}
+
+
+def limit_of(path: str, status: int = HTTPStatus.OK, method: str = "GET") -> Limit:
+    """Return the bounds of the answer to a request for `path`, which may have a query."""
+    if status >= HTTPStatus.MULTIPLE_CHOICES:
+        return limits.REFUSAL
+    path = path.partition("?")[0]
+    if path == files.CONTENT_PATH and method != "GET":
+        return limits.ANSWER
+    return _OF_AGENT.get(path) or _of_interpreter(path)
+
+
+@cache
+def _of_interpreter(path: str) -> Limit:
+    from remote_kernel.core import interpreter_api  # late: most kernels need none of it
+
+    if path == interpreter_api.EXECUTIONS_PATH or path.startswith(f"{interpreter_api.EXECUTIONS_PATH}/"):
+        return limits.EXECUTION
+    return {
+        interpreter_api.LIST_SESSIONS_PATH: limits.SESSION_LIST,
+        interpreter_api.METADATA_PATH: limits.SESSION,
+    }.get(path, limits.ANSWER)

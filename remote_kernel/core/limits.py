@@ -1,0 +1,170 @@
+"""Bounds of everything that a pod, or whoever answers in a pool's place, may send.
+
+One table, so that a bound is stated once, with its reason. `docs/reliability.md` shows it, and a test compares the two.
+What reads an answer finds its bounds here by the path that was asked for (`limit_of`), so that nobody who makes a
+request has to think of them. What is larger is not taken: it costs that answer, and no memory beyond the bound.
+"""
+
+from dataclasses import dataclass
+
+KILOBYTE = 1024
+MEGABYTE = 1024 * KILOBYTE
+GIGABYTE = 1024 * MEGABYTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """Bounds of one kind of answer; `None` where there is nothing of that to bound.
+
+    Attributes:
+        kind: what is bounded, for people.
+        reason: why the bounds are where they are.
+        bytes: as they come over the line.
+        unpacked_bytes: what becomes of them, where they are compressed.
+        expansion: how many bytes may become of each one that is compressed.
+        frames: in what one read brings.
+        entries: in all pages of a list.
+        pages: requests that one list may take.
+        nesting: objects and lists within one another in its JSON.
+    """
+
+    kind: str
+    reason: str
+    bytes: int | None = None
+    unpacked_bytes: int | None = None
+    expansion: int | None = None
+    frames: int | None = None
+    entries: int | None = None
+    pages: int | None = None
+    nesting: int | None = None
+
+
+HEAD = Limit(
+    kind="head of an answer, and all else in it that is no body",
+    reason="A few hundred bytes are usual, and proxies add some.",
+    bytes=64 * KILOBYTE,
+)
+ANSWER = Limit(
+    kind="answer to a request, where no line below is for it",
+    reason="A few numbers and names.",
+    bytes=64 * KILOBYTE,
+    nesting=16,
+)
+REFUSAL = Limit(
+    kind="answer that is an error",
+    reason="One sentence; of what is longer, as pages of gateways are, only the status counts.",
+    bytes=64 * KILOBYTE,
+    nesting=16,
+)
+SESSION = Limit(
+    kind="what a pod, or a local pool, says of itself",
+    reason="Some thousand packages or sessions with 100 to 300 bytes each.",
+    bytes=4 * MEGABYTE,
+    entries=20_000,
+    nesting=16,
+)
+LISTING = Limit(
+    kind="page of a folder's list",
+    reason="1,000 entries a page, each with a path of up to 4 KB; a list of more is a case for an archive.",
+    bytes=8 * MEGABYTE,
+    entries=200_000,
+    pages=1000,
+    nesting=16,
+)
+FILE_PIECE = Limit(
+    kind="piece of a file",
+    reason="Bounds the memory that one request takes at either end; fewer where fewer were asked for.",
+    bytes=16 * MEGABYTE,
+)
+SESSION_LIST = Limit(
+    kind="page of a pool's list of sessions",
+    reason="100 sessions a page, each with some 300 bytes.",
+    bytes=4 * MEGABYTE,
+    entries=10_000,
+    pages=200,
+    nesting=16,
+)
+EXECUTION = Limit(
+    kind="execution in a built-in interpreter",
+    reason="A million characters of each stream are asked for, of six bytes each where they are no ASCII.",
+    bytes=16 * MEGABYTE,
+    nesting=64,
+)
+TRIAL = Limit(
+    kind="messages of the cell that `remote-kernel doctor` runs",
+    reason="It computes one number.",
+    bytes=1 * MEGABYTE,
+)
+BATCH = Limit(
+    kind="batch of a built-in pool's answers, for each request in it",
+    reason="As much as the agent keeps ready for one reader.",
+    unpacked_bytes=1 * MEGABYTE,
+    nesting=16,
+)
+CELL = Limit(
+    kind="cell without an agent",
+    reason="All that it shows, at its end. What is more is an error of the cell.",
+    bytes=64 * MEGABYTE,
+    unpacked_bytes=128 * MEGABYTE,
+    nesting=256,
+)
+MESSAGE = Limit(
+    kind="message with its buffers, down",
+    reason="Far over what people display, far under what would take a small machine down.",
+    bytes=1 * GIGABYTE,
+)
+HEADER = Limit(
+    kind="header of a message",
+    reason="Two ids, a type, a date.",
+    bytes=64 * KILOBYTE,
+)
+REPLY = Limit(
+    kind="content of a reply that is looked into",
+    reason="Whether a cell has failed, and its number; of what is longer neither is known.",
+    bytes=16 * MEGABYTE,
+)
+EVENTS = Limit(
+    kind="one read of a pod's events",
+    reason="A piece becomes at most 20 times as much where an agent of ours has compressed it, and a message has 400 "
+    "bytes or more.",
+    expansion=32,
+    frames=50_000,
+)
+COMPRESSED = Limit(
+    kind="compressed frame",
+    reason="An agent compresses 256 KB at a time.",
+    bytes=2 * MEGABYTE,
+    unpacked_bytes=1 * MEGABYTE,
+    expansion=32,
+)
+NOTE = Limit(
+    kind="frame that is neither a message nor compressed",
+    reason="The largest one holds the pod's `kernel_info`.",
+    bytes=256 * KILOBYTE,
+    nesting=32,
+)
+KERNEL_INFO = Limit(
+    kind="`kernel_info` that is remembered",
+    reason="As much as its frame may have.",
+    bytes=256 * KILOBYTE,
+    nesting=32,
+)
+REQUEST = Limit(
+    kind="request to a pod, unpacked",
+    reason="Comms carry arrays, uploads of widgets whole files; more than this at once is a mistake.",
+    bytes=256 * MEGABYTE,
+    unpacked_bytes=256 * MEGABYTE,
+    frames=50_000,
+)
+BATCH_OF_REQUESTS = Limit(
+    kind="batch of requests to an agent in a built-in pool",
+    reason="More than one request may have, far less than what would take a small machine down.",
+    bytes=256 * MEGABYTE,
+    unpacked_bytes=512 * MEGABYTE,
+    nesting=16,
+)
+
+TABLE = (
+    HEAD, ANSWER, REFUSAL, SESSION, LISTING, FILE_PIECE, SESSION_LIST, EXECUTION, TRIAL, BATCH, CELL, MESSAGE, HEADER,
+    REPLY, EVENTS, COMPRESSED, NOTE, KERNEL_INFO, REQUEST, BATCH_OF_REQUESTS,
+)  # fmt: skip
