@@ -3,14 +3,22 @@
 import contextlib
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
+from remote_kernel.core.errors import WireError
+from remote_kernel.core.json_text import parse_json_object
+from remote_kernel.core.kernel_info import checked_kernel_info
+from remote_kernel.core.limits import KERNEL_INFO
+from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.private_files import make_private_folder, write_private
+
+_log = logging.getLogger(__name__)
 
 
 class KnownInfo:
-    """The content of the last `kernel_info_reply` from one kernelspec of one pool.
+    """The content of the last `kernel_info_reply` from one kernelspec of one pool, as `checked_kernel_info` returns it.
 
     Args:
         runtime_folder: Jupyter's.
@@ -23,17 +31,24 @@ class KnownInfo:
         self.content = self._load()
 
     def _load(self) -> dict[str, Any] | None:
+        """Return what was remembered; what no front end could use is no memory, and is replaced by the next."""
         try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            with self._path.open("rb") as file:
+                content = parse_json_object(file.read((KERNEL_INFO.bytes or 0) + 1), KERNEL_INFO)
+            return checked_kernel_info(content)
+        except (OSError, WireError):
             return None
-        return content if isinstance(content, dict) and "language_info" in content else None
 
     def learn(self, content: dict[str, Any]) -> None:
-        """Remember what the pod's kernel says."""
-        if not content or content == self.content:
+        """Remember what the pod's kernel says, if front ends can use it."""
+        try:
+            checked = checked_kernel_info(content)
+        except WireError as error:
+            _log.warning(LogEvent("kernel_info not used", reason=str(error)))
             return
-        self.content = content
+        if checked == self.content:
+            return
+        self.content = checked
         with contextlib.suppress(OSError):
             make_private_folder(self._path.parent)
-            write_private(self._path, json.dumps(content))
+            write_private(self._path, json.dumps(checked))
