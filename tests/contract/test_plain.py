@@ -104,7 +104,7 @@ async def test_a_cell_that_is_asked_for_again_after_others_runs_once(locked: Poo
     def make(length: int) -> Injection:
         code = "n = globals().get('n', 0) + 1; n"
         argument = {"epoch": "", "cell": "a", "code": code, "is_silent": False, "start": 0, "length": length - 20}
-        return Injection.make(Module.CELL, {**argument, "max_bytes": 2**20, "max_packed": 2**20})
+        return Injection.make(Module.CELL, {**argument, "reader": "r", "max_bytes": 2**20, "max_packed": 2**20})
 
     first = await executions.run(make, seconds=10)
     epoch = (await cells.find("")).epoch
