@@ -98,6 +98,11 @@ class Outcome:
     cell_seconds: tuple[float, ...] = ()
 
     @property
+    def is_whole(self) -> bool:
+        """Whether every cell was executed: no error, and no `sys.exit(0)`, ended the run before."""
+        return self.failure is None and self.started == len(self.cells)
+
+    @property
     def total(self) -> int:
         """How many code cells there are."""
         return len(self.cells)
@@ -222,6 +227,8 @@ class _Run:
             if signals.received.is_set():
                 return self.failure(Cause.SIGNAL, signal=signals.number)
             cause = await self._execute_cell(index, signals)
+            if cause is Cause.ERROR and _is_exit(self._notebook.cells[index]):
+                return None
             if cause is not None:
                 return self.failure(cause, signal=signals.number)
         return None
@@ -267,6 +274,12 @@ class _Run:
         await self._kernel.interrupt()
         await asyncio.wait({task}, timeout=GRACE_SECONDS)
         return Cause.SIGNAL if signalled in done else Cause.TIMEOUT
+
+
+def _is_exit(cell: NotebookNode) -> bool:
+    """Return whether a cell that raised has ended the notebook as meant, by `sys.exit(0)`; papermill does so."""
+    errors = [output for output in cell.outputs if output.output_type == "error"]
+    return bool(errors) and errors[-1].ename == "SystemExit" and errors[-1].evalue in {"", "0", "None"}
 
 
 def _cause_of(task: asyncio.Task[NotebookNode]) -> Cause | None:

@@ -7,6 +7,7 @@ is none, and takes the place of one from an earlier run. Source: "Parameterize" 
 import ast
 import json
 import math
+import re
 from collections.abc import Mapping
 from keyword import iskeyword
 from pathlib import Path
@@ -20,13 +21,20 @@ from remote_kernel.core.errors import UsageError
 DEFAULTS_TAG = "parameters"
 INJECTED_TAG = "injected-parameters"
 
+_PADDED = re.compile(r"0\d+")
+
 _WORDS: Mapping[str, bool | None] = {"True": True, "False": False, "None": None}
 
 
 def parse_value(text: str) -> Any:
-    """Return what a value on the command line means: True, False, None, a number, or the text itself."""
+    """Return what a value on the command line means: True, False, None, a number, or the text itself.
+
+    Digits behind a zero, as in a postal code, are text.
+    """
     if text in _WORDS:
         return _WORDS[text]
+    if _PADDED.fullmatch(text):
+        return text
     for kind in (int, float):
         try:
             return kind(text)
@@ -47,7 +55,9 @@ def read_parameters(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not text'}".lower()
         ) from None
-    value = _parse(text, path)
+    value = _parse(text, path) if text.strip() else {}
+    if value is None:  # nothing but comments
+        return {}
     if not isinstance(value, dict):
         raise UsageError(f"{path} does not hold parameters: write one 'name: value' on each line, or a JSON object")
     return value
@@ -58,14 +68,29 @@ def _parse(text: str, path: Path) -> Any:
         return json.loads(text)
     except ValueError:
         pass
+    except RecursionError:
+        raise UsageError(f"{path} is nested too deeply") from None
     try:
         import yaml
     except ImportError:
         raise UsageError(f"{path} is not JSON, and to read YAML takes PyYAML: pip install pyyaml") from None
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]  # published without annotations
+        """Reads dates, and digits behind a zero, as text: papermill does so with dates."""
+
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    Loader.yaml_implicit_resolvers["0"] = [
+        ("tag:yaml.org,2002:str", _PADDED), *Loader.yaml_implicit_resolvers.get("0", [])
+    ]  # fmt: skip
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError:
         raise UsageError(f"{path} is neither JSON nor YAML") from None
+    except RecursionError:
+        raise UsageError(f"{path} is nested too deeply") from None
 
 
 def check_names(parameters: Mapping[str, Any]) -> None:
@@ -73,7 +98,10 @@ def check_names(parameters: Mapping[str, Any]) -> None:
     for name, value in parameters.items():
         if not isinstance(name, str) or not name.isidentifier() or iskeyword(name):
             raise UsageError(f"{name!r} cannot be the name of a parameter: use a name of a Python variable")
-        literal(value, name)
+        try:
+            literal(value, name)
+        except RecursionError:
+            raise UsageError(f"the value of the parameter {name!r} holds itself, or is nested too deeply") from None
 
 
 def literal(value: Any, name: str) -> str:

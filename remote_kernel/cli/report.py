@@ -101,7 +101,7 @@ def count_cells(outcome: Outcome) -> str:
 
 
 def _count(outcome: Outcome) -> str:
-    return f"{outcome.total}" if outcome.failure is None else f"{outcome.started} of {outcome.total}"
+    return f"{outcome.total}" if outcome.is_whole else f"{outcome.started} of {outcome.total}"
 
 
 def _time(result: Result) -> str:

@@ -9,7 +9,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from papermill.parameterize import parameterize_notebook
 
-from remote_kernel.cli.parameters import inject, literal, parse_value
+from remote_kernel.cli.parameters import inject, literal, parse_value, read_parameters
 from tests.cli.command import run_command, tagged, texts_of, write_notebook
 
 VALUES = {
@@ -76,6 +76,9 @@ def test_cell_is_where_papermill_has_it_and_says_the_same(cells: list[nbformat.N
         ("true", "true"),
         ("", ""),
         ("1_x", "1_x"),
+        ("01234", "01234"),
+        ("0", 0),
+        ("0.5", 0.5),
     ],
 )
 def test_words_on_the_command_line_are_values(text: str, value: Any) -> None:
@@ -101,6 +104,23 @@ def test_parameters_come_from_a_file_and_from_the_command_line_which_wins(tmp_pa
     assert json.loads(notebook.read_text())["cells"][1]["metadata"] == {}
 
 
+@pytest.mark.parametrize(
+    ("text", "parameters"),
+    [
+        ("", {}),
+        ("# nothing so far\n", {}),
+        ("day: 2026-11-29\nat: 2026-11-29 10:00:00\n", {"day": "2026-11-29", "at": "2026-11-29 10:00:00"}),
+        ("postcode: 01234\ncode: 007\nzero: 0\nhalf: 0.5\nhex: 0x10\n", {
+            "postcode": "01234", "code": "007", "zero": 0, "half": 0.5, "hex": 16,
+        }),
+        ("a: &x [1]\nb: *x\n", {"a": [1], "b": [1]}),
+    ],
+)  # fmt: skip
+def test_yaml_is_read_as_people_mean_it(tmp_path: Path, text: str, parameters: dict[str, Any]) -> None:
+    (tmp_path / "p.yaml").write_text(text)
+    assert read_parameters(tmp_path / "p.yaml") == parameters
+
+
 def test_name_without_a_default_is_noted(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "n.ipynb", tagged("year = 0", "parameters"))
     done = run_command("run", notebook, "--kernel", "python3", "-p", "yaer", "1")
@@ -117,7 +137,9 @@ def test_name_without_a_default_is_noted(tmp_path: Path) -> None:
         (["-f", "missing.json"], "cannot read missing.json: no such file or directory"),
         (["-f", "list.json"], "list.json does not hold parameters"),
         (["-f", "bad.yaml"], "bad.yaml is neither JSON nor YAML"),
-        (["-f", "date.yaml"], "the value of the parameter 'day' is a date: put it in quotes"),
+        (["-f", "bytes.yaml"], "the value of the parameter 'raw' is a bytes: put it in quotes"),
+        (["-f", "itself.yaml"], "the value of the parameter 'a' holds itself, or is nested too deeply"),
+        (["-f", "deep.json"], "deep.json is nested too deeply"),
         (["-p", "x", "1", "--kernel", "other"], "the language of 'other' is none"),
     ],
 )
@@ -128,7 +150,9 @@ def test_what_cannot_be_a_parameter_is_one_sentence(
     write_notebook(Path("n.ipynb"), "open('ran', 'w')")
     Path("list.json").write_text("[1]")
     Path("bad.yaml").write_text("a: [")
-    Path("date.yaml").write_text("day: 2026-01-01")
+    Path("bytes.yaml").write_text("raw: !!binary aGVsbG8=")
+    Path("itself.yaml").write_text("a: &x [*x]")
+    Path("deep.json").write_text("[" * 100_000)
     spec = private_folders / "data" / "kernels" / "other"
     spec.mkdir(parents=True)
     (spec / "kernel.json").write_text(json.dumps({"argv": ["true"], "display_name": "Other", "language": "none"}))

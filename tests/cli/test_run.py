@@ -89,6 +89,16 @@ def test_error_ends_the_run_and_keeps_what_was_executed(tmp_path: Path, remote_k
     assert three == []
 
 
+@pytest.mark.parametrize(("status", "ended"), [("", 0), ("0", 0), ("3", 1), ("'bad data'", 1)])
+def test_sys_exit_ends_the_run_with_its_status(tmp_path: Path, status: str, ended: int) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "print(1)", f"import sys\nsys.exit({status})", "print('never')")
+    done = run_command("run", notebook, "--kernel", "python3")
+    assert done.status == ended
+    assert "2 of 3 cells in" in done.stdout
+    assert texts_of(tmp_path / "n.executed.ipynb")[0] == "1\n"
+    assert texts_of(tmp_path / "n.executed.ipynb")[-1] == ""
+
+
 def test_cell_that_may_raise_does_not_end_the_run(tmp_path: Path, remote_kernel: str) -> None:
     notebook = write_notebook(tmp_path / "n.ipynb", tagged("1 / 0", "raises-exception"), "print('after')")
     done = run_command("run", notebook, "--kernel", remote_kernel)
