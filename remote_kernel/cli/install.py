@@ -8,8 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from remote_kernel.core.address import without_secrets
 from remote_kernel.core.environment import is_secret
-from remote_kernel.core.errors import SettingsError, UsageError
+from remote_kernel.core.errors import UsageError
 from remote_kernel.core.identity import Scope
 from remote_kernel.core.settings import Settings
 from remote_kernel.core.terminal_text import one_line
@@ -132,8 +133,6 @@ def _environ(arguments: argparse.Namespace) -> dict[str, str]:
 def _check_secrets(environ: dict[str, str], prefix: Path | None) -> bool:
     """Whether there are secrets; raises `UsageError` where others could read them."""
     secrets = [name for name, value in environ.items() if is_secret(name, value) or name == "REMOTE_KERNEL_IDENTIFIER"]
-    if "REMOTE_KERNEL_ENDPOINT" in secrets:
-        raise SettingsError("REMOTE_KERNEL_ENDPOINT holds a password: leave it out of the URL")
     if secrets and prefix is not None:
         raise UsageError(
             f"{secrets[0]} is a secret, and everybody who uses {prefix} could read it there: set it in the environment "
@@ -162,7 +161,7 @@ def list_kernels(arguments: argparse.Namespace) -> int:
 
 def _to_json(kernel: "Installed") -> dict[str, Any]:
     """Return everything but the values of secrets."""
-    fields = asdict(kernel) | {"folder": str(kernel.folder)}
+    fields = asdict(kernel) | {"folder": str(kernel.folder), "endpoint": without_secrets(kernel.endpoint)}
     fields["environ"] = {
         name: "…" if is_secret(name, value) or name == "REMOTE_KERNEL_IDENTIFIER" else value
         for name, value in kernel.environ.items()
@@ -174,7 +173,8 @@ def _table(kernels: "list[Installed]") -> str:
     rows = [("NAME", "DISPLAY NAME", "POOL", "FOLDER")]
     for kernel in kernels:
         folder = f"{kernel.folder} ({kernel.problem})" if kernel.problem else str(kernel.folder)
-        rows.append((kernel.name, kernel.display_name, kernel.endpoint or "local, or the environment's", folder))
+        pool = without_secrets(kernel.endpoint) or "local, or the environment's"
+        rows.append((kernel.name, kernel.display_name, pool, folder))
     lines = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(len(line[column]) for line in lines) for column in range(3)]
     return "\n".join("  ".join([*(line[n].ljust(widths[n]) for n in range(3)), line[3]]) for line in lines)

@@ -13,6 +13,7 @@ from typing import Any
 from remote_kernel.client.access import Access, LocalAccess, choose_access
 from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.client.pool import PoolClient
+from remote_kernel.core.address import without_secrets
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.flavor import has_interpreter_address
 from remote_kernel.core.identity import Identifier, session_label
@@ -151,7 +152,7 @@ def _row(session: KnownSession, told: Mapping[str, Any] | None, key: bytes) -> R
         notebook=session.notebook,
         kernel=ALIVE if session.is_alive else "gone",
         endpoint=session.endpoint,
-        pool=LOCAL if is_local(session.endpoint) else session.endpoint,
+        pool=LOCAL if is_local(session.endpoint) else without_secrets(session.endpoint),
         state=UNKNOWN if told is None else GONE,
         idle_seconds=time() - session.heard_at,
         known=session,

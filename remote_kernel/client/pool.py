@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from remote_kernel.client.access import Access, Endpoint
 from remote_kernel.client.bounds import limit_of
+from remote_kernel.client.proxy import proxy_for
 from remote_kernel.client.refused import describe_forbidden, describe_unauthorized
 from remote_kernel.client.transport import (
     WRITE_SECONDS,
@@ -22,6 +23,7 @@ from remote_kernel.client.transport import (
     transport_to,
 )
 from remote_kernel.core import wire
+from remote_kernel.core.address import host_of
 from remote_kernel.core.errors import (
     Forbidden,
     PoolError,
@@ -249,13 +251,9 @@ def parse_object(body: bytes, limit: Limit) -> dict[str, Any]:
         return {}
 
 
-def _host(url: str) -> str:
-    return urlsplit(url).netloc
-
-
 def _no_connection(url: str, error: NoConnection) -> PoolError:
     """Say why there is no connection, and what to do."""
-    host, reason = _host(url), str(error)
+    host, reason = host_of(url), str(error)
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         return PoolUntrusted(
             f"The certificate of the session pool at {host} cannot be verified: set SSL_CERT_FILE to the file with "
@@ -270,17 +268,6 @@ def _no_connection(url: str, error: NoConnection) -> PoolError:
     return PoolUnreachable(
         f"The session pool at {host} cannot be reached: {reason}. Check the network and REMOTE_KERNEL_ENDPOINT."
     )
-
-
-def proxy_for(url: str) -> str:
-    """Return host and port of the proxy on the way to `url`, without its password; "" when there is none."""
-    from urllib.request import getproxies, proxy_bypass  # not for those who reach their pool
-
-    parts = urlsplit(url)
-    if parts.scheme != "https" or proxy_bypass(parts.hostname or ""):
-        return ""
-    proxies = getproxies()
-    return urlsplit(proxies.get("https") or proxies.get("all") or "").netloc.rpartition("@")[2]
 
 
 def _unreachable(error: Broke) -> PoolUnreachable:

@@ -23,7 +23,7 @@ _SECRETS = re.compile(
     | (?P<scheme> \bbearer\s+ ) \S+
     | \b eyJ [\w-]{8,} \. [\w-]+ (?: \. [\w-]*)?
     | \b nb-[0-9a-f]{8,}
-    | (?P<url> :// ) [^/\s@]* (?=@)
+    | (?P<url> :// ) [^/\s]* (?=@)
     """
 )
 HIDDEN = "…"

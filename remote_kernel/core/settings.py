@@ -85,12 +85,23 @@ def _parse_endpoint(text: str) -> str:
     try:
         parts = urlsplit(text)
         is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+        is_usable = is_usable and text.isprintable() and " " not in text
     except ValueError:
         is_usable = False
     if not is_usable:
         raise SettingsError(
             "REMOTE_KERNEL_ENDPOINT is not a URL: use the pool management endpoint, https://…, or unset it "
             "for the local pool"
+        )
+    if "@" in parts.netloc:
+        raise SettingsError(
+            "REMOTE_KERNEL_ENDPOINT holds a password: leave it out of the URL, as addresses are shown in errors and "
+            "logs, and set REMOTE_KERNEL_TOKEN to the pool's token"
+        )
+    if "?" in text or "#" in text:
+        raise SettingsError(
+            "REMOTE_KERNEL_ENDPOINT goes on behind a '?' or '#': use the pool management endpoint alone, without a "
+            "query"
         )
     return text.rstrip("/")
 

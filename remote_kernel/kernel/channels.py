@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 import secrets
 import threading
 import time
@@ -53,6 +54,8 @@ MAX_HEARTBEAT_BYTES = 4 * 1024
 GATHERING_SECONDS = 0.25
 
 _CURVE_KEYS = ("curve_publickey", "curve_secretkey")
+# 32 bytes in ZeroMQ's Z85 (its RFC 32).
+_CURVE_KEY = re.compile(r"[0-9A-Za-z.:+=^!/*?&<>()\[\]{}@%$#-]{40}")
 
 Handle = Callable[[Channel, list[bytes], tuple[bytes, ...]], Awaitable[None]]
 
@@ -86,17 +89,25 @@ class Connection:
         try:
             fields = json.loads(path.read_text(encoding="utf-8"))
             ports = {name: int(fields.get(f"{name}_port", 0)) for name in ("shell", "control", "stdin", "iopub", "hb")}
-            key = str(fields.get("key", "")).encode()
-            scheme = fields.get("signature_scheme", "hmac-sha256")
-            transport, ip = fields.get("transport", "tcp"), fields.get("ip", "127.0.0.1")
-            curve_keys = [str(fields[name]).encode() for name in _CURVE_KEYS if fields.get(name)]
+            key = _text(fields, "key", "").encode()
+            scheme = _text(fields, "signature_scheme", "hmac-sha256")
+            transport, ip = _text(fields, "transport", "tcp"), _text(fields, "ip", "127.0.0.1")
+            curve_keys = [_text(fields, name, "") for name in _CURVE_KEYS]
+            are_ports = all(0 <= port < 65536 for port in ports.values())
         except OSError as error:
             raise SettingsError(f"The connection file {path} cannot be read: {error.strerror}.") from error
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise SettingsError(f"{path} is not a Jupyter connection file.") from error
+        if not are_ports:
+            raise SettingsError(f"{path} names a port that is none: use numbers from 0, for a free one, to 65535.")
         if scheme != "hmac-sha256" or transport not in {"tcp", "ipc"}:
             raise SettingsError(f"{path} asks for {transport!r} with {scheme!r}; use tcp or ipc with hmac-sha256.")
-        curve = (curve_keys[0], curve_keys[1]) if len(curve_keys) == len(_CURVE_KEYS) else None
+        if any(curve_keys) and not all(map(_CURVE_KEY.fullmatch, curve_keys)):
+            raise SettingsError(
+                f"{path} asks for encryption and does not have both of {' and '.join(_CURVE_KEYS)}, of 40 characters "
+                "each: write both, or neither for connections that are not encrypted."
+            )
+        curve = (curve_keys[0].encode(), curve_keys[1].encode()) if any(curve_keys) else None
         return cls(path=path, transport=transport, ip=ip, key=key, ports=ports, curve=curve)
 
     def place(self, name: str) -> str:
@@ -119,6 +130,14 @@ class Connection:
         fields: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
         fields |= {f"{name}_port": port for name, port in self.ports.items()}
         write_private(self.path, json.dumps(fields, indent=2))
+
+
+def _text(fields: Mapping[str, Any], name: str, default: str) -> str:
+    """Return a text of a connection file, where `null` is as good as nothing; raises `TypeError`."""
+    value = fields.get(name)
+    if not isinstance(value, str | None):
+        raise TypeError(name)
+    return default if value is None else value
 
 
 class Channels:

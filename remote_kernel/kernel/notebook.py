@@ -1,11 +1,10 @@
 """Which notebook this kernel belongs to, from whoever knows: settings, Jupyter, VS Code, papermill."""
 
 import ast
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -13,9 +12,7 @@ from remote_kernel.client.local_paths import current_folder, expand_user
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.identity import has_drive_prefix
 from remote_kernel.core.jupyter import parse_object
-
-# The server is on this machine and answers at once, or is busy and will not be waited for.
-SERVER_TIMEOUT_SECONDS = 2.0
+from remote_kernel.kernel.jupyter_server import find_server, sessions_of
 
 _ASSIGNMENT = re.compile(r"^(__vsc_ipynb_file__|PAPERMILL_INPUT_PATH)\s*=\s*(.+?)\s*$", re.MULTILINE)
 
@@ -68,15 +65,6 @@ def assignments(code: str) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """A Jupyter server, from its runtime file."""
-
-    url: str
-    token: str = field(repr=False)
-    root: Path
-
-
 def find_notebook(
     environ: Mapping[str, str],
     hints: Hints,
@@ -126,38 +114,14 @@ def is_file_path(path: str) -> bool:
 
 
 def _ask_server(runtime_folder: Path, parent: int, connection_file: Path) -> Path | None:
-    server = _read_server(runtime_folder / f"jpserver-{parent}.json")
+    server = find_server(runtime_folder, parent)
     if server is None:
         return None
     kernel_id = connection_file.stem.removeprefix("kernel-")
-    for session in _sessions(server):
+    for session in sessions_of(server, parent):
         kernel = session.get("kernel")
         path = session.get("path")
         if isinstance(kernel, dict) and kernel.get("id") == kernel_id and isinstance(path, str):
             found = str(server.root / path)
             return canonical(found) if found.endswith(".ipynb") and is_file_path(found) else None
     return None
-
-
-def _read_server(path: Path) -> Server | None:
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        return Server(url=fields["url"], token=fields.get("token", ""), root=Path(fields["root_dir"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def _sessions(server: Server) -> list[dict[str, object]]:
-    """Return the server's sessions; none when it does not answer. Nothing here may fail a cell."""
-    # Loaded late, as few kernels get here. An opener without proxies, as the server is on this machine.
-    from http.client import HTTPException
-    from urllib.request import ProxyHandler, Request, build_opener
-
-    headers = {"Authorization": f"token {server.token}"} if server.token else {}
-    try:
-        request = Request(f"{server.url}api/sessions", headers=headers)  # noqa: S310 - the server's own runtime file
-        with build_opener(ProxyHandler({})).open(request, timeout=SERVER_TIMEOUT_SECONDS) as answer:
-            sessions = json.load(answer)
-    except (HTTPException, OSError, ValueError):
-        return []
-    return [session for session in sessions if isinstance(session, dict)] if isinstance(sessions, list) else []

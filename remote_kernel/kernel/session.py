@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from remote_kernel.client.access import Access, LocalAccess, choose_access
 from remote_kernel.client.known_kind import KnownKind
@@ -21,6 +20,7 @@ from remote_kernel.client.retry import describe_wait, is_passing, patience, when
 from remote_kernel.client.route import Route
 from remote_kernel.client.way import Way
 from remote_kernel.core import wire
+from remote_kernel.core.address import host_of
 from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.errors import PoolError, PoolRefused, PoolUnreachable, SessionLost
 from remote_kernel.core.identity import Identifier
@@ -129,8 +129,7 @@ class Session:
         """Which pool, for people."""
         if self.is_local:
             return "local pool on this machine"
-        address = urlsplit(self._environ["REMOTE_KERNEL_ENDPOINT"].strip()).netloc
-        return f"session pool at {address.rpartition('@')[2]}"
+        return f"session pool at {host_of(self._environ['REMOTE_KERNEL_ENDPOINT'].strip())}"
 
     def keep_until(self, when: float) -> None:
         """Keep the pod from cooling down until then at least (seconds since 1970), over restarts of this kernel."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from remote_kernel.core.address import without_secrets
 from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.flavor import Flavor, Sandbox
 from remote_kernel.core.local_pool import LOOPBACK_NAMES
@@ -130,9 +131,12 @@ def _issuer(text: str) -> str:
         parts = urlsplit(text)
         # Whoever can change the keys on their way can make tokens.
         is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES)
-        if is_safe and parts.hostname:
+        if is_safe and parts.hostname and "@" not in parts.netloc:
             return text
-    raise argparse.ArgumentTypeError(f"{text!r} is not an https:// address, nor an http:// one of this machine")
+    shown = without_secrets(text)
+    raise argparse.ArgumentTypeError(
+        f"{shown!r} is not an https:// address, nor an http:// one of this machine, without a password"
+    )
 
 
 def _number(text: str, kind: type[N], wanted: str, is_wanted: Callable[[N], bool]) -> N:

@@ -5,11 +5,7 @@ import io
 import json
 import os
 import subprocess
-import threading
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TextIO, cast
 from xml.etree import ElementTree
@@ -25,6 +21,7 @@ from remote_kernel.core.log_lines import LogEvent, LogLine
 from remote_kernel.core.terminal_text import PLAIN
 from tests.cli.command import COMMAND, run_command, write_notebook
 from tests.cli.test_terminal import show_on_terminal
+from tests.listening import listening
 
 HOSTILE = "\x1b]0;title\x07\x1b]52;c;eA==\x07\x9b2J\x9d0;c1\x9c\x1bc\x1b[2J\x1b[?1049h\x1b[6n\x1bP$q\x1b\\\x07\x00"
 # The bytes of these on a terminal; rich's own are others.
@@ -119,40 +116,15 @@ def test_logs_show_no_control_character(tmp_path: Path, monkeypatch: pytest.Monk
     assert all(json.loads(line) for line in done.stdout.splitlines() if arguments)
 
 
-@contextmanager
-def hostile_front_door() -> Iterator[str]:
-    """Run a front door whose errors are meant for a terminal; gives its address."""
-    body = json.dumps({"error": {"code": HOSTILE, "message": f"{HOSTILE}\nok      everything   is fine"}}).encode()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("content-length", 0)))
-            self.send_response(400)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_GET  # noqa: N815  the library's names
-
-        def log_message(self, *_arguments: object) -> None:
-            """Say nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+HOSTILE_ERROR = json.dumps({"error": {"code": HOSTILE, "message": f"{HOSTILE}\nok      everything   is fine"}}).encode()
 
 
 @pytest.mark.parametrize("command", ["doctor", "download"])
 def test_errors_of_a_front_door_show_no_control_character(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    with hostile_front_door() as url:
-        monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", url)
+    with listening((400, {}, HOSTILE_ERROR)) as front_door:
+        monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", front_door.url)
         monkeypatch.setenv("REMOTE_KERNEL_TOKEN", "some-token")
         done = run_command(
             *(["doctor"] if command == "doctor" else ["download", write_notebook(tmp_path / "n.ipynb"), "x"])

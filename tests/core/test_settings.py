@@ -47,6 +47,8 @@ def test_every_variable_is_read() -> None:
         ("REMOTE_KERNEL_ENDPOINT", "ftp://pool.example"),
         ("REMOTE_KERNEL_ENDPOINT", "https://"),
         ("REMOTE_KERNEL_ENDPOINT", "https://pool:port"),
+        ("REMOTE_KERNEL_ENDPOINT", "https://pool.example/a b"),
+        ("REMOTE_KERNEL_ENDPOINT", "https://pool.example/\x1b]0;x"),
         ("REMOTE_KERNEL_SCOPE", "everyone"),
         ("REMOTE_KERNEL_FRESH", "perhaps"),
         ("REMOTE_KERNEL_TOKEN", "a\nb"),
@@ -60,6 +62,27 @@ def test_every_variable_is_read() -> None:
 def test_a_bad_value_is_an_error_that_names_the_variable(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         Settings.from_environ({name: value})
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "https://ada:sesame@pool.example",
+        "https://sesame@pool.example/path",
+        "https://:sesame@pool.example:8443",
+        "https://ada:s@sesame@pool.example",
+        "http://ada:sesame@127.0.0.1:80",
+        "https://pool.example/?code=sesame",
+        "https://pool.example?sesame",
+        "https://pool.example/#sesame",
+        "https://ada:sesame@[x",
+        "ada:sesame@pool.example",
+    ],
+)
+def test_an_endpoint_that_holds_a_secret_is_refused_and_not_repeated(endpoint: str) -> None:
+    with pytest.raises(SettingsError, match="REMOTE_KERNEL_ENDPOINT") as raised:
+        Settings.from_environ({"REMOTE_KERNEL_ENDPOINT": endpoint})
+    assert "sesame" not in str(raised.value)
 
 
 def test_a_bad_identifier_is_an_identity_error() -> None:

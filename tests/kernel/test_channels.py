@@ -142,14 +142,38 @@ def test_a_kernel_whose_front_end_was_gone_before_it_looked_ends(tmp_path: Path)
         ('{"shell_port": "x"}', "is not a Jupyter connection file"),
         ('{"transport": "pigeon"}', "use tcp or ipc"),
         ('{"signature_scheme": "hmac-md5"}', "use tcp or ipc with hmac-sha256"),
+        ('{"transport": []}', "is not a Jupyter connection file"),
+        ('{"key": 7}', "is not a Jupyter connection file"),
+        ('{"shell_port": 1e999}', "is not a Jupyter connection file"),
+        ('{"shell_port": 70000}', "names a port that is none"),
+        ("[" * 50_000, "is not a Jupyter connection file"),
+        (json.dumps({"curve_publickey": "p" * 40}), "asks for encryption and does not have both"),
+        (json.dumps({"curve_secretkey": "s" * 40}), "asks for encryption and does not have both"),
+        (json.dumps({"curve_publickey": "p" * 40, "curve_secretkey": ""}), "asks for encryption"),
+        (json.dumps({"curve_publickey": "p" * 40, "curve_secretkey": None}), "asks for encryption"),
+        (json.dumps({"curve_publickey": "p" * 40, "curve_secretkey": "s" * 39}), "asks for encryption"),
+        (json.dumps({"curve_publickey": "p" * 40, "curve_secretkey": "s" * 39 + "ß"}), "asks for encryption"),
+        (json.dumps({"curve_publickey": "p" * 40, "curve_secretkey": ["s" * 40]}), "is not a Jupyter connection file"),
     ],
 )
 def test_a_connection_file_of_no_use_is_told_in_a_sentence(tmp_path: Path, content: str | None, problem: str) -> None:
     path = tmp_path / "c.json"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(SettingsError, match=problem):
+    with pytest.raises(SettingsError, match=problem) as raised:
         Connection.read(path)
+    assert "pppp" not in str(raised.value)
+
+
+def test_a_kernel_that_was_given_half_a_pair_of_keys_listens_nowhere(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    write_connection_file(str(path), key=b"secret")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"curve_publickey": "p" * 40}))
+    command = [sys.executable, "-m", "remote_kernel", "-f", str(path)]
+    kernel = subprocess.run(command, capture_output=True, text=True, timeout=30, env=os.environ, check=False)
+    assert kernel.returncode == 2
+    assert kernel.stderr.count("\n") == 1
+    assert "asks for encryption" in kernel.stderr
 
 
 def test_a_port_in_use_is_told_in_a_sentence(tmp_path: Path) -> None:

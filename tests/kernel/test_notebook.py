@@ -1,6 +1,7 @@
 """Whose notebook this is: every source, in its order, and never a guess."""
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -28,7 +29,7 @@ def find(
         configured=configured,
         connection_file=runtime / connection,
         runtime_folder=runtime,
-        parent=42,
+        parent=os.getpid(),  # the server of these tests is a thread of this process
     )
     return None if found is None else str(found)
 
@@ -144,14 +145,22 @@ class Sessions(BaseHTTPRequestHandler):
         pass
 
 
+def write_server_file(folder: Path, content: object) -> Path:
+    """Write the runtime file of a server that is this process, as Jupyter does: for its user alone."""
+    path = folder / f"jpserver-{os.getpid()}.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    path.chmod(0o600)
+    return path
+
+
 @pytest.fixture
 def runtime(tmp_path: Path) -> Iterator[Path]:
-    """A Jupyter runtime folder with the file of a running server, whose process id is 42."""
+    """A Jupyter runtime folder with the file of a running server."""
     with HTTPServer(("127.0.0.1", 0), Sessions) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/base/"
         fields = {"url": url, "token": "tok", "root_dir": str(tmp_path / "root")}
-        (tmp_path / "jpserver-42.json").write_text(json.dumps(fields))
+        write_server_file(tmp_path, fields)
         yield tmp_path
         server.shutdown()
 
@@ -184,7 +193,7 @@ def test_a_server_that_does_not_know_is_no_reason_to_fail(runtime: Path, session
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"url": "http://127.0.0.1:9/", "token": "", "root_dir": "/"}'])
 def test_a_server_file_of_no_use_is_passed_over(tmp_path: Path, text: str) -> None:
-    (tmp_path / "jpserver-42.json").write_text(text)
+    write_server_file(tmp_path, text)
     assert find({}, runtime=tmp_path) is None
 
 

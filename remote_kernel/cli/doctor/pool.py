@@ -13,7 +13,8 @@ from remote_kernel.cli.doctor.finding import Finding, Status
 from remote_kernel.cli.doctor.session import SessionCheck
 from remote_kernel.client.access import Access, choose_access
 from remote_kernel.client.local_pool import LocalPool
-from remote_kernel.client.pool import PoolClient, proxy_for
+from remote_kernel.client.pool import PoolClient
+from remote_kernel.client.proxy import proxy_for
 from remote_kernel.client.transport import Broke, NotHttp
 from remote_kernel.core import wire
 from remote_kernel.core.credential import read_claims
