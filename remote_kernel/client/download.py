@@ -180,15 +180,20 @@ class Download:
 
     async def _find_below(self, wish: Wish, path: str, source: str, places: Places, *, is_named: bool) -> None:
         """Add what is in a folder."""
-        for entry in await self._patience.persist(lambda: self._files.list(source, is_recursive=True)):
-            places.add(
-                wish,
-                f"{path}/{entry.path}" if path else entry.path,
-                join(source, entry.path),
-                is_named=is_named,
-                is_folder=entry.is_folder,
-                size=entry.size,
-            )
+        entries = await self._patience.persist(lambda: self._files.list(source, is_recursive=True))
+
+        def add_all() -> None:
+            for entry in entries:
+                places.add(
+                    wish,
+                    f"{path}/{entry.path}" if path else entry.path,
+                    join(source, entry.path),
+                    is_named=is_named,
+                    is_folder=entry.is_folder,
+                    size=entry.size,
+                )
+
+        await asyncio.to_thread(add_all)  # there may be very many
 
     def _tell_left_out(self, places: Places) -> None:
         for path, problem in places.refused.items():
@@ -200,7 +205,7 @@ class Download:
     def _tell_kept(self, plan: DownloadPlan, choice: Choice, beside: Sequence[str]) -> None:
         if choice is Choice.KEEP and plan.differing:
             names = list_names([differing.wanted.path for differing in plan.differing])
-            self.told.notes.append(f"{names} stayed as here.")
+            self.told.notes.append(f"Not replaced: {names}.")
         if beside:
             self.told.notes.append(f"What is here and differs stayed; the session's is in {list_names(beside)}.")
 

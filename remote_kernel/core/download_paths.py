@@ -22,6 +22,9 @@ _DATA = ("mnt", "data")
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4096
 
+# Folders in folders: more than any tree has, and few enough that looking at each costs nothing.
+MAX_DEPTH = 100
+
 # Of a name in a sentence.
 MAX_SHOWN_CHARS = 200
 
@@ -62,7 +65,9 @@ class System(Enum):
         """Return what two names have in common that are one to this system: on most, their case does not matter."""
         if self is System.LINUX:
             return name
-        return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name.translate(_IGNORED)).casefold())
+        if name.isascii():
+            return name.lower()
+        return unicodedata.normalize("NFD", unicodedata.normalize("NFD", _seen(name)).casefold())
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +155,7 @@ class Places:
     def __init__(self, system: System) -> None:
         self._system = system
         self._taken: dict[tuple[str, ...], _Taken] = {}
+        self._folders: set[tuple[str, bool, bool]] = set()
         self.wanted: list[Wanted] = []
         self.refused: dict[str, str] = {}
         self.hidden: dict[str, None] = {}  # in order
@@ -162,23 +168,28 @@ class Places:
             is_named: whether the first part of that is the user's own word. All else is the pod's.
         """
         parts = tuple(path.split("/"))
-        if len(path.encode(errors="surrogatepass")) > MAX_PATH_BYTES:
+        if len(parts) > MAX_DEPTH or len(path.encode(errors="surrogatepass")) > MAX_PATH_BYTES:
             return self._refuse(path, "its path is too long")
-        for number, part in enumerate(parts):
-            above = "/".join(parts[: number + 1])
+        takes_hidden = is_named or wish.name.startswith(".")
+        known = (
+            path.rpartition("/")[0],
+            is_named,
+            takes_hidden,
+        )  # most have their folder in common with the one before
+        for number in range(len(parts) - 1 if known in self._folders else 0, len(parts)):
+            part = parts[number]
             if problem := find_problem(part, self._system):
-                return self._refuse(above, problem)
+                return self._refuse("/".join(parts[: number + 1]), problem)
             is_users_own = is_named and number == 0
-            if not is_users_own and (
-                is_git(part) or (is_hidden(part) and not is_named and not wish.name.startswith("."))
-            ):
-                self.hidden.setdefault(above)
+            if not is_users_own and (is_git(part) or (is_hidden(part) and not takes_hidden)):
+                self.hidden.setdefault("/".join(parts[: number + 1]))
                 return False
-        clash = self._take(_Taken(parts, is_folder, source))
+        clash = self._take(_Taken(parts, is_folder, source), is_folder_known=known in self._folders)
+        if clash:
+            return self._refuse(path, clash)
+        self._folders.add(known)
         if clash is None:
             self.wanted.append(Wanted(source=source, parts=parts, size=size, is_folder=is_folder))
-        elif clash:
-            return self._refuse(path, clash)
         return True
 
     def is_taken(self, parts: tuple[str, ...]) -> bool:
@@ -189,9 +200,9 @@ class Places:
         self.refused.setdefault(path, problem)
         return False
 
-    def _take(self, new: _Taken) -> str | None:
+    def _take(self, new: _Taken, *, is_folder_known: bool) -> str | None:
         """Take a place; return why it cannot be had, "" for what has it already, and `None` when it is had now."""
-        for length in range(1, len(new.parts)):
+        for length in range(1, 1 if is_folder_known else len(new.parts)):
             above = new.parts[:length]
             if problem := self._clash(_Taken(above, is_folder=True, source="")):
                 return problem
@@ -222,7 +233,7 @@ class Places:
 
 def find_problem(name: str, system: System) -> str:
     """Return why a file cannot have a name here; "" where it can."""
-    if name.translate(_IGNORED) in ("", ".", ".."):
+    if _seen(name) in ("", ".", ".."):
         return "that is no name of a file"
     if problem := _find_problem_anywhere(name):
         return problem
@@ -234,7 +245,8 @@ def find_problem(name: str, system: System) -> str:
 
 
 def _find_problem_anywhere(name: str) -> str:
-    if any(unicodedata.category(character) in _UNPRINTABLE for character in name):
+    is_plain = name.isascii() and name.isprintable()
+    if not is_plain and any(unicodedata.category(character) in _UNPRINTABLE for character in name):
         return "its name has a character that cannot be shown"
     return "its name is too long" if len(name.encode()) > MAX_NAME_BYTES else ""
 
@@ -246,12 +258,16 @@ def _is_possible_on_windows(name: str) -> bool:
 
 def is_hidden(name: str) -> bool:
     """Whether a name begins with a dot, or does to a file system that passes over what cannot be seen."""
-    return name.translate(_IGNORED).startswith(".")
+    return _seen(name).startswith(".")
 
 
 def is_git(name: str) -> bool:
     """Whether git takes a folder of this name for its own, on any system: it starts programs that are named there."""
     return System.MACOS.fold(name).rstrip(" .") in {".git", "git~1"}
+
+
+def _seen(name: str) -> str:
+    return name if name.isascii() else name.translate(_IGNORED)
 
 
 def names_beside(name: str) -> Iterator[str]:

@@ -195,7 +195,7 @@ async def test_what_is_here_and_differs_stays_or_goes_as_the_user_says(home: Pat
     (home / "a.csv").write_text("mine")
     with HostilePod.listing("a.csv", "b.csv") as pod:
         told = await download(pod, "*", to=home, choice=Choice.KEEP)
-        assert (told.notes, told.failures) == (["'a.csv' stayed as here."], [])
+        assert (told.notes, told.failures) == (["Not replaced: 'a.csv'."], [])
         assert ((home / "a.csv").read_text(), (home / "b.csv").read_bytes()) == ("mine", pod.content)
         await download(pod, "*", to=home, choice=Choice.REPLACE)
     assert shown(home) == ["a.csv", "b.csv"]
