@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import errno
 import hashlib
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -94,8 +95,9 @@ class Download:
             PoolError, SessionLost.
         """
         wishes = [parse_wish(path) for path in paths]
-        if self._to.exists() and not self._to.is_dir():
-            raise TransferError(f"'{self._to}' is a file, not a folder.")
+        with self._using_target(), contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISDIR(self._to.stat().st_mode):
+                raise TransferError(f"'{shown(str(self._to))}' is a file, not a folder.")
         plan = DownloadPlan(Places(self._system))
         for wish, path in zip(wishes, paths, strict=True):
             await self._find(wish, path, plan.places)
@@ -114,7 +116,8 @@ class Download:
         """
         beside: list[str] = []
         if plan.new or plan.differing:
-            self._make_target()
+            with self._using_target():
+                self._to.mkdir(parents=True, exist_ok=True)
         for item in plan.new:
             with self._counting(item):
                 await self._fetch_item(item)
@@ -131,11 +134,13 @@ class Download:
         if self.told.failures and not self._progress.files_done and not any(item.is_folder for item in plan.new):
             raise TransferError(join_sentences(self.told.failures))
 
-    def _make_target(self) -> None:
+    @contextlib.contextmanager
+    def _using_target(self) -> Iterator[None]:
         try:
-            self._to.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TransferError(f"'{self._to}' cannot be made: {error.strerror}.") from None
+            yield
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "that is no path"
+            raise TransferError(f"The folder '{shown(str(self._to))}' cannot be used: {reason}.") from None
 
     async def _find(self, wish: Wish, path: str, places: Places) -> None:
         """Add what a wish means."""

@@ -223,10 +223,22 @@ async def test_one_file_that_cannot_be_had_costs_that_one(home: Path) -> None:
     ]
 
 
-async def test_a_folder_that_is_a_file_is_one_sentence(home: Path) -> None:
-    (home / "x").touch()
-    with HostilePod.listing() as pod, pytest.raises(TransferError, match="is a file, not a folder"):
-        await download(pod, "a", to=home / "x")
+@pytest.mark.parametrize(
+    ("to", "said"),
+    [
+        ("file", "is a file, not a folder"),
+        ("file/below", "cannot be used: "),
+        ("x" * 300, "cannot be used: File name too long"),
+        ("nul\0", "cannot be used: that is no path"),
+        ("/proc/none", "cannot be used: "),
+    ],
+)
+async def test_a_folder_that_cannot_be_used_is_one_sentence(to: str, said: str, home: Path) -> None:
+    (home / "file").touch()
+    with HostilePod.listing("a", "b") as pod, pytest.raises(TransferError, match=said) as caught:
+        await download(pod, "*", to=home / to)
+    assert str(caught.value).count(".") == 1
+    assert str(caught.value).isprintable()
 
 
 async def test_of_ten_thousand_complaints_a_few_are_told(home: Path) -> None:
