@@ -241,7 +241,7 @@ async def test_a_folder_that_cannot_be_used_is_one_sentence(to: str, said: str, 
     assert str(caught.value).isprintable()
 
 
-async def test_of_ten_thousand_complaints_a_few_are_told(home: Path) -> None:
-    listed = (f"{number}\x1b" for number in range(10_000))
-    with HostilePod.listing(*listed) as pod, pytest.raises(TransferError, match=r"And 9,997 files more\."):
+async def test_of_a_thousand_complaints_a_few_are_told(home: Path) -> None:
+    listed = (f"{number}\x1b" for number in range(1_000))
+    with HostilePod.listing(*listed) as pod, pytest.raises(TransferError, match=r"And 997 files more\."):
         await download(pod, ".", to=home)
