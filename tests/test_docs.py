@@ -77,6 +77,17 @@ def test_every_test_that_the_documentation_names_exists(page: str, least: int) -
     assert named - existing == set()
 
 
+def test_security_says_that_who_may_use_a_pool_can_list_its_identifiers() -> None:
+    text = " ".join((DOCS / "security.md").read_text().split())
+    assert "`GET /listSessions`" in text
+    assert "`POST /.management/listSessions`" in text
+    assert "can list its sessions with their identifiers" in text
+    # As if an identifier could be kept from those who have the role, or were of any use against them.
+    promises = re.compile(r"learns? (another user's|the) identifier|cannot be learned|with certainty need a pool")
+    for page in PAGES:
+        assert not promises.search(" ".join(page.read_text().split())), page.name
+
+
 def test_every_setting_is_in_the_table_and_no_other() -> None:
     used = set(re.findall(r"REMOTE_KERNEL_[A-Z_]*", "\n".join(path.read_text() for path in SOURCES)))
     assert used - NO_SETTINGS == set(rows("Settings of a kernel"))

@@ -163,8 +163,19 @@ BATCH_OF_REQUESTS = Limit(
     unpacked_bytes=512 * MEGABYTE,
     nesting=16,
 )
+ISSUER = Limit(
+    kind="document of the issuer that a local pool trusts",
+    reason="Microsoft Entra ID has some ten keys in 20 KB.",
+    bytes=256 * KILOBYTE,
+    nesting=16,
+)
+JUPYTER_SESSIONS = Limit(
+    kind="answer of the Jupyter server that has started the kernel",
+    reason="Its sessions, of 500 bytes each.",
+    bytes=4 * MEGABYTE,
+)
 
 TABLE = (
     HEAD, ANSWER, REFUSAL, SESSION, LISTING, FILE_PIECE, SESSION_LIST, EXECUTION, TRIAL, BATCH, CELL, MESSAGE, HEADER,
-    REPLY, EVENTS, COMPRESSED, NOTE, KERNEL_INFO, REQUEST, BATCH_OF_REQUESTS,
+    REPLY, EVENTS, COMPRESSED, NOTE, KERNEL_INFO, REQUEST, BATCH_OF_REQUESTS, ISSUER, JUPYTER_SESSIONS,
 )  # fmt: skip

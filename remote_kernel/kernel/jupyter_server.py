@@ -16,12 +16,13 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from remote_kernel.core.limits import JUPYTER_SESSIONS
+
 # The server is on this machine and answers at once, or is busy and will not be waited for.
 TIMEOUT_SECONDS = 2.0
 
-# A runtime file has 300 bytes, a session 500.
+# A runtime file has 300 bytes.
 MAX_FILE_BYTES = 64 * 1024
-MAX_ANSWER_BYTES = 4 * 1024 * 1024
 
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _LISTENING = "0A"
@@ -66,6 +67,7 @@ def sessions_of(server: Server, parent: int) -> list[dict[str, object]]:
     """Return the server's sessions; none when it does not answer. Nothing here may fail a cell."""
     from http.client import HTTPConnection, HTTPException, HTTPSConnection  # late, as few kernels get here
 
+    assert JUPYTER_SESSIONS.bytes is not None
     try:
         parts = urlsplit(server.url)
         port = parts.port or _PORTS[parts.scheme]
@@ -84,10 +86,10 @@ def sessions_of(server: Server, parent: int) -> list[dict[str, object]]:
         try:
             connection.request("GET", f"{parts.path}api/sessions", headers=headers)
             answer = connection.getresponse()
-            content = answer.read(MAX_ANSWER_BYTES + 1)
+            content = answer.read(JUPYTER_SESSIONS.bytes + 1)
         finally:
             connection.close()
-        sessions = json.loads(content) if answer.status == 200 and len(content) <= MAX_ANSWER_BYTES else []
+        sessions = json.loads(content) if answer.status == 200 and len(content) <= JUPYTER_SESSIONS.bytes else []
     except (HTTPException, OSError, ValueError, KeyError, RecursionError):
         return []
     return [session for session in sessions if isinstance(session, dict)] if isinstance(sessions, list) else []

@@ -5,7 +5,6 @@ of tokens that name keys which nobody has, so those have no say in how often the
 """
 
 import asyncio
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,10 @@ from typing import Any
 
 import httpx
 import jwt
+
+from remote_kernel.core.errors import WireError
+from remote_kernel.core.json_text import parse_json_object
+from remote_kernel.core.limits import ISSUER
 
 # How long a key is good without asking whether it still is: so long after it was withdrawn at most, while the issuer
 # can be asked.
@@ -25,8 +28,6 @@ UNKNOWN_KEY_SECONDS = 60.0
 RETRY_SECONDS = 10.0
 
 FETCH_TIMEOUT_SECONDS = 5.0
-# Entra's document has some ten keys and 20 KB.
-MAX_DOCUMENT_BYTES = 256 * 1024
 
 # Of what is compressed the length says nothing.
 _HEADERS = {"accept-encoding": "identity"}
@@ -134,7 +135,7 @@ async def fetch(url: str) -> Published:
             metadata = await _get_object(client, f"{url}/.well-known/openid-configuration")
             document = await _get_object(client, str(metadata["jwks_uri"]))
         name, entries = metadata["issuer"], document["keys"]
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, RecursionError):
+    except (httpx.HTTPError, httpx.InvalidURL, WireError, KeyError):
         raise Unavailable from None
     if not isinstance(name, str) or _NAME.fullmatch(name) is None or not isinstance(entries, list):
         raise Unavailable
@@ -153,14 +154,12 @@ def _read_key(entry: object) -> tuple[str, Any] | None:
 
 
 async def _get_object(client: httpx.AsyncClient, url: str) -> dict[str, Any]:
+    assert ISSUER.bytes is not None
     content = b""
     async with client.stream("GET", url) as answer:
         answer.raise_for_status()
         async for chunk in answer.aiter_raw():
             content += chunk
-            if len(content) > MAX_DOCUMENT_BYTES:
-                raise ValueError("more than any issuer has to say")
-    value = json.loads(content)
-    if not isinstance(value, dict):
-        raise ValueError("not an object")
-    return value
+            if len(content) > ISSUER.bytes:
+                break
+    return parse_json_object(content, ISSUER)

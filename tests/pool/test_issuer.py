@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from remote_kernel.core.interpreter_api import LIST_SESSIONS_PATH
 from remote_kernel.core.local_pool import PAGE_LINK_PATH, STATUS_PATH, STOP_PATH
 from remote_kernel.pool.issuer import Issuer as TrustedIssuer
 from remote_kernel.pool.issuer_keys import MAX_AGE_SECONDS, REFRESH_SECONDS, UNKNOWN_KEY_SECONDS
@@ -103,6 +104,16 @@ async def test_without_the_role_the_answer_is_403(server: RunningServer, issuer:
     answer = await ask(server, issuer.sign(oid="99999999-2222-4333-8444-555555555555"))
     assert answer.status_code == 403
     assert "Azure ContainerApps Session Executor" in answer.json()["error"]["message"]
+
+
+async def test_who_has_the_role_can_list_the_sessions_of_others_as_in_azure(
+    server: RunningServer, issuer: Issuer
+) -> None:
+    # docs/security.md says so; an imitation that told less would have people trust a pool with more than Azure's keeps.
+    await server.pod_of("session-of-another")
+    headers = {"authorization": f"Bearer {issuer.sign()}"}
+    answer = await server.client.get(LIST_SESSIONS_PATH, params={"api-version": "2025-02-02-preview"}, headers=headers)
+    assert "session-of-another" in {session["identifier"] for session in answer.json()["sessions"]}
 
 
 @pytest.mark.parametrize("path", [STATUS_PATH, STOP_PATH, PAGE_LINK_PATH])
