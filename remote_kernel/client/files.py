@@ -54,19 +54,17 @@ class RemoteFiles:
     async def list(self, path: str, *, is_recursive: bool = False) -> "list[wire.RemoteEntry]":
         """Return what is in a folder, sorted; with `is_recursive` also what is in the folders below it.
 
+        Two of them may have one name: what is no Unicode in names is replaced there.
+
         Raises:
             TransferError: the list is longer than one may be, or goes round in circles.
         """
         entries: list[wire.RemoteEntry] = []
-        seen: set[str] = set()
         params = {"path": path, "recursive": "1" if is_recursive else "0"}
         for _ in range(self._limit.pages or 0):
             answer = await self._request("GET", wire.FILES_PATH, {**params, "start": str(len(entries))})
             listing = _parse(wire.Listing.from_json, answer)
             entries += listing.entries
-            seen |= {entry.path for entry in listing.entries}
-            if len(seen) < len(entries):
-                raise TransferError(f"The session lists the same file of '{path}' twice.")
             if not listing.next:
                 return entries
             if len(entries) > (self._limit.entries or 0):

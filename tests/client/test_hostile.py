@@ -418,7 +418,7 @@ def entries(start: int, count: int, name: str = "f{}") -> list[dict[str, object]
     [
         (lambda start: {"entries": entries(start, 1000), "next": start + 1000}, "more than 5,000 files"),
         (lambda start: {"entries": entries(start, 1), "next": start + 1}, "in too small pieces"),
-        (lambda _start: {"entries": entries(0, 10), "next": 10}, "twice"),
+        (lambda _start: {"entries": entries(0, 10), "next": 10}, "does not come to an end"),
         (lambda _start: {"entries": [], "next": 1}, "does not come to an end"),
         (lambda start: {"entries": entries(start, 10), "next": start + 5}, "does not come to an end"),
     ],

@@ -115,7 +115,7 @@ def test_a_download_keeps_what_is_here_and_differs(notebook: Notebook, folder: P
 
 
 def test_one_odd_name_costs_that_one(notebook: Notebook, folder: Path) -> None:
-    names = [b"a\\b.csv", b"red \x1b[31m", b"line\nend", b".hidden", b"fine.csv", b"\xff"]
+    names = [b"a\\b.csv", b"red \x1b[31m", b"line\nend", b".hidden", b"fine.csv", b"\xfe", b"\xff"]
     notebook.run(f"import os; os.mkdir('odd'); [open(b'odd/' + name, 'w').close() for name in {names!r}]")
     said = notebook.run("%session download odd").displayed
     assert sorted(path.name for path in (folder / "odd").iterdir()) == [".hidden", "a\\b.csv", "fine.csv"]
