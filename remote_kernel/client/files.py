@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from remote_kernel.client.transport import Broke
 from remote_kernel.client.way import Way
 from remote_kernel.core import files as wire
+from remote_kernel.core.download_paths import shown
 from remote_kernel.core.errors import (
     PoolRefused,
     PoolUnreachable,
@@ -70,10 +71,10 @@ class RemoteFiles:
             if len(entries) > (self._limit.entries or 0):
                 break
             if listing.next != len(entries) or not listing.entries:
-                raise TransferError(f"The session's list of '{path}' does not come to an end.")
+                raise TransferError(f"The session's list of '{shown(path)}' does not come to an end.")
         raise TransferError(
-            f"'{path}' in the session has more than {self._limit.entries:,} files, or its list comes in too small "
-            "pieces: pack them into one archive there."
+            f"'{shown(path)}' in the session has more than {self._limit.entries:,} files, or its list comes in too "
+            "small pieces: pack them into one archive there."
         )
 
     async def describe(self, path: str, *, with_checksum: bool = False) -> wire.Metadata:
@@ -109,7 +110,7 @@ class RemoteFiles:
                 async for piece in response.chunks():
                     left -= len(piece)
                     if left < 0:
-                        raise TransferError(f"The session sends more of '{path}' than it has announced.")
+                        raise TransferError(f"The session sends more of '{shown(path)}' than it has announced.")
                     pieces.append(piece)
         except Broke as error:
             raise PoolUnreachable(f"The connection to the session broke: {error}.") from error

@@ -248,6 +248,7 @@ class Link:
         # A pod that is there answers at once, one that has to be made may take minutes.
         read_seconds = ALLOCATE_SECONDS if self._position is None else wire.STALE_SECONDS
         decoder, gathering = wire.FrameDecoder(allows_compressed=self._pool.should_compress), Gathering()
+        has_greeted = False
         self.warmth.note_call()
         had_taken, self._may_have_taken = self._may_have_taken, True
         try:
@@ -266,6 +267,9 @@ class Link:
                     for frames in decoder.batches(chunk):
                         merged = merge_streams(frames)
                         for frame in merged:
+                            if isinstance(frame, wire.Hello) == has_greeted:
+                                raise WireError("a stream has one Hello, at its beginning")
+                            has_greeted = True
                             if not isinstance(frame, wire.End):
                                 await self._take(frame)
                             elif frame.reason == "cap":

@@ -15,9 +15,11 @@ from typing import Any
 
 from jupyter_core.paths import jupyter_runtime_dir
 
+from remote_kernel.client.bounds import limit_of
 from remote_kernel.client.transport import Broke, NoConnection, PlainTransport
 from remote_kernel.core.environment import pod_environment
-from remote_kernel.core.errors import PoolUnreachable
+from remote_kernel.core.errors import PoolUnreachable, WireError
+from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.local_pool import (
     LOCAL_SCHEME,
     LOCK_FILE,
@@ -121,7 +123,9 @@ class LocalPool:
         """Return a URL of the running pool's page that works once, for two minutes; `None` without a pool."""
         pool = read_pool(self._folder)
         answer = None if pool is None else await self._request("POST", pool, PAGE_LINK_PATH)
-        return None if pool is None or answer is None else f"{pool.endpoint}{answer['path']}"
+        path = "" if answer is None else str(answer.get("path", ""))
+        # What does not begin so could lead a browser to another host.
+        return f"{pool.endpoint}{path}" if pool is not None and path.startswith("/") else None
 
     async def _start_once(self) -> RunningPool:
         assert self.is_own
@@ -168,12 +172,13 @@ class LocalPool:
         transport = PlainTransport(pool.endpoint, pool.token)
         try:
             answer = await transport.send(method, path, pool.token, b"", REQUEST_TIMEOUT_SECONDS)
-            value = json.loads(await answer.read()) if answer.status < HTTPStatus.BAD_REQUEST else None
-        except (NoConnection, Broke, ValueError):
+            if answer.status >= HTTPStatus.BAD_REQUEST:
+                return None
+            return parse_json_object(await answer.read(), limit_of(path, method=method))
+        except (NoConnection, Broke, WireError):
             return None
         finally:
             await transport.aclose()
-        return value if isinstance(value, dict) else None
 
     def _failure(self, what: str) -> PoolUnreachable:
         return PoolUnreachable(

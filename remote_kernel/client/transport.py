@@ -9,6 +9,7 @@ for that: so no caller can be made to hold more than the table of limits says.
 """
 
 import os
+import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -26,6 +27,10 @@ WRITE_SECONDS = http1.WRITE_SECONDS
 # A session is called at least every 100 s (a third of the shortest cooldown), and front doors keep an idle connection
 # for four minutes: so it stays open as long as the session does, and no cell waits for a handshake.
 KEEPALIVE_SECONDS = 110.0
+
+# A body that has an end comes this fast at least, once it has begun to come for so long.
+DRIP_SECONDS = 30.0
+MIN_BYTES_PER_SECOND = 1000
 
 USER_AGENT = "remote-session-kernel"
 
@@ -153,18 +158,25 @@ class PlainTransport:
 
 
 class _Meter:
-    """Sees to it that of a body no more is taken than its kind may have."""
+    """Sees to it that of a body no more is taken than its kind may have, and that it does not come in drips."""
 
     def __init__(self, limit: Limit, content_encoding: str) -> None:
         if content_encoding.strip().lower() not in ("", "identity"):
             raise NotTaken("the answer is compressed, which was not asked for")
         self._left = limit.bytes if limit.bytes is not None else float("inf")
+        self._began = float("inf") if limit.bytes is None else None
+        self._size = 0
 
     def pass_on(self, piece: bytes) -> bytes:
         """Return a piece; raises `NotTaken` where it is too much."""
         self._left -= len(piece)
         if self._left < 0:
             raise NotTaken("the answer is larger than it may be")
+        self._size += len(piece)
+        if self._began is None:
+            self._began = time.monotonic()
+        if time.monotonic() - self._began > DRIP_SECONDS + self._size / MIN_BYTES_PER_SECOND:
+            raise NotTaken("the answer comes in drips")
         return piece
 
 

@@ -12,6 +12,7 @@ from remote_kernel.client.files import RemoteFiles
 from remote_kernel.client.local_paths import expand_user
 from remote_kernel.client.transfer import Patience, PieceSize, Progress, Told, digest, list_names
 from remote_kernel.core import files as wire
+from remote_kernel.core.download_paths import shown
 from remote_kernel.core.errors import PoolRefused, TransferError
 
 # A pod keeps what it is sent; only one that was replaced, which is told by its name, begins anew.
@@ -168,7 +169,7 @@ class Upload:
                 vain = 0 if received.bytes > furthest else vain + 1
                 furthest = max(furthest, received.bytes)
                 if vain > MAX_VAIN_PIECES and not received.is_complete:
-                    raise TransferError(f"The session does not keep what it is sent of '{item.target}'.")
+                    raise TransferError(f"The session does not keep what it is sent of '{shown(item.target)}'.")
         self._progress.bytes_done = done_before + item.size
 
     async def _find_out(self, item: LocalItem, sha256: str) -> wire.Received:

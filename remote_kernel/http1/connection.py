@@ -162,10 +162,11 @@ class Connection(Receiving):
                 raise ConnectionBroke("nothing could be sent for too long")
 
     async def head(self, read_seconds: float | None) -> Answer:
-        """Return the answer when its head is complete."""
+        """Return the answer when its head is complete, which it has to be within `read_seconds`."""
         assert self._answer is not None
+        ends_at = None if read_seconds is None else time.monotonic() + read_seconds
         while not self._answer.status:
-            await self._more(read_seconds)
+            await self._more(None if ends_at is None else max(ends_at - time.monotonic(), 0.001))
         return self._answer
 
     async def piece(self, read_seconds: float | None) -> bytes:

@@ -11,6 +11,10 @@ from remote_kernel.core.wire import Message
 # As much as somebody will read; the cell itself has not lost what it computed.
 MAX_BYTES = 8 * 1024 * 1024
 
+# So many cells are listened for, which is more than anybody leaves running; ids are Jupyter's, of 40 characters or so.
+MAX_CELLS = 1000
+MAX_ID_CHARS = 200
+
 _OUTPUTS = frozenset({"stream", "display_data", "execute_result", "error"})
 
 
@@ -49,7 +53,7 @@ class Missed:
     def note(self, message: Message) -> None:
         """Look at a message on iopub whose parent is not a request of this process."""
         parent = parse_parent(message.parts[1]).msg_id
-        if self._is_open:
+        if self._is_open and len(self._parents) < MAX_CELLS and len(parent) <= MAX_ID_CHARS:
             self._parents.add(parent)
         if parent in self._parents and parse_header(message.parts[0]).msg_type in _OUTPUTS:
             self.messages.append(message)

@@ -19,6 +19,9 @@ SHARED = (
     "the other."
 )
 
+# More than anybody reads; a pod can cause them.
+MAX_WAITING = 20
+
 
 class Notes:
     """Notes that wait for a cell to be shown in.
@@ -33,8 +36,9 @@ class Notes:
         self._waiting: list[str] = []
 
     def tell(self, note: str) -> None:
-        """Show a note as soon as a cell runs."""
-        self._waiting.append(note)
+        """Show a note as soon as a cell runs; of very many the first are shown."""
+        if len(self._waiting) < MAX_WAITING:
+            self._waiting.append(note)
         self.show()
 
     def show(self) -> None:

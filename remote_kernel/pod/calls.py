@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.limits import REQUEST
+from remote_kernel.core.numbers import MAX_SEQUENCE
 
 MAX_BODY_BYTES = REQUEST.bytes or 0
 
@@ -27,9 +28,9 @@ class Call:
         return value
 
     def number(self, name: str, default: int | None = None) -> int:
-        """Return a parameter that is a number from 0 up to 19 digits; raises `BadRequest`."""
+        """Return a parameter that is a number from 0 to `MAX_SEQUENCE`; raises `BadRequest`."""
         text = self.params.get(name, "" if default is None else str(default))
-        if not (text.isascii() and text.isdigit() and len(text) <= 19):
+        if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) <= MAX_SEQUENCE):
             raise BadRequest(f"The parameter {name!r} is not a number.")
         return int(text)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -11,7 +10,9 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from remote_kernel.core.errors import PoolError
+from remote_kernel.core.errors import PoolError, WireError
+from remote_kernel.core.json_text import parse_json_object
+from remote_kernel.core.limits import ANSWER
 from remote_kernel.http1 import Client
 from remote_kernel.pool.mounts import DATA, with_data_mounted
 
@@ -28,6 +29,9 @@ KEEPALIVE_SECONDS = 2.0
 # A Unix socket's path has room for about 100 bytes; this much of it goes to what stands below the temporary folder.
 MAX_TEMPORARY_FOLDER_LENGTH = 70
 
+# The line has a few words.
+MAX_READY_LINE_BYTES = 4096
+
 # From socket, data folder and scratch folder to the command of a pod. It serves HTTP on the socket, prints the line
 # {"ready": true, …} when it does, and ends when its standard input does.
 PodCommand = Callable[[Path, Path, Path], Sequence[str]]
@@ -43,6 +47,9 @@ def agent_command(*options: str, mounts_data: bool = False) -> PodCommand:
         return with_data_mounted(str(data), [*agent, *places]) if mounts_data else (*agent, *places)
 
     return command
+
+
+MAX_READY_LINE_BYTES = 4096
 
 
 class PodFailed(PoolError):
@@ -146,7 +153,8 @@ class _Process(asyncio.SubprocessProtocol):
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if self.ready.done():
             return  # read and dropped, so that a pod that prints never blocks
-        *lines, self._line = (self._line + data).split(b"\n")
+        *lines, rest = (self._line + data).split(b"\n")
+        self._line = rest[:MAX_READY_LINE_BYTES]  # a pod that prints something else without an end is not ready
         if any(_is_ready_line(line) for line in lines):
             self.ready.set_result(None)
 
@@ -156,10 +164,9 @@ class _Process(asyncio.SubprocessProtocol):
 
 def _is_ready_line(line: bytes) -> bool:
     try:
-        fields = json.loads(line)
-    except ValueError:
+        return parse_json_object(line, ANSWER).get("ready") is True
+    except WireError:
         return False
-    return isinstance(fields, dict) and fields.get("ready") is True
 
 
 def _short_temporary_folder() -> str | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from remote_kernel.client import transport
 from remote_kernel.client.bridge import Bridge
 from remote_kernel.client.cells import Cells, Unreadable
 from remote_kernel.client.download import Choice, Download
@@ -161,6 +162,21 @@ async def test_a_head_that_does_not_end_is_given_up(answer: object) -> None:
         assert server.taken_bytes < SLACK_BYTES
 
 
+async def drips() -> AsyncIterator[bytes]:
+    yield head(content_length="60000")
+    for _ in range(60_000):
+        yield b" "
+        await asyncio.sleep(0.01)
+
+
+async def test_an_answer_that_comes_in_drips_is_given_up(
+    context: ssl.SSLContext | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "DRIP_SECONDS", 0.2)  # half a minute is too long for a test
+    async with hostile(lambda _: drips(), context) as server:
+        assert "in drips" in str(await refused(server, "GET", wire.SESSION_PATH))
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -306,6 +322,8 @@ async def test_compressed_frames_that_become_too_much_cost_the_connection(is_ask
         hello() + wire.encode(wire.EpochChange(epoch="e2", sequence=2**64, reason="died", detail="")),
         hello() + wire.encode(wire.Message(channel=wire.Channel.IOPUB, parts=(b"{}",) * 4, sequence=2**64 - 1)),
         hello() + b"\xff\xff\xff\xff\x03",
+        hello() + hello(),
+        wire.encode(wire.Keepalive()) + hello(),
     ],
 )
 async def test_numbers_that_nothing_has_cost_the_connection_and_nothing_else(frames: bytes) -> None:

@@ -50,6 +50,20 @@ async def read_head(reader: asyncio.StreamReader) -> bytes:
     return await reader.readuntil(b"\r\n\r\n")
 
 
+async def answer_in_drips(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await read_head(reader)
+    for byte in b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 1000:
+        writer.write(bytes([byte]))
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+async def test_a_head_that_comes_in_drips_is_given_up() -> None:
+    async with running(answer_in_drips) as (_, client):
+        with pytest.raises(ConnectionBroke, match="too long"):
+            await client.send(b"GET", b"/", HOST, read_seconds=0.2)
+
+
 async def answer_ok(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while True:
         await read_head(reader)

@@ -1,0 +1,49 @@
+"""What a pod can make the kernel remember of it."""
+
+import json
+from datetime import UTC, datetime
+
+from remote_kernel.core.jupyter import Author
+from remote_kernel.core.wire import Channel, Message
+from remote_kernel.kernel.missed import MAX_BYTES, MAX_CELLS, Missed
+from remote_kernel.kernel.notes import MAX_WAITING, Notes
+
+
+def printed(number: int, text: str = "x") -> Message:
+    parent = json.dumps({"msg_id": f"cell-{number}", "msg_type": "execute_request", "session": "s"}).encode()
+    parts = Author("pod").write("stream", {"name": "stdout", "text": text}, parent=parent, date=datetime.now(UTC))
+    return Message(channel=Channel.IOPUB, parts=parts)
+
+
+def test_only_so_many_cells_of_earlier_processes_are_listened_for() -> None:
+    missed = Missed()
+    missed.open()
+    for number in range(MAX_CELLS + 100):
+        missed.note(printed(number))
+    assert len(missed.messages) == MAX_CELLS
+
+
+def test_a_cell_without_a_proper_id_is_not_listened_for() -> None:
+    missed = Missed()
+    missed.open()
+    message = printed(0)
+    header = json.dumps({"msg_id": "x" * 10_000, "session": "s"}).encode()
+    missed.note(Message(channel=Channel.IOPUB, parts=(message.parts[0], header, *message.parts[2:])))
+    assert not missed.messages
+
+
+def test_what_was_missed_is_the_newest_that_fits() -> None:
+    missed = Missed()
+    missed.open()
+    for _ in range(20):
+        missed.note(printed(1, "x" * 1_000_000))
+    assert sum(message.size for message in missed.messages) <= MAX_BYTES
+    assert missed.dropped == 20 - len(missed.messages)
+
+
+def test_only_so_many_notes_wait_for_a_cell() -> None:
+    # No cell runs, so nothing is shown.
+    notes = Notes(None, lambda: None)  # type: ignore[arg-type]
+    for number in range(10_000):
+        notes.tell(f"output was dropped, {number}")
+    assert len(notes._waiting) == MAX_WAITING
