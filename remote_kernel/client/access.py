@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.client.login import AzureLogin
-from remote_kernel.client.proxy import proxy_for
+from remote_kernel.client.proxy import find_proxy
 from remote_kernel.client.tokens import Tokens
 from remote_kernel.core.credential import CredentialKind
 from remote_kernel.core.errors import PoolUnreachable, SettingsError
@@ -117,11 +117,11 @@ def choose_access(settings: Settings) -> Access:
     """Return the access that the settings ask for.
 
     Raises:
-        SettingsError: the endpoint would carry a token in the clear, or the proxy on the way to it cannot be used.
+        SettingsError: the endpoint would carry a token in the clear, or what is to be the proxy is none.
     """
     if not settings.endpoint:
         return LocalAccess(LocalPool())
-    proxy_for(settings.endpoint)  # which may be unusable
+    find_proxy(settings.endpoint)
     if settings.token:
         return ConfiguredAccess(settings.endpoint, settings.token)
     parts = urlsplit(settings.endpoint)

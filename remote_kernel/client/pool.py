@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from remote_kernel.client.access import Access, Endpoint
 from remote_kernel.client.bounds import limit_of
-from remote_kernel.client.proxy import proxy_for
+from remote_kernel.client.proxy import find_proxy
 from remote_kernel.client.refused import describe_forbidden, describe_unauthorized
 from remote_kernel.client.transport import (
     WRITE_SECONDS,
@@ -259,11 +259,10 @@ def _no_connection(url: str, error: NoConnection) -> PoolError:
             f"The certificate of the session pool at {host} cannot be verified: set SSL_CERT_FILE to the file with "
             "your organisation's certificates, and check REMOTE_KERNEL_ENDPOINT."
         )
-    through = proxy_for(url)
-    if error.is_of_proxy or through:
+    if (proxy := find_proxy(url)) is not None:
         return PoolUnreachable(
-            f"The session pool at {host} cannot be reached through the proxy {through or 'of this machine'}: {reason}. "
-            "Check HTTPS_PROXY, or add the host to NO_PROXY."
+            f"The session pool at {host} cannot be reached through the proxy {proxy.address}: {reason}. "
+            f"Check {proxy.variable}, or add the host to NO_PROXY."
         )
     return PoolUnreachable(
         f"The session pool at {host} cannot be reached: {reason}. Check the network and REMOTE_KERNEL_ENDPOINT."

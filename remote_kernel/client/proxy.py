@@ -1,39 +1,31 @@
-"""The proxy on the way to a pool, as the usual variables name it."""
+"""Proxy on the way to a pool: named by the environment or, where that names none, by the system's own settings."""
 
-from importlib.util import find_spec
+import os
+import sys
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from remote_kernel.core.errors import SettingsError
+from remote_kernel.core.proxies import Proxy, choose_proxy, names_a_proxy, parse_proxy
 
-_SCHEMES = ("http", "https", "socks5", "socks5h")
+# Where a system has settings for proxies outside the environment.
+_WITH_SETTINGS = ("darwin", "win32")
 
 
-def proxy_for(url: str) -> str:
-    """Return host and port of the proxy on the way to `url`, without its password; "" when there is none.
+def find_proxy(url: str, environ: Mapping[str, str] | None = None) -> Proxy | None:
+    """Return the proxy on the way to `url`; `None` where there is none, as for plain HTTP, which is for this machine.
 
     Raises:
-        SettingsError: a variable holds no address of a proxy; the text does not repeat it.
+        SettingsError: a variable does not name a proxy that can be used.
     """
-    from urllib.request import getproxies, proxy_bypass  # not for those who reach their pool
+    environ = os.environ if environ is None else environ
+    if urlsplit(url).scheme != "https":
+        return None
+    if names_a_proxy(environ) or not sys.platform.startswith(_WITH_SETTINGS):
+        return choose_proxy(url, environ)
+    from urllib.request import getproxies, proxy_bypass
 
-    parts = urlsplit(url)
-    if parts.scheme != "https":
-        return ""
-    proxies = getproxies()
-    # httpx reads all of them, whichever it needs.
-    found = {kind: _parse(kind, proxies[kind]) for kind in ("http", "https", "all") if proxies.get(kind)}
-    return "" if proxy_bypass(parts.hostname or "") else found.get("https") or found.get("all") or ""
-
-
-def _parse(kind: str, text: str) -> str:
-    name = f"{kind.upper()}_PROXY"
-    try:
-        parts = urlsplit(text if "://" in text else f"http://{text}")
-        is_usable = parts.scheme in _SCHEMES and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        is_usable = False
-    if not is_usable:
-        raise SettingsError(f"{name} is not the address of a proxy: write http://host:port, or unset it")
-    if parts.scheme.startswith("socks") and find_spec("socksio") is None:
-        raise SettingsError(f"{name} names a SOCKS proxy, which needs a package: run 'pip install socksio'")
-    return parts.netloc.rpartition("@")[2]
+    system = getproxies()
+    named = system.get("https") or system.get("all")
+    if not named or proxy_bypass(urlsplit(url).hostname or ""):
+        return None
+    return parse_proxy(named, "The system's setting for proxies")

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from remote_kernel import http1
 from remote_kernel.client.bounds import limit_of
+from remote_kernel.client.proxy import find_proxy
 from remote_kernel.core.limits import Limit
 
 if TYPE_CHECKING:
@@ -256,7 +257,13 @@ class TlsTransport:
         if self._client is None:
             limits = httpx.Limits(max_connections=None, keepalive_expiry=KEEPALIVE_SECONDS)
             headers = {"accept-encoding": "identity", "user-agent": USER_AGENT}
-            self._client = httpx.AsyncClient(verify=tls_context(os.environ), headers=headers, limits=limits)
+            proxy = find_proxy(self._url)
+            # Without httpx's own view of the environment, in which a proxy that is none is a traceback, and a file of
+            # passwords replaces the token.
+            self._client = httpx.AsyncClient(
+                verify=tls_context(os.environ), headers=headers, limits=limits, trust_env=False,
+                proxy=proxy.url if proxy is not None else None,
+            )  # fmt: skip
         return self._client
 
     async def warm_up(self) -> None:

@@ -19,6 +19,7 @@ from remote_kernel.core.errors import (
     PoolRefused,
     PoolUnreachable,
     PoolUntrusted,
+    SettingsError,
     Unauthorized,
 )
 from remote_kernel.core.identity import Identifier
@@ -147,6 +148,57 @@ async def test_a_proxy_that_refuses_is_said_to(monkeypatch: pytest.MonkeyPatch) 
         error = await ask("https://pool.example")
     assert isinstance(error, PoolUnreachable)
     assert "407" in str(error)
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+async def test_a_socks_proxy_leads_to_the_pool(
+    server_certificate: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    asked: list[bytes] = []
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Speak SOCKS 5 without a password (RFC 1928), and pass on what comes."""
+        _version, methods = await reader.readexactly(2)
+        await reader.readexactly(methods)
+        writer.write(b"\x05\x00")
+        head = await reader.readexactly(4)
+        host = await reader.readexactly(4 if head[3] == 1 else (await reader.readexactly(1))[0])
+        port = int.from_bytes(await reader.readexactly(2), "big")
+        asked.append(host)
+        to_server, from_us = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"\x05\x00\x00\x01" + bytes(6))
+        async with asyncio.TaskGroup() as both:
+            both.create_task(pass_on(reader, from_us))
+            both.create_task(pass_on(to_server, writer))
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while piece := await reader.read(65536):
+                writer.write(piece)
+        writer.close()
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+    with serve(lambda _request: (200, {}, b'{"a": 1}'), server_certificate) as port:
+        async with await asyncio.start_server(relay, "127.0.0.1", 0) as proxy:
+            monkeypatch.setenv("ALL_PROXY", f"{scheme}://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+            pool = PoolClient(ConfiguredAccess(f"https://127.0.0.1:{port}", "a-token"), Identifier("an-identifier"))
+            assert await pool.request("GET", "/") == {"a": 1}
+            monkeypatch.setenv("NO_PROXY", "127.0.0.0/8")
+            around = PoolClient(ConfiguredAccess(f"https://127.0.0.1:{port}", "a-token"), Identifier("an-identifier"))
+            assert await around.request("GET", "/") == {"a": 1}
+            await around.aclose()
+            await pool.aclose()
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("ALL_PROXY", "socks://127.0.0.1:1"), ("https_proxy", "http://me:pw@a:b")])
+async def test_what_names_no_proxy_is_a_sentence(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    pool = PoolClient(ConfiguredAccess("https://pool.example", "a-token"), Identifier("an-identifier"))
+    with pytest.raises(SettingsError, match=f"^{name} .*write http://host:port") as raised:
+        await pool.request("GET", "/")
+    assert "pw" not in str(raised.value)
+    await pool.aclose()
 
 
 async def test_the_connection_for_the_second_request_is_made_while_the_first_is_on_its_way() -> None:

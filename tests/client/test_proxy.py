@@ -5,7 +5,7 @@ import os
 import pytest
 
 from remote_kernel.client.access import choose_access
-from remote_kernel.client.proxy import proxy_for
+from remote_kernel.client.proxy import find_proxy
 from remote_kernel.client.transport import NoConnection, TlsTransport
 from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.settings import Settings
@@ -27,20 +27,27 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         ("HTTPS_PROXY", "http://ada:sesame@proxy.example:3128", "proxy.example:3128"),
         ("https_proxy", "ada:sesame@proxy.example:3128", "proxy.example:3128"),
         ("ALL_PROXY", "https://s@sesame@proxy.example", "proxy.example"),
-        ("HTTP_PROXY", "http://ada:sesame@proxy.example", ""),  # which is for others
     ],
 )
 def test_proxy_is_shown_without_its_password(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, shown: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    assert proxy_for(POOL) == shown
-    assert proxy_for("http://127.0.0.1:80") == ""
+    proxy = find_proxy(POOL)
+    assert proxy is not None
+    assert (proxy.address, proxy.variable) == (shown, name)
+    assert "sesame" not in repr(proxy)
+    assert find_proxy("http://127.0.0.1:80") is None
     monkeypatch.setenv("NO_PROXY", "pool.example")
-    assert proxy_for(POOL) == ""
+    assert find_proxy(POOL) is None
 
 
-@pytest.mark.parametrize("name", ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"])
+def test_proxy_for_plain_http_is_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "x://")
+    assert find_proxy(POOL) is None
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 @pytest.mark.parametrize(
     "value", ["http://ada:sesame@[bad", "http://ada:sesame@proxy:port", "ftp://ada:sesame@proxy", "http://", "x://"]
 )

@@ -14,7 +14,7 @@ from remote_kernel.cli.doctor.session import SessionCheck
 from remote_kernel.client.access import Access, choose_access
 from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.client.pool import PoolClient
-from remote_kernel.client.proxy import proxy_for
+from remote_kernel.client.proxy import find_proxy
 from remote_kernel.client.transport import Broke, NotHttp
 from remote_kernel.core import wire
 from remote_kernel.core.credential import read_claims
@@ -23,6 +23,7 @@ from remote_kernel.core.flavor import has_interpreter_address
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.interpreter_api import METADATA_PATH
 from remote_kernel.core.local_pool import LOOPBACK_NAMES, STATUS_PATH
+from remote_kernel.core.proxies import Proxy
 from remote_kernel.core.settings import Settings
 
 # 'az' alone may take that long to come up with a token.
@@ -132,7 +133,7 @@ class _Examination:
     async def check_name(self) -> tuple[Status, str]:
         """Resolve the host's name, unless a proxy is to do that."""
         host = self._parts.hostname or ""
-        if proxy_for(self._url) or host in LOOPBACK_NAMES:
+        if find_proxy(self._url) is not None or host in LOOPBACK_NAMES:
             return Status.OK, ""
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
@@ -143,17 +144,17 @@ class _Examination:
 
     async def check_connection(self) -> tuple[Status, str]:
         """Connect to the pool, or to the proxy before it."""
-        proxy = proxy_for(self._url)
-        parts = urlsplit(f"//{proxy}") if proxy else self._parts
-        port = parts.port or (443 if self._parts.scheme == "https" else 80)
+        proxy = find_proxy(self._url)
+        host, port = (self._parts.hostname or "", self._parts.port) if proxy is None else (proxy.host, proxy.port)
+        port = port or (443 if self._parts.scheme == "https" else 80)
         began = monotonic()
         try:
-            _, writer = await asyncio.open_connection(parts.hostname, port)
+            _, writer = await asyncio.open_connection(host, port)
         except OSError as error:
-            return Status.FAILED, _describe_no_connection(parts.hostname or "", port, error, is_proxy=bool(proxy))
+            return Status.FAILED, _describe_no_connection(host, port, error, proxy)
         writer.close()
-        through = f" through the proxy {proxy}" if proxy else ""
-        return Status.OK, f"{parts.hostname}, port {port}{through}, in {_milliseconds(monotonic() - began)}"
+        through = f" through the proxy {proxy.address}" if proxy is not None else ""
+        return Status.OK, f"{host}, port {port}{through}, in {_milliseconds(monotonic() - began)}"
 
     async def check_token(self) -> tuple[Status, str]:
         """Get a token, and keep it for what follows."""
@@ -243,8 +244,8 @@ class _Examination:
                 await self._local.stop()
 
 
-def _describe_no_connection(host: str, port: int, error: OSError, *, is_proxy: bool) -> str:
-    what, remedy = ("the proxy ", "HTTPS_PROXY") if is_proxy else ("", "the port in REMOTE_KERNEL_ENDPOINT")
+def _describe_no_connection(host: str, port: int, error: OSError, proxy: Proxy | None) -> str:
+    what, remedy = ("", "the port in REMOTE_KERNEL_ENDPOINT") if proxy is None else ("the proxy ", proxy.variable)
     if isinstance(error, ConnectionRefusedError) or "refused" in str(error).lower():
         return f"Nothing listens on port {port} of {what}{host}: check {remedy}, and whether the pool runs."
     reason = error.strerror or "no route"
