@@ -68,6 +68,24 @@ def test_a_protocol_that_is_not_ours_is_not_believed(version: object) -> None:
     assert checked_kernel_info({**KERNEL_INFO, "protocol_version": version})["protocol_version"] == "5.4"
 
 
+@pytest.mark.parametrize(
+    ("ending", "believed"),
+    [
+        (".py", ".py"),
+        (".c++", ".c++"),
+        ("./../../.bashrc", ".txt"),
+        ("/x", ".txt"),
+        (".a\\b", ".txt"),
+        (".x\n", ".txt"),
+    ],
+)
+def test_the_ending_of_a_script_leads_to_no_other_folder(ending: str, believed: str) -> None:
+    language = {"name": "python", "file_extension": ending}
+    assert (
+        checked_kernel_info({**KERNEL_INFO, "language_info": language})["language_info"]["file_extension"] == believed
+    )
+
+
 def test_what_a_real_kernel_says_is_kept_as_it_is() -> None:
     content = {**answers.kernel_info(None), "something": {"new": [1]}, "debugger": True}
     assert checked_kernel_info(content) == content
