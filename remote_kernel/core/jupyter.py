@@ -112,14 +112,25 @@ def is_unicode(text: str) -> bool:
 
 
 def parse_object(part: bytes) -> dict[str, Any]:
-    """Read a part that must be a JSON object; raises `WireError` when it is not."""
+    """Read a part that must be a JSON object; raises `WireError` when it is not.
+
+    What is no UTF-8 in it, as in a file's name that a cell prints, is read as front ends read it (`json_unpacker` of
+    jupyter_client 8): with a replacement character.
+    """
     try:
-        value = _decode(part.decode("utf-8", "surrogatepass"))  # what `json.loads` does, without asking which UTF it is
+        value = _decode(_to_text(part))
     except (ValueError, RecursionError) as error:
         raise WireError("a part of a message is not JSON") from error
     if not isinstance(value, dict):
         raise WireError("a part of a message is not a JSON object")
     return value
+
+
+def _to_text(part: bytes) -> str:
+    try:
+        return part.decode("utf-8", "surrogatepass")  # what `json.loads` does, without asking which UTF it is
+    except UnicodeDecodeError:
+        return part.decode("utf-8", "replace")
 
 
 class Author:

@@ -1,7 +1,9 @@
 """`/files` of the interpreter API: the pod's data folder over HTTP, in the shapes of every version."""
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -14,6 +16,9 @@ from remote_kernel.pod.bodies import to_json_response
 from remote_kernel.pod.data_folder import DataFolder, Entry
 
 FORM_MEDIA_TYPE = "multipart/form-data"
+
+# RFC 5987: a character set, perhaps a language, and a name in percent-encoding.
+_EXTENDED_NAME = re.compile(r";\s*filename\*\s*=\s*(?P<charset>[\w-]+)'[\w-]*'(?P<name>[^;\s]+)", re.IGNORECASE)
 
 # What is read at a time when a file is moved from where the form was kept.
 _PIECE_BYTES = 1024 * 1024
@@ -96,7 +101,7 @@ class FilesApi:
             file = form.get("file")
             if not isinstance(file, UploadFile) or not file.filename:
                 raise _no_file()
-            return await self._folder.write(_path_of(request, file.filename), _pieces_of(file))
+            return await self._folder.write(_path_of(request, _name_of(file)), _pieces_of(file))
         finally:
             await form.close()
 
@@ -112,6 +117,17 @@ class FilesApi:
         if size > self._max_upload_bytes:
             limit = self._max_upload_bytes >> 20
             raise ApiRefusal(413, "FileTooLarge", f"A file may have {limit} MB: send it in pieces.", target="file")
+
+
+def _name_of(file: UploadFile) -> str:
+    """Return a file's name: `filename*` before `filename` (RFC 6266), which .NET sends in an encoding of mail's."""
+    extended = _EXTENDED_NAME.search(file.headers.get("content-disposition", ""))
+    if extended is not None:
+        try:
+            return unquote(extended["name"], extended["charset"], "strict")
+        except (LookupError, UnicodeDecodeError):
+            pass
+    return file.filename or ""
 
 
 async def _parse_form(headers: Headers, body: AsyncGenerator[bytes, None]) -> FormData:

@@ -277,6 +277,36 @@ def test_file_goes_there_and_back(files: httpx.Client) -> None:
     assert_refused(files.delete("/files/data.csv"), 404, "FileMissing")
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        "filename=\"=?utf-8?B?Y2Fmw6kudHh0?=\"; filename*=utf-8''caf%C3%A9.txt",
+        "filename*=UTF-8'fr'caf%C3%A9.txt; filename=cafe.txt",
+        "filename=cafe.txt; filename*=iso-8859-1''caf%E9.txt",
+    ],
+)
+def test_extended_name_of_a_file_counts(files: httpx.Client, names: str) -> None:
+    body = f'--b\r\nContent-Disposition: form-data; name="file"; {names}\r\n\r\n1\r\n--b--\r\n'
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    entry = files.post("/files", content=body.encode(), headers=headers).raise_for_status().json()
+    assert entry["name"] == "café.txt"
+
+
+@pytest.mark.parametrize("extended", ["utf-8''caf%E9.txt", "no-such''caf%E9.txt"])
+def test_extended_name_that_cannot_be_read_does_not_count(files: httpx.Client, extended: str) -> None:
+    names = f"filename=plain.txt; filename*={extended}"
+    body = f'--b\r\nContent-Disposition: form-data; name="file"; {names}\r\n\r\n1\r\n--b--\r\n'
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    assert files.post("/files", content=body.encode(), headers=headers).json()["name"] == "plain.txt"
+
+
+@pytest.mark.parametrize("printed", ["os.fsdecode(b'caf\\xe9')", "'caf\\udce9'"])
+def test_output_that_is_no_utf_8_is_shown_with_a_replacement_character(client: httpx.Client, printed: str) -> None:
+    code = f"import os; print({printed}); print('behind it')"
+    assert result_of(client, code)["stdout"] == "caf\ufffd\nbehind it\n"
+    assert stdout_of(run_in_pod(client, code)) == "caf\ufffd\nbehind it\n"
+
+
 def test_path_is_a_folder_below_the_data_folder(files: httpx.Client) -> None:
     upload(files, "a.txt", b"1", path="one/two")
     upload(files, "one/b.txt", b"22")
