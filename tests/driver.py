@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,8 +40,8 @@ class Pool:
 
     @classmethod
     @contextmanager
-    def start(cls, *options: str, stderr: IO[bytes] | None = None) -> Iterator["Pool"]:
-        command = [sys.executable, "-m", "remote_kernel.pool", "--port", "0", "--json", *options]
+    def start(cls, *options: str, stderr: IO[bytes] | None = None, prefix: Sequence[str] = ()) -> Iterator["Pool"]:
+        command = [*prefix, sys.executable, "-m", "remote_kernel.pool", "--port", "0", "--json", *options]
         with (
             _kept("pool", stderr) as kept,
             subprocess.Popen(command, stdout=subprocess.PIPE, stderr=kept, text=True) as process,

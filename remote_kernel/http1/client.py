@@ -6,6 +6,7 @@ nothing between them.
 """
 
 import asyncio
+import errno
 import os
 import socket
 import time
@@ -26,8 +27,21 @@ Connect = Callable[[], Awaitable[Connection]]
 Introduce = Callable[[Connection], Awaitable[None]]
 
 
+# What the system says where nobody listens. Anything else, such as too many open files here, too many who wait there,
+# or no answer in time, says nothing of whether the server lives.
+_ABSENT = frozenset({errno.ECONNREFUSED, errno.ENOENT})
+
+
 class NoConnection(Exception):
-    """There is no connection, and nothing was sent; the text says why."""
+    """There is no connection, and nothing was sent; the text says why.
+
+    Attributes:
+        is_absent: whether nobody listens there.
+    """
+
+    def __init__(self, reason: str, *, is_absent: bool = False) -> None:
+        super().__init__(reason)
+        self.is_absent = is_absent
 
 
 @dataclass(slots=True)
@@ -203,7 +217,22 @@ async def _connect_tcp(host: str, port: int) -> Connection:
 
 
 async def _connect_unix(path: str) -> Connection:
-    return await _connected(asyncio.get_running_loop().create_unix_connection(Connection, path))
+    return await _connected(_open_unix(path))
+
+
+async def _open_unix(path: str) -> tuple[object, Connection]:
+    """Connect at once, as Unix sockets do.
+
+    asyncio would take a server where too many wait (EAGAIN) for one that has accepted.
+    """
+    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        opened.setblocking(False)
+        opened.connect(path)
+        return await asyncio.get_running_loop().create_unix_connection(Connection, sock=opened)
+    except BaseException:
+        opened.close()
+        raise
 
 
 async def _connected(connecting: Awaitable[tuple[object, Connection]]) -> Connection:
@@ -213,8 +242,12 @@ async def _connected(connecting: Awaitable[tuple[object, Connection]]) -> Connec
     except TimeoutError:
         raise NoConnection("it does not answer") from None
     except OSError as error:
-        raise NoConnection(_reason(error)) from error
+        raise _no_connection(error) from error
     return connection
+
+
+def _no_connection(error: OSError) -> NoConnection:
+    return NoConnection(_reason(error), is_absent=error.errno in _ABSENT)
 
 
 def _reason(error: OSError) -> str:

@@ -1,8 +1,20 @@
 """Where a server of ours listens, and what is said when it cannot."""
 
 import argparse
+import contextlib
 import os
+import resource
 import socket
+
+# What a server of ours has open at most where the system allows more: enough for hundreds of sessions.
+MAX_FILES = 8 * 1024
+
+# How many connections wait in the system's queue.
+QUEUE_LENGTH = 1024
+
+# How many connections are accepted in one turn of the event loop. They have to be made before one too many is closed,
+# and until then each has a descriptor; asyncio accepts as many as may wait in the queue.
+ACCEPTED_AT_ONCE = 4
 
 
 def parse_port(text: str) -> int:
@@ -22,11 +34,26 @@ def open_listener(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen(1024)
+        listener.listen(QUEUE_LENGTH)
     except BaseException:
         listener.close()
         raise
     return listener
+
+
+def allow_many_files() -> int:
+    """Raise this process's own limit of open files as far as the system lets it; many begin with 1,024.
+
+    Returns:
+        The limit as it is then.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    return MAX_FILES if soft == resource.RLIM_INFINITY else soft
 
 
 def reason(error: OSError) -> str:

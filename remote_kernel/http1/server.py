@@ -7,8 +7,12 @@ body one by one.
 """
 
 import asyncio
-from typing import Any
+import json
+import time
+from collections.abc import Callable, MutableMapping
+from typing import Any, ClassVar
 
+from starlette.types import Send
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -30,7 +34,20 @@ MAX_JOINED_BYTES = 64 * 1024
 # that it is cut, as by a client that goes away.
 CUT_BEFORE_SECONDS = 0.5
 
+# Connections beyond the limit that are told so, and not just closed.
+MAX_SURPLUS = 8
+
+# Where a request's scope has what its application calls when it knows who has sent it.
+_VOUCH = "remote_kernel.vouch"
+
 _HEAD = b"HTTP/1."
+
+
+def vouch(scope: MutableMapping[str, Any]) -> None:
+    """Say that whoever has sent this request may use this server, so that the connection is kept before others."""
+    say: Callable[[], None] | None = scope.get("extensions", {}).get(_VOUCH)
+    if say is not None:
+        say()
 
 
 class OneWriteTransport:
@@ -67,7 +84,20 @@ class OneWriteTransport:
 
 
 class ServerProtocol(HttpToolsProtocol, Receiving):
-    """uvicorn's protocol over such a transport; heads that are too long, or do not arrive, end the connection."""
+    """uvicorn's protocol over such a transport; heads that are too long, or do not arrive, end the connection.
+
+    A connection beyond the limit takes the place of the oldest one of a stranger that asks for nothing; where there is
+    none, its requests are refused.
+
+    Attributes:
+        max_connections: the limit; `None` for none.
+        open_paths: what is answered beyond it all the same.
+        knows_callers: whether the application says, by `vouch`, who is no stranger; else it is who has asked something.
+    """
+
+    max_connections: ClassVar[int | None] = None
+    open_paths: ClassVar[frozenset[str]] = frozenset()
+    knows_callers: ClassVar[bool] = False
 
     _head_timer: asyncio.TimerHandle | None = None
     _is_within_head = True
@@ -78,6 +108,42 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
         super().connection_made(OneWriteTransport(transport))  # type: ignore[arg-type]
         self.widen(transport)
         self._start_timer()
+        self._made_at = time.monotonic()
+        self._is_known = False
+        if self.max_connections is not None and len(self.connections) > self.max_connections:
+            self._find_room(self.max_connections)
+
+    def _find_room(self, limit: int) -> None:
+        """Close a stranger's connection in favour of this one, or have this one refused."""
+        strangers = [other for other in self._others() if other.is_idle_stranger]
+        if strangers:
+            oldest = min(strangers, key=lambda other: other._made_at)
+            self.connections.discard(oldest)
+            oldest.transport.abort()
+        elif len(self.connections) <= limit + MAX_SURPLUS:
+            self.app = self._refuse_surplus
+        else:
+            self.connections.discard(self)
+            self.transport.abort()
+
+    def _others(self) -> "list[ServerProtocol]":
+        return [other for other in self.connections if other is not self and isinstance(other, ServerProtocol)]
+
+    @property
+    def is_idle_stranger(self) -> bool:
+        """Whether nobody knows who is at the other end, and nothing is being answered there."""
+        return not self._is_known and (self.cycle is None or self.cycle.response_complete)
+
+    def _vouch(self) -> None:
+        self._is_known = True
+
+    async def _refuse_surplus(self, scope: Any, receive: Any, send: Any) -> None:
+        """Say that there are too many connections, for as long as there are."""
+        is_one_too_many = self.max_connections is not None and len(self.connections) > self.max_connections
+        if is_one_too_many and scope["path"] not in self.open_paths:
+            await _send_too_many(send)
+        else:
+            await self.config.loaded_app(scope, receive, send)
 
     def data_received(self, data: memoryview) -> None:  # type: ignore[override]
         self._besides += len(data)
@@ -92,12 +158,14 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
     def on_message_begin(self) -> None:
         self._is_within_head = True
         super().on_message_begin()
+        self.scope["extensions"] = {_VOUCH: self._vouch}  # type: ignore[dict-item]
 
     def on_headers_complete(self) -> None:
         self._is_within_head = False
         self._besides = 0
         if [name for name, _ in self.headers].count(b"host") != 1:
             raise ValueError("a request names its host once (RFC 9112, 3.2)")  # the parser answers with 400
+        self._is_known |= not self.knows_callers
         super().on_headers_complete()
         # uvicorn reads no further behind a request that has to wait. An end of the connection would not be seen either,
         # and a stream goes on for as long as its client is there.
@@ -145,3 +213,14 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+async def _send_too_many(send: Send) -> None:
+    message = "The server has as many connections as it can serve; nothing was run. Try again in a moment."
+    body = json.dumps({"error": {"code": "TooManyConnections", "message": message}}).encode()
+    headers = [
+        (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"retry-after", b"1"),
+        (b"connection", b"close"),
+    ]  # fmt: skip
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

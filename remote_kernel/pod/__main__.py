@@ -24,7 +24,7 @@ from remote_kernel.core.flavor import Flavor, Sandbox
 from remote_kernel.core.interpreter_api import SYNC_LIMIT_SECONDS
 from remote_kernel.core.settings import log_level
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC
-from remote_kernel.http1.listening import open_listener, parse_port, reason
+from remote_kernel.http1.listening import allow_many_files, open_listener, parse_port, reason
 from remote_kernel.http1.server import ServerProtocol
 from remote_kernel.log_files import log_to_stderr
 from remote_kernel.pod.api import Pod
@@ -44,6 +44,12 @@ SHUTDOWN_SECONDS = 1
 
 # Longer than any front door keeps an idle connection, so that the front door is the one to close it.
 KEEP_ALIVE_SECONDS = 75
+
+# Far more than a front door opens for one session.
+MAX_CONNECTIONS = 1_000
+MIN_CONNECTIONS = 4
+# What the agent itself has open, with the sockets and pipes of a few kernels.
+OWN_FILES = 64
 
 
 class CannotStart(Exception):
@@ -143,10 +149,13 @@ async def serve(arguments: argparse.Namespace, scratch: Path, listener: socket.s
 
 
 def _server_config(app: ASGIApp, arguments: argparse.Namespace) -> uvicorn.Config:
+    class Protocol(ServerProtocol):
+        max_connections = max(MIN_CONNECTIONS, min(MAX_CONNECTIONS, allow_many_files() - OWN_FILES))
+
     return uvicorn.Config(
         app,
         uds=arguments.uds,
-        http=ServerProtocol,
+        http=Protocol,
         access_log=False,
         proxy_headers=False,
         log_config=None,  # its own would write the texts of errors, and what they were about

@@ -133,7 +133,11 @@ class Interpreter:
         except OSError as error:
             raise StartFailed(f"The kernel {self.kernelspec!r} cannot be started: {error.strerror}.") from error
         self._watch_exit()
-        self._connect()
+        try:
+            self._connect()
+        except zmq.ZMQError as error:  # too many open files
+            await self.kill()
+            raise StartFailed(f"The kernel {self.kernelspec!r} cannot be reached: {error.strerror}.") from error
         try:
             async with asyncio.timeout(START_TIMEOUT_SECONDS):
                 await self._wait_ready()

@@ -16,15 +16,32 @@ from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.proof import PROOF_PATH
 from remote_kernel.core.short_cache import remembered
 from remote_kernel.core.wire import STOP_SESSION_PATH
+from remote_kernel.http1.server import vouch
 from remote_kernel.pool import session_api
 from remote_kernel.pool.callers import Callers
 from remote_kernel.pool.exchange import BodyStalled, RequestBody, serve_while_connected
-from remote_kernel.pool.forward import SESSION_HEADER, PodBroke, PodUnreachable, ResponseCut, body_length, forward
+from remote_kernel.pool.forward import (
+    SESSION_HEADER,
+    PodBroke,
+    PodBusy,
+    PodGone,
+    ResponseCut,
+    body_length,
+    forward,
+)
 from remote_kernel.pool.page.recent_log import RecentLog
 from remote_kernel.pool.page.site import Site
 from remote_kernel.pool.pods import PodFailed
 from remote_kernel.pool.prefix import strip_prefix
-from remote_kernel.pool.refusals import Refusal, check_method, pool_full, send_json, send_refusal, send_text
+from remote_kernel.pool.refusals import (
+    Refusal,
+    check_method,
+    pool_full,
+    send_json,
+    send_refusal,
+    send_text,
+    unavailable,
+)
 from remote_kernel.pool.session_api import SessionApi
 from remote_kernel.pool.session_pool import SessionPool
 
@@ -75,6 +92,7 @@ class PoolApp:
                 return
             if not self._site.admits(scope):
                 await self._callers.check_token(scope)
+                vouch(scope)
             await serve_while_connected(receive, body_length(scope["headers"]), partial(self._serve, scope, send))
         except Refusal as refusal:
             _log.debug(LogEvent("refused", status=refusal.status, code=refusal.code))
@@ -127,8 +145,8 @@ class PoolApp:
             pod = await self._pool.acquire(identifier)
         except PoolFull as error:
             raise pool_full(str(error), error.retry_after_seconds or 0.0, error.usage) from None
-        except PodFailed:
-            raise Refusal(503, "SessionUnavailable", "The session's pod did not start; nothing was run.") from None
+        except PodFailed as error:
+            raise unavailable(f"The session's pod did not start; nothing was run: {error}.") from None
         has_begun = False
 
         async def pass_on(message: Message) -> None:
@@ -143,9 +161,12 @@ class PoolApp:
             if has_begun:
                 raise ResponseCut from None
             raise Refusal(504, "RequestTimeout", "The request took longer than the pool allows.") from None
-        except PodUnreachable:
+        except PodGone:
             self._pool.discard(pod)
-            raise Refusal(503, "SessionUnavailable", "The session's pod is gone; nothing was run.") from None
+            raise unavailable("The session's pod is gone; nothing was run.") from None
+        except PodBusy as error:
+            _log.warning(LogEvent("pod busy", reason=str(error)))
+            raise unavailable(f"The session's pod cannot be reached at the moment; nothing was run: {error}.") from None
         except PodBroke:
             message = "The session's pod went away before it answered."
             raise Refusal(502, "SessionBroken", message) from None

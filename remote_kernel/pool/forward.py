@@ -23,8 +23,12 @@ _HOP_BY_HOP = frozenset(
 _CONSUMED = frozenset({b"authorization", b"expect", SESSION_HEADER})
 
 
-class PodUnreachable(Exception):
-    """There is no connection to the pod; it never saw the request."""
+class PodGone(Exception):
+    """Nobody listens where the pod was; it never saw the request."""
+
+
+class PodBusy(Exception):
+    """There is no connection to the pod, for want of descriptors or of time; it lives, and never saw the request."""
 
 
 class PodBroke(Exception):
@@ -39,7 +43,7 @@ async def forward(http: Client, scope: Scope, body: RequestBody, send: Send, ide
     """Send the request of `scope` to a pod and its answer to the client.
 
     Raises:
-        PodUnreachable, PodBroke: nothing has been sent to the client.
+        PodGone, PodBusy, PodBroke: nothing has been sent to the client.
         ResponseCut: the client has a part of the answer, and must be shown that it is only a part.
     """
     response = await _request(http, scope, body, identifier)
@@ -67,8 +71,8 @@ async def _request(http: Client, scope: Scope, body: RequestBody, identifier: Id
         content = b"".join([piece async for piece in body])  # head and body go out in one write
     try:
         return await http.send(scope["method"].encode(), target, headers, content)
-    except NoConnection:
-        raise PodUnreachable from None
+    except NoConnection as error:
+        raise (PodGone if error.is_absent else PodBusy)(str(error)) from None
     except ConnectionBroke:
         raise PodBroke from None
 

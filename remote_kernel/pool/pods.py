@@ -99,7 +99,9 @@ class Pod:
                 start_new_session=True,
             )
         except OSError as error:
-            shutil.rmtree(scratch, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                for folder in (scratch / "data", scratch / "t", scratch):  # empty, and removed without a descriptor
+                    folder.rmdir()
             raise PodFailed(f"its process cannot be started: {error.strerror}") from None
         return cls(scratch, transport, process)
 

@@ -45,6 +45,11 @@ def pool_full(message: str, retry_after_seconds: float, usage: str) -> Refusal:
     return Refusal(429, "TooManySessions", message, headers, [("SessionsInUse", usage)])
 
 
+def unavailable(message: str) -> Refusal:
+    """Return the answer where a session cannot be had now, and another try in a moment may help."""
+    return Refusal(503, "SessionUnavailable", message, [("retry-after", "1")])
+
+
 def check_method(scope: Scope, *methods: str) -> None:
     """Return if a request is made with one of `methods`; raises `Refusal`."""
     if scope["method"] not in methods:

@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 import logging
-import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
 
 import uvicorn
 
+from remote_kernel.core.log_lines import LogEvent
+from remote_kernel.core.proof import PROOF_PATH
+from remote_kernel.http1.listening import ACCEPTED_AT_ONCE, QUEUE_LENGTH, allow_many_files
 from remote_kernel.http1.server import ServerProtocol
 from remote_kernel.pool.app import PoolApp
 from remote_kernel.pool.callers import Callers
@@ -23,23 +25,29 @@ KEEPALIVE_SECONDS = 75
 # Pods end what they were answering within a second; this is for clients that do not read.
 SHUTDOWN_SECONDS = 3
 
-# Every kernel has up to three, and Azure's largest pools have 600 sessions; one more gets status 503.
+# Every kernel has up to three, and Azure's largest pools have 600 sessions. Fewer where few open files are allowed.
 MAX_CONNECTIONS = 2_000
-# Each session takes about seven: two pipes and a process, two connections to the pod, two or three to clients.
-MAX_FILES = 8 * 1024
+MIN_CONNECTIONS = 4
 
+# What the process itself has open, with connections that are about to be closed and pods that are about to start.
+OWN_FILES = 48
+# Two pipes, the process, and a connection that is kept for the next call.
+FILES_OF_A_POD = 4
+# Itself and the one to the pod.
+FILES_OF_A_CONNECTION = 2
+# One for events, one for messages, and one for what a user asks besides.
+CONNECTIONS_OF_A_SESSION = 3
+
+_log = logging.getLogger(__name__)
 _pool_logger = logging.getLogger("remote_kernel.pool")
 
 WILDCARD_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
-def allow_many_files() -> None:
-    """Raise this process's own limit of open files as far as the system lets it; many begin with 1,024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+def connection_limit(files: int, pods: int) -> int:
+    """Return how many connections can be served by a process that may have so many open files and pods."""
+    left = files - OWN_FILES - pods * FILES_OF_A_POD
+    return min(MAX_CONNECTIONS, max(MIN_CONNECTIONS, left // FILES_OF_A_CONNECTION))
 
 
 def endpoint_of(listener: socket.socket) -> str:
@@ -57,7 +65,10 @@ async def serve(
     announce: Callable[[], None],
 ) -> int:
     """Serve until a signal, a request to stop, or a daemon's time without a session; return the exit status."""
-    allow_many_files()
+    limits = options.limits
+    max_connections = connection_limit(allow_many_files(), limits.max_sessions + limits.ready)
+    if max_connections < limits.max_sessions * CONNECTIONS_OF_A_SESSION:
+        _log.warning(LogEvent("few open files allowed", max_connections=max_connections))
     stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     _stop_on_signals(stopped)
     pool = make_pool()
@@ -65,7 +76,7 @@ async def serve(
     _pool_logger.addHandler(log)
     callers = _make_callers(options, token)
     app = PoolApp(pool, callers, options.flavor, options.request_cap, stop=lambda: _resolve(stopped, 0), log=log)
-    server = _Server(_server_config(app))
+    server = _Server(_server_config(app, max_connections))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     waits: set[asyncio.Future[int] | asyncio.Task[None]] = {stopped, serving}
     if options.is_daemon:
@@ -100,12 +111,22 @@ class _Server(uvicorn.Server):
         """Leave signals to us: uvicorn would raise them again at its end, and so end the process by signal."""
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(QUEUE_LENGTH)  # asyncio has set it to as many as it accepts at once
 
-def _server_config(app: PoolApp) -> uvicorn.Config:
+
+def _server_config(app: PoolApp, limit: int) -> uvicorn.Config:
+    class Protocol(ServerProtocol):
+        max_connections = limit
+        open_paths = frozenset({PROOF_PATH})
+        knows_callers = True
+
     return uvicorn.Config(
         app,
-        http=ServerProtocol,
-        limit_concurrency=MAX_CONNECTIONS,
+        http=Protocol,
+        backlog=ACCEPTED_AT_ONCE,
         ws="none",
         lifespan="off",
         # A pod's own headers pass; the pool adds none to them.

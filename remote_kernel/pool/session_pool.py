@@ -25,12 +25,17 @@ from remote_kernel.pool.sessions import Changes, Full, Limits, PodNumber, Sessio
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Life:
-    """A pod from its start to its end; cancelling the task stops the pod."""
+    """A pod from its start to its end; cancelling the task stops the pod.
+
+    Attributes:
+        failure: why it did not start.
+    """
 
     task: asyncio.Task[None]
     ready: asyncio.Future[Pod]
+    failure: str = "it was stopped meanwhile"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +152,7 @@ class SessionPool:
             either: set[asyncio.Future[Any]] = {life.ready, life.task}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not life.ready.done():
-            raise PodFailed("the pod of the session did not start")
+            raise PodFailed(life.failure)
         return life.ready.result()
 
     def discard(self, pod: Pod) -> None:
@@ -255,6 +260,7 @@ class SessionPool:
             await pod.wait_ended()
             _log.warning(LogEvent("pod ended by itself", pod=number, exit_status=pod.exit_status))
         except PodFailed as error:
+            self._lives[number].failure = str(error)
             _log.error(LogEvent("pod did not start", pod=number, reason=str(error)))
         finally:
             self._lose(number, EventKind.ENDED if ready.done() else EventKind.FAILED)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from remote_kernel.http1 import proves
 from remote_kernel.http1 import server as http_server
 from remote_kernel.pool import exchange
 from remote_kernel.pool import server as server_module
@@ -63,16 +64,60 @@ async def test_a_connection_too_many_is_refused_until_others_have_ended(monkeypa
     monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 3)
     async with run_pool(Limits(ready=1)) as server, contextlib.AsyncExitStack() as stack:
         assert (await server.client.get("/.local/status")).status_code == 200
-        parts = urlsplit(server.endpoint)
+        host, port = address_of(server)
         for _ in range(2):
-            _, writer = await asyncio.open_connection(parts.hostname, parts.port)
-            stack.callback(writer.close)
+            await stack.enter_async_context(known_connection(host, port))
         request = b"GET /.local/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-        assert (await send_raw(server, request)).startswith(b"HTTP/1.1 503")
+        refused = await send_raw(server, request)
+        assert refused.startswith(b"HTTP/1.1 503")
+        assert b"\r\nretry-after: 1\r\n" in refused
+        assert b"as many connections as it can serve" in refused
+        assert await proves(host, port, TOKEN)  # so that no client takes it for gone
         await stack.aclose()  # two connections end, and there is room again
         async with asyncio.timeout(20):
             while not (await send_raw(server, request)).startswith(b"HTTP/1.1 401"):
                 pass
+
+
+async def test_connections_of_strangers_give_way_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 4)
+    async with run_pool(Limits(ready=1)) as server, contextlib.AsyncExitStack() as stack:
+        host, port = address_of(server)
+        ours = [await stack.enter_async_context(known_connection(host, port)) for _ in range(2)]
+        strangers = []
+        for _ in range(8):
+            reader, writer = await asyncio.open_connection(host, port)
+            stack.callback(writer.close)
+            strangers.append(reader)
+        async with asyncio.timeout(20):
+            for reader in strangers[:6]:
+                with contextlib.suppress(ConnectionResetError):
+                    assert await reader.read() == b""
+        assert (await server.client.get("/.local/status")).status_code == 200
+        for reader, writer in ours:
+            await ask_status(reader, writer)
+
+
+def address_of(server: RunningServer) -> tuple[str, int]:
+    parts = urlsplit(server.endpoint)
+    return parts.hostname or "", parts.port or 0
+
+
+@contextlib.asynccontextmanager
+async def known_connection(host: str, port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Give a connection on which a token was sent."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        await ask_status(reader, writer)
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def ask_status(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"GET /.local/status HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %b\r\n\r\n" % TOKEN.encode())
+    async with asyncio.timeout(20):
+        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize("beginning", [b"", b"GET / HTTP/1.1\r\nHost: loc"])

@@ -18,6 +18,7 @@ import httpx
 import psutil
 import pytest
 
+from remote_kernel import __version__
 from remote_kernel.core.local_pool import RunningPool
 from remote_kernel.local_pools import folder_of, this_environment
 from tests.driver import Pool, is_alive
@@ -92,7 +93,13 @@ def test_five_sessions_work_at_once_and_the_sixth_is_refused(five: Pool) -> None
 def test_runtime_file_names_the_pool_and_is_private(tmp_path: Path) -> None:
     with Pool.start("--ready", "0") as pool:
         registered = RunningPool.from_json(runtime_file().read_text())
-        assert registered == RunningPool(endpoint=pool.endpoint, token=pool.token, pid=pool.process.pid)
+        assert registered == RunningPool(
+            endpoint=pool.endpoint,
+            token=pool.token,
+            pid=pool.process.pid,
+            python=sys.executable,
+            version=__version__,
+        )
         assert stat.S_IMODE(runtime_file().stat().st_mode) == 0o600
         assert stat.S_IMODE(runtime_file().parent.stat().st_mode) == 0o700
     assert not runtime_file().exists()

@@ -6,8 +6,7 @@ import socket
 
 import pytest
 
-from remote_kernel.http1.listening import open_listener
-from remote_kernel.pool.server import MAX_FILES, allow_many_files
+from remote_kernel.http1.listening import MAX_FILES, allow_many_files, open_listener
 
 
 @pytest.mark.anyio
