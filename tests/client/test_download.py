@@ -1,5 +1,6 @@
 """Downloads from a pod that lists what it likes, into folders that hold what they hold."""
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -175,6 +176,21 @@ def test_a_file_that_comes_meanwhile_stays(can_hold: bool, home: Path) -> None:
     assert (home / "x").read_text() == "mine, and newer"
     with folder.partial(("x",), "partial") as partial:
         partial.finish(replaces=folder.look(("x",)))
+    assert (home / "x").read_bytes() == b"the pod's"
+
+
+def test_a_disk_without_hard_links_replaces_nothing_either(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object, **_more: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)  # the disk of this machine has them
+    folder = TargetFolder(home)
+    with folder.partial(("x",), "partial") as partial:
+        partial.append(b"the pod's")
+        partial.finish(replaces=None)
+    assert shown(home) == ["x"]
+    with folder.partial(("x",), "partial") as partial, pytest.raises(TransferError, match="meanwhile"):
+        partial.finish(replaces=None)
     assert (home / "x").read_bytes() == b"the pod's"
 
 
