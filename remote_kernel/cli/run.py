@@ -35,11 +35,11 @@ alternate. Everything may differ in a cell tagged "verify-ignore", and whatever 
 the cell or notebook. Any other number is compared.
 
 Ctrl-C interrupts the running cells, and what was executed so far is written; after a second one the kernels have two
-seconds to give their sessions back.
+seconds to give their sessions back. So does closing the terminal, unless 'nohup' is before the command.
 
 exit status: 0 every cell ran, and with --verify gave the stored outputs; 1 a cell raised, took too long or gave other
-outputs, a kernel died, or what it printed could not be written; 2 something given cannot be used; 130 Ctrl-C,
-143 SIGTERM
+outputs, a kernel died, or what it printed could not be written; 2 something given cannot be used; 129 the terminal was
+closed, 130 Ctrl-C, 143 SIGTERM
 """
 
 VERIFY_HELP = """\

@@ -1,12 +1,13 @@
 """Ctrl-C in an asyncio program: asked politely once, at once the second time."""
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
-HANDLED = (signal.SIGINT, signal.SIGTERM)
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(slots=True, eq=False)
@@ -23,7 +24,7 @@ class Watch:
 
 
 class Signals:
-    """What SIGINT and SIGTERM have asked for.
+    """What SIGINT, SIGTERM and SIGHUP have asked for.
 
     Attributes:
         received: set by the first signal.
@@ -34,14 +35,25 @@ class Signals:
         self.received = asyncio.Event()
         self.number = 0
         self._watches: set[Watch] = set()
+        self._terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
 
     def handle(self, number: int) -> None:
         """Take note of one signal."""
+        if number == signal.SIGHUP:
+            self._leave_terminals()
         for watch in self._watches:
             if self.received.is_set() or not watch.is_patient:
                 watch.task.cancel()
         self.number = number
         self.received.set()
+
+    def _leave_terminals(self) -> None:
+        """Write nowhere from now on instead of to a terminal that was closed, as each attempt would be an error."""
+        for descriptor in self._terminals:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)
+        self._terminals = []
 
     @contextmanager
     def watch(self) -> Iterator[Watch]:
@@ -58,13 +70,17 @@ class Signals:
 
 @asynccontextmanager
 async def watch_signals() -> AsyncIterator[Signals]:
-    """Handle signals; must be used in the main thread. Nothing is left in place after it."""
+    """Handle signals; must be used in the main thread. Nothing is left in place after it.
+
+    A SIGHUP that is ignored stays so: `nohup` has asked for that.
+    """
     signals = Signals()
     loop = asyncio.get_running_loop()
-    for number in HANDLED:
+    handled = [number for number in HANDLED if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in handled:
         loop.add_signal_handler(number, signals.handle, number)
     try:
         yield signals
     finally:
-        for number in HANDLED:
+        for number in handled:
             loop.remove_signal_handler(number)

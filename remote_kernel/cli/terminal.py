@@ -6,6 +6,7 @@ of `console_for`, as rich's own movements of the cursor must pass.
 """
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -56,6 +57,44 @@ class SafeStream(io.TextIOBase):
         return self.stream.encoding
 
 
+class LastingStream(io.TextIOBase):
+    """A terminal for as long as there is one: what is written to it after it was closed goes nowhere."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with _ignoring_end():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with _ignoring_end():
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Do nothing: the stream is the process's own."""
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # a plain attribute there
+        return self._stream.encoding
+
+
+@contextlib.contextmanager
+def _ignoring_end() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+
+
 @contextlib.contextmanager
 def safe_output() -> Iterator[None]:
     """Put a `SafeStream` before standard output and standard error."""
@@ -99,4 +138,4 @@ def console_for(stream: TextIO) -> "Console":
                     plain = style.update_link(None) if style is not None and style.link else style
                     yield Segment(clean(text), plain if has_colours else None)
 
-    return SafeConsole(file=under, highlight=False, markup=False, emoji=False)
+    return SafeConsole(file=cast(TextIO, LastingStream(under)), highlight=False, markup=False, emoji=False)

@@ -18,7 +18,7 @@ from remote_kernel.client.lost import interpreter_gone, pod_gone
 from remote_kernel.client.messages import post, post_once
 from remote_kernel.client.outage import Outage
 from remote_kernel.client.pool import ALLOCATE_SECONDS
-from remote_kernel.client.retry import Backoff, describe_wait, is_passing, patience, when_given_up
+from remote_kernel.client.retry import Backoff, MakeRoom, describe_wait, is_passing, patience, when_given_up
 from remote_kernel.client.transport import Broke, NoConnection
 from remote_kernel.client.warmth import Warmth
 from remote_kernel.client.way import Way
@@ -64,6 +64,7 @@ class Link:
         wait_seconds: how long to wait for a free session or an unreachable pool before `Listener.failed`.
         keepalive_seconds: how long after the last message the pod is kept from cooling down.
         reader: tells this reader from others, also when it comes back as another process; "" for nobody in particular.
+        make_room: is called each time when the pool is full.
 
     Attributes:
         warmth: what keeps the pod from cooling down.
@@ -72,12 +73,13 @@ class Link:
 
     def __init__(
         self, pool: Way, listener: Listener, *, kernel: str, kernelspec: str, position: Position | None = None,
-        wait_seconds: float, keepalive_seconds: float, reader: str = "",
+        wait_seconds: float, keepalive_seconds: float, reader: str = "", make_room: MakeRoom | None = None,
     ) -> None:  # fmt: skip
         self._pool = pool
         self._listener = listener
         # The pod has to know who uses it, to know whether somebody else does.
         self._target = {"kernel": kernel, "kernelspec": kernelspec, "reader": reader or secrets.token_hex(8)}
+        self._make_room = make_room
         self._position = position
         self._wait_seconds = wait_seconds
         self._lanes = {wire.Channel.SHELL: Lane(), wire.Channel.CONTROL: Lane()}
@@ -205,9 +207,12 @@ class Link:
 
     async def _wait_out(self, problem: PoolError, outage: Outage) -> None:
         """Wait until it is time to try again, or give up."""
+        room = None
+        if isinstance(problem, PoolFull) and self._make_room is not None:
+            room = outage.note_room(await self._make_room())
         pause = outage.pause(problem, self._patience(problem)) if is_passing(problem) else 0.0
         if pause > 0:
-            await self._listener.waiting(describe_wait(problem))
+            await self._listener.waiting(describe_wait(problem, room))
             await _wait_for(self._given_up, pause)
         else:
             outage.end(for_good=False)

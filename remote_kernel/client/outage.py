@@ -1,9 +1,14 @@
 """How long a link has been trying in vain, and when it tries again."""
 
 import time
+from dataclasses import replace
 
-from remote_kernel.client.retry import Backoff
+from remote_kernel.client.retry import Backoff, Room
 from remote_kernel.core.errors import PoolFull, RemoteKernelError
+
+# A pod that was given back goes within a few seconds; meanwhile it is worth asking often.
+GOING_SECONDS = 6.0
+SOON_SECONDS = 0.5
 
 
 class Outage:
@@ -17,6 +22,8 @@ class Outage:
         self._full_since: float | None = None
         self._silent_since: float | None = None
         self._backoff = Backoff()
+        self._freed = 0
+        self._freed_at = float("-inf")
 
     @property
     def has_begun(self) -> bool:
@@ -26,6 +33,7 @@ class Outage:
     def end(self, *, for_good: bool = True) -> None:
         """Note that the link was up; unless that was `for_good`, the pauses go on growing from where they are."""
         self._full_since = self._silent_since = None
+        self._freed = 0
         if for_good:
             self._backoff.reset()
 
@@ -33,7 +41,17 @@ class Outage:
         """Return how long to wait before the next try; 0 when it has gone on for longer than anybody wants to wait."""
         now = time.monotonic()
         left = self._note(problem, now) + patience_seconds - now
-        return min(self._backoff.next(problem), left) if left > 0 else 0.0
+        pause = self._backoff.next(problem)
+        if isinstance(problem, PoolFull) and now - self._freed_at < GOING_SECONDS:
+            pause = min(pause, SOON_SECONDS)
+        return min(pause, left) if left > 0 else 0.0
+
+    def note_room(self, room: Room) -> Room:
+        """Take note of what was done against a full pool; return what was done since the outage began."""
+        if room.freed:
+            self._freed += room.freed
+            self._freed_at = time.monotonic()
+        return replace(room, freed=self._freed)
 
     def _note(self, problem: RemoteKernelError, now: float) -> float:
         """Return since when it has been like this."""

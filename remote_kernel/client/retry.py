@@ -1,10 +1,12 @@
 """When to try again, how soon, and what to say meanwhile."""
 
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from remote_kernel.core import wire
 from remote_kernel.core.errors import PoolFull, PoolRefused, PoolUnreachable, RemoteKernelError
+from remote_kernel.core.quantities import count_of
 
 MIN_BACKOFF_SECONDS = 0.1
 MAX_BACKOFF_SECONDS = 5.0
@@ -44,17 +46,38 @@ def patience(problem: RemoteKernelError, wait_seconds: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What the cell shows while it waits: a few words before the time, and perhaps some after it."""
+    """What the cell shows while it waits: a few words before the time, perhaps some after it, perhaps sentences."""
 
     reason: str
     detail: str = ""
+    more: str = ""
 
 
-def describe_wait(problem: RemoteKernelError) -> Wait:
-    """Return what to say while a passing problem lasts."""
-    if isinstance(problem, PoolFull):
-        return Wait("waiting for a free session", f"{problem.usage} in use" if problem.usage else "")
-    return Wait("waiting for the session pool")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What was done against a full pool, and what the user can do.
+
+    Attributes:
+        freed: how many sessions were given back that nobody could come back to.
+        hint: whose the sessions are, as far as that is known here.
+    """
+
+    freed: int = 0
+    hint: str = ""
+
+
+# Does something against a full pool. It raises nothing, and takes a few seconds at most.
+MakeRoom = Callable[[], Awaitable[Room]]
+
+
+def describe_wait(problem: RemoteKernelError, room: Room | None = None) -> Wait:
+    """Return what to say while a passing problem lasts; `room` was looked for in a full pool."""
+    if not isinstance(problem, PoolFull):
+        return Wait("waiting for the session pool")
+    room = room or Room()
+    given_back = f"Gave back {count_of(room.freed, 'session')} that ended programs had left." if room.freed else ""
+    detail = f"{problem.usage} in use" if problem.usage else ""
+    return Wait("waiting for a free session", detail, " ".join(filter(None, (given_back, room.hint))))
 
 
 def when_given_up(problem: RemoteKernelError, wait_seconds: float) -> RemoteKernelError:

@@ -50,6 +50,9 @@ STOP_SESSION_PATH = "/.management/stopSession"
 DEFAULT_KERNEL = "main"
 DEFAULT_KERNELSPEC = "python3"
 
+# How the names of kernels begin that are one process's alone (`REMOTE_KERNEL_FRESH`): nobody can come back to them.
+FRESH_PREFIX = "run-"
+
 FRAME_MEDIA_TYPE = "application/vnd.remote-kernel.v2"
 NDJSON_MEDIA_TYPE = "application/x-ndjson"
 

@@ -15,7 +15,7 @@ from remote_kernel.kernel.channels import Channels, Connection
 
 
 async def run(connection_file: Path) -> int:
-    """Serve one connection file until a shutdown request, SIGTERM, or the end of the parent process.
+    """Serve one connection file until a shutdown request, SIGTERM, SIGHUP, or the end of the parent process.
 
     Returns the exit status.
     """

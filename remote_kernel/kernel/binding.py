@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.errors import SettingsError, WireError
 from remote_kernel.core.identity import (
     Identifier,
@@ -25,7 +26,7 @@ from remote_kernel.core.identity import (
 )
 from remote_kernel.core.numbers import AMOUNT, EPOCH, MAX_SEQUENCE, NAME
 from remote_kernel.core.settings import Settings
-from remote_kernel.core.wire import DEFAULT_KERNEL
+from remote_kernel.core.wire import DEFAULT_KERNEL, FRESH_PREFIX
 from remote_kernel.kernel.notebook import canonical
 from remote_kernel.private_files import make_private_folder, write_private
 
@@ -55,6 +56,9 @@ class Binding:
         reader: how the pod tells this kernel, in whichever process, from others of the same session.
         notebook: its path, for people; "" where nobody knows it.
         endpoint: of the pool, for people; that of an environment for a local one.
+        cooldown_seconds: how long the pool keeps the pod without a call.
+        connection_file: the kernel's; with it, `parent`, who started the kernel, could start a successor.
+        host: the machine that this is true of; folders may be shared by several.
     """
 
     identifier: Identifier = field(repr=False)
@@ -69,6 +73,19 @@ class Binding:
     reader: str = field(default_factory=lambda: secrets.token_hex(8), compare=False)
     notebook: str = field(default="", compare=False)
     endpoint: str = field(default="", compare=False)
+    cooldown_seconds: float = field(default=DEFAULT_COOLDOWN_SECONDS, compare=False)
+    connection_file: str = field(default="", compare=False)
+    parent: int = field(default=0, compare=False)
+    host: str = field(default="", compare=False)
+
+    @property
+    def can_be_found(self) -> bool:
+        """Whether another kernel, or this one in a later process, finds the session by the notebook or a name.
+
+        What is private or a process's own is gone for good with the process: nobody knows its name.
+        """
+        is_nameless = not self.notebook and self.kernel != DEFAULT_KERNEL
+        return not (self.is_private or is_nameless or self.kernel.startswith(FRESH_PREFIX))
 
 
 def decide(
@@ -80,7 +97,7 @@ def decide(
         SettingsError, IdentityError: the user, the job or the key is not known.
     """
     spec = settings.pod_kernel
-    fresh = f"run-{secrets.token_hex(6)}" if settings.is_fresh else ""
+    fresh = f"{FRESH_PREFIX}{secrets.token_hex(6)}" if settings.is_fresh else ""
     if settings.identifier is not None:
         return Binding(identifier=settings.identifier, kernel=fresh or DEFAULT_KERNEL, kernelspec=spec)
     key = load_key()
@@ -143,15 +160,14 @@ class BindingFile:
         self._cursor_file: int | None = None
         self._has_lock = False
 
+    @property
+    def path(self) -> Path:
+        """Where the binding is, for as long as the kernel or one that can come back to it lives."""
+        return self._path
+
     def load(self) -> Binding | None:
         """Return what was saved; `None` when there is nothing, or nothing readable."""
-        try:
-            fields = json.loads(self._path.read_text(encoding="utf-8"))
-            binding = Binding(**fields)
-            is_valid = is_identifier(binding.identifier) and _is_readable(binding)
-        except (OSError, ValueError, TypeError, RecursionError, WireError):
-            return None
-        return binding if is_valid else None
+        return read_binding(self._path)
 
     def load_cursor(self) -> int:
         """Return the journal position up to which the front end was served; 0 when that is not known, as where the
@@ -213,6 +229,17 @@ class BindingFile:
                         path.unlink(missing_ok=True)
 
 
+def read_binding(path: Path) -> Binding | None:
+    """Return what a kernel has saved; `None` when there is nothing, or nothing readable."""
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        binding = Binding(**fields)
+        is_valid = is_identifier(binding.identifier) and _is_readable(binding)
+    except (OSError, ValueError, TypeError, RecursionError, WireError):
+        return None
+    return binding if is_valid else None
+
+
 def is_locked(cursor: Path) -> bool:
     """Whether a kernel holds its cursor file; the system lets go of it however the kernel ends."""
     try:
@@ -230,8 +257,12 @@ def _is_readable(binding: Binding) -> bool:
     EPOCH.check(binding.epoch or "none", "an epoch")
     NAME.check(binding.pod, "a pod's name")
     AMOUNT.check(binding.keep_until, "a time")
-    texts = (binding.kernel, binding.kernelspec, binding.untold, binding.reader, binding.notebook, binding.endpoint)
-    return all(isinstance(text, str) for text in texts)
+    AMOUNT.check(binding.cooldown_seconds, "a cooldown")
+    texts = (
+        binding.kernel, binding.kernelspec, binding.untold, binding.reader, binding.notebook, binding.endpoint,
+        binding.connection_file, binding.host,
+    )  # fmt: skip
+    return all(isinstance(text, str) for text in texts) and 0 <= binding.parent < 2**31
 
 
 def after_restart(binding: Binding) -> Binding:

@@ -38,7 +38,8 @@ class Notice:
         await asyncio.sleep(PATIENCE_SECONDS)
         while True:
             detail = f" ({self.wait.detail})" if self.wait.detail else ""
-            self._show(f"{self.wait.reason}, {as_clock(time.monotonic() - self._started)}{detail}")
+            more = f". {self.wait.more}" if self.wait.more else ""
+            self._show(f"{self.wait.reason}, {as_clock(time.monotonic() - self._started)}{detail}{more}")
             await asyncio.sleep(UPDATE_SECONDS)
 
     def _show(self, text: str) -> None:

@@ -131,6 +131,7 @@ class Relay:
     async def start(self) -> None:
         """Greet the front end; take up the session that an earlier process of this kernel left."""
         self._channels.say("status", {"execution_state": "starting"})
+        self._session.tidy()
         if self._session.is_known:
             self._missed.open()
             self._uplink.open()
@@ -198,7 +199,8 @@ class Relay:
         self.stopped.set()
 
     async def aclose(self) -> None:
-        """Part from the session as asked: restart it, give it back, or, when nobody asked for anything, leave it."""
+        """Part from the session as asked: restart it, give it back, or, when nobody asked for anything, leave it to
+        those who can come back to it."""
         await self._turns.aclose()
         await self._assistance.aclose()
         await self._uplink.aclose()
@@ -206,7 +208,7 @@ class Relay:
         self._interrupts.forget()
         await self._line.end()
         if self._farewell is None:
-            await self._session.detach()
+            await self._session.leave()
         elif self._farewell.restart:
             await self._session.restart(self._farewell.message)
         else:

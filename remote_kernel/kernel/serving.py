@@ -31,7 +31,7 @@ INIT_PID = 1
 
 
 async def serve(connection: Connection, channels: Channels, parent: int) -> int:
-    """Serve the bound channels until a shutdown request, SIGTERM, or the end of the process `parent`.
+    """Serve the bound channels until a shutdown request, SIGTERM, SIGHUP, or the end of the process `parent`.
 
     Returns the exit status.
     """
@@ -52,6 +52,8 @@ async def serve(connection: Connection, channels: Channels, parent: int) -> int:
     relay = Relay(channels, session, known, kernelspec=kernelspec)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, relay.stopped.set)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which is what nohup asks for
+        loop.add_signal_handler(signal.SIGHUP, relay.stopped.set)
     # An interrupt is a message here; Ctrl-C in a terminal is for the front end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

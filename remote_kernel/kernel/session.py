@@ -5,33 +5,37 @@ import contextlib
 import json
 import logging
 import os
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from remote_kernel.client.access import Access, LocalAccess, choose_access
+from remote_kernel.client.access import Access, choose_access
 from remote_kernel.client.known_kind import KnownKind
 from remote_kernel.client.link import Link, Position
 from remote_kernel.client.listener import Listener
 from remote_kernel.client.outage import Outage
 from remote_kernel.client.pool import PoolClient
-from remote_kernel.client.retry import describe_wait, is_passing, patience, when_given_up
+from remote_kernel.client.retry import MakeRoom, describe_wait, is_passing, patience, when_given_up
 from remote_kernel.client.route import Route
 from remote_kernel.client.way import Way
 from remote_kernel.core import wire
 from remote_kernel.core.address import host_of
 from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
-from remote_kernel.core.errors import PoolError, PoolRefused, PoolUnreachable, SessionLost
+from remote_kernel.core.errors import PoolError, PoolFull, PoolRefused, PoolUnreachable, RemoteKernelError, SessionLost
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.settings import DEFAULT_WAIT_SECONDS, Settings
 from remote_kernel.kernel.binding import Binding, BindingFile, after_restart, decide
 from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.folders import Folders
+from remote_kernel.kernel.leftovers import release_of
 from remote_kernel.kernel.notebook import Hints, find_notebook
 from remote_kernel.kernel.releases import Release, Releases, Returned, give_back
 from remote_kernel.kernel.requests import Interrupted
+from remote_kernel.kernel.tidying import Tidying
 from remote_kernel.kernel.userkey import load_key
 from remote_kernel.local_pools import this_environment
 from remote_kernel.log_files import log_folder, remove_old
@@ -43,9 +47,6 @@ FAREWELL_SECONDS = 1.5
 
 # Somebody waits for it in a cell, and can interrupt.
 LET_GO_SECONDS = 10.0
-
-# The first cell waits for what an earlier kernel could not finish; it may be for the same session.
-CATCH_UP_SECONDS = 2.0
 
 UNKNOWN_END = "The next cell finds the session as it was, or says that it is gone."
 
@@ -72,13 +73,35 @@ class Session:
         self._connection_file = connection_file
         self._parent = parent
         self._file = BindingFile(folders.runtime, connection_file=connection_file, key=connection_key)
-        self._binding = self._file.load()
-        self._keep_until = self._binding.keep_until if self._binding else 0.0
         self._releases = Releases(folders.runtime)
+        self._tidying = Tidying(folders.runtime, self._releases, self._route)
+        self._access: Access | None = None
+        self._has_left = False
+        self._binding = self._take_up(self._file.load())
+        self._keep_until = self._binding.keep_until if self._binding else 0.0
         self.pool: Way | None = None
         self.wait_seconds = DEFAULT_WAIT_SECONDS
         self._running: asyncio.Task[None] | None = None
         self.link: Link | None = None
+
+    def _take_up(self, binding: Binding | None) -> Binding | None:
+        """Go on with what an earlier process of this kernel was bound to.
+
+        Unless that ended without a word and its session is nobody else's: then who restarts the kernel wants a fresh
+        start, as with a local kernel. A notebook's kernel may have crashed, and its variables are worth keeping.
+        """
+        if binding is None or binding.can_be_found or binding.restart or not binding.epoch:
+            return binding
+        self._has_left = self._releases.add(release_of(binding, time.time())) is not None
+        self._file.remove()
+        return None
+
+    def tidy(self) -> None:
+        """Give back, in the background, the session of an earlier process that this one does not go on with."""
+        if self._has_left:
+            with contextlib.suppress(RemoteKernelError):  # settings that cannot be used are told in the first cell
+                settings = Settings.from_environ(self._environ)
+                self._tidying.begin(settings, self._choose_access(settings))
 
     @property
     def is_known(self) -> bool:
@@ -151,14 +174,22 @@ class Session:
         if binding is None:
             binding = await asyncio.to_thread(self._bind, settings, hints)
         endpoint = settings.endpoint or this_environment().endpoint
-        binding = replace(binding, keep_until=self._keep_until, endpoint=endpoint)
+        binding = replace(
+            binding,
+            keep_until=self._keep_until,
+            endpoint=endpoint,
+            connection_file=str(self._connection_file.absolute()),
+            parent=self._parent,
+            host=socket.gethostname(),
+        )
         self._remember(binding)
         self.wait_seconds = settings.wait_seconds
         log.info(LogEvent("bound", notebook=binding.notebook, scope=settings.scope, is_private=binding.is_private))
-        access = choose_access(settings)
-        await self._catch_up_releases(settings, access)
+        access = self._choose_access(settings)
+        await self._tidying.catch_up(settings, access)
         pool = self._route(settings, access, binding.identifier, connects_ahead=True)
         position = Position(epoch=binding.epoch, cursor=self._file.load_cursor()) if binding.epoch else None
+        make_room = partial(self._tidying.make_room, settings, access, binding.identifier)
         link = Link(
             pool,
             listener,
@@ -168,17 +199,24 @@ class Session:
             wait_seconds=settings.wait_seconds,
             keepalive_seconds=settings.keepalive_minutes * 60,
             reader=binding.reader,
+            make_room=make_room,
         )
         link.warmth.keep_until = binding.keep_until
         if binding.restart:
             try:
-                await self._catch_up_restart(link, binding, listener)
+                await self._catch_up_restart(link, binding, listener, make_room)
             except BaseException:
                 await pool.aclose()
                 raise
         self.pool, self.link = pool, link
         self._running = asyncio.create_task(self._run(link, listener))
+        self._tidying.begin(settings, access)
         return link
+
+    def _choose_access(self, settings: Settings) -> Access:
+        if self._access is None:
+            self._access = choose_access(settings)
+        return self._access
 
     async def _run(self, link: Link, listener: Listener) -> None:
         """Run the link; a defect of ours must end in the cell, not in silence."""
@@ -219,7 +257,7 @@ class Session:
         self._binding = binding
         self._file.save(binding)
 
-    async def _catch_up_restart(self, link: Link, binding: Binding, listener: Listener) -> None:
+    async def _catch_up_restart(self, link: Link, binding: Binding, listener: Listener, make_room: MakeRoom) -> None:
         """Do the restart that the process before us was asked for and could not pass on, however long that takes.
 
         As patiently as a session is waited for: where the pod is gone, the pool needs room for another to tell us so.
@@ -232,10 +270,11 @@ class Session:
             except PoolError as error:
                 if isinstance(error, PoolRefused) and error.code == wire.EPOCH_MISMATCH:
                     break
+                room = outage.note_room(await make_room()) if isinstance(error, PoolFull) else None
                 pause = outage.pause(error, patience(error, self.wait_seconds)) if is_passing(error) else 0.0
                 if not pause:
                     raise when_given_up(error, self.wait_seconds) from None
-                await listener.waiting(describe_wait(error))
+                await listener.waiting(describe_wait(error, room))
                 await asyncio.sleep(pause)
         self._remember(after_restart(binding))
         link.start_anew()
@@ -254,7 +293,7 @@ class Session:
         # The cursor first: with the old epoch a new cursor is refused, with a new epoch an old one would skip output.
         self._file.save_cursor(cursor)
         if epoch != self._binding.epoch:
-            self._remember(replace(self._binding, epoch=epoch))
+            self._remember(replace(self._binding, epoch=epoch, cooldown_seconds=self.link.warmth.cooldown_seconds))
 
     async def restart(self, message: wire.Message) -> None:
         """Have the pod start a fresh interpreter, now or, when it cannot be reached, before the next cell."""
@@ -341,31 +380,7 @@ class Session:
             is_there = is_warm if link.position else link.may_leave_session
         if not is_there:
             return None
-        return Release(
-            endpoint=binding.endpoint,
-            identifier=binding.identifier,
-            kernel=binding.kernel,
-            kernelspec=binding.kernelspec,
-            epoch=epoch,
-            expires_at=time.time() + cooldown_seconds,
-            reader=binding.reader,
-        )
-
-    async def _catch_up_releases(self, settings: Settings, access: Access) -> None:
-        """Do what kernels before us could not, unless it would take the start of a local pool."""
-        if not self._releases.any() or (isinstance(access, LocalAccess) and not await access.is_running()):
-            return
-        for release in self._releases.take(settings.endpoint or this_environment().endpoint, time.time()):
-            pool = self._route(settings, access, release.identifier)
-            try:
-                async with asyncio.timeout(CATCH_UP_SECONDS):
-                    await give_back(pool, release)
-            except (PoolError, TimeoutError, asyncio.CancelledError) as error:
-                self._releases.add(release)
-                if isinstance(error, asyncio.CancelledError):
-                    raise
-            finally:
-                await pool.aclose()
+        return replace(release_of(binding, time.time()), epoch=epoch, expires_at=time.time() + cooldown_seconds)
 
     async def _farewell(self, message: wire.Message) -> bool:
         """Send the last message; whether it arrived, or has nobody to go to any more."""
@@ -380,6 +395,13 @@ class Session:
             return False
         return True
 
+    async def leave(self) -> None:
+        """Part without having been asked to: what somebody can come back to stays, the rest is given back."""
+        if self._binding is None or self._binding.can_be_found:
+            await self.detach()
+        else:
+            await self.release()
+
     async def detach(self) -> None:
         """Stop talking; the session stays for who comes next."""
         log.info(LogEvent("detached"))
@@ -393,6 +415,7 @@ class Session:
 
     async def _close(self) -> None:
         await self._stop_following()
+        await self._tidying.aclose()
         if self.pool is not None:
             await self.pool.aclose()
         self.link = None

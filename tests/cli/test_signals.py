@@ -36,6 +36,25 @@ def test_sigterm_does_so_and_no_kernel_outlives_the_run(tmp_path: Path) -> None:
     wait_until(lambda: not is_alive(pid))
 
 
+def test_sighup_does_so_too(tmp_path: Path, remote_kernel: str) -> None:
+    check_interrupted_run(tmp_path, remote_kernel, signal.SIGHUP, 129)
+
+
+def test_run_under_nohup_goes_on(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", SLEEP.replace("600", "1"), "6 * 7")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = start_command("run", notebook, "--kernel", "python3")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with process:
+        wait_line(process, "asleep")
+        process.send_signal(signal.SIGHUP)
+        process.communicate()
+    assert process.returncode == 0
+    assert texts_of(tmp_path / "n.executed.ipynb")[1] == "42"
+
+
 def check_interrupted_run(folder: Path, kernel: str, number: signal.Signals, status: int) -> None:
     notebook = write_notebook(folder / "n.ipynb", SLEEP, "print('never')")
     with start_command("run", notebook, "--kernel", kernel) as process:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from tests.cli.command import COMMAND, write_notebook
+from tests.cli.command import COMMAND, texts_of, write_notebook
 
 
 def show_on_terminal(
@@ -72,3 +72,17 @@ def test_dumb_terminal_gets_plain_lines(tmp_path: Path) -> None:
     status, text = show_on_terminal("run", notebook, "--kernel", "python3", TERM="dumb")
     assert status == 0
     assert "\x1b" not in text
+
+
+def test_run_whose_terminal_is_closed_writes_what_it_has(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "print('so far')", "import time\nprint('asleep')\ntime.sleep(600)")
+    process, terminal = pty.fork()
+    if not process:  # the leader of a session of its own, as a terminal's shell is
+        os.execve(COMMAND[0], [*COMMAND, "run", str(notebook), "--kernel", "python3"], {**os.environ, "TERM": "xterm"})
+    written = b""
+    while b"asleep" not in written:
+        written += os.read(terminal, 65_536)
+    os.close(terminal)
+    _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+    assert texts_of(tmp_path / "n.executed.ipynb")[0] == "so far\n"
