@@ -12,6 +12,9 @@ from remote_kernel.core.terminal_text import clean, last_start
 # Of a line that is still being written so much is shown; a terminal is not wider.
 MAX_PENDING_CHARS = 1_000
 
+# A line that is longer goes on in another one: it would be copied with each message that adds to it.
+MAX_LINE_CHARS = 100_000
+
 # Text that says no more than that there is something better among the MIME types.
 _PLACEHOLDER = re.compile(r"<IPython\.core\.display\.\w+ object>")
 
@@ -65,6 +68,9 @@ class Transcript:
         *complete, pending = [self._pending + first, *rest]
         # What a return has overwritten goes at once: a progress bar may write its line for hours.
         self._pending = pending[last_start(pending) :]
+        if len(self._pending) > MAX_LINE_CHARS:
+            complete.append(self._pending)
+            self._pending = ""
         return [*lines, *(clean(line, keeps_colours=True) for line in complete)]
 
     def _feed_update(self, text: str) -> list[str]:

@@ -38,6 +38,7 @@ from remote_kernel.core.identity import Identifier
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import REFUSAL, Limit
 from remote_kernel.core.numbers import RETRY_AFTER
+from remote_kernel.core.terminal_text import one_line
 
 # A cold pod of a large image takes minutes; the front door cuts a silent request after 240 s.
 ALLOCATE_SECONDS = 240.0
@@ -202,8 +203,9 @@ def is_of_no_session(error: PoolRefused) -> bool:
 
 
 def error_words(fields: Mapping[str, Any]) -> tuple[str, str]:
-    """Return code and message of an error in Azure's shape, as long as sentences are."""
-    return str(fields.get("code", ""))[:MAX_CODE_CHARS], str(fields.get("message", ""))[:MAX_MESSAGE_CHARS]
+    """Return code and message of an error in Azure's shape, as long as sentences are, and as one line each."""
+    code, message = str(fields.get("code", "")), str(fields.get("message", ""))
+    return one_line(code[:MAX_CODE_CHARS]), one_line(message[:MAX_MESSAGE_CHARS])
 
 
 def _says_full(status: int, code: str, message: str) -> bool:
@@ -216,7 +218,7 @@ def _usage(fields: Mapping[str, Any]) -> str:
     details = fields.get("details")
     for detail in details if isinstance(details, list) else []:
         if isinstance(detail, dict) and detail.get("code") == "SessionsInUse":
-            return str(detail.get("message", ""))[:MAX_CODE_CHARS]
+            return one_line(str(detail.get("message", ""))[:MAX_CODE_CHARS])
     return ""
 
 

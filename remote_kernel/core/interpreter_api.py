@@ -18,6 +18,7 @@ from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.interpreter_values import ValueForm
 from remote_kernel.core.jupyter import is_unicode
 from remote_kernel.core.numbers import AMOUNT
+from remote_kernel.core.terminal_text import one_line
 
 EXECUTE_PATH = "/code/execute"
 EXECUTIONS_PATH = "/executions"
@@ -334,7 +335,7 @@ def runtime_names(metadata: Mapping[str, Any]) -> list[str]:
     """Return what the answer to a `GET /metadata` says of the pool's runtimes; nothing where it is no such answer."""
     runtimes = metadata.get("runtimes")
     names = [each.get("name") for each in runtimes if isinstance(each, dict)] if isinstance(runtimes, list) else []
-    return [name[:100] for name in names if isinstance(name, str)]
+    return [one_line(name[:100]) for name in names if isinstance(name, str)]
 
 
 def _parse_id(value: object) -> str:

@@ -20,22 +20,21 @@ _BIDI = "\u202a-\u202e\u2066-\u2069"
 # Everything in C0 and C1 but the tab and the end of a line.
 _CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f"
 
+# The one that every text meets; the others are compiled when there is something to do, as a kernel's start is short.
 _UNSAFE = re.compile(f"[{_CONTROLS}{_BIDI}]")
 
 # What `clean` takes out whole. The text of an OSC, DCS, SOS, PM or APC ends where its terminator ought to be: one that
 # has none must not swallow what comes after its line.
-_SEQUENCES = re.compile(
+_SEQUENCES = (
     rf"(?P<sgr>{_SGR})"
     r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f])[^\x00-\x08\x0a-\x1f\x7f-\x9f]*(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]*[0-~]"
     rf"|[{_CONTROLS}{_BIDI}]"
 )
-_ESCAPED = re.compile(rf"(?P<sgr>{_SGR})|\r(?=\n)|[{_CONTROLS}{_BIDI}]")
-_NOT_IN_LINE = re.compile(f"[\x00-\x1f\x7f-\x9f{_BIDI}\u2028\u2029]")
-_COLOURS = re.compile(_SGR)
+_ESCAPED = rf"(?P<sgr>{_SGR})|\r(?=\n)|[{_CONTROLS}{_BIDI}]"
+_NOT_IN_LINE = f"[\x00-\x1f\x7f-\x9f{_BIDI}\u2028\u2029]"
 _RESETS = ("\x1b[0m", "\x1b[m")
-_CELLS = re.compile(rf"{_SGR}|.", re.DOTALL)
 
 PLAIN = "\x1b[0m"
 
@@ -51,7 +50,7 @@ def clean(text: str, *, keeps_colours: bool = False) -> str:
         return text
     if "\r" in text or "\b" in text:
         text = "\n".join(map(_erase, text.split("\n")))
-    return _SEQUENCES.sub(lambda found: (found["sgr"] or "") if keeps_colours else "", text)
+    return re.sub(_SEQUENCES, lambda found: (found["sgr"] or "") if keeps_colours else "", text)
 
 
 def escape(text: str, *, keeps_colours: bool = False) -> str:
@@ -61,14 +60,16 @@ def escape(text: str, *, keeps_colours: bool = False) -> str:
     """
     if _UNSAFE.search(text) is None:
         return text
-    text = _ESCAPED.sub(lambda found: _show(found, keeps_colours=keeps_colours), text)
-    colours = _COLOURS.findall(text)
+    text = re.sub(_ESCAPED, lambda found: _show(found, keeps_colours=keeps_colours), text)
+    colours = re.findall(_SGR, text)
     return text + PLAIN if colours and colours[-1] not in _RESETS else text
 
 
 def one_line(text: str) -> str:
     r"""Return a name as one line of text, with each control character shown, ends of lines as `\n`."""
-    return _NOT_IN_LINE.sub(lambda found: _name(found[0]), text)
+    if text.isprintable():
+        return text
+    return re.sub(_NOT_IN_LINE, lambda found: _name(found[0]), text)
 
 
 def last_start(line: str) -> int:
@@ -86,15 +87,16 @@ def _erase(line: str) -> str:
     line = overwrite(line)
     if "\b" not in line:
         return line
-    kept: list[str] = []
-    for cell in _CELLS.findall(line):
-        if cell != "\b":
-            kept.append(cell)
-        else:
-            place = next((place for place in range(len(kept) - 1, -1, -1) if len(kept[place]) == 1), None)
-            if place is not None:
-                del kept[place]
-    return "".join(kept)
+    cells = re.findall(rf"{_SGR}|.", line)
+    shown: list[int] = []  # the places of those that are no colours
+    for place, cell in enumerate(cells):
+        if cell == "\b":
+            cells[place] = ""
+            if shown:
+                cells[shown.pop()] = ""
+        elif len(cell) == 1:
+            shown.append(place)
+    return "".join(cells)
 
 
 def _show(found: re.Match[str], *, keeps_colours: bool) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from remote_kernel.cli.transcript import Transcript, describe_data
+from remote_kernel.cli.transcript import MAX_LINE_CHARS, Transcript, describe_data
 
 
 def stream(text: str, name: str = "stdout") -> dict[str, Any]:
@@ -29,6 +29,12 @@ def test_pending_line_holds_only_what_was_not_overwritten() -> None:
     for step in range(10_000):
         transcript.feed(stream(f"\rstep {step}"))
     assert transcript.pending == "step 9999"
+
+
+def test_line_without_end_is_not_copied_for_ever() -> None:
+    lines = lines_of(*[stream("x" * 100)] * 3_000)
+    assert "".join(lines) == "x" * 300_000
+    assert max(map(len, lines)) <= MAX_LINE_CHARS + 100
 
 
 def test_bar_that_ends_its_line_with_a_return_stays_visible() -> None:

@@ -1,6 +1,7 @@
 """Nothing but text and colours reaches a terminal, whatever it is and wherever it is cut."""
 
 import re
+import time
 import unicodedata
 from collections.abc import Callable
 
@@ -118,3 +119,16 @@ def test_message_shows_what_it_holds() -> None:
 
 def test_backspace_takes_no_colour_away() -> None:
     assert clean("ab\x1b[31m\bc", keeps_colours=True) == "a\x1b[31mc"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\x1b]" * 50_000, "\x9d" * 100_000, "\x1b[" * 50_000, ("\x9b" + "1" * 1000) * 100, ("\x1bP" + "x" * 1000) * 100,
+     "\x1b[31ma" * 20_000 + "\b" * 20_000, "a\r" * 50_000, "\x1b " * 50_000],
+    ids=["osc", "c1", "csi", "parameters", "dcs", "backspaces", "returns", "intermediates"],
+)  # fmt: skip
+@pytest.mark.parametrize("make", [clean, escape])
+def test_time_grows_with_the_length_and_no_faster(make: Callable[..., str], text: str) -> None:
+    began = time.process_time()
+    assert_harmless(make(text, keeps_colours=True), keeps_colours=True)
+    assert time.process_time() - began < 5  # a fraction of a second; where it grew with the square, minutes
