@@ -15,7 +15,7 @@ from remote_kernel import __version__
 from remote_kernel.cli import completion, doctor, identifier, install, logs, pool, run, sessions, transfer
 from remote_kernel.cli.parser import CommandParser
 from remote_kernel.cli.terminal import safe_output
-from remote_kernel.core.errors import RemoteKernelError, UsageError
+from remote_kernel.core.errors import HOMELESS, RemoteKernelError, UsageError, is_homeless
 
 FAILED = 1
 UNUSABLE = 2
@@ -46,6 +46,11 @@ def _run(argv: Sequence[str] | None) -> int:
         return UNUSABLE if isinstance(error, UsageError) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
+    except RuntimeError as error:
+        if not is_homeless(error):
+            raise
+        print(f"remote-kernel: {HOMELESS}", file=sys.stderr)
+        return UNUSABLE
     except OSError as error:
         if error.errno not in {errno.EPIPE, errno.ENOSPC}:
             raise

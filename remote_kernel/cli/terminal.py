@@ -106,7 +106,9 @@ def safe_output() -> Iterator[None]:
         sys.stdout, sys.stderr = before
 
 
-def _safe(stream: TextIO) -> TextIO:
+def _safe(stream: TextIO | None) -> TextIO:
+    if stream is None:  # closed by whoever has started us
+        return open(os.devnull, "w")  # noqa: PTH123 - as long as the process
     if isinstance(stream, SafeStream):
         return stream
     if isinstance(stream, io.TextIOWrapper):

@@ -62,6 +62,8 @@ def plan_upload(paths: Sequence[str], *, to: str, base: Path) -> UploadPlan:
             # The name that the user sees, also of ".." and of links.
             name = Path(os.path.abspath(source)).name  # noqa: PTH100 - resolve() would follow links
             with _reading(source):
+                if not (source.is_dir() or source.is_file()):
+                    raise TransferError(f"'{source}' is neither a file nor a folder, so it cannot be uploaded.")
                 root = source.resolve()
                 for item in _walk(source, PurePosixPath(to) / name):
                     if item.source != source and item.source.is_symlink() and not _leads_into(item.source, root):

@@ -42,6 +42,18 @@ class RemoteKernelError(Exception):
         return type(self).__name__
 
 
+# Of an account without a home folder, as in many containers.
+HOMELESS = (
+    "this account has no home folder: set HOME to a folder that it may write to, or JUPYTER_DATA_DIR, "
+    "JUPYTER_RUNTIME_DIR and JUPYTER_CONFIG_DIR"
+)
+
+
+def is_homeless(error: RuntimeError) -> bool:
+    """Return whether an error of `pathlib.Path.home` is that there is none."""
+    return "home directory" in str(error)
+
+
 class UsageError(RemoteKernelError):
     """Something the user gave us cannot be used."""
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from remote_kernel.core.errors import HOMELESS, SettingsError, is_homeless
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folders:
@@ -13,7 +15,16 @@ class Folders:
 
     @classmethod
     def of_user(cls) -> "Folders":
-        """Ask jupyter_core, which knows `JUPYTER_DATA_DIR`, `JUPYTER_RUNTIME_DIR` and the platform's habits."""
+        """Ask jupyter_core, which knows `JUPYTER_DATA_DIR`, `JUPYTER_RUNTIME_DIR` and the platform's habits.
+
+        Raises:
+            SettingsError: the account has no home folder.
+        """
         from jupyter_core.paths import jupyter_data_dir, jupyter_runtime_dir  # after the sockets: it takes 20 ms
 
-        return cls(data=Path(jupyter_data_dir()), runtime=Path(jupyter_runtime_dir()))
+        try:
+            return cls(data=Path(jupyter_data_dir()), runtime=Path(jupyter_runtime_dir()))
+        except RuntimeError as error:
+            if not is_homeless(error):
+                raise
+            raise SettingsError(HOMELESS) from None

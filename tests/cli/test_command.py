@@ -129,3 +129,12 @@ def test_help_loads_nothing_heavy() -> None:
     program = f"import sys, remote_kernel.cli; print(*({heavy!r} & set(sys.modules)))"
     done = subprocess.run([COMMAND[0], "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("closing", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("words", ["--version", "list", "run --help", "run missing.ipynb"])
+def test_closed_streams_are_no_reason_for_a_traceback(tmp_path: Path, closing: str, words: str) -> None:
+    command = ["sh", "-c", f'exec "$@" {words} {closing}', "sh", *COMMAND]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == (2 if "missing" in words else 0)
+    assert "Traceback" not in done.stdout + done.stderr

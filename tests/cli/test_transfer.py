@@ -1,5 +1,7 @@
 """`remote-kernel upload` and `download`: the notebook's own session, a bar, exit statuses, sentences."""
 
+import contextlib
+import os
 from pathlib import Path
 
 import pytest
@@ -51,12 +53,16 @@ def test_files_go_to_the_session_that_the_notebook_s_kernel_has_and_come_back(no
     ("arguments", "said"),
     [
         (["upload", "n.ipynb", "nosuch"], "There is no file or folder 'nosuch' on this machine"),
+        (["upload", "n.ipynb", "pipe"], "pipe' is neither a file nor a folder, so it cannot be uploaded."),
+        (["upload", "n.ipynb", "/dev/null"], "'/dev/null' is neither a file nor a folder, so it cannot be uploaded."),
         (["download", "n.ipynb", "nosuch"], "There is no file or folder 'nosuch' in the session."),
         (["download", "n.ipynb", "../x"], "A path may not contain '..'"),
         (["upload", "nosuch.ipynb", "n.ipynb"], "there is no notebook at nosuch.ipynb"),
     ],
 )
-def test_what_cannot_be_used_is_one_sentence(notebook: Path, arguments: list[str], said: str) -> None:
+def test_what_cannot_be_used_is_one_sentence(notebook: Path, folder: Path, arguments: list[str], said: str) -> None:
+    with contextlib.suppress(FileExistsError):
+        os.mkfifo(folder / "pipe")
     done = run_command(*arguments)
     assert (done.status, done.stdout) == (2, "")
     assert said in done.stderr
