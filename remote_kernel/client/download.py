@@ -212,7 +212,9 @@ class Download:
             names = list_names([differing.wanted.path for differing in plan.differing])
             self.told.notes.append(f"Not replaced: {names}.")
         if beside:
-            self.told.notes.append(f"What is here and differs stayed; the session's is in {list_names(beside)}.")
+            self.told.notes.append(
+                f"What is here and differs stayed; the session's is in {list_names(beside)} (--force replaces)."
+            )
 
     @contextlib.contextmanager
     def _counting(self, item: Wanted) -> Iterator[None]:

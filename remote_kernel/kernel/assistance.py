@@ -85,8 +85,8 @@ class Assistance:
         if verb is Verb.KEEP:
             return "keyword", [text for text in ("45m", "2h", "8h", "off") if text.startswith(line.word)]
         if line.word.startswith("--"):
-            is_transfer = verb in (Verb.UPLOAD, Verb.DOWNLOAD) and "--to" not in line.words
-            return "keyword", ["--to"] if is_transfer and "--to".startswith(line.word) else []
+            options = {Verb.UPLOAD: ["--to"], Verb.DOWNLOAD: ["--to", "--force"]}.get(verb, [])
+            return "keyword", [name for name in options if name.startswith(line.word) and name not in line.words]
         if verb not in (Verb.FILES, Verb.UPLOAD, Verb.DOWNLOAD):
             return "keyword", []
         is_target = before == "--to"

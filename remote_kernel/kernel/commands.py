@@ -48,7 +48,10 @@ USAGE = {
     Verb.CARD: ("%session", "where the cells run, since when, for how long, and how the pod is"),
     Verb.FILES: ("%session files [PATH]", "list the session's files"),
     Verb.UPLOAD: ("%session upload PATH… [--to DIR]", "send files and folders of this machine to the session"),
-    Verb.DOWNLOAD: ("%session download PATH… [--to DIR]", "fetch files and folders of the session"),
+    Verb.DOWNLOAD: (
+        "%session download PATH… [--to DIR] [--force]",
+        "fetch files and folders of the session; --force replaces what is here and differs",
+    ),
     Verb.KEEP: ("%session keep 2h", "keep the pod warm for so long from now; 'off' ends it"),
     Verb.RESET: ("%session reset", "give the pod back and take a new one: variables and files are gone"),
     Verb.RELEASE: ("%session release", "give the pod back; the next cell takes a new one"),
@@ -67,7 +70,7 @@ HELP = "\n".join(f"{line:<{_WIDTH}}{what}" for line, what in USAGE.values()) + (
 
 Tab completes the words and the paths. On this machine, paths are relative to the notebook's folder; in the session, to
 the folder that cells run in. A transfer that was interrupted goes on where it stopped when its cell is run again. A
-download replaces nothing: what is here and differs is kept, and the session's file gets a name beside it.
+download without --force replaces nothing: what is here and differs is kept, and the session's file put beside it.
 
 Where the kernel in the pod has a magic of this name, that one gets the line; %remote_session is another name for ours.
 
@@ -122,10 +125,25 @@ def split(text: str) -> list[str]:
         ) from None
 
 
-def parse_transfer(command: Command) -> tuple[list[str], str]:
-    """Return the paths of an upload or download and the folder behind `--to`, "" without one; raises `UsageError`."""
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What an upload or download is asked to do.
+
+    Attributes:
+        to: the folder that it goes to; "" where the line names none.
+        is_forced: whether a download replaces what is here and differs.
+    """
+
+    paths: list[str]
+    to: str
+    is_forced: bool
+
+
+def parse_transfer(command: Command) -> Transfer:
+    """Return what the line of an upload or download asks for; raises `UsageError`."""
     paths: list[str] = []
     to = ""
+    is_forced = False
     words = split(command.rest)
     while words:
         word = words.pop(0)
@@ -136,13 +154,15 @@ def parse_transfer(command: Command) -> tuple[list[str], str]:
             to = words.pop(0)
         elif word.startswith("--to="):
             to = word.removeprefix("--to=")
+        elif word == "--force" and command.verb is Verb.DOWNLOAD:
+            is_forced = True
         elif word.startswith("--"):
             raise UsageError(f"'{word}' is not understood here: {_usage(command.verb)}")
         else:
             paths.append(word)
     if not paths:
         raise UsageError(f"Say which files: {_usage(command.verb)}")
-    return paths, to
+    return Transfer(paths, to, is_forced)
 
 
 def parse_files(command: Command) -> str:

@@ -55,13 +55,14 @@ class Transfers:
         if command.verb is Verb.FILES:
             path = commands.parse_files(command)
             return lambda _request, pod: self._list(path, pod)
-        paths, to = commands.parse_transfer(command)
+        asked = commands.parse_transfer(command)
         base = current_folder()
         if command.verb is Verb.DOWNLOAD:
-            folder = base / expand_user(to)
-            return lambda request, pod: self._download(request, pod, paths, folder)
-        plan_upload(paths, to=to, base=base)
-        return lambda request, pod: self._upload(request, pod, partial(plan_upload, paths, to=to, base=base), to)
+            folder = base / expand_user(asked.to)
+            return lambda request, pod: self._download(request, pod, asked, folder)
+        plan = partial(plan_upload, asked.paths, to=asked.to, base=base)
+        plan()
+        return lambda request, pod: self._upload(request, pod, plan, asked.to)
 
     def _files(self, pod: str) -> RemoteFiles:
         assert self._session.pool is not None
@@ -94,12 +95,13 @@ class Transfers:
         async with self._showing(request, progress, upload.told):
             await upload.run(await asyncio.to_thread(plan))
 
-    async def _download(self, request: Request, pod: str, paths: Sequence[str], to: Path) -> None:
+    async def _download(self, request: Request, pod: str, asked: commands.Transfer, to: Path) -> None:
         progress = Progress(is_upload=False, place=str(to))
         download = Download(self._files(pod), progress, to=to, patience_seconds=self._session.wait_seconds)
         async with self._showing(request, progress, download.told):
             # Nobody can be asked in a cell.
-            await download.run(await download.plan(paths), Choice.KEEP_BOTH)
+            choice = Choice.REPLACE if asked.is_forced else Choice.KEEP_BOTH
+            await download.run(await download.plan(asked.paths), choice)
 
     @contextlib.asynccontextmanager
     async def _showing(self, request: Request, progress: Progress, told: Told) -> AsyncIterator[None]:

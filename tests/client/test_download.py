@@ -199,7 +199,9 @@ async def test_what_is_here_and_differs_is_kept_beside_what_comes(home: Path) ->
     (home / "a (from the session).csv").mkdir()
     with HostilePod.listing("a.csv", "b.csv") as pod:
         told = await download(pod, "*", to=home)
-        assert told.notes == ["What is here and differs stayed; the session's is in 'a (from the session 2).csv'."]
+        assert told.notes == [
+            "What is here and differs stayed; the session's is in 'a (from the session 2).csv' (--force replaces)."
+        ]
         assert (home / "a.csv").read_text() == "mine"
         assert (home / "a (from the session 2).csv").read_bytes() == pod.content
         await download(pod, "*", to=home)

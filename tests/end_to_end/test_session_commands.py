@@ -106,12 +106,14 @@ def test_a_download_keeps_what_is_here_and_differs(notebook: Notebook, folder: P
     (folder / "kept.csv").write_text("mine")
     notebook.run("open('kept.csv', 'w').write('of the session')")
     said = notebook.run("%session download kept.csv").displayed
-    assert "What is here and differs stayed; the session's is in 'kept (from the session).csv'." in said
+    assert "What is here and differs stayed; the session's is in 'kept (from the session).csv' (--force" in said
     assert (folder / "kept.csv").read_text() == "mine"
     assert (folder / "kept (from the session).csv").read_text() == "of the session"
     assert "1 file had not changed" in notebook.run("%session download kept.csv").displayed
     notebook.run("open('kept.csv', 'w').write('newer')")
     assert "'kept (from the session 2).csv'" in notebook.run("%session download kept.csv").displayed
+    assert "Downloaded 1 file" in notebook.run("%session download --force kept.csv").displayed
+    assert (folder / "kept.csv").read_text() == "newer"
 
 
 def test_one_odd_name_costs_that_one(notebook: Notebook, folder: Path) -> None:
@@ -137,6 +139,7 @@ def test_an_upload_may_come_before_the_first_cell(start_notebook: Start, folder:
         ("%session upload", "Say which files: %session upload PATH… [--to DIR]"),
         ("%session upload 'my", "A quotation mark or a backslash has no partner"),
         ("%session upload --form x", "'--form' is not understood here"),
+        ("%session upload --force x", "'--force' is not understood here"),
         ("%session upload nothing.csv", "There is no file or folder 'nothing.csv' on this machine (looked in "),
         ("%session download nothing.csv", "There is no file or folder 'nothing.csv' in the session"),
         ("%session download ../../etc", "A path may not contain '..'"),
@@ -231,6 +234,7 @@ def test_tab_completes_words_and_paths_of_both_sides(notebook: Notebook, folder:
     ]  # fmt: skip
     assert complete(notebook, '%session upload x "local o') == ['%session upload x "local one.csv"']
     assert complete(notebook, "%session upload x --") == ["%session upload x --to"]
+    assert complete(notebook, "%session download x --to y --") == ["%session download x --to y --force"]
     assert complete(notebook, "%session upload x --to rem") == ["%session upload x --to remote\\ folder/"]
     assert complete(notebook, "%session upload x --to remote\\ folder/b") == [
         "%session upload x --to remote\\ folder/below/"
