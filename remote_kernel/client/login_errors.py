@@ -51,6 +51,14 @@ _BY_CODE: tuple[tuple[set[int], str], ...] = (
     ),
 )
 
+# What `DefaultAzureCredential` of azure-identity 1.27 says of the CLI, which it has asked among others.
+_CLI_LINE = re.compile(r"^\s*AzureCliCredential: (.*)", re.MULTILINE)
+
+_CLI_FAILURES = (
+    ("Failed to invoke", "did not answer in time, or cannot be started"),
+    ("Unexpected output", "printed something that is no token"),
+)
+
 _MISSING = {
     CredentialKind.DEFAULT: (
         "No Azure login was found for the session pool: run 'az login', or choose one with REMOTE_KERNEL_CREDENTIAL, "
@@ -120,16 +128,21 @@ def _is_network(error: Exception) -> bool:
 
 
 def _special(text: str, kind: CredentialKind, scope: str) -> str:
-    """Return a sentence for what `az` says of itself; "" for none."""
-    if kind is not CredentialKind.CLI:
+    """Return a sentence for what `az` says of itself, alone or among the logins of the default; "" for none."""
+    said = _CLI_LINE.search(text) if kind is CredentialKind.DEFAULT else None
+    if kind is not CredentialKind.CLI and said is None:
         return ""
-    if "not found on path" in text:
+    says = text if said is None else said[1]
+    if "not found on path" in says:
         return (
-            "There is no Azure CLI on the path: install it (https://aka.ms/installazurecli) and run 'az login', or "
-            "choose another REMOTE_KERNEL_CREDENTIAL."
+            ""
+            if said is not None
+            else (
+                "There is no Azure CLI on the path: install it (https://aka.ms/installazurecli) and run 'az login', or "
+                "choose another REMOTE_KERNEL_CREDENTIAL."
+            )
         )
-    if "az login" not in text:
-        return (
-            f"The Azure CLI gave no token: see what 'az account get-access-token --resource {resource_of(scope)}' says."
-        )
-    return ""
+    if "az login" in says:
+        return ""
+    what = next((what for words, what in _CLI_FAILURES if words in says), "gave no token")
+    return f"The Azure CLI {what}: see what 'az account get-access-token --resource {resource_of(scope)}' says."

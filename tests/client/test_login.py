@@ -139,6 +139,28 @@ class TestAzureCli:
         assert remedy in str(error)
         assert "\n" not in str(error)
 
+    @pytest.mark.parametrize("credential", ["cli", "default"])
+    @pytest.mark.parametrize(
+        ("script", "reason"),
+        [
+            ("exec sleep 60", "The Azure CLI did not answer in time"),
+            ("echo 'To sign in, use a browser'", "The Azure CLI printed something that is no token"),
+            ("echo '{}'", "The Azure CLI printed something that is no token"),
+            ("echo 'ModuleNotFoundError: msal' >&2; exit 1", "The Azure CLI gave no token"),
+        ],
+    )
+    def test_one_that_hangs_or_prints_rubbish_is_the_reason(
+        self, az: Path, monkeypatch: pytest.MonkeyPatch, credential: str, script: str, reason: str
+    ) -> None:
+        monkeypatch.setattr("remote_kernel.client.login.PROCESS_SECONDS", 1)  # a constant of a whole minute's patience
+        monkeypatch.setenv("PATH", f"{az.parent}:/usr/bin:/bin")
+        az.write_text(f"#!/bin/sh\n{script}\n")
+        az.chmod(0o755)
+        error = failure(credential)
+        assert isinstance(error, Unauthorized)
+        assert str(error).startswith(reason)
+        assert "'az account get-access-token --resource https://dynamicsessions.io'" in str(error)
+
     def test_one_that_is_not_installed_is_a_sentence(self) -> None:
         assert "install it" in str(failure("cli"))
 
