@@ -127,10 +127,10 @@ class Link:
         self.warmth.note_use()
         self._wanted.set()
 
-    def send(self, message: wire.Message) -> None:
-        """Queue a message; it is sent as soon as the link is up."""
+    def send(self, message: wire.Message, *, behind: wire.Channel | None = None) -> None:
+        """Queue a message, behind those of its channel or of another one; it is sent as soon as the link is up."""
         seen = self._position.cursor if self._position else 0
-        self._lanes[message.channel].put(message, max(seen, self._before_us))
+        self._lanes[message.channel if behind is None else behind].put(message, max(seen, self._before_us))
         self.open()
 
     async def send_now(self, message: wire.Message) -> int:

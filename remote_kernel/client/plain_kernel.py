@@ -16,6 +16,7 @@ from remote_kernel.client.cells import Cells, Found, Lost
 from remote_kernel.core import wire
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.interpreter_api import SYNC_LIMIT_SECONDS
+from remote_kernel.core.interrupts import Aim
 from remote_kernel.core.jupyter import Author, Header, parse_object
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.wire import Channel, Message
@@ -191,9 +192,10 @@ class PlainKernel:
 
     def _interrupt(self, request: Request) -> None:
         """Do what can be done of an interrupt, and say what cannot."""
-        if self._running is not None:
+        aim = Aim.parse(request.message.parts[3])
+        if self._running is not None and not (aim.is_exclusive and self._running.header.msg_id not in aim.cells):
             self._say(self._running, Channel.IOPUB, "stream", {"name": "stderr", "text": NOT_INTERRUPTED})
-        self._abort_waiting()
+        self._abort_waiting(aim.cells if aim.is_exclusive else None)
         self._say(request, request.message.channel, "interrupt_reply", {"status": "ok"})
 
     def _say_notice(self, request: Request) -> None:
@@ -201,10 +203,12 @@ class PlainKernel:
             self._say(request, Channel.IOPUB, "stream", {"name": "stderr", "text": self.notice})
             self.notice = ""
 
-    def _abort_waiting(self) -> None:
+    def _abort_waiting(self, cells: frozenset[str] | None = None) -> None:
+        """Abort the cells that wait, or some of them."""
         waiting, self._waiting = self._waiting, deque()
         for request in waiting:
-            if request.header.msg_type != "execute_request":
+            is_aborted = cells is None or request.header.msg_id in cells
+            if request.header.msg_type != "execute_request" or not is_aborted:
                 self._waiting.append(request)
                 continue
             self._say(request, Channel.IOPUB, "status", {"execution_state": "busy"})

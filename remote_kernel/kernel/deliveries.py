@@ -55,6 +55,8 @@ class Deliveries:
         self.requests.is_left_busy = hello.is_busy and not self.requests.is_executing
         self.replies.say_left_busy()
         self.interrupts.forget()  # what was sent while the link was down goes out now
+        if self.session.link is not None:
+            self.interrupts.ask_again(self.session.link)
         await self.sessionless.answer_waiting()
         await self.line.end()
 
@@ -120,6 +122,7 @@ class Deliveries:
         self.questions.forget()
         is_awaited = self.attachment.fail(error)
         if isinstance(error, SessionLost):
+            self.interrupts.forget_given_up()
             self.replies.end_left_busy()
             is_told = is_awaited or self.requests.first_cell is not None
             self.session.note_untold(None if is_told else error)

@@ -62,6 +62,11 @@ class OpenRequests:
         return any(request.is_execute for request in self)
 
     @property
+    def executing(self) -> list[str]:
+        """The message ids of those that run code."""
+        return [request.info.msg_id for request in self if request.is_execute]
+
+    @property
     def first_cell(self) -> Request | None:
         """The oldest cell."""
         return next((request for request in self if request.is_cell), None)

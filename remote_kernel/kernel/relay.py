@@ -13,6 +13,7 @@ import logging
 from dataclasses import dataclass
 
 from remote_kernel.core.errors import PoolUnreachable, SessionLost, WireError
+from remote_kernel.core.interrupts import Aim
 from remote_kernel.core.jupyter import parse_header, parse_object
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.wire import Channel, Message
@@ -45,8 +46,8 @@ _log = logging.getLogger(__name__)
 
 NOT_SENT = "The cell was interrupted before it was sent."
 LEFT = (
-    "The cell was left alone, as the session cannot be reached: it may still run there. The session is looked for, "
-    "and the next cell runs in it once it is found."
+    "The cell was left alone, as the session cannot be reached: it may still run there. The session is looked for; "
+    "once it is found, the cell is interrupted there, and the next one runs."
 )
 NO_ROOM = (
     f"What waits to be sent to the session has come to {MAX_WAITING_BYTES >> 20} MB: wait until the session is there, "
@@ -183,12 +184,17 @@ class Relay:
         if link is None or link.position is None or self._interrupts.are_told:
             await self._free_cells()
         else:
+            cells = self._requests.executing
+            if cells:  # it may arrive when they have ended, and others run
+                parts = (*parts[:3], Aim(cells=frozenset(cells)).to_content(), *parts[4:])
             self._interrupts.send(link, Message(channel=Channel.CONTROL, parts=parts), request.info.msg_id)
 
     async def _free_cells(self) -> None:
         """End what waits for the session, without the session; one that exists is still looked for."""
         self._interrupts.forget()
         is_left = self._uplink.forget_unsent()
+        if is_left and self._session.link is not None:
+            self._interrupts.give_up(self._session.link, self._requests.executing)
         await self._endings.fail_all(Interrupted(LEFT if is_left else NOT_SENT))
 
     async def _shut_down(self, request: Request, parts: tuple[bytes, ...]) -> None:
@@ -253,6 +259,7 @@ class Relay:
             raise
         if command.verb in {Verb.RESET, Verb.RELEASE}:
             self._replies.end_left_busy()
+            self._interrupts.forget_given_up()
             self._questions.forget()
 
     async def _reach(self) -> None:

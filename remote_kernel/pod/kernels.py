@@ -5,7 +5,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.interrupts import Aim
 from remote_kernel.core.journal import Batch, Journal
 from remote_kernel.core.jupyter import Author, Header, is_error, parse_header, parse_object, parse_parent
 from remote_kernel.core.log_lines import LogEvent
@@ -28,6 +29,15 @@ from remote_kernel.pod.shutdowns import Shutdowns
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+
+# Cells that were given up while they may still have been on their way, and are not run when they arrive.
+MAX_REVOKED = 256
+
+# How long the next cell waits for one that has been interrupted to end; an interrupt takes milliseconds.
+UNWANTED_SECONDS = 2.0
+
+# A kernel says that it has begun before it compiles the code; an interrupt within that may be overlooked.
+CODE_BEGINS_SECONDS = 0.05
 
 # Messages that the agent acts on itself, which takes time.
 _ACTED_ON = frozenset({"interrupt_request", "shutdown_request"})
@@ -45,12 +55,20 @@ class Execution:
     """An `execute_request` without a reply so far.
 
     Attributes:
+        began_at: the journal position at which the kernel has said that it works on it; 0 as long as it waits.
         is_idle: whether the kernel has said that it is done with it, ahead of the reply.
+        is_unwanted: whether it was to be interrupted, with nobody waiting for it any more.
     """
 
     content: bytes
     subshell_id: str
+    began_at: int = 0
     is_idle: bool = False
+    is_unwanted: bool = False
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self.began_at) and not self.is_idle
 
     def stops_on_error(self) -> bool:
         """Whether an error in this request aborts the ones behind it ("Execute" in the messaging protocol)."""
@@ -109,6 +127,7 @@ class PodKernel:
         self._claims = Claims(claim_seconds)
         self._was_sent_something = False
         self._is_interrupted = False
+        self._revoked: OrderedDict[str, None] = OrderedDict()
         self._last_error: dict[str, int] = {}
         self._author = Author(f"agent-{secrets.token_hex(8)}")
 
@@ -265,12 +284,19 @@ class PodKernel:
 
     def _note_status(self, parts: tuple[bytes, ...]) -> bool:
         """Return whether more is about to follow: what a request does, or the reply to it."""
-        if b'"idle"' not in parts[3]:
-            return b'"busy"' in parts[3]
+        is_busy = b'"busy"' in parts[3]
+        if not is_busy and b'"idle"' not in parts[3]:
+            return False
         execution = self._executions.get(parse_parent(parts[1]).msg_id) if self._executions else None
-        if execution is not None:
+        if execution is None:
+            return is_busy
+        if is_busy:
+            execution.began_at = self.journal.next_sequence
+            if execution.is_unwanted:
+                self._keep(self._interrupt_soon(execution))
+        else:
             execution.is_idle = True
-        return execution is not None
+        return True
 
     def _note_reply(self, message: Message) -> bool:
         """Return whether the idle of the same cell is about to follow."""
@@ -278,7 +304,7 @@ class PodKernel:
         if execution is None:
             return False
         self._is_interrupted = False
-        if is_error(message.parts[3]) and execution.stops_on_error():
+        if is_error(message.parts[3]) and execution.stops_on_error() and not execution.is_unwanted:
             self._last_error[execution.subshell_id] = message.sequence
         return not execution.is_idle
 
@@ -304,14 +330,18 @@ class PodKernel:
 
     async def _see_through(self, work: Coroutine[Any, Any, T]) -> T:
         """Do something to its end, also where who asked for it is gone."""
+        return await asyncio.shield(self._keep(work))
+
+    def _keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)
         self._accepting.add(task)
         task.add_done_callback(self._accepting.discard)
-        return await asyncio.shield(task)
+        return task
 
     def _takes_at_once(self, headers: Sequence[Header]) -> bool:
         """Whether nothing has to be waited for in passing on such messages, so that nothing can be cancelled."""
         is_ready = self._current is not None and not self._shutdowns.has(self.name) and not self._lock.locked()
+        is_ready = is_ready and not self._has_unwanted
         return is_ready and _ACTED_ON.isdisjoint(header.msg_type for header in headers)
 
     async def _accept(self, messages: Sequence[Message], headers: Sequence[Header], sender: str, epoch: str) -> int:
@@ -356,6 +386,10 @@ class PodKernel:
                 await interpreter.send(message.channel, message.parts)
 
     async def _execute(self, interpreter: Interpreter, message: Message, header: Header) -> None:
+        await self._wait_unwanted()
+        if header.msg_id in self._revoked:
+            self._abort(message)
+            return
         if message.seen < self._last_error.get(header.subshell_id, 0):
             # The front end sent this before it could see that a cell ahead of it had failed. With the kernel on the
             # same machine it would have been in the kernel's queue by then and been aborted there.
@@ -372,11 +406,53 @@ class PodKernel:
         self._say(Channel.IOPUB, "status", {"execution_state": "idle"}, message)
 
     async def _interrupt(self, message: Message) -> None:
+        if self._is_hit(Aim.parse(message.parts[3]), seen=message.seen):
+            await self._interrupt_interpreter()
+        self._say(message.channel, "interrupt_reply", {"status": "ok"}, message)
+
+    async def _interrupt_interpreter(self) -> None:
         if self._current is not None:
             self._pace.free()
             self._is_interrupted = True
             await self._current.interrupt()
-        self._say(message.channel, "interrupt_reply", {"status": "ok"}, message)
+
+    async def _interrupt_soon(self, execution: Execution) -> None:
+        """Interrupt a cell that has just begun, if it still runs when the kernel has got as far as its code."""
+        await asyncio.sleep(CODE_BEGINS_SECONDS)
+        if any(each is execution for each in self._executions.values()):
+            await self._interrupt_interpreter()
+
+    def _is_hit(self, aim: Aim, *, seen: int) -> bool:
+        """Whether an interrupt hits what it is for: it may have been on its way while other things were run.
+
+        Args:
+            seen: the journal position that its front end had been shown.
+        """
+        if not aim.cells:
+            return True
+        known = {cell for cell in aim.cells if cell in self._executions}
+        running = {cell: execution for cell, execution in self._executions.items() if execution.is_running}
+        if not aim.is_exclusive:
+            is_meant = any(cell in known or execution.began_at <= seen for cell, execution in running.items())
+            return is_meant if running else bool(known)
+        self._revoked.update(dict.fromkeys(aim.cells - known))
+        while len(self._revoked) > MAX_REVOKED:
+            self._revoked.popitem(last=False)
+        wanted = [self._executions[cell] for cell in known if not self._executions[cell].is_unwanted]
+        for execution in wanted:  # those that wait are interrupted when they begin
+            execution.is_unwanted = True
+        return any(execution.is_running for execution in wanted)
+
+    @property
+    def _has_unwanted(self) -> bool:
+        return any(execution.is_unwanted and execution.began_at for execution in self._executions.values())
+
+    async def _wait_unwanted(self) -> None:
+        """Return when no cell runs that was to be interrupted: its error would abort what is behind it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(UNWANTED_SECONDS):
+                while self._has_unwanted:
+                    await self._news.event.wait()
 
     def _shut_down(self, message: Message) -> None:
         """End the interpreter in the background, as whoever asked has no time; the next one runs nothing before that.

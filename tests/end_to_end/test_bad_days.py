@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
@@ -302,6 +303,74 @@ def test_the_second_interrupt_frees_a_cell_whose_session_cannot_be_reached(pool:
             proxy.refuse(False)
             assert notebook.run("a").result == "42"
         finally:
+            notebook.close()
+
+
+def run_and_interrupt(notebook: Notebook, proxy: FaultProxy, code: str, *, times: int = 2) -> str:
+    """Run a cell until it prints, let nothing through any more, and interrupt it; the second time frees it here."""
+    msg_id = str(notebook.client.execute(code))
+    notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
+    proxy.stall(True)
+    notebook.manager.interrupt_kernel()
+    notebook.wait_iopub(lambda message: "interrupt again" in str(message["content"]))
+    if times == 2:
+        notebook.manager.interrupt_kernel()
+        assert "may still run there" in notebook.reply_to(msg_id)["evalue"]
+    return msg_id
+
+
+def reach_again(proxy: FaultProxy) -> None:
+    proxy.cut()
+    proxy.stall(False)
+
+
+def test_a_cell_that_was_freed_is_interrupted_once_when_the_session_is_back(pool: Pool) -> None:
+    with FaultProxy.before(pool.endpoint) as proxy:
+        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+        notebook = Notebook.start(environ=environ)
+        try:
+            tidying = "finally:\n    time.sleep(0.3); tidy = True"
+            code = f"import time\ntry:\n    print('go', flush=True); time.sleep(600)\n{tidying}"
+            run_and_interrupt(notebook, proxy, code)
+            reach_again(proxy)
+            assert notebook.run("tidy").result == "True"
+            assert "KeyboardInterrupt" in str(notebook.run("%session missed").messages)
+        finally:
+            proxy.stall(False)
+            notebook.close()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_interrupt_that_comes_late_hits_nobody_else_s_cell(pool: Pool, times: int) -> None:
+    """The cell ends while the session cannot be reached, and then another kernel's runs in the same interpreter."""
+    identifier = f"late-{times}"
+    with FaultProxy.before(pool.endpoint) as proxy, pool.client() as client, ThreadPoolExecutor() as threads:
+
+        def cursor() -> int:
+            kernels = client.get("/api/v2/session", params={"identifier": identifier}).json()["kernels"]
+            return int(next(kernel["cursor"] for kernel in kernels if kernel["name"] == "main"))
+
+        def help_along(code: str) -> None:
+            run_in_pod(client, code, identifier=identifier, kernel="other")
+
+        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+        notebook = Notebook.start(environ={**environ, "REMOTE_KERNEL_IDENTIFIER": identifier})
+        try:
+            wait = "import os, time\nwhile not os.path.exists('{}'): time.sleep(0.01)\n"
+            msg_id = run_and_interrupt(notebook, proxy, f"print('go', flush=True)\n{wait.format('end')}", times=times)
+            help_along("open('end', 'w').close()")
+            others = f"open('begun', 'w').close()\n{wait.format('others end')}print('whole')"
+            running = threads.submit(run_in_pod, client, others, identifier=identifier)
+            help_along(wait.format("begun"))
+            before = cursor()
+            reach_again(proxy)
+            wait_until(lambda: cursor() > before)  # the interrupt has been answered
+            help_along("open('others end', 'w').close()")
+            assert stdout_of(running.result()) == "whole\n"
+            assert times == 2 or notebook.reply_to(msg_id)["status"] == "ok"
+            assert notebook.run("'next'").result == "'next'"
+        finally:
+            proxy.stall(False)
             notebook.close()
 
 

@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -14,6 +15,7 @@ import pytest
 import zmq
 
 from remote_kernel.core import wire
+from remote_kernel.core.interrupts import Aim
 from remote_kernel.core.journal import Journal, Limits
 from remote_kernel.core.jupyter import Author, parse_header, parse_object
 from remote_kernel.core.wire import EVENTS_PATH, Channel, EpochChange, Frame, Keepalive, Message, decode_all
@@ -33,6 +35,8 @@ from remote_kernel.pod.shutdowns import Shutdowns
 from tests.driver import TIMEOUT_SECONDS
 
 pytestmark = pytest.mark.anyio
+
+AUTHOR = Author("front end")  # of all messages, so that each has an id of its own
 
 
 class Life:
@@ -132,12 +136,12 @@ async def living(journal: Journal) -> AsyncIterator[Life]:
 
 def execute(code: str, sequence: int = 1) -> Message:
     content = {"code": code, "silent": False, "store_history": True, "stop_on_error": True}
-    parts = Author("front end").write("execute_request", content, date=utc_now())
+    parts = AUTHOR.write("execute_request", content, date=utc_now())
     return Message(channel=Channel.SHELL, parts=parts, sequence=sequence)
 
 
 def control(msg_type: str, content: dict[str, object], sequence: int) -> Message:
-    parts = Author("front end").write(msg_type, content, date=utc_now())
+    parts = AUTHOR.write(msg_type, content, date=utc_now())
     return Message(channel=Channel.CONTROL, parts=parts, sequence=sequence)
 
 
@@ -238,6 +242,80 @@ async def test_cell_that_runs_at_a_shutdown_is_interrupted_once(life: Life, is_i
     await life.shutdowns.wait("main")
     assert life.interpreters[0].exited.result() == "exit status 0"
     assert [(life.folder / name).exists() for name in ("tidy", "handled")] == [True, True]
+
+
+TIDIES_UP = """
+import time
+try:
+    print('begun', flush=True)
+    time.sleep(600)
+finally:
+    time.sleep(0.5); open('tidy', 'w').close()
+"""
+
+
+def aimed(*cells: Message, sequence: int, is_exclusive: bool = True, seen: int = 0) -> Message:
+    aim = Aim(cells=frozenset(parse_header(cell.parts[0]).msg_id for cell in cells), is_exclusive=is_exclusive)
+    message = interrupt(sequence)
+    return replace(message, parts=(*message.parts[:3], aim.to_content()), seen=seen)
+
+
+async def status_of(life: Life, cell: Message) -> str:
+    return str(parse_object((await life.wait_reply(cell)).parts[3])["status"])
+
+
+async def begin(life: Life, code: str, sequence: int = 1) -> Message:
+    """Send a cell and wait until it has printed that it has begun."""
+    cell = execute(code, sequence)
+    await life.accept(cell)
+    msg_id = parse_header(cell.parts[0]).msg_id.encode()
+    await life.wait_frame(
+        lambda frame: isinstance(frame, Message) and b'"begun\\n"' in frame.parts[3] and msg_id in frame.parts[1]
+    )
+    return cell
+
+
+async def test_cell_that_was_given_up_is_interrupted_once_and_the_next_one_runs(life: Life) -> None:
+    cell = await begin(life, TIDIES_UP)
+    await life.accept(aimed(cell, sequence=2))
+    await life.accept(aimed(cell, sequence=3))  # asked again, as the answer was lost
+    after = execute("open('tidy')", 4)  # made before the error of the one before it could be seen
+    await life.accept(after)
+    assert (await status_of(life, cell), await status_of(life, after)) == ("error", "ok")
+
+
+@pytest.mark.parametrize("is_exclusive", [True, False])
+async def test_interrupt_that_comes_late_does_not_hit_what_was_run_since(life: Life, is_exclusive: bool) -> None:
+    cell = await begin(life, "print('begun', flush=True)")
+    await life.wait_reply(cell)
+    seen = life.kernel.journal.last_sequence
+    others = await begin(life, "print('begun', flush=True)\nimport time; time.sleep(0.5)", 2)
+    await life.accept(aimed(cell, sequence=3, is_exclusive=is_exclusive, seen=seen))
+    assert await status_of(life, others) == "ok"
+
+
+async def test_interrupt_hits_what_its_front_end_has_seen_running(life: Life) -> None:
+    others = await begin(life, "print('begun', flush=True)\nimport time; time.sleep(600)")
+    waiting = execute("1", 2)
+    await life.accept(waiting)
+    await life.accept(aimed(waiting, sequence=3, is_exclusive=False, seen=life.kernel.journal.last_sequence))
+    assert await status_of(life, others) == "error"
+
+
+async def test_cell_that_was_given_up_while_it_waits_for_anothers_is_interrupted_when_it_begins(life: Life) -> None:
+    others = await begin(life, "print('begun', flush=True)\nimport time; time.sleep(0.5)")
+    cell = execute("import time; time.sleep(600)", 2)
+    await life.accept(cell)
+    await life.accept(aimed(cell, sequence=3))
+    assert (await status_of(life, others), await status_of(life, cell)) == ("ok", "error")
+
+
+async def test_cell_that_was_given_up_does_not_run_when_it_arrives_late(life: Life) -> None:
+    cell = execute("open('ran', 'w')", 2)
+    await life.accept(aimed(cell, sequence=1))
+    await life.accept(cell)
+    assert await status_of(life, cell) == "aborted"
+    assert not (life.folder / "ran").exists()
 
 
 @pytest.mark.parametrize("steps", [0, 4, 8])
