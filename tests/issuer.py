@@ -33,6 +33,7 @@ class Issuer:
         is_open: cleared to let requests for tokens wait.
         other_keys: further entries of the document of keys.
         name: what the metadata say instead of the URL.
+        keys_url: where they say that the keys are, if not here.
     """
 
     url: str = ""
@@ -47,6 +48,7 @@ class Issuer:
     fetches: int = 0
     other_keys: list[Any] = field(default_factory=list)
     name: str = ""
+    keys_url: str = ""
 
     @property
     def environ(self) -> dict[str, str]:
@@ -70,7 +72,7 @@ class Issuer:
                 return self._give({name: values[0] for name, values in parse_qs(parts.query).items()}, identity_header)
             case "/.well-known/openid-configuration":
                 self.fetches += 1
-                return 200, {"issuer": self.name or self.url, "jwks_uri": f"{self.url}/keys"}
+                return 200, {"issuer": self.name or self.url, "jwks_uri": self.keys_url or f"{self.url}/keys"}
             case "/keys":
                 key = jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
                 return 200, {"keys": [{**key, "kid": self.key_id, "use": "sig"}, *self.other_keys]}

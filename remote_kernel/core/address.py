@@ -2,6 +2,8 @@
 
 from urllib.parse import urlsplit, urlunsplit
 
+from remote_kernel.core.local_pool import LOOPBACK_NAMES
+
 # In place of what cannot be taken apart, and so not be shown.
 HIDDEN = "…"
 
@@ -12,6 +14,17 @@ def host_of(url: str) -> str:
         return urlsplit(url).netloc.rpartition("@")[2]
     except ValueError:  # half a pair of brackets
         return ""
+
+
+def is_protected(url: str) -> bool:
+    """Whether nobody on the way can change what comes from a URL: there is TLS, or no way that leaves this machine."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (
+            parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES)
+        )
+    except ValueError:
+        return False
 
 
 def without_secrets(url: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import jwt
 
+from remote_kernel.core.address import is_protected
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import ISSUER
@@ -133,7 +134,10 @@ async def fetch(url: str) -> Published:
     try:
         async with httpx.AsyncClient(timeout=FETCH_TIMEOUT_SECONDS, headers=_HEADERS) as client:
             metadata = await _get_object(client, f"{url}/.well-known/openid-configuration")
-            document = await _get_object(client, str(metadata["jwks_uri"]))
+            # Whoever can change the keys on their way can make tokens.
+            if not is_protected(keys_url := str(metadata["jwks_uri"])):
+                raise Unavailable
+            document = await _get_object(client, keys_url)
         name, entries = metadata["issuer"], document["keys"]
     except (httpx.HTTPError, httpx.InvalidURL, WireError, KeyError):
         raise Unavailable from None

@@ -5,12 +5,10 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import urlsplit
 
-from remote_kernel.core.address import without_secrets
+from remote_kernel.core.address import is_protected, without_secrets
 from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.flavor import Flavor, Sandbox
-from remote_kernel.core.local_pool import LOOPBACK_NAMES
 from remote_kernel.http1.listening import parse_port
 from remote_kernel.pool.sessions import DEFAULT_MAX_SESSIONS, DEFAULT_READY, Limits
 
@@ -127,16 +125,13 @@ def _seconds(text: str) -> float:
 
 
 def _issuer(text: str) -> str:
-    with contextlib.suppress(ValueError):
-        parts = urlsplit(text)
-        # Whoever can change the keys on their way can make tokens.
-        is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES)
-        if is_safe and parts.hostname and "@" not in parts.netloc:
-            return text
-    shown = without_secrets(text)
-    raise argparse.ArgumentTypeError(
-        f"{shown!r} is not an https:// address, nor an http:// one of this machine, without a password"
-    )
+    if "@" in text:
+        raise argparse.ArgumentTypeError("it holds a password: leave it out of the URL")
+    if not is_protected(text):  # whoever can change the keys on their way can make tokens
+        raise argparse.ArgumentTypeError(
+            f"{without_secrets(text)!r} is not an https:// address, nor an http:// one of this machine"
+        )
+    return text
 
 
 def _number(text: str, kind: type[N], wanted: str, is_wanted: Callable[[N], bool]) -> N:
