@@ -13,6 +13,7 @@ from remote_kernel.core.errors import TransferError
 from remote_kernel.core.identity import Identifier, Scope
 from remote_kernel.core.quantities import count_of
 from remote_kernel.core.settings import Settings
+from remote_kernel.tasks import start
 
 if TYPE_CHECKING:
     from remote_kernel.client.download import Choice, DownloadPlan
@@ -188,7 +189,7 @@ async def _with_bar(is_quiet: bool, progress: "Progress", step: Coroutine[Any, A
     from remote_kernel.cli.transfer_bar import TransferBar
 
     with TransferBar(progress) as bar:
-        updating = asyncio.create_task(_update(bar.update))
+        updating = start(_update(bar.update), "bar")
         try:
             return await step
         finally:

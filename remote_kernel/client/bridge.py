@@ -22,6 +22,7 @@ from remote_kernel.client.pool import PoolClient, parse_object
 from remote_kernel.core import wire
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, RemoteKernelError, WireError
 from remote_kernel.core.exchange import Call, Exchange, Piece, unpack_pieces
+from remote_kernel.tasks import go_on, start
 
 # How long an exchange may wait in the pod; an interrupt that comes meanwhile waits as long.
 NEWS_SECONDS = 0.75
@@ -89,7 +90,7 @@ class Bridge:
         call = Call(id=secrets.token_hex(8), method=method, path=path, params=asked, content=content)
         opened = self._opened[call.id] = Opened(call, self._work.set)
         if self._pump is None:
-            self._pump = asyncio.create_task(self._run())
+            self._pump = start(go_on(self._run()), "bridge", on_failure=self._end_pump)
         try:
             await opened.wait_answer()
             if opened.status >= HTTPStatus.BAD_REQUEST:
@@ -129,6 +130,14 @@ class Bridge:
                 self._fail(opened, PoolUnreachable(f"The session's agent sent something unreadable: {error}."))
             except Exception as error:
                 self._fail(opened, error)  # whatever it is, those who wait are the ones to be told
+
+    def _end_pump(self, error: Exception) -> None:
+        """Let those who wait know that nothing comes any more; the next request begins anew."""
+        self._pump = None
+        self._fail(
+            list(self._opened.values()),
+            PoolUnreachable(f"The way to the session has failed inside: {type(error).__name__}."),
+        )
 
     def _fail(self, opened: Sequence[Opened], error: Exception) -> None:
         self._is_attached = False

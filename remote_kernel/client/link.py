@@ -36,6 +36,7 @@ from remote_kernel.core.errors import (
 )
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.streams import Gathering, merge_streams
+from remote_kernel.tasks import go_on
 from remote_kernel.watchdog import watched
 
 _log = logging.getLogger(__name__)
@@ -165,12 +166,12 @@ class Link:
         return [message for lane in lanes for message in lane.clear()]
 
     async def run(self) -> None:
-        """Do the link's work until cancelled."""
+        """Do the link's work until cancelled; raises what any part of it fails with, as none is of use by itself."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow())
-            tasks.create_task(self._keep_warm())
+            tasks.create_task(go_on(self._follow()))
+            tasks.create_task(go_on(self._keep_warm()))
             for lane in set(self._lanes.values()):
-                tasks.create_task(self._carry(lane))
+                tasks.create_task(go_on(self._carry(lane)))
 
     # Down
 

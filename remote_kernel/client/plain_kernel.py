@@ -20,6 +20,7 @@ from remote_kernel.core.interrupts import Aim
 from remote_kernel.core.jupyter import Author, Header, parse_object
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.wire import Channel, Message
+from remote_kernel.tasks import start
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ class PlainKernel:
         elif header.msg_type.endswith("_request"):
             self._waiting.append(Request(message, header))
             if not self.is_working:
-                self._working = asyncio.create_task(self._work())
+                self._working = start(self._work(), "plain kernel", on_failure=lambda _: self.end())
 
     def end(self) -> None:
         """Say that the interpreter is gone."""

@@ -39,6 +39,7 @@ from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import REFUSAL, Limit
 from remote_kernel.core.numbers import RETRY_AFTER
 from remote_kernel.core.terminal_text import one_line
+from remote_kernel.tasks import start
 
 # A cold pod of a large image takes minutes; the front door cuts a silent request after 240 s.
 ALLOCATE_SECONDS = 240.0
@@ -153,7 +154,7 @@ class PoolClient:
             await self.aclose()
             self._transport, self._leads_to = transport_to(*leads_to), leads_to
             if self._connects_ahead:
-                self._warming = asyncio.create_task(self._transport.warm_up())
+                self._warming = start(self._transport.warm_up(), "connecting ahead")
         return self._transport
 
     def drop_idle(self) -> None:

@@ -13,6 +13,7 @@ from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.replies import Replies
 from remote_kernel.kernel.requests import Request
 from remote_kernel.kernel.words import Typed, quoted, scan
+from remote_kernel.tasks import start
 
 # Names in a folder of the session, and whether each is a folder.
 ListRemote = Callable[[str], Awaitable[list[tuple[str, bool]]]]
@@ -53,7 +54,7 @@ class Assistance:
         if typed is None if is_completion else not is_ours(code):
             return False
         asked = self._complete(typed, cursor) if typed and is_completion else _inspect()
-        task = asyncio.create_task(self._answer(request, asked))
+        task = start(self._answer(request, asked), "completion")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True

@@ -15,6 +15,7 @@ from remote_kernel.kernel.requests import Interrupted, Request
 from remote_kernel.kernel.session import Session
 from remote_kernel.kernel.sessionless import Sessionless
 from remote_kernel.kernel.turns import Turns
+from remote_kernel.tasks import start
 
 # "Run All" sends its cells one by one but at once: what comes so soon behind another was sent with it.
 TOGETHER_SECONDS = 0.05
@@ -61,7 +62,7 @@ class Endings:
     def begin_to_settle(self, loss: SessionLost) -> None:
         """Tell of a lost session as soon as all that was sent together has arrived, and abort what stands behind."""
         if self._settling is None:
-            self._settling = asyncio.create_task(self._settle(loss))
+            self._settling = start(self._settle(loss), "settling")
 
     async def _settle(self, loss: SessionLost) -> None:
         ends_at = time.monotonic() + SETTLE_SECONDS

@@ -1,7 +1,6 @@
 """One line in the cell that waits, which counts the time and goes away when the waiting ends."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 
@@ -10,6 +9,7 @@ from remote_kernel.kernel import look
 from remote_kernel.kernel.channels import Channels
 from remote_kernel.kernel.display import Display, Shown
 from remote_kernel.kernel.requests import Request
+from remote_kernel.tasks import start
 
 # Nobody needs to be told of less.
 PATIENCE_SECONDS = 1.0
@@ -32,7 +32,7 @@ class Notice:
         self._has_output = has_output
         self._display = Display(channels, parent)
         self._started = time.monotonic()
-        self._task = asyncio.create_task(self._run())
+        self._task = start(self._run(), "waiting line")
 
     async def _run(self) -> None:
         await asyncio.sleep(PATIENCE_SECONDS)
@@ -48,8 +48,7 @@ class Notice:
     async def aclose(self) -> None:
         """End the waiting: the line goes, or where other output stands around it, says how long it was."""
         self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await asyncio.wait([self._task])
         if not self._display.is_shown:
             return
         if self._has_output:

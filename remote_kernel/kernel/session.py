@@ -39,6 +39,7 @@ from remote_kernel.kernel.tidying import Tidying
 from remote_kernel.kernel.userkey import load_key
 from remote_kernel.local_pools import this_environment
 from remote_kernel.log_files import log_folder, remove_old
+from remote_kernel.tasks import start
 
 log = logging.getLogger(__name__)
 
@@ -209,7 +210,7 @@ class Session:
                 await pool.aclose()
                 raise
         self.pool, self.link = pool, link
-        self._running = asyncio.create_task(self._run(link, listener))
+        self._running = start(self._run(link, listener), "link")
         self._tidying.begin(settings, access)
         return link
 
@@ -354,7 +355,7 @@ class Session:
         except asyncio.CancelledError:
             raise Interrupted(f"The command was interrupted while it gave the session back. {UNKNOWN_END}") from None
         finally:
-            self._running = asyncio.create_task(self._run(self.link, listener))
+            self._running = start(self._run(self.link, listener), "link")
         return returned
 
     async def pause(self, listener: Listener) -> None:
@@ -365,7 +366,7 @@ class Session:
             log.info(LogEvent("detached"))
             self.link.rest()
         finally:
-            self._running = asyncio.create_task(self._run(self.link, listener))
+            self._running = start(self._run(self.link, listener), "link")
 
     def _what_to_release(self) -> Release | None:
         binding, link = self._binding, self.link

@@ -18,6 +18,7 @@ from remote_kernel.kernel.known_sessions import known_sessions
 from remote_kernel.kernel.leftovers import collect, describe_users
 from remote_kernel.kernel.releases import Release, Releases, give_back
 from remote_kernel.local_pools import this_environment
+from remote_kernel.tasks import start
 
 # The first cell waits for what an earlier kernel could not finish; it may be for the same session.
 CATCH_UP_SECONDS = 2.0
@@ -69,7 +70,7 @@ class Tidying:
     def begin(self, settings: Settings, access: Access) -> None:
         """Look in the background for what ended programs have left; once is enough."""
         if self._task is None:
-            self._task = asyncio.create_task(self._look(settings, access))
+            self._task = start(self._look(settings, access), "tidying")
 
     async def _look(self, settings: Settings, access: Access) -> None:
         try:

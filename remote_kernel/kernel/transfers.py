@@ -23,6 +23,7 @@ from remote_kernel.kernel.commands import Command, Verb
 from remote_kernel.kernel.display import Display, Shown
 from remote_kernel.kernel.requests import Interrupted, Request
 from remote_kernel.kernel.session import Session
+from remote_kernel.tasks import start
 
 # What is over sooner needs no bar.
 PATIENCE_SECONDS = 0.25
@@ -110,7 +111,7 @@ class Transfers:
             yield
             return
         display = Display(self._channels, request.header)
-        updating = asyncio.create_task(_update(display, progress))
+        updating = start(_update(display, progress), "bar")
         try:
             yield
         except (RemoteKernelError, asyncio.CancelledError) as error:

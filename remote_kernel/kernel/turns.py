@@ -11,6 +11,7 @@ from remote_kernel.kernel.commands import Command
 from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.replies import Replies
 from remote_kernel.kernel.requests import Interrupted, Request
+from remote_kernel.tasks import start
 
 NOT_DONE = "The command was interrupted; the session is as it was."
 
@@ -61,7 +62,7 @@ class Turns:
         if command:
             # In a task of its own, as other requests are answered meanwhile.
             self.current = request
-            self._commanding = asyncio.create_task(self._run(request, parts, command))
+            self._commanding = start(self._run(request, parts, command), "command")
         else:
             await self._execute(request, parts)
 
@@ -95,7 +96,10 @@ class Turns:
             if command and self._is_executing():
                 return
             self._held.popleft()
-            await self._begin(request, parts, command)
+            try:
+                await self._begin(request, parts, command)
+            except Exception as error:  # the ones behind it have their turn
+                await self._replies.fail(request, report_defect(error))
 
     async def abort(self) -> None:
         """Abort all that waits."""

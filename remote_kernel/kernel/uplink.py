@@ -14,6 +14,7 @@ from remote_kernel.kernel.notebook import Hints
 from remote_kernel.kernel.notices import WaitingLine
 from remote_kernel.kernel.open_requests import OpenRequests
 from remote_kernel.kernel.session import Session
+from remote_kernel.tasks import start
 
 STARTING = Wait("starting a remote session")
 LINK_IS_DOWN = Wait("waiting for the session")
@@ -91,12 +92,12 @@ class Uplink:
         if self._session.link is not None:
             self._session.link.open()
         elif self._opening is None:
-            self._opening = asyncio.create_task(self._open_session())
+            self._opening = start(self._open_session(), "opening")
 
     async def _open_session(self) -> None:
-        if self._session.is_known:  # there may be output that nobody has seen
-            await self._channels.wait_heard(REJOIN_SECONDS)
         try:
+            if self._session.is_known:  # there may be output that nobody has seen
+                await self._channels.wait_heard(REJOIN_SECONDS)
             link = await self._session.open(self._listener, self._hints)
         except Exception as error:  # whatever it is, those who wait are the ones to be told
             self._early.clear()

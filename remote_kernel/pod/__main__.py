@@ -35,6 +35,7 @@ from remote_kernel.pod.executions import Executions
 from remote_kernel.pod.interpreter_api import InterpreterApi
 from remote_kernel.pod.registry import Registry
 from remote_kernel.private_files import make_private_folder
+from remote_kernel.tasks import start
 
 DEFAULT_PORT = 8080
 
@@ -139,13 +140,16 @@ async def serve(arguments: argparse.Namespace, scratch: Path, listener: socket.s
     if arguments.supervised:
         _call_at_end_of_input(stop)
     await anyio.lowlevel.checkpoint()  # loads what an answer that streams needs, which takes as long as a few cells
-    preparing = asyncio.create_task(_prepare(registry, arguments, server))
+    # A supervisor that hears nothing of it waits for long.
+    preparing = start(_prepare(registry, arguments, server), "preparing", on_failure=lambda _: stop())
     try:
         await server.serve(None if listener is None else [listener])
     finally:
         preparing.cancel()
-        await asyncio.gather(preparing, return_exceptions=True)
+        await asyncio.wait([preparing])
         await registry.aclose()
+    if not preparing.cancelled() and preparing.exception() is not None:
+        raise CannotStart("remote-kernel-pod: failed inside while it started; the line before this one says where.")
 
 
 def _server_config(app: ASGIApp, arguments: argparse.Namespace) -> uvicorn.Config:

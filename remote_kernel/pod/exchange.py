@@ -14,6 +14,7 @@ from remote_kernel.core.limits import BATCH_OF_REQUESTS
 from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.pod.api import Api, explain, explain_defect
 from remote_kernel.pod.calls import MAX_BODY_BYTES, REFUSALS, Answer, BadRequest, BodyTooLarge, Call
+from remote_kernel.tasks import start
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Request:
         self.changed = asyncio.Event()
         self._answer: Answer | None = None
         self._has_room = asyncio.Event()
-        self._task = asyncio.create_task(self._run(api, call))
+        self._task = start(self._run(api, call), "request")
 
     @property
     def is_busy(self) -> bool:

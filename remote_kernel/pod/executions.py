@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import time
 import uuid
 from collections import defaultdict
@@ -12,12 +13,16 @@ from itertools import count
 from remote_kernel.core.errors import RemoteKernelError, SessionLost
 from remote_kernel.core.interpreter_api import SYNC_LIMIT_SECONDS, ApiRefusal, Execution, ExecutionRequest, Status
 from remote_kernel.core.jupyter import Author, parse_header, parse_object
+from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.wire import DEFAULT_KERNEL, DEFAULT_KERNELSPEC, Channel
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.execute import run_cell
 from remote_kernel.pod.kernels import PodKernel
 from remote_kernel.pod.outcome import Gathering
 from remote_kernel.pod.registry import Registry
+from remote_kernel.tasks import start
+
+_log = logging.getLogger(__name__)
 
 # Synchronous executions share the variables of the session's notebook; see docs/interpreter-api.md.
 SYNCHRONOUS_KERNEL = DEFAULT_KERNEL
@@ -110,7 +115,7 @@ class Executions:
             status=Status.NOT_STARTED,
         )
         running = self._known[execution.id] = _Running(execution)
-        running.task = asyncio.create_task(self._run(running, request, kernel))
+        running.task = start(self._run(running, request, kernel), "execution")
         self._forget_oldest()
         return running
 
@@ -148,6 +153,9 @@ class Executions:
             gathering.fail(SessionLost.__name__, "The interpreter ended (its pod is stopped); its variables are gone.")
         except RemoteKernelError as error:
             gathering.fail(error.name, str(error))
+        except Exception as error:
+            _log.exception(LogEvent("failed inside"))
+            gathering.fail(type(error).__name__, "The pod's agent has failed inside.")
         finally:
             self._taken.discard(kernel.name)
         outcome = gathering.outcome(round(1000 * (self._clock() - begun_at)))

@@ -19,6 +19,7 @@ from remote_kernel.pod.data_folder import DataFolder
 from remote_kernel.pod.environment import cooldown_seconds, kernel_environ
 from remote_kernel.pod.exchange import Exchanges, lease_seconds, serve
 from remote_kernel.pod.registry import Registry
+from remote_kernel.tasks import start
 
 # Where pods are folders, as in the local pool, nothing else tells that one was removed.
 LOOK_SECONDS = 1.0
@@ -37,7 +38,7 @@ async def run(folder: Path, data: Path) -> None:
     socket = folder / "s"
     socket.unlink(missing_ok=True)
     server = await serve(exchanges, str(socket))
-    preparing = asyncio.create_task(_prepare(registry))
+    preparing = start(_prepare(registry), "preparing")
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
 import signal
@@ -16,12 +17,17 @@ import zmq
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 
-from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.jupyter import Author, Signer, parse_header, parse_object
+from remote_kernel.core.log_lines import LogEvent
+from remote_kernel.core.tally import Tally
 from remote_kernel.core.wire import Channel
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.guard import Guard
+from remote_kernel.tasks import go_on, start
 from remote_kernel.zmq_socket import ZmqSocket
+
+_log = logging.getLogger(__name__)
 
 # A loaded machine needs seconds to start an interpreter; more than a minute means that it hangs.
 START_TIMEOUT_SECONDS = 60.0
@@ -80,6 +86,7 @@ class Interpreter:
         self.exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._pid: int | None = None
         self._received = 0
+        self._unreadable = Tally()
         self._holds: set[str] = set()
         self._guard = guard
         self._cwd = cwd
@@ -184,7 +191,8 @@ class Interpreter:
                 socket.identity = identity
             socket.connect(self._manager._make_url(channel.name.lower()))
             self._sockets[channel] = ZmqSocket(socket)
-            self._readers.append(asyncio.create_task(self._read(channel, self._sockets[channel])))
+            reading = go_on(self._read(channel, self._sockets[channel]))
+            self._readers.append(start(reading, f"reader of {channel.name.lower()}", on_failure=self._end_deaf))
 
     async def _read(self, channel: Channel, socket: ZmqSocket) -> None:
         """Hand on what comes on one channel; a process that talks faster than this is held for a moment.
@@ -205,7 +213,24 @@ class Interpreter:
                 if now - turn_at > TURN_SECONDS:
                     await asyncio.sleep(0)
                     turn_at = time.monotonic()
-            self._hand_on(channel, frames)
+            try:
+                self._hand_on(channel, frames)
+            except WireError as error:  # whatever code in the kernel has sent in its place
+                if self._unreadable.add():
+                    _log.warning(
+                        LogEvent(
+                            "message refused", channel=channel.name.lower(), reason=str(error),
+                            count=self._unreadable.count,
+                        )
+                    )  # fmt: skip
+            except Exception:
+                _log.exception(LogEvent("failed inside", channel=channel.name.lower()))
+
+    def _end_deaf(self, _error: Exception) -> None:
+        """End the process when nobody can hear it any more, which its clients are told."""
+        if self._pid is not None and not self.exited.done():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._pid, signal.SIGKILL)
 
     def _hand_on(self, channel: Channel, frames: list[bytes]) -> None:
         _, parts = self._signer.from_zmq(frames)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
-from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.interrupts import Aim
 from remote_kernel.core.journal import Batch, Journal
 from remote_kernel.core.jupyter import Author, Header, is_error, parse_header, parse_object, parse_parent
@@ -25,6 +25,7 @@ from remote_kernel.pod.news import News
 from remote_kernel.pod.pace import Pace, Reader
 from remote_kernel.pod.senders import Senders
 from remote_kernel.pod.shutdowns import Shutdowns
+from remote_kernel.tasks import start
 
 T = TypeVar("T")
 
@@ -72,7 +73,10 @@ class Execution:
 
     def stops_on_error(self) -> bool:
         """Whether an error in this request aborts the ones behind it ("Execute" in the messaging protocol)."""
-        content = parse_object(self.content)
+        try:
+            content = parse_object(self.content)
+        except WireError:  # what the kernel has made of it is its reply
+            return True
         return bool(content.get("stop_on_error", True)) and not content.get("silent", False)
 
 
@@ -230,7 +234,7 @@ class PodKernel:
         self._pace.go()
         self._current = interpreter
         interpreter.listen(self._receive)
-        self._watch = asyncio.create_task(self._watch_exit(interpreter))
+        self._watch = start(self._watch_exit(interpreter), "watch", on_failure=self._end_unwatched)
 
     async def _watch_exit(self, interpreter: Interpreter) -> None:
         detail = await asyncio.shield(interpreter.exited)
@@ -239,6 +243,11 @@ class PodKernel:
         _log.warning(LogEvent("interpreter died", kernel=self.name, detail=detail))
         self._begin_epoch(reason="died", detail=detail)
         self._shutdowns.kill(self.name, interpreter)
+
+    def _end_unwatched(self, _error: Exception) -> None:
+        """Close a kernel whose end nobody would notice; who comes back finds none, and is told."""
+        self.is_closed = True
+        self._news.tell()
 
     def _begin_epoch(self, *, reason: str, detail: str = "") -> None:
         self.epoch = _new_epoch()

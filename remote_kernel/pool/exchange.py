@@ -7,6 +7,8 @@ from typing import Self
 
 from starlette.types import Receive
 
+from remote_kernel.tasks import start
+
 # A client that sends nothing for so long within a body has gone, or means harm.
 BODY_SECONDS = 60.0
 
@@ -110,7 +112,7 @@ class _Watch:
         pass
 
     def _begin(self) -> None:
-        self._watching = asyncio.create_task(self._watch())
+        self._watching = start(self._watch(), "watch")
 
     async def _watch(self) -> bool:
         """Cancel the request when it has no client; return whether its body has come."""

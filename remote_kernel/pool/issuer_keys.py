@@ -17,6 +17,7 @@ from remote_kernel.core.address import is_protected
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import ISSUER
+from remote_kernel.tasks import start
 
 # How long a key is good without asking whether it still is: so long after it was withdrawn at most, while the issuer
 # can be asked.
@@ -113,7 +114,7 @@ class IssuerKeys:
         """Return a key, or `None` where the issuer has none of this id; raises `Unavailable`."""
         if self._asking is None and self._ring.should_ask(key_id, self._clock()):
             self._ring.note_asked(self._clock())
-            self._asking = asyncio.create_task(self._ask())
+            self._asking = start(self._ask(), "issuer's keys")
         if self._asking is not None:
             await asyncio.shield(self._asking)  # who does not wait any longer leaves it to the others
         return self._ring.find(key_id, self._clock())

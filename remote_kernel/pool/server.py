@@ -18,6 +18,7 @@ from remote_kernel.pool.callers import Callers
 from remote_kernel.pool.options import Options
 from remote_kernel.pool.page.recent_log import RecentLog
 from remote_kernel.pool.session_pool import SessionPool
+from remote_kernel.tasks import go_on, start
 
 # Longer than any client keeps an idle connection, so that no client sends on one that the pool is just closing.
 KEEPALIVE_SECONDS = 75
@@ -77,22 +78,23 @@ async def serve(
     callers = _make_callers(options, token)
     app = PoolApp(pool, callers, options.flavor, options.request_cap, stop=lambda: _resolve(stopped, 0), log=log)
     server = _Server(_server_config(app, max_connections))
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    serving = start(go_on(server.serve(sockets=[listener])), "server")
     waits: set[asyncio.Future[int] | asyncio.Task[None]] = {stopped, serving}
     if options.is_daemon:
-        waits.add(asyncio.create_task(pool.wait_unused(options.idle_exit_seconds)))
+        waits.add(start(pool.wait_unused(options.idle_exit_seconds), "idle exit"))
     try:
         pool.start()
         announce()
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        has_failed = any(wait.exception() for wait in done)
     finally:
         server.should_exit = True
         await pool.aclose()
-        await serving
+        await asyncio.wait([serving])
         for wait in waits - {stopped}:
             wait.cancel()
         _pool_logger.removeHandler(log)
-    return stopped.result() if stopped.done() else 0
+    return stopped.result() if stopped.done() else int(has_failed)
 
 
 def _make_callers(options: Options, token: str) -> Callers:

@@ -21,8 +21,12 @@ from remote_kernel.http1 import Client
 from remote_kernel.pool.history import EventKind, History
 from remote_kernel.pool.pods import Pod, PodCommand, PodFailed
 from remote_kernel.pool.sessions import Changes, Full, Limits, PodNumber, Session, Sessions
+from remote_kernel.tasks import start
 
 _log = logging.getLogger(__name__)
+
+# After a defect of ours.
+EXPIRE_AGAIN_SECONDS = 10.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -224,7 +228,7 @@ class SessionPool:
             self._lives[number].task.cancel()
         for number in changes.start:
             ready: asyncio.Future[Pod] = asyncio.get_running_loop().create_future()
-            task = asyncio.create_task(self._keep(number, ready))
+            task = start(self._keep(number, ready), "pod")
             task.add_done_callback(functools.partial(self._bury, number))
             self._lives[number] = _Life(task=task, ready=ready)
         self._note_counts()
@@ -284,7 +288,12 @@ class SessionPool:
 
     def _expire(self) -> None:
         self._timer = None
-        self._act(self._sessions.expire(self._clock()))
+        try:
+            self._act(self._sessions.expire(self._clock()))
+        except Exception:
+            _log.exception(LogEvent("failed inside", task="expiry"))
+            if self._timer is None:  # without one, no session would ever be stopped again
+                self._timer = asyncio.get_running_loop().call_later(EXPIRE_AGAIN_SECONDS, self._expire)
 
     def _make_label(self, identifier: Identifier) -> str:
         return session_label(self._label_key, identifier)

@@ -296,12 +296,13 @@ def test_a_front_end_that_comes_back_under_its_name_is_answered(tmp_path: Path) 
         assert process.wait(10) == 0
 
 
-def test_a_second_client_of_one_manager_is_answered() -> None:
+def test_a_second_client_of_one_session_is_answered() -> None:
     manager = kernel_manager("remote")
     manager.start_kernel()
     clients = [manager.blocking_client() for _ in range(2)]
     try:
         for client in clients:
+            client.session.session = manager.session.session
             client.start_channels()
             client.wait_for_ready(timeout=30)
     finally:

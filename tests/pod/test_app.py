@@ -220,6 +220,17 @@ def test_a_reader_of_another_life_is_refused(client: httpx.Client, kernel: str) 
             events.hello()
 
 
+def test_message_of_a_kernel_that_is_none_costs_that_message(client: httpx.Client, kernel: str) -> None:
+    code = """
+thread = get_ipython().kernel.iopub_thread
+for frames in [b"x"], [b"x", b"y"], [b"<IDS|MSG>"], [b"<IDS|MSG>", b"", b"{", b"{", b"{", b"{"], [b"x"] * 300:
+    thread.schedule(lambda frames=frames: thread.socket.send_multipart(frames))
+thread.flush() if hasattr(thread, "flush") else None
+print("after")
+"""
+    assert stdout_of(run_in_pod(client, code, kernel=kernel)) == "after\n"
+
+
 @pytest.mark.parametrize("after", ["", "-1", "x", "1.5", "9" * 20, "²"])
 def test_a_cursor_that_is_none_is_refused(client: httpx.Client, kernel: str, after: str) -> None:
     with follow(client, kernel=kernel) as events:

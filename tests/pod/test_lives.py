@@ -171,6 +171,17 @@ async def test_cell_runs_once_whose_request_was_given_up_while_the_interpreter_s
     assert parse_object((await life.wait_reply(cell)).parts[3])["status"] == "ok"
 
 
+async def test_interpreter_that_nobody_hears_any_more_ends_and_that_is_told(life: Life) -> None:
+    await life.run("1")
+    interpreter = await life.kernel.interpreter()
+    arrival = interpreter._sockets[Channel.IOPUB]._arrival
+    assert arrival is not None
+    arrival.cancel()  # ends the reader in the way that a task group would say nothing of
+    frame = await life.wait_frame(lambda frame: isinstance(frame, EpochChange))
+    assert isinstance(frame, EpochChange)
+    assert (frame.reason, frame.detail) == ("died", "signal 9 (SIGKILL)")
+
+
 async def test_restart_whose_request_was_given_up_is_whole(life: Life) -> None:
     cell, restarting, after = execute("ran = True"), restart(2), execute("assert 'ran' not in globals()", 3)
     await life.accept(cell)

@@ -3,6 +3,8 @@
 import asyncio
 import resource
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -39,3 +41,24 @@ def test_the_pool_may_open_what_hundreds_of_sessions_need() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= soft  # more than we need is left alone
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+FAILS = """
+import asyncio, sys
+from remote_kernel.pool import __main__, server
+
+async def fail(self, *_, **__):
+    await asyncio.sleep(0.1)
+    {how}
+
+server._Server.serve = fail
+sys.exit(__main__.main())
+"""
+
+
+@pytest.mark.parametrize("how", ["raise OSError", "return", "raise asyncio.CancelledError"])
+def test_pool_whose_server_has_ended_by_itself_ends_with_a_status(how: str) -> None:
+    command = [sys.executable, "-c", FAILS.format(how=how), "--port", "0", "--ready", "0", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "failed inside" in done.stderr

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from remote_kernel.pool.history import EventKind
-from remote_kernel.pool.sessions import Limits
+from remote_kernel.pool.sessions import Changes, Limits, Sessions
 from tests.pool.running import run_pool
 
 pytestmark = pytest.mark.anyio
@@ -50,6 +50,24 @@ async def test_cooldown_stops_the_pod_and_frees_its_slot() -> None:
         assert (await server.client.get("/show", params={"identifier": "second"})).status_code == 429
         await wait_until(lambda: not psutil.pid_exists(first))
         assert await server.pod_of("second") != first
+
+
+async def test_sessions_cool_down_although_that_has_failed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timer that is not set anew after a defect of ours would leave every later session for ever."""
+    failures = [OSError()]
+    expire = Sessions.expire
+
+    def fail_once(sessions: Sessions, now: float) -> Changes:
+        if failures:
+            raise failures.pop()
+        return expire(sessions, now)
+
+    monkeypatch.setattr(Sessions, "expire", fail_once)
+    monkeypatch.setattr("remote_kernel.pool.session_pool.EXPIRE_AGAIN_SECONDS", 0.1)
+    async with run_pool(Limits(max_sessions=1, cooldown_seconds=0.5)) as server:
+        pid = await server.pod_of("first")
+        await wait_until(lambda: not psutil.pid_exists(pid))
+        assert not failures
 
 
 async def test_open_answer_does_not_restart_the_idle_clock() -> None:
