@@ -13,7 +13,6 @@ from collections.abc import Callable, MutableMapping
 from typing import Any, ClassVar
 
 from starlette.types import Send
-from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from remote_kernel.http1.receiving import Receiving
@@ -167,6 +166,8 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
             raise ValueError("a request names its host once (RFC 9112, 3.2)")  # the parser answers with 400
         self._is_known |= not self.knows_callers
         super().on_headers_complete()
+        if not self.pipeline:
+            self._answered = self.cycle
         # uvicorn reads no further behind a request that has to wait. An end of the connection would not be seen either,
         # and a stream goes on for as long as its client is there.
         if len(self.pipeline) > MAX_PIPELINED:
@@ -174,9 +175,10 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
         elif self.pipeline:
             self.flow.resume_reading()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._answered = cycle
-        super()._start_asgi_task(cycle, app)
+    def on_response_complete(self) -> None:
+        if self.pipeline:
+            self._answered, _ = self.pipeline[-1]  # the next one; the newest is the first
+        super().on_response_complete()
 
     def on_body(self, body: bytes) -> None:
         self._besides = 0

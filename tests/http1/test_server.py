@@ -137,11 +137,19 @@ GET = b"GET / HTTP/1.1\r\nhost: here\r\n\r\n"
 LARGE_POST = b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 1000000\r\n\r\n" + bytes(200_000)
 
 
+SHORT = GET.replace(b"/ ", b"/short ")
+
+
+@pytest.mark.parametrize("before", [b"", SHORT * 2], ids=["first", "third"])
 @pytest.mark.parametrize("behind", [b"", GET, GET * 3, LARGE_POST], ids=["nothing", "one", "three", "half a body"])
-async def test_stream_ends_when_its_client_has_gone_whatever_it_had_sent_behind(behind: bytes) -> None:
+async def test_stream_ends_when_its_client_has_gone_whatever_it_had_sent_behind(before: bytes, behind: bytes) -> None:
     gone = asyncio.Event()
 
     async def stream(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/short":
+            await answer(scope, receive, send)
+            return
+
         async def write() -> None:
             while True:
                 await send({"type": "http.response.body", "body": b"piece", "more_body": True})
@@ -156,7 +164,7 @@ async def test_stream_ends_when_its_client_has_gone_whatever_it_had_sent_behind(
 
     async with serving([], [], stream) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(GET + behind)
+        writer.write(before + GET + behind)
         await reader.readuntil(b"piece")
         writer.transport.abort()
         async with asyncio.timeout(10):
