@@ -227,10 +227,13 @@ async def test_issuer_whose_name_fits_no_header_is_not_one(name: str) -> None:
     assert raised.value.status == 503
 
 
-@pytest.mark.parametrize("url", ["http://192.0.2.1/keys", "ftp://127.0.0.1/keys", "file:///etc/passwd", "//x", "["])
+# The first one leads here, by a name that is none of this machine's.
+@pytest.mark.parametrize(
+    "url", ["http://0.0.0.0:{port}/keys", "ftp://127.0.0.1/keys", "file:///etc/passwd", "//x", "["]
+)
 async def test_keys_are_fetched_from_nowhere_that_others_could_change_them(url: str) -> None:
     with run_issuer() as issuer:
-        issuer.keys_url = url
+        issuer.keys_url = url.format(port=issuer.url.rpartition(":")[2])
         with pytest.raises(Refusal) as raised:
             await TrustedIssuer(issuer.url, frozenset()).check(issuer.sign())
     assert raised.value.status == 503
