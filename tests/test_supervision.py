@@ -21,7 +21,7 @@ REASONS = {
     ("pod/exchange.py", "_wait"): AWAITED,
     ("pod/interpreter.py", "_prepare"): AWAITED,
     ("pod/interpreter.py", "_watch_exit"): "the thread does nothing but wait for the end of a process",
-    ("pod/kernels.py", "_see_through"): AWAITED + ", and where it is cancelled, the event loop logs a failure",
+    ("pod/kernels.py", "_keep"): "whoever asked for it; where they are gone, the event loop logs a failure",
     ("pod/registry.py", "_start"): "who wants the interpreter waits for it",
     ("pod/shutdowns.py", "_add"): "its callback",
     ("pod/shutdowns.py", "_shut_down"): AWAITED,
