@@ -7,10 +7,12 @@ import json
 import re
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
+
+from anyio.from_thread import start_blocking_portal
 
 from remote_kernel.client.access import ConfiguredAccess
 from remote_kernel.client.pool import PoolClient
@@ -99,6 +101,13 @@ async def hostile(answer: Answer, context: ssl.SSLContext | None = None) -> Asyn
             for task in list(talking):
                 task.cancel()
             await asyncio.gather(*talking, return_exceptions=True)
+
+
+@contextmanager
+def hostile_beside(answer: Answer) -> Iterator[Hostile]:
+    """Serve in a thread of its own, for tests that have no event loop."""
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(hostile(answer)) as server:
+        yield server
 
 
 async def _read_request(reader: asyncio.StreamReader) -> Asked:

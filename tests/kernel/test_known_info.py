@@ -1,6 +1,7 @@
 """What a pod's kernel said of itself, remembered: never what a front end stumbles over."""
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from remote_kernel.core import wire
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.kernel_info import checked_kernel_info
 from remote_kernel.kernel import answers
 from remote_kernel.kernel.known_info import KnownInfo
-from tests.client.hostile import KERNEL_INFO
+from tests.client.hostile import KERNEL_INFO, Asked, hello, hostile_beside, say, stream
+from tests.driver import Notebook, wait_until
 
 STRANGE = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -133,3 +136,27 @@ def test_a_file_without_a_protocol_version_as_older_versions_wrote_it_is_mended(
     content = {name: value for name, value in KERNEL_INFO.items() if name != "protocol_version"}
     file_in(tmp_path).write_text(json.dumps(content))
     check_usable(known(tmp_path).content or {})
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"language_info": {"name": "python"}},
+        {"language_info": 7, "protocol_version": []},
+    ],
+    ids=["no protocol", "nonsense"],
+)
+def test_a_strange_hello_ends_no_later_start(said: dict[str, Any]) -> None:
+    def answer(asked: Asked) -> AsyncIterator[bytes]:
+        is_stream = asked.path == wire.EVENTS_PATH
+        return stream(hello(kernel_info=said)) if is_stream else say({"accepted": 1, "kernels": 1})
+
+    with hostile_beside(answer) as server:
+        environ = {"REMOTE_KERNEL_ENDPOINT": server.endpoint, "REMOTE_KERNEL_TOKEN": "token"}
+        first = Notebook.start(environ=environ)
+        try:
+            first.client.execute("1")
+            wait_until(lambda: server.count(wire.MESSAGES_PATH) > 0)  # what the Hello brought has been remembered
+        finally:
+            first.close()
+        Notebook.start(environ=environ).close()  # which waits for its kernel_info
