@@ -263,7 +263,7 @@ class Download:
         elif found.size == item.size and await self._is_same(item.parts, found, await self._describe(item.source)):
             self._done(item, is_unchanged=True)
         elif found.is_link:
-            raise self._folder.refuse_link(item.parts)
+            raise self._folder.describe_link(item.parts)
         else:
             plan.differing.append(Differing(item, found))
 

@@ -79,9 +79,9 @@ class TargetFolder:
         with self._enter(parts[:-1]) as folder, folder.open(parts[-1], follows=found.is_link) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    def refuse_link(self, parts: Parts) -> TransferError:
+    def describe_link(self, parts: Parts) -> TransferError:
         """Return what to say of a link in the place of a file."""
-        return _refuse_link(self.path.joinpath(*parts))
+        return _describe_link(self.path.joinpath(*parts))
 
     def make_folder(self, parts: Parts) -> None:
         """Make a folder, with those above it, unless it is there."""
@@ -146,7 +146,7 @@ class _Folder:
             try:
                 status = os.stat(self._name(name), dir_fd=self._held)
             except OSError:
-                raise _refuse_link(self.path / name) from None  # it leads nowhere
+                raise _describe_link(self.path / name) from None  # it leads nowhere
         if stat.S_ISDIR(status.st_mode):
             raise TransferError(f"{self._quoted(name)} is a folder here, and a file in the session.")
         if not stat.S_ISREG(status.st_mode):
@@ -208,7 +208,7 @@ class _Folder:
         """Return what is of this name; raises `TransferError` for a link."""
         status = os.stat(self._name(name), dir_fd=self._held, follow_symlinks=False)
         if _is_link(status):
-            raise _refuse_link(self.path / name)
+            raise _describe_link(self.path / name)
         return status
 
     def _name(self, name: str) -> str:
@@ -276,7 +276,7 @@ def _is_link(status: os.stat_result) -> bool:
     return stat.S_ISLNK(status.st_mode) or is_junction
 
 
-def _refuse_link(path: Path) -> TransferError:
+def _describe_link(path: Path) -> TransferError:
     return TransferError(
         f"'{shown(str(path))}' is a symbolic link on this machine, and nothing is written through one: "
         "remove it, or name another folder with --to."

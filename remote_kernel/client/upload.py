@@ -36,10 +36,20 @@ class UploadPlan:
     Attributes:
         items: folders before what is in them.
         outside: links that lead out of what the user named, and are not sent.
+        odd: what has a name that is no Unicode, and cannot be sent.
     """
 
     items: list[LocalItem] = field(default_factory=list)
     outside: list[Path] = field(default_factory=list)
+    odd: list[Path] = field(default_factory=list)
+
+    def problems(self) -> Iterator[str]:
+        """Yield a sentence for each kind of what is left out."""
+        if self.outside:
+            names = list_names(list(map(str, self.outside)))
+            yield f"Links that lead out of their folder were not sent: {names}. Name them to send what they lead to."
+        if self.odd:
+            yield f"Names that are no Unicode were not sent: {list_names(list(map(str, self.odd)))}. Rename them first."
 
 
 def plan_upload(paths: Sequence[str], *, to: str, base: Path) -> UploadPlan:
@@ -56,6 +66,8 @@ def plan_upload(paths: Sequence[str], *, to: str, base: Path) -> UploadPlan:
     Raises:
         TransferError: there is no such file, or it cannot be read.
     """
+    if not _is_unicode(to):
+        raise TransferError(f"The folder '{shown(to)}' cannot be in the session: its name is no Unicode.")
     plan = UploadPlan()
     for text in paths:
         for source in _find(text, base):
@@ -64,17 +76,8 @@ def plan_upload(paths: Sequence[str], *, to: str, base: Path) -> UploadPlan:
             with _reading(source):
                 if not (source.is_dir() or source.is_file()):
                     raise TransferError(f"'{source}' is neither a file nor a folder, so it cannot be uploaded.")
-                root = source.resolve()
-                for item in _walk(source, PurePosixPath(to) / name):
-                    if item.source != source and item.source.is_symlink() and not _leads_into(item.source, root):
-                        plan.outside.append(item.source)
-                    else:
-                        plan.items.append(item)
+            _add(plan, source, PurePosixPath(to) / name, root=source)
     return plan
-
-
-def _leads_into(link: Path, root: Path) -> bool:
-    return link.resolve().is_relative_to(root)
 
 
 def _find(text: str, base: Path) -> list[Path]:
@@ -88,16 +91,32 @@ def _find(text: str, base: Path) -> list[Path]:
     return found
 
 
-def _walk(source: Path, target: PurePosixPath) -> Iterator[LocalItem]:
+def _add(plan: UploadPlan, source: Path, target: PurePosixPath, *, root: Path) -> None:
+    """Add a file, or a folder with all in it, to a plan."""
     with _reading(source):
-        str(target).encode()
-        if source.is_dir():
-            yield LocalItem(source=source, target=_text(target), size=0, is_folder=True)
+        if not _is_unicode(source.name):
+            plan.odd.append(source)
+        elif source != root and source.is_symlink() and not _leads_into(source, root):
+            plan.outside.append(source)
+        elif source.is_dir():
+            plan.items.append(LocalItem(source=source, target=_text(target), size=0, is_folder=True))
             for child in sorted(source.iterdir()):
-                if not (child.is_symlink() and child.is_dir()):
-                    yield from _walk(child, target / child.name)
+                if not child.is_symlink() or child.is_file():
+                    _add(plan, child, target / child.name, root=root)
         elif source.is_file():
-            yield LocalItem(source=source, target=_text(target), size=source.stat().st_size)
+            plan.items.append(LocalItem(source=source, target=_text(target), size=source.stat().st_size))
+
+
+def _leads_into(link: Path, root: Path) -> bool:
+    return link.resolve().is_relative_to(root.resolve())
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -106,8 +125,6 @@ def _reading(source: Path) -> Iterator[None]:
         yield
     except (OSError, RuntimeError) as error:
         raise TransferError(f"'{source}' cannot be read: {getattr(error, 'strerror', '') or error}.") from None
-    except UnicodeEncodeError:
-        raise TransferError(f"The name of {os.fsencode(source)!r} is not Unicode: rename it first.") from None
 
 
 def _text(path: PurePosixPath) -> str:
@@ -137,11 +154,7 @@ class Upload:
             PoolError, SessionLost.
         """
         progress = self._progress
-        if plan.outside:
-            names = list_names(list(map(str, plan.outside)))
-            self.told.failures.append(
-                f"Links that lead out of their folder were not sent: {names}. Name them to send what they lead to."
-            )
+        self.told.failures += plan.problems()
         progress.files = sum(not item.is_folder for item in plan.items)
         progress.bytes = sum(item.size for item in plan.items)
         for item in plan.items:

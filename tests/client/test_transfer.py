@@ -216,6 +216,21 @@ async def test_a_link_in_a_folder_sends_nothing_from_outside_it(pod: Pod, data: 
     assert (data / "outside").read_text() == (data / "twice").read_text() == "secret"
 
 
+async def test_a_name_that_is_no_unicode_costs_that_one(pod: Pod, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in (b"caf\xe9", b"fine"):
+        (tmp_path / "in" / os.fsdecode(name)).touch()
+    async with remote_files(pod.endpoint) as files:
+        task = Upload(files, Progress(is_upload=True), patience_seconds=1)
+        await task.run(plan_upload(["in"], to="", base=tmp_path))
+    assert shown(data) == ["in", "in/fine"]
+    assert task.told.failures == [
+        f"Names that are no Unicode were not sent: '{tmp_path}/in/caf\\udce9'. Rename them first."
+    ]
+    with pytest.raises(TransferError, match=r"The folder 'caf\\udce9' cannot be in the session"):
+        plan_upload(["in"], to="caf\udce9", base=tmp_path)
+
+
 async def test_only_what_the_user_wrote_is_a_pattern(pod: Pod, data: Path, tmp_path: Path) -> None:
     base = tmp_path / "run [1]"
     write_random(base / "a.csv", 10)
