@@ -133,6 +133,8 @@ class Hello:
         kernel_info: the content of the `kernel_info_reply` of the kernel in the pod.
         takes_compressed: whether the agent understands compressed frames.
         last: the newest position of the journal, which a stream that goes on after an older one has yet to reach.
+        cell_files: how the debugger's messages name the files of cells (`core.cell_files`); "" where the names are the
+            interpreter's own.
     """
 
     epoch: Annotated[str, EPOCH]
@@ -143,6 +145,7 @@ class Hello:
     kernel_info: dict[str, Any]
     takes_compressed: bool = False
     last: int = 0
+    cell_files: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from remote_kernel import __version__
+from remote_kernel.core import cell_files
 from remote_kernel.core.errors import RemoteKernelError
-from remote_kernel.core.jupyter import PROTOCOL_VERSION, parse_object, parse_reply
+from remote_kernel.core.jupyter import PROTOCOL_VERSION, parse_reply
 from remote_kernel.core.numbers import MAX_SEQUENCE
+from remote_kernel.kernel.completeness import judge
 
-# ipywidgets asks with this comm whether the kernel can list its widgets.
-WIDGET_CONTROL_TARGET = "jupyter.widget.control"
+_NO_SESSION = {
+    "status": "error", "ename": "NoSession", "evalue": "The remote session has not started.", "traceback": [],
+}  # fmt: skip
 
 _RED, _BOLD, _PLAIN = "\x1b[31m", "\x1b[1m", "\x1b[0m"
 
@@ -42,41 +45,44 @@ def kernel_info(known: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def without_session(msg_type: str, content_part: bytes) -> tuple[str, dict[str, Any]] | None:
-    """Return type and content of the answer to what a front end asks a kernel that has run nothing yet.
-
-    JupyterLab asks these things when a notebook is opened. Looking at a notebook must not take a session, so they are
-    answered as a fresh kernel would; `None` for everything that needs the pod.
-    """
+def without_session(msg_type: str, content: Mapping[str, Any], *, is_python: bool) -> dict[str, Any]:
+    """Return the content of the reply to a request that is answered before there is a session, as `first_requests` has
+    it: what a kernel says that has run nothing."""
     match msg_type:
+        case "execute_request":
+            errors = {str(name): _NO_SESSION for name in _object(content.get("user_expressions"))}
+            return {"status": "ok", "execution_count": 0, "user_expressions": errors, "payload": []}
+        case "complete_request":
+            cursor = content.get("cursor_pos")
+            place = cursor if isinstance(cursor, int) else 0
+            return {"status": "ok", "matches": [], "cursor_start": place, "cursor_end": place, "metadata": {}}
+        case "inspect_request":
+            return {"status": "ok", "found": False, "data": {}, "metadata": {}}
+        case "is_complete_request":
+            return dict(judge(str(content.get("code", "")))) if is_python else {"status": "unknown"}
         case "comm_info_request":
-            return "comm_info_reply", {"status": "ok", "comms": {}}
+            return {"status": "ok", "comms": {}}
         case "history_request":
-            return "history_reply", {"status": "ok", "history": []}
+            return {"status": "ok", "history": []}
         case "list_subshell_request":
-            return "list_subshell_reply", {"status": "ok", "subshell_id": []}
+            return {"status": "ok", "subshell_id": []}
         case "create_subshell_request":
             # JupyterLab wants one for ipywidgets' control comm, and uses the main shell where there is none.
-            evalue = "The remote session has not started."
-            return "create_subshell_reply", {"status": "error", "ename": "NoSession", "evalue": evalue, "traceback": []}
-        case "delete_subshell_request":
-            return "delete_subshell_reply", {"status": "ok"}
+            return _NO_SESSION
         case "debug_request":
-            return "debug_reply", _debug_reply(parse_object(content_part))
+            return _debug_reply(content)
         case _:
-            return None
+            return {"status": "ok"}
 
 
-def debug_command(msg_type: str, content_part: bytes) -> str:
-    """Return the command of a `debug_request`; "" for other messages."""
-    return str(parse_object(content_part).get("command", "")) if msg_type == "debug_request" else ""
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _debug_reply(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of a `debug_reply`; only `debugInfo` can be answered before there is a session.
 
-    Where the files of cells are, which front ends ask before they switch the debugger on, is known to the pod only; to
-    let them go on with what we made up would set every breakpoint in the wrong file.
+    Where the files of cells are is known all the same, as the agent translates it (`core.cell_files`).
     """
     command = request.get("command")
     reply = {"type": "response", "request_seq": request.get("seq", 0), "command": command}
@@ -85,10 +91,10 @@ def _debug_reply(request: Mapping[str, Any]) -> dict[str, Any]:
         return reply | {"success": False, "message": message, "body": {}}
     body = {
         "isStarted": False,
-        "hashMethod": "Murmur2",
-        "hashSeed": 0,
-        "tmpFilePrefix": "",
-        "tmpFileSuffix": ".py",
+        "hashMethod": cell_files.HASH_METHOD,
+        "hashSeed": cell_files.HASH_SEED,
+        "tmpFilePrefix": cell_files.PREFIX,
+        "tmpFileSuffix": cell_files.SUFFIX,
         "breakpoints": [],
         "stoppedThreads": [],
         "richRendering": True,
@@ -96,13 +102,6 @@ def _debug_reply(request: Mapping[str, Any]) -> dict[str, Any]:
         "copyToGlobals": True,
     }
     return reply | {"success": True, "body": body}
-
-
-def is_for_widgets(msg_type: str, content_part: bytes) -> bool:
-    """Whether this is a comm message that a kernel without a session need not see: no comm is open, none is listed."""
-    if msg_type in {"comm_msg", "comm_close"}:
-        return True
-    return msg_type == "comm_open" and parse_object(content_part).get("target_name") == WIDGET_CONTROL_TARGET
 
 
 def execute_content(last_reply: bytes) -> dict[str, Any]:

@@ -223,6 +223,11 @@ class Channels:
 
         threading.Thread(target=echo, daemon=True, name="heartbeat").start()
 
+    @property
+    def ports(self) -> dict[str, int]:
+        """The ports, as a `connect_reply` names them."""
+        return {f"{name}_port": port for name, port in self._connection.ports.items()}
+
     async def serve(self, handle: Handle) -> None:
         """Hand each message of a front end to `handle`, in order on each channel, until cancelled.
 

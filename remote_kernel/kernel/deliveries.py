@@ -57,7 +57,7 @@ class Deliveries:
         self.interrupts.forget()  # what was sent while the link was down goes out now
         if self.session.link is not None:
             self.interrupts.ask_again(self.session.link)
-        await self.sessionless.answer_waiting()
+        await self.sessionless.answer_waiting(hello)
         await self.line.end()
 
     async def received(self, message: Message) -> None:

@@ -1,12 +1,11 @@
 """What VS Code does behind the user's back when a notebook is opened, kept until there is a session to do it in.
 
-VS Code runs cells of its own as soon as a kernel is ready, waits for their end before it believes in the kernel, and
-asks for a completion to warm it up. Looking at a notebook must not take a session: until a cell of the user needs one,
-these cells are answered here and kept, and questions about code are answered with nothing, which leaves them to the
-editor's own language server. The kept cells go ahead of the first one that needs the session.
+VS Code runs cells of its own as soon as a kernel is ready, and waits for their end before it believes in the kernel.
+Looking at a notebook must not take a session: until a cell of the user needs one, these cells are answered here and
+kept. They go ahead of the first one that needs the session.
 
 Source: microsoft/vscode-jupyter, `executeSilently` in `src/kernels/helpers.ts`, `initializeAfterStart` in
-`src/kernels/kernel.ts`, `src/standalone/intellisense/kernelCompletionProvider.ts`.
+`src/kernels/kernel.ts`.
 """
 
 import re
@@ -23,11 +22,7 @@ MAX_HIDDEN_CELLS = 32
 # Every hidden cell of VS Code's own has a name of this kind in it.
 _MARK = re.compile(r"\b_{1,2}vsc(?:ode)?_", re.IGNORECASE)
 
-_REPLIES: Mapping[str, Mapping[str, Any]] = {
-    "execute_request": {"execution_count": 0, "user_expressions": {}, "payload": []},
-    "complete_request": {"matches": [], "cursor_start": 0, "cursor_end": 0, "metadata": {}},
-    "inspect_request": {"found": False, "data": {}, "metadata": {}},
-}
+_REPLY: Mapping[str, Any] = {"status": "ok", "execution_count": 0, "user_expressions": {}, "payload": []}
 
 
 class HiddenCells:
@@ -40,11 +35,10 @@ class HiddenCells:
 
     def answer(self, msg_type: str, message: Message) -> tuple[str, dict[str, Any]] | None:
         """Return type and content of our reply to VS Code, having kept a cell; `None` for what needs a session."""
-        if msg_type == "execute_request" and self._is_hidden(message):
-            self._kept.append(message)
-        elif not self._is_vscode or msg_type not in {"complete_request", "inspect_request"}:
+        if msg_type != "execute_request" or not self._is_hidden(message):
             return None
-        return msg_type.removesuffix("_request") + "_reply", {"status": "ok", **_REPLIES[msg_type]}
+        self._kept.append(message)
+        return "execute_reply", dict(_REPLY)
 
     def _is_hidden(self, message: Message) -> bool:
         """Whether this is a cell of VS Code's own; the user's have a `cellId`, and extensions allow no input."""

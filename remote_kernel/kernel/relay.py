@@ -92,7 +92,7 @@ class Relay:
         hidden = HiddenCells()
         self._sessionless = Sessionless(
             channels, self._requests, self._replies, hidden, known, kernelspec=kernelspec,
-            open_session=lambda: self._uplink.open(),
+            open_session=lambda: self._uplink.open(), send=lambda message: self._uplink.send(message),
         )  # fmt: skip
         self._questions = Questions()
         self._turns = Turns(
@@ -236,7 +236,7 @@ class Relay:
 
     async def _execute_now(self, request: Request, parts: tuple[bytes, ...]) -> None:
         message = Message(channel=request.channel, parts=parts)
-        if not self._uplink.has_session and await self._sessionless.answer_hidden(request, message):
+        if not self._uplink.has_session and await self._sessionless.answer(request, message):
             return
         loss = self._session.untold
         if loss is None:
@@ -278,9 +278,10 @@ class Relay:
 
     async def _pass_or_answer(self, request: Request, parts: tuple[bytes, ...]) -> None:
         message = Message(channel=request.channel, parts=parts)
-        is_for_pod = self._uplink.has_session and self._sessionless.may_ask_pod(request.info.msg_type, parts[3])
-        is_attached = self._uplink.is_attached
-        if is_for_pod or not await self._sessionless.answer(request, message, is_attached=is_attached):
+        hello = self._attachment.hello if self._uplink.is_attached else None
+        if await self._sessionless.hold_debugger(request, message, hello):
+            return
+        if self._uplink.has_session or not await self._sessionless.answer(request, message):
             await self._pass_on(request, message)
 
     async def _pass_on(self, request: Request, message: Message) -> None:
@@ -289,6 +290,9 @@ class Relay:
             if self._is_full:
                 await self._turn_away(request, is_news=not was_full)
                 return
+        for held, held_message in self._sessionless.take_held():
+            self._requests.add(held)
+            self._uplink.send(held_message)
         if request.info.msg_type.endswith("_request"):
             self._requests.add(request)
         self._uplink.send(message)

@@ -102,4 +102,6 @@ class Replies:
                 return
         if request.is_execute:
             content |= {"execution_count": 0, "user_expressions": {}, "payload": []}
+        if request.info.msg_type == "debug_request":  # in the words of the Debug Adapter Protocol, too
+            content |= {"type": "response", "success": False, "message": content["evalue"], "body": {}}
         await self.answer(request, request.reply_type, content)

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
-from remote_kernel.core import wire
+from remote_kernel.core import cell_files, wire
 from remote_kernel.core.compression import INLINE_BYTES
 from remote_kernel.core.errors import Oversized, RemoteKernelError, WireError
 from remote_kernel.core.facts import PodFacts
@@ -175,6 +175,7 @@ class Api:
             is_busy=kernel.is_busy,
             kernel_info=interpreter.kernel_info,
             takes_compressed=True,
+            cell_files=cell_files.PREFIX if interpreter.cell_files.folder else "",
             last=kernel.journal.last_sequence,
         )
         compresses = call.params.get(wire.COMPRESS_PARAM) == wire.COMPRESS_ZLIB

@@ -17,6 +17,7 @@ import zmq
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 
+from remote_kernel.core.cell_files import CellFiles
 from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.jupyter import Author, Signer, parse_header, parse_object
 from remote_kernel.core.log_lines import LogEvent
@@ -34,6 +35,9 @@ START_TIMEOUT_SECONDS = 60.0
 
 # A kernel that has just bound its sockets may miss the first subscription: ask again this often.
 NUDGE_SECONDS = 0.2
+
+# How long a kernel that has a debugger may take to say where it puts the files of cells; it is asked as it starts.
+DEBUG_INFO_SECONDS = 5.0
 
 # What a process wrote before its end is on its way through ZeroMQ's own thread for less than this.
 QUIET_SECONDS = 0.05
@@ -83,6 +87,7 @@ class Interpreter:
     def __init__(self, kernelspec: str, *, folder: Path, cwd: Path, environ: Mapping[str, str], guard: Guard) -> None:
         self.kernelspec = kernelspec
         self.kernel_info: dict[str, Any] = {}
+        self.cell_files = CellFiles()
         self.exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._pid: int | None = None
         self._received = 0
@@ -101,6 +106,7 @@ class Interpreter:
         self._is_heard = asyncio.Event()
         self._has_replied = asyncio.Event()
         self._has_executed = asyncio.Event()
+        self._has_debug_info = asyncio.Event()
         self._author = Author(f"agent-{name}")
 
     def _choose_transport(self, sockets: Path) -> Signer:
@@ -244,6 +250,9 @@ class Interpreter:
             self._has_replied.set()
         elif parse_header(parts[0]).msg_type == "execute_reply":
             self._has_executed.set()
+        elif parse_header(parts[0]).msg_type == "debug_reply":
+            self.cell_files = CellFiles.from_debug_info(parse_object(parts[3]))
+            self._has_debug_info.set()
 
     def hold(self, reason: str, is_held: bool) -> None:
         """Stop the process where it is, or let it go on when nobody else holds it."""
@@ -277,10 +286,27 @@ class Interpreter:
         code = f"{_LIFT_LIMIT}\n{_END_WITH_US}"
         content = {"code": code, "silent": True, "store_history": False, "stop_on_error": False}
         await self.send(Channel.SHELL, self._author.write("execute_request", content, date=utc_now()))
-        executed = asyncio.create_task(self._has_executed.wait())
-        either: set[asyncio.Future[Any]] = {executed, self.exited}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        executed.cancel()
+        await self._ask_debugger()
+        await self._wait_unless_exited(self._has_executed)
+
+    async def _ask_debugger(self) -> None:
+        """Ask where the files of cells are; without an answer the debugger works as it comes."""
+        features = self.kernel_info.get("supported_features")
+        if not (isinstance(features, list) and "debugger" in features):
+            return
+        content = {"type": "request", "seq": 1, "command": "debugInfo", "arguments": {}}
+        await self.send(Channel.CONTROL, self._author.write("debug_request", content, date=utc_now()))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DEBUG_INFO_SECONDS):
+                await self._wait_unless_exited(self._has_debug_info)
+
+    async def _wait_unless_exited(self, event: asyncio.Event) -> None:
+        happened = asyncio.create_task(event.wait())
+        either: set[asyncio.Future[Any]] = {happened, self.exited}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            happened.cancel()
 
     async def _settle(self) -> None:
         """Let what belongs to our own questions pass, so that the first reader sees none of it."""

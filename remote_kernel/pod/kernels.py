@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from remote_kernel.core.cell_files import is_debugger_s
 from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.interrupts import Aim
@@ -281,6 +282,8 @@ class PodKernel:
     # What the kernel says
 
     def _receive(self, channel: Channel, parts: tuple[bytes, ...]) -> None:
+        if self._current is not None and is_debugger_s(parts[0]):
+            parts = self._current.cell_files.outward(parts)
         message = Message(channel=channel, parts=parts, sequence=self.journal.next_sequence)
         if channel is Channel.IOPUB:
             # Output can be missed; a front end that misses a reply, or that the kernel is idle, waits for ever.
@@ -391,6 +394,8 @@ class PodKernel:
             await self._shutdowns.wait(self.name)
             if header.msg_type == "execute_request":
                 await self._execute(interpreter, message, header)
+            elif header.msg_type == "debug_request":
+                await interpreter.send(message.channel, interpreter.cell_files.inward(message.parts))
             else:
                 await interpreter.send(message.channel, message.parts)
 

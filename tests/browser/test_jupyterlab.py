@@ -3,11 +3,15 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.browser.lab import OpenNotebook
 from tests.driver import Pool
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator
 
 expect = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install -e .[browser]").expect
 
@@ -181,11 +185,10 @@ def test_breakpoint_stops_the_cell_and_shows_its_variables(open_notebook: Open, 
 def test_breakpoint_is_hit_by_the_first_cell(open_notebook: Open, pool: Pool, shoot: Shoot) -> None:
     notebook = open_notebook(SUM)
     debugger = notebook.page.locator(".jp-DebuggerSidebar")
-    # Only the pod knows where the cells' files are: one press starts the session, the next one the debugger.
-    with notebook.page.expect_console_message(lambda message: "switch the debugger on again" in message.text):
-        notebook.press_button("Enable Debugger")
-    notebook.press_button("Enable Debugger")
+    assert pool.sessions() == []
+    notebook.press_button("Enable Debugger")  # which takes the session, and is answered when it is there
     set_breakpoint(notebook, 0, line=4)
+    shoot("enabled")
     notebook.run(0)
     expect(debugger.get_by_role("region", name="Callstack Section")).to_contain_text("Cell [*]:4")
     shoot("stopped")
@@ -196,9 +199,16 @@ def test_breakpoint_is_hit_by_the_first_cell(open_notebook: Open, pool: Pool, sh
 def set_breakpoint(notebook: OpenNotebook, index: int, *, line: int) -> None:
     """Click beside a line, once the debugger says that it is there."""
     expect(notebook.panel.get_by_role("button", name="Disable Debugger")).to_be_visible()
-    gutter = notebook.cell(index).locator("div.cm-breakpoint-gutter .cm-gutterElement:visible").nth(line - 1)
-    gutter.click()
-    expect(gutter.get_by_label("Breakpoint")).to_be_visible()
+    gutter_of(notebook, index, line=line).click()
+    expect(breakpoint_of(notebook, index, line=line)).to_be_visible()
+
+
+def gutter_of(notebook: OpenNotebook, index: int, *, line: int) -> "Locator":
+    return notebook.cell(index).locator("div.cm-breakpoint-gutter .cm-gutterElement:visible").nth(line - 1)
+
+
+def breakpoint_of(notebook: OpenNotebook, index: int, *, line: int) -> "Locator":
+    return gutter_of(notebook, index, line=line).get_by_label("Breakpoint")
 
 
 def test_traceback_is_coloured(open_notebook: Open, shoot: Shoot) -> None:
