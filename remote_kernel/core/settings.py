@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from urllib.parse import urlsplit
 
 from remote_kernel.core.credential import DEFAULT_TOKEN_SCOPE, Credential, parse_credential, parse_token_scope
@@ -12,6 +13,13 @@ from remote_kernel.core.wire import DEFAULT_KERNELSPEC
 # A pool of five with a cooldown of 300 s frees a session within that time.
 DEFAULT_WAIT_SECONDS = 300.0
 DEFAULT_KEEPALIVE_MINUTES = 30.0
+
+
+class Start(StrEnum):
+    """When a kernel takes its session: with the first cell, or as it starts."""
+
+    LAZY = "lazy"
+    EAGER = "eager"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +37,7 @@ class Settings:
         identifier: a literal identifier; overrides everything else.
         pod_kernel: name of the kernelspec in the pod.
         is_fresh: whether to use an interpreter of one's own in the pod, which goes at shutdown.
+        start: when the session is taken.
         wait_seconds: how long a cell waits for a free session or a lost link.
         keepalive_minutes: how long after the last activity the pod is kept warm.
     """
@@ -43,6 +52,7 @@ class Settings:
     identifier: Identifier | None = field(default=None, repr=False)
     pod_kernel: str = DEFAULT_KERNELSPEC
     is_fresh: bool = False
+    start: Start = Start.LAZY
     wait_seconds: float = DEFAULT_WAIT_SECONDS
     keepalive_minutes: float = DEFAULT_KEEPALIVE_MINUTES
 
@@ -65,6 +75,7 @@ class Settings:
             identifier=parse_identifier(literal) if literal else None,
             pod_kernel=environ.get("REMOTE_KERNEL_POD_KERNEL", "") or DEFAULT_KERNELSPEC,
             is_fresh=_parse_switch(environ, "REMOTE_KERNEL_FRESH"),
+            start=_parse_start(environ.get("REMOTE_KERNEL_START", "")),
             wait_seconds=_parse_number(environ, "REMOTE_KERNEL_WAIT_SECONDS", DEFAULT_WAIT_SECONDS),
             keepalive_minutes=_parse_number(environ, "REMOTE_KERNEL_KEEPALIVE_MINUTES", DEFAULT_KEEPALIVE_MINUTES),
         )
@@ -77,6 +88,14 @@ def parse_scope(text: str) -> Scope:
     except ValueError:
         names = ", ".join(Scope)
         raise SettingsError(f"REMOTE_KERNEL_SCOPE is {text!r}: use one of {names}") from None
+
+
+def _parse_start(text: str) -> Start:
+    try:
+        return Start(text or Start.LAZY)
+    except ValueError:
+        names = ", ".join(Start)
+        raise SettingsError(f"REMOTE_KERNEL_START is {text!r}: use one of {names}") from None
 
 
 def _parse_endpoint(text: str) -> str:

@@ -68,6 +68,7 @@ class Relay:
 
     Args:
         kernelspec: the kernel in the pod.
+        is_eager: whether the session is taken at the start.
 
     Attributes:
         stopped: is set when the kernel is to end.
@@ -75,9 +76,12 @@ class Relay:
         listener: what the link tells of the session.
     """
 
-    def __init__(self, channels: Channels, session: Session, known: KnownInfo, *, kernelspec: str) -> None:
+    def __init__(
+        self, channels: Channels, session: Session, known: KnownInfo, *, kernelspec: str, is_eager: bool = False
+    ) -> None:
         self.stopped = asyncio.Event()
         self.has_died = False
+        self._is_eager = is_eager
         self._farewell: Farewell | None = None
         self._is_full = False
         self._channels = channels
@@ -136,6 +140,8 @@ class Relay:
         if self._session.is_known:
             self._missed.open()
             self._uplink.open()
+        elif self._is_eager:
+            self._uplink.open_ahead()
 
     async def handle(self, channel: Channel, prefixes: list[bytes], parts: tuple[bytes, ...]) -> None:
         """Take one message of a front end; raises `WireError` when it is none."""
@@ -236,7 +242,7 @@ class Relay:
 
     async def _execute_now(self, request: Request, parts: tuple[bytes, ...]) -> None:
         message = Message(channel=request.channel, parts=parts)
-        if not self._uplink.has_session and await self._sessionless.answer(request, message):
+        if not self._uplink.has_session and await self._do_without_session(request, message):
             return
         loss = self._session.untold
         if loss is None:
@@ -281,8 +287,14 @@ class Relay:
         hello = self._attachment.hello if self._uplink.is_attached else None
         if await self._sessionless.hold_debugger(request, message, hello):
             return
-        if self._uplink.has_session or not await self._sessionless.answer(request, message):
+        if self._uplink.has_session or not await self._do_without_session(request, message):
             await self._pass_on(request, message)
+
+    async def _do_without_session(self, request: Request, message: Message) -> bool:
+        """Do what can be done without a session; whether that is all. One that is on its way is waited for."""
+        if self._uplink.is_ahead:
+            return await self._sessionless.answer_hidden(request, message)
+        return await self._sessionless.answer(request, message)
 
     async def _pass_on(self, request: Request, message: Message) -> None:
         if not request.is_execute:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from remote_kernel import __version__
 from remote_kernel.core.errors import RemoteKernelError, SettingsError
 from remote_kernel.core.log_lines import LogEvent
-from remote_kernel.core.settings import Settings, log_level
+from remote_kernel.core.settings import Settings, Start, log_level
 from remote_kernel.kernel.channels import Channels, Connection
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.known_info import KnownInfo
@@ -41,7 +41,8 @@ async def serve(connection: Connection, channels: Channels, parent: int) -> int:
     session = Session(
         os.environ, folders, connection_file=connection.path, connection_key=connection.key, parent=parent
     )
-    endpoint, kernelspec = _what_is_served()
+    settings = _readable_settings()
+    endpoint, kernelspec = settings.endpoint or this_environment().endpoint, settings.pod_kernel
     _log.info(
         LogEvent(
             "started", version=__version__, python=".".join(map(str, sys.version_info[:3])), kernel_in_pod=kernelspec,
@@ -49,7 +50,7 @@ async def serve(connection: Connection, channels: Channels, parent: int) -> int:
         )
     )  # fmt: skip
     known = KnownInfo(folders.runtime, endpoint=endpoint, kernelspec=kernelspec)
-    relay = Relay(channels, session, known, kernelspec=kernelspec)
+    relay = Relay(channels, session, known, kernelspec=kernelspec, is_eager=settings.start is Start.EAGER)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, relay.stopped.set)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which is what nohup asks for
@@ -83,13 +84,12 @@ def _open_log(folders: Folders, connection_file: Path) -> None:
     log_to_file(path, "kernel", log_level(os.environ, "INFO"), _log)
 
 
-def _what_is_served() -> tuple[str, str]:
-    """Return endpoint and kernelspec; settings that cannot be used are told in the first cell, not here."""
+def _readable_settings() -> Settings:
+    """Return the settings, or those by default: what cannot be used is told in the first cell, not here."""
     try:
-        settings = Settings.from_environ(os.environ)
+        return Settings.from_environ(os.environ)
     except RemoteKernelError:
-        settings = Settings()
-    return settings.endpoint or this_environment().endpoint, settings.pod_kernel
+        return Settings()
 
 
 async def _watch_parent(parent: int, stopped: asyncio.Event) -> None:

@@ -110,6 +110,12 @@ class Session:
         return self._binding is not None and bool(self._binding.epoch) and not self._binding.restart
 
     @property
+    def is_named(self) -> bool:
+        """Whether anybody has told which notebook this is, so that no front end has to be heard first."""
+        names = ("REMOTE_KERNEL_NOTEBOOK", "REMOTE_KERNEL_IDENTIFIER", "JPY_SESSION_NAME")
+        return self._binding is not None or any(map(self._environ.get, names))
+
+    @property
     def untold(self) -> SessionLost | None:
         """A loss of which no cell has been told, by this process or an earlier one of the same kernel."""
         return SessionLost(self._binding.untold) if self._binding is not None and self._binding.untold else None

@@ -28,6 +28,11 @@ MAX_WAITING_BYTES = 256 * 1024 * 1024
 REJOIN_SECONDS = 5.0
 
 
+# Who takes a session at the start of the kernel waits so long for a front end to say which notebook it is, where nobody
+# else does: VS Code's first hidden cells tell it.
+NAMING_SECONDS = 1.0
+
+
 class Uplink:
     """Sends messages to the session, and finds it.
 
@@ -50,11 +55,20 @@ class Uplink:
         self._hints = hints
         self._early: list[Message] = []
         self._opening: asyncio.Task[None] | None = None
+        self._is_eager = False
+        self._naming: asyncio.TimerHandle | None = None
 
     @property
     def has_session(self) -> bool:
         """Whether a session exists, or will for the sake of an earlier message."""
         return bool(self._session.is_known or self._early or len(self._requests))
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether a session is on its way that no message has asked for."""
+        link = self._session.link
+        is_looking = self._naming is not None or self._opening is not None or (link is not None and link.is_wanted)
+        return self._is_eager and is_looking
 
     @property
     def is_attached(self) -> bool:
@@ -87,8 +101,19 @@ class Uplink:
             for each in messages:
                 self._session.link.send(each)
 
+    def open_ahead(self) -> None:
+        """Look for the session although nothing needs it so far, as soon as it can be known which notebook's it is."""
+        self._is_eager = True
+        if self._session.is_named:
+            self.open()
+        else:
+            self._naming = asyncio.get_running_loop().call_later(NAMING_SECONDS, self.open)
+
     def open(self) -> None:
         """Look for the session, if that has not been begun."""
+        if self._naming is not None:
+            self._naming.cancel()
+            self._naming = None
         if self._session.link is not None:
             self._session.link.open()
         elif self._opening is None:
@@ -107,7 +132,7 @@ class Uplink:
             for message in early:
                 link.send(message)
             self._requests.tell()
-            if len(self._requests) or self._attachment.is_awaited or self._session.is_known:
+            if len(self._requests) or self._attachment.is_awaited or self._session.is_known or self._is_eager:
                 link.open()
         finally:
             self._opening = None
@@ -155,6 +180,9 @@ class Uplink:
 
     async def aclose(self) -> None:
         """Stop looking."""
+        self._is_eager = False
+        if self._naming is not None:
+            self._naming.cancel()
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)

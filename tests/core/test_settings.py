@@ -4,7 +4,7 @@ import pytest
 
 from remote_kernel.core.errors import IdentityError, SettingsError
 from remote_kernel.core.identity import Identifier, Scope
-from remote_kernel.core.settings import Settings
+from remote_kernel.core.settings import Settings, Start
 
 
 def test_nothing_set_means_the_defaults() -> None:
@@ -22,6 +22,7 @@ def test_every_variable_is_read() -> None:
             "REMOTE_KERNEL_IDENTIFIER": "literal-1",
             "REMOTE_KERNEL_POD_KERNEL": "ir",
             "REMOTE_KERNEL_FRESH": "true",
+            "REMOTE_KERNEL_START": "eager",
             "REMOTE_KERNEL_WAIT_SECONDS": "1.5",
             "REMOTE_KERNEL_KEEPALIVE_MINUTES": "0",
         }
@@ -35,6 +36,7 @@ def test_every_variable_is_read() -> None:
         identifier=Identifier("literal-1"),
         pod_kernel="ir",
         is_fresh=True,
+        start=Start.EAGER,
         wait_seconds=1.5,
         keepalive_minutes=0,
     )
