@@ -329,10 +329,13 @@ class Session:
             with contextlib.suppress(PoolError, TimeoutError):
                 if pool is None:  # this process has not looked for the session so far
                     raise PoolUnreachable("There is no way to the pool.")
-                async with asyncio.timeout(FAREWELL_SECONDS):
-                    returned = await give_back(pool, release)
+                try:
+                    async with asyncio.timeout(FAREWELL_SECONDS):
+                        returned = await give_back(pool, release)
+                    log.info(LogEvent("session given back", is_stopped=returned.stopped, others=returned.others))
+                except PoolFull:
+                    log.info(LogEvent("session gone"))  # who has one is let in
                 self._releases.remove(written)
-                log.info(LogEvent("session given back", is_stopped=returned.stopped, others=returned.others))
         await self._close()
         self._file.remove()
 

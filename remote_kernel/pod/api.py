@@ -167,6 +167,7 @@ class Api:
         reader = _reader_of(call) or secrets.token_hex(8)
         kernel.note_user(reader)
         interpreter = await kernel.interpreter()
+        kernel.note_user(reader)  # the start may have taken long
         hello = wire.Hello(
             epoch=kernel.epoch,
             cursor=cursor,

@@ -1,5 +1,6 @@
 """Who uses the kernels of a pod, and what one of them may give back: plain decisions; `now` is any clock in seconds."""
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,13 @@ class Claims:
     def drop(self, user: str) -> None:
         """Forget a user, who has said that it will not come back."""
         self._used_at.pop(user, None)
+
+    def seconds_left(self, followers: Collection[str], now: float) -> float:
+        """Return for how long somebody has a claim at least; none or less when nobody has."""
+        last = max(
+            (now if name in followers else used_at for name, used_at in self._used_at.items()), default=-math.inf
+        )
+        return last + self._seconds - now
 
     def others(self, user: str, followers: Collection[str], now: float) -> int:
         """Return how many others have a claim; those who follow have one, however long ago they began.

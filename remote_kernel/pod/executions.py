@@ -135,7 +135,11 @@ class Executions:
     def _get_kernel(self, name: str) -> PodKernel:
         """Return the kernel of that name; one that runs another kernelspec is a notebook's choice, and is used."""
         kernels = {kernel.name: kernel for kernel in self._registry.kernels}
-        return kernels.get(name) or self._registry.get_or_create(name, self._kernelspec)
+        kernel = kernels.get(name)
+        if kernel is None or kernel.is_ending or self._registry.is_leaving:
+            kernel = self._registry.get_or_create(name, self._kernelspec)
+        kernel.note_user("")
+        return kernel
 
     async def _run(self, running: _Running, request: ExecutionRequest, kernel: PodKernel) -> None:
         gathering = Gathering(max_output=request.max_output, form=request.form)

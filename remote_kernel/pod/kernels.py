@@ -18,7 +18,7 @@ from remote_kernel.core.interrupts import Aim
 from remote_kernel.core.journal import Batch, Journal
 from remote_kernel.core.jupyter import Author, Header, is_error, parse_header, parse_object, parse_parent
 from remote_kernel.core.log_lines import LogEvent
-from remote_kernel.core.wire import Channel, EpochChange, Message, encode
+from remote_kernel.core.wire import FRESH_PREFIX, Channel, EpochChange, Message, encode
 from remote_kernel.pod.claims import Claims, Use
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreter import Interpreter
@@ -40,6 +40,9 @@ UNWANTED_SECONDS = 2.0
 
 # A kernel says that it has begun before it compiles the code; an interrupt within that may be overlooked.
 CODE_BEGINS_SECONDS = 0.05
+
+# How often to see whether an interpreter has started that may be left alone by then.
+START_LOOK_SECONDS = 1.0
 
 # Messages that the agent acts on itself, which takes time.
 _ACTED_ON = frozenset({"interrupt_request", "shutdown_request"})
@@ -130,6 +133,7 @@ class PodKernel:
         self._pace = Pace(self._hold)
         self._readers: Counter[str] = Counter()
         self._claims = Claims(claim_seconds)
+        self._ending_alone: asyncio.TimerHandle | None = None
         self._was_sent_something = False
         self._is_interrupted = False
         self._revoked: OrderedDict[str, None] = OrderedDict()
@@ -195,7 +199,35 @@ class PodKernel:
     def use_beside(self, user: str) -> Use:
         """Return what would be lost with this kernel, for others than `user` above all."""
         others = self._claims.others(user, self._readers, time.monotonic())
-        return Use(name=self.name, epoch=self.epoch, others=others, is_used=self._was_sent_something)
+        is_used = self._was_sent_something and not self.is_of_one_process
+        return Use(name=self.name, epoch=self.epoch, others=others, is_used=is_used)
+
+    @property
+    def is_of_one_process(self) -> bool:
+        """Whether nobody but the process that has asked for it knows its name."""
+        return self.name.startswith(FRESH_PREFIX)
+
+    def end_when_left(self, seconds: float, then: Callable[[], None]) -> None:
+        """End for good when nobody has had a claim for so long from now on, and call `then`.
+
+        For a kernel of one process, which was killed perhaps: nobody would come to end it, and others may keep the pod.
+        """
+        self._ending_alone = asyncio.get_running_loop().call_later(seconds, self._end_if_left, then)
+
+    def _end_if_left(self, then: Callable[[], None]) -> None:
+        left = self._claims.seconds_left(self._readers, time.monotonic())
+        if self.is_ending:
+            return
+        if self._starting is not None:  # who asked for it waits for that, and follows afterwards
+            left = max(left, START_LOOK_SECONDS)
+        if left > 0:
+            self.end_when_left(left, then)
+            return
+        _log.info(LogEvent("interpreter left", kernel=self.name))
+        ending = asyncio.create_task(self.give_up("", ends=True))
+        self._accepting.add(ending)
+        ending.add_done_callback(self._accepting.discard)
+        ending.add_done_callback(lambda _task: then())
 
     async def give_up(self, user: str, *, ends: bool) -> None:
         """Note that `user` will not come back, and, where that `ends` the kernel, shut it down for good.
@@ -501,6 +533,8 @@ class PodKernel:
     def close(self) -> None:
         """Begin to end the interpreter and whatever it started, and forget what it said."""
         self.is_closed = True
+        if self._ending_alone is not None:
+            self._ending_alone.cancel()
         self._begin_to_end()
         self._news.tell()
         self.journal.close()

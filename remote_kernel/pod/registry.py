@@ -73,7 +73,7 @@ class Registry:
             TooManyKernels: there is no room for one more.
             PodLeaving: the pod is about to go.
         """
-        if self._leaves_until > time.monotonic():
+        if self.is_leaving:
             raise PodLeaving("The pod has been given back: ask again, for another.")
         kernel = self._kernels.get(name)
         if kernel is not None and kernel.is_ending:
@@ -94,6 +94,8 @@ class Registry:
                 claim_seconds=self._cooldown_seconds,
             )
             self._kernels[name] = kernel
+            if kernel.is_of_one_process:
+                kernel.end_when_left(self._cooldown_seconds, self.remove_closed)
         elif kernel.kernelspec != kernelspec:
             raise EpochMismatch(f"The pod's kernel {name!r} runs {kernel.kernelspec!r}, not {kernelspec!r}.")
         return kernel
@@ -104,6 +106,11 @@ class Registry:
         if kernel is None or not kernel.knows(epoch):
             raise EpochMismatch("The session that this request speaks of is gone.")
         return kernel
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the pod is about to be stopped."""
+        return self._leaves_until > time.monotonic()
 
     def leave(self, reader: str) -> None:
         """Take in nobody for a moment, in which `reader` has the pod stopped."""

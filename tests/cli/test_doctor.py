@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import signal
 import socket
 import threading
 import time
@@ -12,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from remote_kernel.cli.doctor import DEFAULT_TIMEOUT_SECONDS
-from tests.cli.command import Done, run_command
-from tests.driver import Pool, run_in_pod
+from tests.cli.command import Done, run_command, start_command
+from tests.driver import Pool, run_in_pod, wait_until
 
 Answer = Callable[[socket.socket], None]
 
@@ -251,3 +252,15 @@ def test_https_where_http_is_spoken_is_told(pool: Pool, monkeypatch: pytest.Monk
     done = examine(endpoint=pool.endpoint.replace("http:", "https:"), monkeypatch=monkeypatch)
     assert done.status == 1
     assert "does not speak HTTPS: check the port in REMOTE_KERNEL_ENDPOINT, and whether it has to begin" in done.stdout
+
+
+def test_check_that_is_ended_by_a_signal_gives_its_session_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Pool.start("--ready", "0") as pool:
+        monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", pool.endpoint)
+        monkeypatch.setenv("REMOTE_KERNEL_TOKEN", pool.token)
+        with start_command("doctor", "--timeout", "60") as process:
+            wait_until(lambda: bool(pool.sessions()))
+            process.send_signal(signal.SIGTERM)
+            process.communicate()
+        assert process.returncode == 143
+        wait_until(lambda: not pool.sessions())

@@ -183,7 +183,8 @@ def killed_and_followed(notebook: Notebook) -> Iterator[None]:
             successor.terminate()
 
 
-def test_a_killed_kernel_s_successor_has_the_variables_and_the_running_cell(notebook: Notebook) -> None:
+def test_a_killed_kernel_s_successor_has_the_variables_and_the_running_cell(start_notebook: Start) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="killed-successor")
     notebook.run("a = 42")
     notebook.client.execute("import time\nprint('one', flush=True)\ntime.sleep(1.5)\nprint('two', flush=True)")
     notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
@@ -209,7 +210,8 @@ def test_what_a_cell_printed_while_no_kernel_was_there_is_shown_by_the_next(star
     notebook.wait_iopub(lambda message: message["msg_type"] == "stream" and "two" in message["content"]["text"])
 
 
-def test_what_an_earlier_process_left_running_can_be_interrupted_at_once(notebook: Notebook) -> None:
+def test_what_an_earlier_process_left_running_can_be_interrupted_at_once(start_notebook: Start) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="killed-interrupted")
     notebook.client.execute("print('one', flush=True)\nimport time; time.sleep(600)")
     notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
     with killed_and_followed(notebook):

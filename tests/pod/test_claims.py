@@ -65,3 +65,12 @@ def test_however_many_have_used_it_somebody_has() -> None:
     assert claims.others("a", [], 1.0) == 1
     claims.note("a", 301.0)
     assert claims.others("a", [], 302.0) == 0
+
+
+def test_what_nobody_has_a_claim_to_is_left_for_as_long_as_the_cooldown() -> None:
+    claims = Claims(300.0)
+    assert claims.seconds_left([], 0.0) <= 0
+    claims.note("a", 0.0)
+    assert claims.seconds_left(["a"], 1000.0) == 300.0
+    claims.note_end("a", 1000.0)
+    assert [claims.seconds_left([], now) for now in (1000.0, 1200.0, 1300.0)] == [300.0, 100.0, 0.0]

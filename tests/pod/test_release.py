@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from remote_kernel.core import wire
-from tests.driver import TIMEOUT_SECONDS, Content, Pod, run_in_pod
+from tests.driver import TIMEOUT_SECONDS, Content, Pod, run_in_pod, wait_until
 
 
 @pytest.fixture
@@ -62,3 +62,31 @@ def test_another_epoch_is_left_alone_and_a_kernel_of_another_name_as_well(client
     assert release(client, epoch="another", reader="a") == {"stops": False, "others": 0, "kernels": 1}
     assert release(client, epoch=epoch_of(client), kernel="other", reader="a")["stops"] is False
     assert release(client, epoch=epoch_of(client), reader="a", order="1")["stops"] is True
+
+
+def test_an_interpreter_of_a_process_that_is_gone_ends_by_itself_whoever_keeps_the_pod() -> None:
+    with (
+        Pod.start(Path(tempfile.mkdtemp(prefix="rk-")), REMOTE_KERNEL_POD_COOLDOWN_SECONDS="1.5") as pod,
+        httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client,
+        client.stream("GET", wire.EVENTS_PATH, params={"reader": "notebook"}),
+        client.stream("GET", wire.EVENTS_PATH, params={"reader": "living", "kernel": "run-living"}),
+    ):
+        with client.stream("GET", wire.EVENTS_PATH, params={"reader": "killed", "kernel": "run-killed"}):
+            run_in_pod(client, "import time", kernel="run-killed")
+        names: list[str] = []
+
+        def is_left_alone() -> bool:
+            """Call the pod, as what keeps it warm does."""
+            names[:] = [kernel["name"] for kernel in client.get(wire.SESSION_PATH).json()["kernels"]]
+            return "run-killed" not in names
+
+        wait_until(is_left_alone)
+        assert names == ["main", "run-living"]
+
+
+def test_an_interpreter_of_a_process_that_is_gone_keeps_no_pod(client: httpx.Client) -> None:
+    run_in_pod(client, "1", kernel="run-killed")
+    follow(client, "a")
+    epochs = {kernel["name"]: kernel["epoch"] for kernel in client.get(wire.SESSION_PATH).json()["kernels"]}
+    # As long as it may live, it does.
+    assert release(client, epoch=epochs["main"], reader="a") == {"stops": False, "others": 0, "kernels": 1}

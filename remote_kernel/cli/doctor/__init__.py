@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 # With the time that Python and the machine's own checks take, the whole is told within 15 s.
 DEFAULT_TIMEOUT_SECONDS = 8.0
 
+# As shells report a program that a signal ended.
+SIGNAL_STATUS = 128
+
 DESCRIPTION = """\
 Check what a notebook needs, in the order in which it can go wrong: versions, kernels, Jupyter's folders, settings, the
 identity key, the pool's address, connection, token and role, and, where the pool has room, one session, which is given
@@ -26,7 +29,7 @@ examples:
   remote-kernel doctor
   remote-kernel doctor --endpoint https://<pool management endpoint> --json
 
-exit status: 0 everything works; 1 something does not; 2 something given cannot be used
+exit status: 0 everything works; 1 something does not; 2 something given cannot be used; 130 Ctrl-C, 143 SIGTERM
 """
 
 _COLOURS = {"ok": "\x1b[32m", "note": "\x1b[33m", "failed": "\x1b[31m"}
@@ -55,11 +58,27 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def handle(arguments: argparse.Namespace) -> int:
     """Check, say what was found as it is found, and return the exit status."""
-    findings = asyncio.run(_examine(arguments))
+    findings, number = asyncio.run(_examine_until_signal(arguments))
+    if number:
+        return SIGNAL_STATUS + number
     is_good = all(finding.status != "failed" for finding in findings)
     if arguments.json:
         print(json.dumps({"ok": is_good, "checks": [asdict(finding) for finding in findings]}))
     return 0 if is_good else 1
+
+
+async def _examine_until_signal(arguments: argparse.Namespace) -> "tuple[list[Finding], int]":
+    """Return what was found, or the signal that ended the search; what it took is given back then, too."""
+    from remote_kernel.cli.signals import watch_signals
+
+    async with watch_signals() as signals:
+        try:
+            with signals.watch():
+                return await _examine(arguments), 0
+        except asyncio.CancelledError:
+            if not signals.number:
+                raise
+            return [], signals.number
 
 
 async def _examine(arguments: argparse.Namespace) -> "list[Finding]":
