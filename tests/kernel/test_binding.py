@@ -1,6 +1,7 @@
 """Bindings: the same for the same notebook, another one for anything else, and kept once made."""
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -123,6 +124,30 @@ def test_a_damaged_file_is_no_binding(tmp_path: Path, file: BindingFile, text: s
     (path,) = (tmp_path / "remote-kernel" / "kernels").glob("*.json")
     path.write_text(text)
     assert file.load() is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"epoch": 7}, {"epoch": "e" * 129}, {"epoch": "e\n"}, {"pod": "p\x1b"}, {"pod": None}, {"keep_until": "1"},
+        {"keep_until": -1}, {"keep_until": True}, {"untold": 5}, {"reader": []},
+    ],
+)  # fmt: skip
+def test_a_file_with_what_no_pod_may_say_is_no_binding(
+    tmp_path: Path, file: BindingFile, fields: dict[str, object]
+) -> None:
+    file.save(bind())
+    (path,) = (tmp_path / "remote-kernel" / "kernels").glob("*.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+    assert file.load() is None
+
+
+def test_a_position_that_no_journal_comes_to_is_none(tmp_path: Path, file: BindingFile) -> None:
+    file.save_cursor(2**63 - 1)
+    assert file.load_cursor() == 2**63 - 1
+    (path,) = (tmp_path / "remote-kernel" / "kernels").glob("*.cursor")
+    path.write_bytes(b"\xff" * 8)
+    assert file.load_cursor() == 0
 
 
 def test_what_nobody_came_back_for_is_removed(tmp_path: Path) -> None:
