@@ -224,10 +224,7 @@ class PodKernel:
             self.end_when_left(left, then)
             return
         _log.info(LogEvent("interpreter left", kernel=self.name))
-        ending = asyncio.create_task(self.give_up("", ends=True))
-        self._accepting.add(ending)
-        ending.add_done_callback(self._accepting.discard)
-        ending.add_done_callback(lambda _task: then())
+        self._keep(self.give_up("", ends=True)).add_done_callback(lambda _task: then())
 
     async def give_up(self, user: str, *, ends: bool) -> None:
         """Note that `user` will not come back, and, where that `ends` the kernel, shut it down for good.
