@@ -94,6 +94,7 @@ class Link:
         self._before_us = 0  # what was said up to here is no answer to anything that was sent through this link
         self._heard_at = 0.0
         self._takes_compressed = False
+        self._trusts_compression = True
         self._may_have_taken = False
         self.warmth = Warmth(keepalive_seconds)
         self.peers = 0
@@ -249,11 +250,12 @@ class Link:
         params = dict(self._target)
         if self._position is not None:
             params |= {"epoch": self._position.epoch, "after": str(self._position.cursor)}
-        if self._pool.should_compress:
+        compresses = self._pool.should_compress and self._trusts_compression
+        if compresses:
             params[wire.COMPRESS_PARAM] = wire.COMPRESS_ZLIB
         # A pod that is there answers at once, one that has to be made may take minutes.
         read_seconds = ALLOCATE_SECONDS if self._position is None else wire.STALE_SECONDS
-        decoder, gathering = wire.FrameDecoder(allows_compressed=self._pool.should_compress), Gathering()
+        decoder, gathering = wire.FrameDecoder(allows_compressed=compresses), Gathering()
         has_greeted = False
         self.warmth.note_call()
         had_taken, self._may_have_taken = self._may_have_taken, True
@@ -303,6 +305,7 @@ class Link:
         except Broke as error:
             raise PoolUnreachable(f"The connection to the session broke: {error}.") from error
         except WireError as error:
+            self._trusts_compression = False  # an agent that compresses more than ours may be read without
             raise PoolUnreachable(f"The session sent something unreadable: {error}.") from error
 
     async def _take(self, frame: wire.Frame) -> None:

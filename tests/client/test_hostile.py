@@ -304,8 +304,9 @@ async def test_compressed_frames_that_become_too_much_cost_the_connection(is_ask
             link.open()
             await front_end.wait(lambda: front_end.peers == [7])
             assert time.process_time() - began < 2.0
+        asked = [wire.COMPRESS_PARAM in each.params for each in server.asked if each.path == wire.EVENTS_PATH]
+        assert asked == [is_asked_for, False]
     assert front_end.errors == []
-    assert connections == 2
 
 
 @pytest.mark.parametrize(
