@@ -9,11 +9,11 @@ from remote_kernel.pod.interpreter import Interpreter
 
 _log = logging.getLogger(__name__)
 
-# What jupyter_client gives a kernel between the request and the kill (`shutdown_wait_time`).
+# What jupyter_client gives a kernel between request and kill (`shutdown_wait_time`). It sends SIGTERM after half
+# of it, which ends an IPython kernel without its exit handlers; on a busy machine these need the other half as well.
 GRACE_SECONDS = 5.0
 
-# As much as jupyter_client waits before it sends SIGTERM, which ends an IPython kernel without its exit handlers, and a
-# bit. A pool that stops waits for this; see `remote_kernel.pool.pods`.
+# A pool that stops waits for this; see `remote_kernel.pool.pods`.
 LAST_GRACE_SECONDS = 3.0
 
 

@@ -209,7 +209,7 @@ LAST_WORDS = """
 import atexit, pathlib, time
 unflushed = open('unflushed', 'w')
 unflushed.write('text')
-atexit.register(lambda: (time.sleep(0.5), pathlib.Path('handled').touch()))
+atexit.register(lambda: (time.sleep(0.2), pathlib.Path('handled').touch()))
 """
 
 
@@ -224,8 +224,8 @@ async def test_exit_handlers_have_run_before_the_next_cell_after_a_restart(life:
 async def test_restart_is_answered_while_the_interpreter_ends_and_another_starts(life: Life) -> None:
     await life.run("import atexit, time; atexit.register(time.sleep, 600)")
     await life.accept(restart(2))
-    await (await life.kernel.interpreter()).send(Channel.SHELL, execute("1").parts)
     assert not life.interpreters[0].exited.done()
+    assert len(life.interpreters) == 2
     for process in psutil.Process().children():
         process.kill()
 
@@ -244,7 +244,7 @@ async def test_interpreter_that_does_not_end_when_it_is_asked_to_is_killed(
 
 @pytest.mark.parametrize("is_interrupted", [False, True])
 async def test_cell_that_runs_at_a_shutdown_is_interrupted_once(life: Life, is_interrupted: bool) -> None:
-    tidying = "print('begun', flush=True)\ntry:\n    time.sleep(600)\nfinally:\n    time.sleep(0.5); open('tidy', 'w')"
+    tidying = "print('begun', flush=True)\ntry:\n    time.sleep(600)\nfinally:\n    time.sleep(0.2); open('tidy', 'w')"
     await life.accept(execute(f"{LAST_WORDS}{tidying}"))
     await life.wait_frame(lambda frame: isinstance(frame, Message) and b'"begun\\n"' in frame.parts[3])
     if is_interrupted:  # as jupyter_client does before every shutdown
@@ -329,7 +329,7 @@ async def test_cell_that_was_given_up_does_not_run_when_it_arrives_late(life: Li
     assert not (life.folder / "ran").exists()
 
 
-@pytest.mark.parametrize("steps", [0, 4, 8])
+@pytest.mark.parametrize("steps", [0, 4])
 @pytest.mark.parametrize("is_restart", [True, False])
 async def test_readers_that_come_back_during_a_shutdown_leave_no_interpreter(
     life: Life, steps: int, is_restart: bool

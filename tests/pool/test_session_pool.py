@@ -12,6 +12,7 @@ import httpx
 import psutil
 import pytest
 
+from remote_kernel.pool import pods
 from remote_kernel.pool.history import EventKind
 from remote_kernel.pool.sessions import Changes, Limits, Sessions
 from tests.pool.running import run_pool
@@ -167,7 +168,9 @@ async def test_slot_of_a_stopped_pod_is_taken_until_the_pod_has_ended(tmp_path: 
     assert log.read_text() == "begin end begin end "
 
 
-async def test_pod_that_ignores_its_end_is_killed() -> None:
+async def test_pod_that_ignores_its_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pods, "STOP_GRACE_SECONDS", 0.5)  # is a part of what every run of the tests takes
+
     def command(socket: Path, data: Path, scratch: Path) -> Sequence[str]:
         return (sys.executable, "-c", STUBBORN_PROGRAM)
 
