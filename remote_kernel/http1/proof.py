@@ -28,11 +28,12 @@ def demand_proof(token: str) -> Callable[[Connection], Awaitable[None]]:
         try:
             async with asyncio.timeout(PROOF_SECONDS):
                 answer = await _ask(connection, challenge)
+            is_pool = is_proof(answer, token, challenge, connection.peer)
         except TimeoutError:
             raise NoConnection("it does not prove in time that it is the pool") from None
         except ConnectionBroke:
             raise NoConnection("another program has its port") from None
-        if not is_proof(answer, token, challenge, connection.peer):
+        if not is_pool:
             raise NoConnection("another program has its port")
 
     return demand
