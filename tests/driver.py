@@ -30,6 +30,15 @@ OUTPUT_TYPES = {"stream", "display_data", "update_display_data", "execute_result
 Content = dict[str, Any]
 
 
+def few_files(limit: int) -> Sequence[str]:
+    """Return what comes before the command of a program that may not have more files open."""
+    code = (
+        "import os, resource, sys; limit = int(sys.argv[1]); "
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)); os.execv(sys.argv[2], sys.argv[2:])"
+    )
+    return sys.executable, "-c", code, str(limit)
+
+
 @dataclass
 class Pool:
     """A `remote-kernel pool` process."""
@@ -345,9 +354,16 @@ class Pod:
 
     @classmethod
     @contextmanager
-    def start(cls, scratch: Path, *options: str, stderr: IO[bytes] | None = None, **environ: str) -> Iterator["Pod"]:
+    def start(
+        cls,
+        scratch: Path,
+        *options: str,
+        stderr: IO[bytes] | None = None,
+        prefix: Sequence[str] = (),
+        **environ: str,
+    ) -> Iterator["Pod"]:
         """Start a pod whose files go to `scratch`, a folder with a short path."""
-        command = [sys.executable, "-m", "remote_kernel.pod", "--port", "0", "--supervised"]
+        command = [*prefix, sys.executable, "-m", "remote_kernel.pod", "--port", "0", "--supervised"]
         command += ["--scratch", str(scratch), "--data", str(scratch / "data"), *options]
         with (
             _kept("pod", stderr) as kept,

@@ -24,7 +24,14 @@ from remote_kernel.core.flavor import Flavor, Sandbox
 from remote_kernel.core.interpreter_api import SYNC_LIMIT_SECONDS
 from remote_kernel.core.settings import log_level
 from remote_kernel.core.wire import DEFAULT_KERNELSPEC
-from remote_kernel.http1.listening import allow_many_files, open_listener, parse_port, reason
+from remote_kernel.http1.listening import (
+    ACCEPTED_AT_ONCE,
+    QUEUE_LENGTH,
+    allow_many_files,
+    open_listener,
+    parse_port,
+    reason,
+)
 from remote_kernel.http1.server import ServerProtocol
 from remote_kernel.log_files import log_to_stderr
 from remote_kernel.pod.api import Pod
@@ -79,6 +86,8 @@ class Server(uvicorn.Server):
             await super().startup(sockets)
         except OSError as error:
             raise CannotStart(f"remote-kernel-pod: cannot listen on {self.config.uds}: {reason(error)}.") from None
+        for listener in sockets or ():
+            listener.listen(QUEUE_LENGTH)  # asyncio has set it to as many as it accepts at once
         self.is_listening.set()
 
 
@@ -160,6 +169,8 @@ def _server_config(app: ASGIApp, arguments: argparse.Namespace) -> uvicorn.Confi
         app,
         uds=arguments.uds,
         http=Protocol,
+        # The Unix socket is asyncio's own, and behind it is a pool that makes no more connections than it can have.
+        backlog=QUEUE_LENGTH if arguments.uds else ACCEPTED_AT_ONCE,
         access_log=False,
         proxy_headers=False,
         log_config=None,  # its own would write the texts of errors, and what they were about

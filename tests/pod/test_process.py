@@ -12,6 +12,7 @@ import sys
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -20,7 +21,7 @@ from remote_kernel.core.interpreter_api import ApiVersion
 from remote_kernel.core.log_lines import LogEvent, LogLine
 from remote_kernel.core.wire import EVENTS_PATH, End, decode_all
 from remote_kernel.pod.__main__ import main
-from tests.driver import TIMEOUT_SECONDS, Pod, is_alive, run_in_pod, stdout_of, wait_until
+from tests.driver import TIMEOUT_SECONDS, Pod, few_files, is_alive, run_in_pod, stdout_of, wait_until
 
 
 def start_child(client: httpx.Client) -> list[int]:
@@ -103,6 +104,16 @@ def test_a_place_that_a_pod_cannot_use_is_named_in_a_sentence(
     command = [sys.executable, "-m", "remote_kernel.pod", "--port", "0", option, path]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
     assert (ended.returncode, ended.stderr) == (1, f"remote-kernel-pod: {sentence.format(path)}\n")
+
+
+def test_idle_connections_do_not_keep_a_pod_from_answering() -> None:
+    scratch = Path(tempfile.mkdtemp(prefix="rk-"))
+    with Pod.start(scratch, prefix=few_files(128)) as pod, contextlib.ExitStack() as stack:
+        address = urlsplit(pod.endpoint)
+        for _ in range(150):
+            stack.enter_context(socket.create_connection((address.hostname, address.port)))
+        with httpx.Client(base_url=pod.endpoint, timeout=15) as client:  # less than idle connections are kept
+            assert "42" in client.post("/api/v2/execute", json={"code": "6 * 7"}).raise_for_status().text
 
 
 def test_a_port_that_is_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,6 @@ import contextlib
 import os
 import resource
 import socket
-import sys
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,25 +16,16 @@ import pytest
 from remote_kernel.http1 import Client, NoConnection
 from remote_kernel.pool.server import MAX_CONNECTIONS, connection_limit
 from remote_kernel.pool.sessions import Limits
-from tests.driver import Pool, run_in_pod, stdout_of
+from tests.driver import Pool, few_files, run_in_pod, stdout_of
 from tests.pool.running import RunningServer, run_pool
 
 pytestmark = pytest.mark.anyio
 
 HARD_LIMIT = 128
 
-# Starts a program that may not have more files open.
-LIMITED = (
-    sys.executable,
-    "-c",
-    "import os, resource, sys; limit = int(sys.argv[1]); "
-    "resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)); os.execv(sys.argv[2], sys.argv[2:])",
-    str(HARD_LIMIT),
-)
-
 
 def test_idle_connections_cost_no_session() -> None:
-    with Pool.start("--ready", "0", prefix=LIMITED) as pool, contextlib.ExitStack() as stack:
+    with Pool.start("--ready", "0", prefix=few_files(HARD_LIMIT)) as pool, contextlib.ExitStack() as stack:
         clients = [stack.enter_context(pool.client()) for _ in range(4)]
         stdout_of(run_in_pod(clients[0], "value = 42", identifier="a-session"))
         for client in clients:
