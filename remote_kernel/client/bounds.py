@@ -1,6 +1,5 @@
 """Bounds of an answer, found by the path that was asked for: whoever makes a request need not think of them."""
 
-from functools import cache
 from http import HTTPStatus
 
 from remote_kernel.core import files, limits, wire
@@ -18,6 +17,9 @@ _OF_AGENT = {
     STATUS_PATH: limits.SESSION,
 }
 
+# Every other path of ours begins so.
+_NOT_OF_INTERPRETERS = ("/api/", "/.")
+
 
 def limit_of(path: str, status: int = HTTPStatus.OK, method: str = "GET") -> Limit:
     """Return the bounds of the answer to a request for `path`, which may have a query."""
@@ -26,16 +28,17 @@ def limit_of(path: str, status: int = HTTPStatus.OK, method: str = "GET") -> Lim
     path = path.partition("?")[0]
     if path == files.CONTENT_PATH and method != "GET":
         return limits.ANSWER
-    return _OF_AGENT.get(path) or _of_interpreter(path)
+    if path in _OF_AGENT:
+        return _OF_AGENT[path]
+    return limits.ANSWER if path.startswith(_NOT_OF_INTERPRETERS) else _of_interpreter(path)
 
 
-@cache
 def _of_interpreter(path: str) -> Limit:
     from remote_kernel.core import interpreter_api  # late: most kernels need none of it
 
-    if path == interpreter_api.EXECUTIONS_PATH or path.startswith(f"{interpreter_api.EXECUTIONS_PATH}/"):
-        return limits.EXECUTION
+    first, _, _ = path.removeprefix("/").partition("/")
     return {
+        interpreter_api.EXECUTIONS_PATH: limits.EXECUTION,
         interpreter_api.LIST_SESSIONS_PATH: limits.SESSION_LIST,
         interpreter_api.METADATA_PATH: limits.SESSION,
-    }.get(path, limits.ANSWER)
+    }.get(f"/{first}", limits.ANSWER)
