@@ -8,6 +8,7 @@ Both take of an answer what its kind may have (`client.bounds`), and nothing tha
 for that: so no caller can be made to hold more than the table of limits says.
 """
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
@@ -241,8 +242,13 @@ class TlsTransport:
             headers={"authorization": f"Bearer {token}"} | ({"content-type": media_type} if media_type else {}),
             timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS, write=WRITE_SECONDS, pool=None),
         )
+        # httpx bounds each wait, and a server may say for ever that its answer is about to come.
+        patience = CONNECT_SECONDS + WRITE_SECONDS + len(content) / MIN_BYTES_PER_SECOND + read_seconds
         try:
-            response = await client.send(request, stream=True)
+            async with asyncio.timeout(patience):
+                response = await client.send(request, stream=True)
+        except TimeoutError:
+            raise Broke("the head of the answer does not end") from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol) as error:
             raise NoConnection(_describe(error), is_of_proxy=isinstance(error, httpx.ProxyError)) from error
         except httpx.HTTPError as error:
