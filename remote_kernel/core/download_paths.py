@@ -155,7 +155,7 @@ class Places:
     def __init__(self, system: System) -> None:
         self._system = system
         self._taken: dict[tuple[str, ...], _Taken] = {}
-        self._folders: set[tuple[str, bool, bool]] = set()
+        self._folders: set[tuple[tuple[str, ...], bool, bool]] = set()
         self.wanted: list[Wanted] = []
         self.refused: dict[str, str] = {}
         self.hidden: dict[str, None] = {}  # in order
@@ -171,11 +171,8 @@ class Places:
         if len(parts) > MAX_DEPTH or len(path.encode(errors="surrogatepass")) > MAX_PATH_BYTES:
             return self._refuse(path, "its path is too long")
         takes_hidden = is_named or wish.name.startswith(".")
-        known = (
-            path.rpartition("/")[0],
-            is_named,
-            takes_hidden,
-        )  # most have their folder in common with the one before
+        # Most have their folder in common with the one before.
+        known = (parts[:-1], is_named, takes_hidden)
         for number in range(len(parts) - 1 if known in self._folders else 0, len(parts)):
             part = parts[number]
             if problem := find_problem(part, self._system):
