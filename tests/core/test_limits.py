@@ -52,6 +52,10 @@ def test_the_page_says_what_numbers_may_be() -> None:
     assert "`Retry-After` is a minute at most" in text
 
 
+def test_what_one_message_may_have_is_the_same_in_both_tables() -> None:
+    assert f"{size(limits.REQUEST.bytes or 0)} up, {size(limits.MESSAGE.bytes or 0)} down" in PAGE.read_text()
+
+
 def test_every_kind_has_a_bound_and_a_reason_and_is_in_the_table() -> None:
     defined = [value for value in vars(limits).values() if isinstance(value, Limit)]
     assert defined == list(limits.TABLE)
