@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import httpx
+from jupyter_client import connect
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
@@ -113,6 +114,13 @@ def kernel_manager(kernel_name: str, **options: Any) -> KernelManager:
     with _choosing:
         ports = dict(zip(PORT_NAMES, _quiet_ports, strict=False))
     return KernelManager(kernel_name=kernel_name, **ports, **options)
+
+
+def write_connection_file(path: Path, **options: Any) -> None:
+    """Write a connection file with such ports, as a front end does before it starts a kernel."""
+    with _choosing:
+        ports: dict[str, Any] = dict(zip(PORT_NAMES, _quiet_ports, strict=False))
+    connect.write_connection_file(str(path), **ports, **options)
 
 
 @contextmanager

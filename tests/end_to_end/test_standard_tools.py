@@ -54,6 +54,13 @@ class PatientChannel:
         return getattr(self._channel, name)
 
 
+class TestIopubWelcome(jupyter_kernel_test.IopubWelcomeTests):
+    """Jupyter's own test that the first that a front end hears on iopub is that it is heard."""
+
+    kernel_name = "remote"
+    support_iopub_welcome = True
+
+
 class TestKernel(jupyter_kernel_test.KernelTests):
     """Jupyter's own suite for kernels, with every feature that ipykernel has switched on in its own tests."""
 

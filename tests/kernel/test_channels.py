@@ -15,12 +15,11 @@ from typing import Any, cast
 import pytest
 import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.connect import write_connection_file
 
 from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.wire import Channel
 from remote_kernel.kernel.channels import Channels, Connection
-from tests.driver import is_alive, kernel_manager, wait_until
+from tests.driver import is_alive, kernel_manager, wait_until, write_connection_file
 
 
 def start(connection_file: Path) -> "subprocess.Popen[bytes]":
@@ -44,7 +43,7 @@ def wait_ready(client: BlockingKernelClient) -> None:
 def test_ports_of_zero_are_picked_and_written_back(tmp_path: Path, transport: str) -> None:
     path = tmp_path / "c.json"
     ip = "127.0.0.1" if transport == "tcp" else str(tmp_path / "s")
-    write_connection_file(str(path), ip=ip, key=b"secret", transport=transport)
+    write_connection_file(path, ip=ip, key=b"secret", transport=transport)
     fields = json.loads(path.read_text())
     path.write_text(json.dumps(fields | {name: 0 for name in fields if name.endswith("_port")}))
     process = start(path)
@@ -65,7 +64,7 @@ def test_ports_of_zero_are_picked_and_written_back(tmp_path: Path, transport: st
 
 def test_a_subscriber_is_welcomed(tmp_path: Path) -> None:
     path = tmp_path / "c.json"
-    write_connection_file(str(path), key=b"secret")
+    write_connection_file(path, key=b"secret")
     process = start(path)
     client = connect(path)
     try:
@@ -81,7 +80,7 @@ def test_a_subscriber_is_welcomed(tmp_path: Path) -> None:
 
 def test_a_message_with_a_wrong_signature_is_not_answered(tmp_path: Path) -> None:
     path = tmp_path / "c.json"
-    write_connection_file(str(path), key=b"secret")
+    write_connection_file(path, key=b"secret")
     process = start(path)
     client, stranger = connect(path), connect(path)
     try:
@@ -101,7 +100,7 @@ def test_a_message_with_a_wrong_signature_is_not_answered(tmp_path: Path) -> Non
 
 def test_a_kernel_whose_front_end_was_killed_ends(tmp_path: Path) -> None:
     path = tmp_path / "c.json"
-    write_connection_file(str(path), key=b"secret")
+    write_connection_file(path, key=b"secret")
     code = (
         "import subprocess, sys\n"
         "print(subprocess.Popen([sys.executable, '-m', 'remote_kernel', '-f', sys.argv[1]]).pid, flush=True)\n"
@@ -121,7 +120,7 @@ def test_a_kernel_whose_front_end_was_killed_ends(tmp_path: Path) -> None:
 
 def test_a_kernel_whose_front_end_was_gone_before_it_looked_ends(tmp_path: Path) -> None:
     path = tmp_path / "c.json"
-    write_connection_file(str(path), key=b"secret")
+    write_connection_file(path, key=b"secret")
     # The kernel does not run before its parent, which jupyter_client names to it, has ended.
     code = "import os, sys; os.fork() and os._exit(0); os.read(0, 1); os.execv(sys.executable, sys.argv[1:])"
     command = [sys.executable, "-c", code, sys.executable, "-m", "remote_kernel", "-f", str(path)]
@@ -167,7 +166,7 @@ def test_a_connection_file_of_no_use_is_told_in_a_sentence(tmp_path: Path, conte
 
 def test_a_kernel_that_was_given_half_a_pair_of_keys_listens_nowhere(tmp_path: Path) -> None:
     path = tmp_path / "c.json"
-    write_connection_file(str(path), key=b"secret")
+    write_connection_file(path, key=b"secret")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"curve_publickey": "p" * 40}))
     command = [sys.executable, "-m", "remote_kernel", "-f", str(path)]
     kernel = subprocess.run(command, capture_output=True, text=True, timeout=30, env=os.environ, check=False)
@@ -178,7 +177,7 @@ def test_a_kernel_that_was_given_half_a_pair_of_keys_listens_nowhere(tmp_path: P
 
 def test_a_port_in_use_is_told_in_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "c.json"
-    write_connection_file(str(path), key=b"secret")
+    write_connection_file(path, key=b"secret")
     first = start(path)
     client = connect(path)
     wait_ready(client)
@@ -234,7 +233,7 @@ def answers(client: BlockingKernelClient) -> bool:
 @pytest.mark.parametrize("name", ["shell", "control", "stdin", "iopub", "hb"])
 async def test_a_port_that_is_taken_for_a_moment_is_waited_for(tmp_path: Path, name: str) -> None:
     path = tmp_path / "c.json"
-    write_connection_file(str(path), key=b"secret")
+    write_connection_file(path, key=b"secret")
     connection = Connection.read(path)
     taken = socket.create_server(("127.0.0.1", connection.ports[name]))
     release = threading.Timer(0.2, taken.close)
@@ -251,7 +250,7 @@ async def test_a_port_that_is_taken_for_a_moment_is_waited_for(tmp_path: Path, n
 async def test_ports_are_waited_for_so_long_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("remote_kernel.kernel.channels.BIND_SECONDS", 0.5)
     path = tmp_path / "c.json"
-    write_connection_file(str(path), key=b"secret")
+    write_connection_file(path, key=b"secret")
     connection = Connection.read(path)
     first, last = (socket.create_server(("127.0.0.1", connection.ports[name])) for name in ("shell", "hb"))
     release = threading.Timer(0.4, first.close)
@@ -267,7 +266,7 @@ async def test_ports_are_waited_for_so_long_together(tmp_path: Path, monkeypatch
 
 def test_an_address_that_is_not_ours_is_told_in_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "c.json"
-    write_connection_file(str(path), key=b"secret")
+    write_connection_file(path, key=b"secret")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"ip": "192.0.2.1"}))  # for documentation, RFC 5737
     command = [sys.executable, "-m", "remote_kernel", "-f", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
@@ -281,7 +280,7 @@ COMES_BACK = 100
 
 def test_a_front_end_that_comes_back_under_its_name_is_answered(tmp_path: Path) -> None:
     path = tmp_path / "c.json"
-    write_connection_file(str(path), key=b"secret")
+    write_connection_file(path, key=b"secret")
     process = start(path)
     try:
         for _ in range(COMES_BACK):
@@ -315,7 +314,7 @@ def test_a_second_client_of_one_session_is_answered() -> None:
 @pytest.mark.parametrize("defect", [OSError("no"), asyncio.CancelledError()], ids=["error", "cancelled"])
 async def test_a_message_that_cannot_be_handled_costs_that_message(tmp_path: Path, defect: BaseException) -> None:
     path = tmp_path / "c.json"
-    write_connection_file(str(path), key=b"secret")
+    write_connection_file(path, key=b"secret")
     channels = Channels(Connection.read(path))
     channels.bind()
     handled: asyncio.Queue[Channel] = asyncio.Queue()
@@ -358,7 +357,7 @@ sys.exit(app.main(["-f", sys.argv[1]]))
 @pytest.mark.parametrize("how", ["raise OSError", "return", "raise asyncio.CancelledError"])
 def test_a_kernel_that_has_become_deaf_ends_and_says_so(tmp_path: Path, what: str, how: str) -> None:
     path = tmp_path / "c.json"
-    write_connection_file(str(path), key=b"secret")
+    write_connection_file(path, key=b"secret")
     command = [sys.executable, "-c", ENDS.format(what=what, how=how), str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1

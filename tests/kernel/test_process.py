@@ -7,9 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from jupyter_client.connect import write_connection_file
-
-from tests.driver import Notebook
+from tests.driver import Notebook, write_connection_file
 from tests.kernel.test_channels import connect, wait_ready
 
 FOREIGN = (
@@ -20,7 +18,7 @@ FOREIGN = (
 
 def test_the_kernel_imports_neither_ipython_nor_pod_nor_pool(tmp_path: Path) -> None:
     path, log = tmp_path / "c.json", tmp_path / "importtime"
-    write_connection_file(str(path), key=b"secret")
+    write_connection_file(path, key=b"secret")
     command = [sys.executable, "-X", "importtime", "-m", "remote_kernel", "-f", str(path)]
     with log.open("wb") as stderr, subprocess.Popen(command, stderr=stderr) as process:
         try:

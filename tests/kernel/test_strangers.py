@@ -12,13 +12,12 @@ from typing import Any
 
 import pytest
 import zmq
-from jupyter_client.connect import write_connection_file
 
 from remote_kernel.core.wire import Channel
 from remote_kernel.kernel import subscribers
 from remote_kernel.kernel.channels import Channels, Connection
 from remote_kernel.kernel.subscribers import MIN_TAKEN_BYTES, PATIENCE_AGAIN_SECONDS, PATIENCE_SECONDS, Patience
-from tests.driver import Notebook
+from tests.driver import Notebook, write_connection_file
 from tests.kernel.test_channels import connect, start
 
 SOCKETS = ("shell", "control", "stdin", "iopub", "hb")
@@ -69,7 +68,7 @@ def test_garbage_at_any_port_is_refused_and_a_cell_runs(notebook: Notebook) -> N
 @pytest.mark.parametrize("name", SOCKETS)
 def test_who_announces_too_large_a_message_is_hung_up_on(tmp_path: Path, name: str) -> None:
     path = tmp_path / "c.json"
-    write_connection_file(str(path), key=b"secret")
+    write_connection_file(path, key=b"secret")
     process = start(path)
     try:
         client = connect(path)
@@ -93,7 +92,7 @@ async def serving(tmp_path: Path, transport: str = "tcp") -> AsyncIterator[Chann
     """Serve channels that nobody sends anything to."""
     path = tmp_path / "c.json"
     ip = "127.0.0.1" if transport == "tcp" else str(tmp_path / "s")
-    write_connection_file(str(path), ip=ip, key=b"secret", transport=transport)
+    write_connection_file(path, ip=ip, key=b"secret", transport=transport)
     channels = Channels(Connection.read(path))
     channels.bind()
     task = asyncio.create_task(channels.serve(ignore))
