@@ -7,8 +7,11 @@ import base64
 import binascii
 import hashlib
 import struct
-import zlib
 from collections.abc import Iterator
+
+from remote_kernel.core.compression import inflate
+from remote_kernel.core.errors import WireError
+from remote_kernel.core.limits import PICTURE
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Which program wrote the picture and when: nothing that one could see.
@@ -23,17 +26,22 @@ def describe_picture(mime: str, text: str) -> str:
         data = text.encode()
     try:
         size, seen = _read_png(data)
-    except (struct.error, zlib.error, ValueError):
+    except (struct.error, WireError, ValueError):
         size, seen = "", data
     return f"[{mime}{size}, {hashlib.sha256(seen).hexdigest()[:12]}]"
 
 
 def _read_png(data: bytes) -> tuple[str, bytes]:
-    """Return the dimensions, and header, palette and uncompressed pixels; raises `ValueError` where it is no PNG."""
+    """Return the dimensions, and header, palette and uncompressed pixels.
+
+    Raises:
+        ValueError, WireError, struct.error: it is no PNG, or one that is larger than `PICTURE`.
+    """
     if not data.startswith(_SIGNATURE):
         raise ValueError("not a PNG")
     chunks = list(_chunks(data))
-    pixels = zlib.decompress(b"".join(body for kind, body in chunks if kind == b"IDAT"))
+    packed = b"".join(body for kind, body in chunks if kind == b"IDAT")
+    pixels = inflate(packed, max_bytes=PICTURE.unpacked_bytes or 0, name="a picture")
     rest = b"".join(kind + body for kind, body in chunks if kind not in _REMARKS | {b"IDAT"})
     width, height = struct.unpack(">II", chunks[0][1][:8])
     return f", {width} × {height}", rest + pixels

@@ -175,7 +175,13 @@ JUPYTER_SESSIONS = Limit(
     bytes=4 * MEGABYTE,
 )
 
+PICTURE = Limit(
+    kind="picture that `run --verify` compares by what it shows",
+    reason="A large poster; of what is larger the file is compared.",
+    unpacked_bytes=256 * MEGABYTE,
+)
+
 TABLE = (
     HEAD, ANSWER, REFUSAL, SESSION, LISTING, FILE_PIECE, SESSION_LIST, EXECUTION, TRIAL, BATCH, CELL, MESSAGE, HEADER,
-    REPLY, EVENTS, COMPRESSED, NOTE, KERNEL_INFO, REQUEST, BATCH_OF_REQUESTS, ISSUER, JUPYTER_SESSIONS,
+    REPLY, EVENTS, COMPRESSED, NOTE, KERNEL_INFO, REQUEST, BATCH_OF_REQUESTS, ISSUER, JUPYTER_SESSIONS, PICTURE,
 )  # fmt: skip

@@ -13,8 +13,10 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from remote_kernel.cli.comparison import MALFORMED, compare
 from remote_kernel.cli.notebooks import parse_notebook, to_text
+from remote_kernel.cli.picture import describe_picture
 from remote_kernel.cli.volatile import is_progress, own_patterns, settle
 from remote_kernel.core.errors import UsageError
+from remote_kernel.core.limits import Limit
 
 
 def out(text: str, name: str = "stdout") -> NotebookNode:
@@ -195,6 +197,17 @@ def test_pictures_are_compared_by_what_is_to_be_seen() -> None:
     (before, after) = lines_between([shown(image_png=png(7))], [shown(image_png=png(8))])
     assert before.startswith("-[image/png, 1 × 1, ")
     assert after.startswith("+[image/png, 1 × 1, ")
+
+
+def test_picture_that_unpacks_to_more_than_may_be_is_compared_as_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("remote_kernel.cli.picture.PICTURE", Limit(kind="", reason="", unpacked_bytes=10**6))
+    bomb = b"".join(
+        struct.pack(">I", len(body)) + kind + body + bytes(4)
+        for kind, body in ((b"IHDR", bytes(13)), (b"IDAT", zlib.compress(bytes(2 * 10**6))))
+    )
+    text = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bomb).decode()
+    assert " × " not in describe_picture("image/png", text)
+    assert lines_between([shown(image_png=text)], [shown(image_png=text)]) == []
 
 
 @pytest.mark.parametrize("text", ["", "AAAA", base64.b64encode(b"\x89PNG\r\n\x1a\n\0\0").decode(), "no base64 !"])
