@@ -244,7 +244,7 @@ async def test_interpreter_that_does_not_end_when_it_is_asked_to_is_killed(
 
 @pytest.mark.parametrize("is_interrupted", [False, True])
 async def test_cell_that_runs_at_a_shutdown_is_interrupted_once(life: Life, is_interrupted: bool) -> None:
-    tidying = "print('begun', flush=True)\ntry:\n    time.sleep(600)\nfinally:\n    time.sleep(0.2); open('tidy', 'w')"
+    tidying = "try:\n    print('begun', flush=True); time.sleep(600)\nfinally:\n    time.sleep(0.2); open('tidy', 'w')"
     await life.accept(execute(f"{LAST_WORDS}{tidying}"))
     await life.wait_frame(lambda frame: isinstance(frame, Message) and b'"begun\\n"' in frame.parts[3])
     if is_interrupted:  # as jupyter_client does before every shutdown
