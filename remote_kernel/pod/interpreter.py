@@ -39,6 +39,9 @@ NUDGE_SECONDS = 0.2
 # How long a kernel that has a debugger may take to say where it puts the files of cells; it is asked as it starts.
 DEBUG_INFO_SECONDS = 5.0
 
+# Nothing else is ever renamed: what the folder is called, the interpreter has told.
+CELL_FOLDER = "ipykernel_"
+
 # What a process wrote before its end is on its way through ZeroMQ's own thread for less than this.
 QUIET_SECONDS = 0.05
 
@@ -319,6 +322,16 @@ class Interpreter:
     def listen(self, receive: Receive) -> None:
         """Hand every message from now on to `receive`, as it comes, in order on each channel."""
         self._receive = receive
+
+    def take_cell_files(self, earlier: CellFiles) -> None:
+        """Take over the files that an earlier interpreter's debugger was given of cells, as their names stay the same.
+
+        Front ends do not give them again where the names have not changed.
+        """
+        left, taken = Path(earlier.folder), Path(self.cell_files.folder)
+        if left != taken and left.parent == taken.parent and left.name.startswith(CELL_FOLDER):
+            with contextlib.suppress(OSError):  # most never had a debugger
+                left.rename(taken)
 
     async def send(self, channel: Channel, parts: tuple[bytes, ...]) -> None:
         """Send one message to the kernel, signed with its key."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from remote_kernel.core.cell_files import is_debugger_s
+from remote_kernel.core.cell_files import CellFiles, is_debugger_s
 from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.interrupts import Aim
@@ -138,6 +138,7 @@ class PodKernel:
         self._is_interrupted = False
         self._revoked: OrderedDict[str, None] = OrderedDict()
         self._last_error: dict[str, int] = {}
+        self._cell_files = CellFiles()
         self._author = Author(f"agent-{secrets.token_hex(8)}")
 
     @property
@@ -262,6 +263,8 @@ class PodKernel:
 
     def _adopt(self, interpreter: Interpreter) -> None:
         self._pace.go()
+        interpreter.take_cell_files(self._cell_files)
+        self._cell_files = interpreter.cell_files
         self._current = interpreter
         interpreter.listen(self._receive)
         self._watch = start(self._watch_exit(interpreter), "watch", on_failure=self._end_unwatched)

@@ -182,7 +182,7 @@ def test_breakpoint_stops_the_cell_and_shows_its_variables(open_notebook: Open, 
     shoot("continued")
 
 
-def test_breakpoint_is_hit_by_the_first_cell(open_notebook: Open, pool: Pool, shoot: Shoot) -> None:
+def test_breakpoint_is_hit_by_the_first_cell_and_after_a_restart(open_notebook: Open, pool: Pool, shoot: Shoot) -> None:
     notebook = open_notebook(SUM)
     debugger = notebook.page.locator(".jp-DebuggerSidebar")
     assert pool.sessions() == []
@@ -192,6 +192,12 @@ def test_breakpoint_is_hit_by_the_first_cell(open_notebook: Open, pool: Pool, sh
     notebook.run(0)
     expect(debugger.get_by_role("region", name="Callstack Section")).to_contain_text("Cell [*]:4")
     shoot("stopped")
+    debugger.get_by_role("button", name="Continue").click()
+    expect(notebook.prompt(0)).to_have_text("[1]:")
+    notebook.choose("Kernel", "Restart Kernel and Debug…")  # and run all cells
+    notebook.confirm()
+    expect(debugger.get_by_role("region", name="Callstack Section")).to_contain_text("Cell [*]:4")
+    shoot("restarted")
     debugger.get_by_role("button", name="Continue").click()
     expect(notebook.prompt(0)).to_have_text("[1]:")
 
