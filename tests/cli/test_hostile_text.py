@@ -66,7 +66,7 @@ def test_cells_command_no_terminal_when_several_run(notebook: Path, tmp_path: Pa
     assert not [sequence for sequence in FORBIDDEN if sequence in text]
 
 
-@pytest.mark.parametrize("environ", [{}, {"NO_COLOR": "1"}, {"FORCE_COLOR": "1"}])
+@pytest.mark.parametrize("environ", [{}, {"FORCE_COLOR": "1"}])
 def test_there_is_no_control_character_in_a_pipe(notebook: Path, tmp_path: Path, environ: dict[str, str]) -> None:
     junit = tmp_path / "r.xml"
     done = subprocess.run(
