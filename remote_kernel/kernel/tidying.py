@@ -25,6 +25,9 @@ CATCH_UP_SECONDS = 2.0
 
 MAX_AT_ONCE = 16
 
+# What was given back longer ago has nothing to do with a full pool of now.
+NEWS_SECONDS = 30.0
+
 
 class Tidying:
     """Does it for one kernel, in the pool that this one uses.
@@ -41,29 +44,32 @@ class Tidying:
         self._releases = releases
         self._open_route = open_route
         self._task: asyncio.Task[None] | None = None
+        self._freed = 0
+        self._freed_at = float("-inf")
 
-    async def catch_up(self, settings: Settings, access: Access) -> int:
-        """Do what kernels before us could not, and return how many pods that has freed.
+    async def catch_up(self, settings: Settings, access: Access) -> None:
+        """Do what kernels before us could not.
 
         Not where it would take the start of a local pool: with that its sessions have gone.
         """
         if not self._releases.any() or (isinstance(access, LocalAccess) and not await access.is_running()):
-            return 0
+            return
         releases = itertools.islice(self._releases.take(_pool_of(settings), time.time()), MAX_AT_ONCE)
-        return sum(await asyncio.gather(*(self._do(release, settings, access) for release in list(releases))))
+        await asyncio.gather(*(self._do(release, settings, access) for release in list(releases)))
 
-    async def _do(self, release: Release, settings: Settings, access: Access) -> bool:
+    async def _do(self, release: Release, settings: Settings, access: Access) -> None:
         pool = self._open_route(settings, access, release.identifier)
         try:
             async with asyncio.timeout(CATCH_UP_SECONDS):
-                return (await give_back(pool, release)).stopped
+                returned = await give_back(pool, release)
+            if returned.stopped:
+                self._freed, self._freed_at = self._freed + 1, time.monotonic()
         except PoolFull:
-            return False  # whoever has a session is let in, so this one is gone
+            pass  # whoever has a session is let in, so this one is gone
         except (RemoteKernelError, TimeoutError, asyncio.CancelledError) as error:
             self._releases.add(release)
             if isinstance(error, asyncio.CancelledError):
                 raise
-            return False
         finally:
             await pool.aclose()
 
@@ -78,15 +84,19 @@ class Tidying:
         except Exception as error:
             report_defect(error)
 
-    async def _reclaim(self, settings: Settings, access: Access, *, only_recent: bool) -> int:
+    async def _reclaim(self, settings: Settings, access: Access, *, only_recent: bool) -> None:
         await asyncio.to_thread(
             collect, self._runtime_folder, self._releases, endpoint=_pool_of(settings), only_recent=only_recent
         )
-        return await self.catch_up(settings, access)
+        await self.catch_up(settings, access)
 
     async def make_room(self, settings: Settings, access: Access, own: Identifier) -> Room:
         """Give back what nobody can come back to, for a kernel with the session `own` that meets a full pool."""
-        freed = await self._reclaim(settings, access, only_recent=False)
+        await self._reclaim(settings, access, only_recent=False)
+        if self._task is not None:  # which may be at it as well
+            await asyncio.wait([self._task])
+        freed, self._freed = self._freed, 0
+        freed = freed if time.monotonic() - self._freed_at < NEWS_SECONDS else 0
         sessions = await asyncio.to_thread(known_sessions, self._runtime_folder)
         return Room(freed=freed, hint=describe_users(sessions, endpoint=_pool_of(settings), own=own, now=time.time()))
 
