@@ -19,7 +19,7 @@ REASONS = {
     ("kernel/channels.py", "_start_heartbeat"): "what ends the thread early ends `Channels.serve`",
     ("pod/executions.py", "_gather"): AWAITED,
     ("pod/exchange.py", "_wait"): AWAITED,
-    ("pod/interpreter.py", "_prepare"): AWAITED,
+    ("pod/interpreter.py", "_wait_unless_exited"): AWAITED,
     ("pod/interpreter.py", "_watch_exit"): "the thread does nothing but wait for the end of a process",
     ("pod/kernels.py", "_keep"): "whoever asked for it; where they are gone, the event loop logs a failure",
     ("pod/registry.py", "_start"): "who wants the interpreter waits for it",
