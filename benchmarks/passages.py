@@ -21,10 +21,10 @@ from typing import Any
 
 POINTS = {
     "remote_kernel.kernel.relay": ("Relay.handle",),
-    "remote_kernel.http1.connection": ("Connection.request", "Connection.data_received"),
-    "remote_kernel.http1.server": ("ServerProtocol.data_received", "OneWriteTransport.write"),
-    "remote_kernel.pod.kernels": ("PodKernel._receive",),
-    "remote_kernel.zmq_socket": ("ZmqSocket.send",),
+    "remote_kernel.io.http1.connection": ("Connection.request", "Connection.data_received"),
+    "remote_kernel.io.http1.server": ("ServerProtocol.data_received", "OneWriteTransport.write"),
+    "remote_kernel.pod.kernels.pod_kernel": ("PodKernel._receive",),
+    "remote_kernel.io.zmq_socket": ("ZmqSocket.send",),
 }
 
 # Every message passes as its own bytes. What a cell prints has the request in its parent header; so look for it first.

@@ -13,38 +13,22 @@ import remote_kernel
 PACKAGE = Path(remote_kernel.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# Part of the package: what it may import of the others. The leaves are `private_files`,
-# `tasks`, `watchdog`, `zmq_socket`, the package itself, and `injected`, which is sent as text.
+# Part of the package: what it may import of the others. `injected` is sent as text.
 ARROWS = {
     "core": set(),
-    "client": {"core", "http1", "local_pools", "log_files", "private_files", "tasks", "watchdog"},
-    "kernel": {"client", "core", "http1", "local_pools", "log_files", "private_files", "tasks", "zmq_socket"},
+    "io": {"core"},
+    "client": {"core", "io"},
+    "kernel": {"client", "core", "io"},
     "injected": set(),
-    "pod": {"core", "http1", "log_files", "private_files", "tasks", "watchdog", "zmq_socket"},
-    "pool": {"core", "http1", "local_pools", "log_files", "private_files", "tasks"},
-    "cli": {
-        "client",
-        "core",
-        "kernel",
-        "pod",
-        "pool",
-        "http1",
-        "local_pools",
-        "log_files",
-        "private_files",
-        "tasks",
-        "zmq_socket",
-    },
-    "http1": {"core", "watchdog"},
-    "tasks": {"core"},
-    "watchdog": set(),
-    "zmq_socket": set(),
-    "private_files": set(),
-    "log_files": {"core", "private_files"},  # what a log is, is pure
-    "local_pools": {"core", "private_files"},
+    "pod": {"core", "io"},
+    "pool": {"core", "io"},
+    "cli": {"client", "core", "io", "kernel", "pod", "pool"},
     "__init__": set(),
     "__main__": {"kernel"},
 }
+
+# As many as can be seen at a glance.
+MAX_MODULES = 12
 
 # What does I/O, waits, looks at a clock or at the environment.
 IMPURE = {
@@ -63,7 +47,7 @@ IMPURE = {
 
 
 def part_of(module: str) -> str:
-    """Return the part that a module of ours belongs to: "core" for "remote_kernel.core.wire"."""
+    """Return the part that a module of ours belongs to: "core" for "remote_kernel.core.wire.frames"."""
     return module.split(".")[1] if "." in module else "__init__"
 
 
@@ -101,6 +85,11 @@ def test_core_is_pure(path: Path) -> None:
     assert not modules & IMPURE
 
 
+@pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES}), ids=lambda path: path.name)
+def test_no_room_has_more_modules_than_can_be_seen_at_a_glance(folder: Path) -> None:
+    assert len(list(folder.glob("*.py"))) <= MAX_MODULES
+
+
 def test_public_names_are_listed() -> None:
     assert remote_kernel.__all__ == ["__version__"]
     public = {name for name in vars(remote_kernel) if not name.startswith("_")}
@@ -117,7 +106,7 @@ def loaded_with(module: str) -> list[str]:
 def test_local_kernel_binds_its_sockets_before_it_loads_the_rest() -> None:
     parts = {"cli", "client", "http1", "log_files", "pod", "pool"}
     loaded = loaded_with("remote_kernel.kernel.app")
-    assert "remote_kernel.kernel.channels" in loaded
+    assert "remote_kernel.kernel.frontend.channels" in loaded
     assert not {part_of(name) for name in loaded if name.startswith("remote_kernel")} & parts
 
 

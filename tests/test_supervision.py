@@ -9,22 +9,22 @@ import remote_kernel
 PACKAGE = Path(remote_kernel.__file__).parent
 
 AWAITED = "the function itself waits for it"
-# Where something is started otherwise than by `remote_kernel.tasks.start` or in a task group: module, function, and who
-# notices when it ends.
+# Where something is started otherwise than by `remote_kernel.io.tasks.start` or in a task group: module, function, and
+# who notices when it ends.
 REASONS = {
-    ("tasks.py", "start"): "its callback",
-    ("cli/execution.py", "_execute_cell"): AWAITED,
-    ("cli/execution.py", "_watch"): AWAITED,
-    ("client/tokens.py", "_call_in_thread"): "whatever the thread raises goes to the future that is returned",
-    ("kernel/channels.py", "_start_heartbeat"): "what ends the thread early ends `Channels.serve`",
-    ("pod/executions.py", "_gather"): AWAITED,
-    ("pod/exchange.py", "_wait"): AWAITED,
-    ("pod/interpreter.py", "_wait_unless_exited"): AWAITED,
-    ("pod/interpreter.py", "_watch_exit"): "the thread does nothing but wait for the end of a process",
-    ("pod/kernels.py", "_keep"): "whoever asked for it; where they are gone, the event loop logs a failure",
-    ("pod/registry.py", "_start"): "who wants the interpreter waits for it",
-    ("pod/shutdowns.py", "_add"): "its callback",
-    ("pod/shutdowns.py", "_shut_down"): AWAITED,
+    ("io/tasks.py", "start"): "its callback",
+    ("cli/run/execution.py", "_execute_cell"): AWAITED,
+    ("cli/run/execution.py", "_watch"): AWAITED,
+    ("client/auth/tokens.py", "_call_in_thread"): "whatever the thread raises goes to the future that is returned",
+    ("kernel/frontend/channels.py", "_start_heartbeat"): "what ends the thread early ends `Channels.serve`",
+    ("pod/interpreter_api/executions.py", "_gather"): AWAITED,
+    ("pod/api/batches.py", "_wait"): AWAITED,
+    ("pod/kernels/interpreter.py", "_wait_unless_exited"): AWAITED,
+    ("pod/kernels/interpreter.py", "_watch_exit"): "the thread does nothing but wait for the end of a process",
+    ("pod/kernels/pod_kernel.py", "_keep"): "whoever asked for it; where they are gone, the event loop logs a failure",
+    ("pod/kernels/registry.py", "_start"): "who wants the interpreter waits for it",
+    ("pod/kernels/shutdowns.py", "_add"): "its callback",
+    ("pod/kernels/shutdowns.py", "_shut_down"): AWAITED,
     ("pool/session_pool.py", "_run"): AWAITED,
 }
 
@@ -38,7 +38,7 @@ def test_whatever_is_started_has_somebody_who_notices_its_end() -> None:
         if path.relative_to(PACKAGE).parts[0] != "injected"
         for function in started_in(ast.parse(path.read_text()))
     }
-    assert found - REASONS.keys() == set(), "use `remote_kernel.tasks.start`, or a task group"
+    assert found - REASONS.keys() == set(), "use `remote_kernel.io.tasks.start`, or a task group"
     assert REASONS.keys() - found == set(), "nothing is started there any more"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from remote_kernel.tasks import EndedByItself, go_on, start
+from remote_kernel.io.tasks import EndedByItself, go_on, start
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from benchmarks.many.places import LightPool, processor_seconds
 from benchmarks.measures import percentile
-from remote_kernel.core.wire import EVENTS_PATH, SESSION_PATH
-from remote_kernel.http1 import Client, Response
+from remote_kernel.core.wire.frames import EVENTS_PATH, SESSION_PATH
+from remote_kernel.io.http1 import Client, Response
 
 # As many sessions as are allocated at the same time, so that the machine is not flooded with new processes.
 ALLOCATED_AT_ONCE = 20

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from remote_kernel.core.jupyter import Author, parse_header
-from remote_kernel.core.wire import DEFAULT_KERNELSPEC, Channel
-from remote_kernel.pod.interpreter import Interpreter
-from remote_kernel.pod.registry import Registry
+from remote_kernel.core.jupyter.messages import Author, parse_header
+from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC, Channel
+from remote_kernel.pod.kernels.interpreter import Interpreter
+from remote_kernel.pod.kernels.registry import Registry
 
 KERNEL_INFO = {
     "status": "ok",

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from remote_kernel.http1.listening import open_listener
+from remote_kernel.io.http1.listening import open_listener
 from remote_kernel.pool.options import Options
 from remote_kernel.pool.server import endpoint_of, serve
 from remote_kernel.pool.session_pool import SessionPool

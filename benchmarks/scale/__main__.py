@@ -8,8 +8,8 @@ from benchmarks.report import update_page
 from benchmarks.scale.day import Day, Policy
 from benchmarks.scale.people import MINUTE, Person, draw_batch, draw_people
 from benchmarks.scale.report import Outcome, draw, to_markdown
-from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.identity import Scope
+from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.settings import DEFAULT_KEEPALIVE_MINUTES
 from remote_kernel.pool.sessions import Limits
 

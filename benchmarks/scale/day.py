@@ -136,7 +136,7 @@ class Day:
         yield self._door.seconds_to_ready(pod)
 
     def _keep_warm(self, notebook: _Notebook) -> Process:
-        """Call three times in a cooldown while the kernel has a reason to (`client.link`)."""
+        """Call three times in a cooldown while the kernel has a reason to (`client.link.link`)."""
         while True:
             yield self._door.sessions.limits.cooldown_seconds / 3
             if notebook.pod is None or self._clock.now >= notebook.warm_until:

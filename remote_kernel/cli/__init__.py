@@ -12,8 +12,12 @@ import sys
 from collections.abc import Sequence
 
 from remote_kernel import __version__
-from remote_kernel.cli import completion, doctor, identifier, install, logs, pool, run, sessions, transfer
+from remote_kernel.cli import completion, doctor, identifier, logs, pool
+from remote_kernel.cli.files import command as transfer
+from remote_kernel.cli.install import command as install
 from remote_kernel.cli.parser import CommandParser
+from remote_kernel.cli.run import command as run
+from remote_kernel.cli.sessions import command as sessions
 from remote_kernel.cli.terminal import safe_output
 from remote_kernel.core.errors import HOMELESS, RemoteKernelError, UsageError, is_homeless
 

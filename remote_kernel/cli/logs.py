@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from remote_kernel.core.errors import UsageError
-from remote_kernel.core.log_lines import LogEvent, LogLine
-from remote_kernel.core.terminal_text import PLAIN
+from remote_kernel.core.text.log_lines import LogEvent, LogLine
+from remote_kernel.core.text.terminal_text import PLAIN
 
 DEFAULT_LINES = 200
 # How often to look for more; no event of the file system tells of it everywhere.
@@ -35,7 +35,7 @@ _COLOURS = {"debug": "\x1b[2m", "warning": "\x1b[33m", "error": "\x1b[31m", "cri
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command."""
-    from remote_kernel.cli.run import parse_count
+    from remote_kernel.cli.run.command import parse_count
 
     parser = subparsers.add_parser(
         "logs",
@@ -55,9 +55,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def handle(arguments: argparse.Namespace) -> int:
     """Show the lines."""
+    from remote_kernel.io.log_files import log_folder
     from remote_kernel.kernel.folders import Folders
-    from remote_kernel.kernel.notebook import canonical
-    from remote_kernel.log_files import log_folder
+    from remote_kernel.kernel.session.notebook_path import canonical
 
     if arguments.notebook == "":
         raise UsageError("--notebook is empty: name a notebook, or leave it out")
@@ -101,7 +101,7 @@ class Logs:
 
     def read(self) -> list[LogLine]:
         """Return what is new since the last time, in the order of time."""
-        from remote_kernel.log_files import SUFFIX
+        from remote_kernel.io.log_files import SUFFIX
 
         for path in self._folder.glob(f"*{SUFFIX}"):
             self._tails.setdefault(path, Tail(path, self._notebook))
@@ -140,7 +140,7 @@ class Tail:
 
     def _new_in_older(self) -> bytes:
         """Return at first all of the older log, later what this one had when it began anew and became the older one."""
-        from remote_kernel.log_files import MAX_BYTES, OLDER_SUFFIX, rest_of_older
+        from remote_kernel.io.log_files import MAX_BYTES, OLDER_SUFFIX, rest_of_older
 
         size = _size(self._path)
         older_at = _changed_at(self._path.with_suffix(OLDER_SUFFIX))  # after the size: a log is copied, then emptied

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from remote_kernel.core.errors import UsageError
-from remote_kernel.core.local_pool import OPENER_FILE
-from remote_kernel.local_pools import folder_of, this_environment
+from remote_kernel.core.pools.local_pool import OPENER_FILE
+from remote_kernel.io.local_pools import folder_of, this_environment
+from remote_kernel.io.private_files import write_private
 from remote_kernel.pool.options import add_options, options_from
-from remote_kernel.private_files import write_private
 
 NO_POOL = (
     "No local pool of this environment is running. "

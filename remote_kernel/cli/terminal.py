@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, TextIO, cast
 
-from remote_kernel.core.terminal_text import clean, escape
+from remote_kernel.core.text.terminal_text import clean, escape
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from remote_kernel.client.auth.azure_login import AzureLogin
+from remote_kernel.client.auth.tokens import Tokens
+from remote_kernel.client.http.proxy import find_proxy
 from remote_kernel.client.local_pool import LocalPool
-from remote_kernel.client.login import AzureLogin
-from remote_kernel.client.proxy import find_proxy
-from remote_kernel.client.tokens import Tokens
-from remote_kernel.core.credential import CredentialKind
 from remote_kernel.core.errors import PoolUnreachable, SettingsError
-from remote_kernel.core.local_pool import LOOPBACK_NAMES
+from remote_kernel.core.pools.credential import CredentialKind
+from remote_kernel.core.pools.local_pool import LOOPBACK_NAMES
 from remote_kernel.core.settings import Settings
 
 
@@ -20,7 +20,7 @@ class Endpoint:
     """Base URL of a pool, without a slash at the end, and the bearer token for it.
 
     Attributes:
-        must_prove: whether each connection begins with the pool's proof that it knows the token (`core.proof`).
+        must_prove: whether each connection begins with the pool's proof of the token (`core.pools.pool_proof`).
     """
 
     url: str

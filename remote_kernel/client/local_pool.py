@@ -15,12 +15,11 @@ from typing import Any
 
 from jupyter_core.paths import jupyter_runtime_dir
 
-from remote_kernel.client.bounds import limit_of
-from remote_kernel.client.transport import Broke, NoConnection, PlainTransport
-from remote_kernel.core.environment import pod_environment
+from remote_kernel.client.http.bounds import limit_of
+from remote_kernel.client.http.transport import Broke, NoConnection, PlainTransport
 from remote_kernel.core.errors import PoolUnreachable, WireError
 from remote_kernel.core.json_text import parse_json_object
-from remote_kernel.core.local_pool import (
+from remote_kernel.core.pools.local_pool import (
     LOCAL_SCHEME,
     LOCK_FILE,
     PAGE_LINK_PATH,
@@ -28,9 +27,10 @@ from remote_kernel.core.local_pool import (
     STOP_PATH,
     RunningPool,
 )
-from remote_kernel.http1 import proves
-from remote_kernel.local_pools import folder_of, make_folder, read_pool, registered_names, this_environment
-from remote_kernel.log_files import POOL_LOG, log_folder
+from remote_kernel.core.pools.pod_environment import pod_environment
+from remote_kernel.io.http1 import proves
+from remote_kernel.io.local_pools import folder_of, make_folder, read_pool, registered_names, this_environment
+from remote_kernel.io.log_files import POOL_LOG, log_folder
 
 # A cold machine may need that long to import what the daemon needs.
 START_TIMEOUT_SECONDS = 30.0

@@ -2,7 +2,7 @@
 
 What a pod says is in a folder is data from somebody who is trusted less than this machine. So every name in it is
 looked at, and goes below the folder that the user named, or nowhere. What else may be in its way there, such as a
-symbolic link, is for `client.target_folder` to see.
+symbolic link, is for `client.files.target_folder` to see.
 """
 
 import fnmatch
@@ -13,7 +13,7 @@ from enum import Enum
 from itertools import count
 
 from remote_kernel.core.errors import TransferError
-from remote_kernel.core.terminal_text import one_line
+from remote_kernel.core.text.terminal_text import one_line
 
 # Where Azure's pods keep the user's files, and so what users write in front of a path.
 _DATA = ("mnt", "data")

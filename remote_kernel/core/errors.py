@@ -24,7 +24,7 @@ identifier, a token or code, and none a control character: pods and pools have a
 shown on terminals.
 """
 
-from remote_kernel.core.terminal_text import escape
+from remote_kernel.core.text.terminal_text import escape
 
 # Ours have a few hundred characters; what a pod or a pool says may have any number.
 MAX_TEXT_CHARS = 4_000

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from remote_kernel.core.credential import DEFAULT_TOKEN_SCOPE, Credential, parse_credential, parse_token_scope
 from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.identity import Identifier, Scope, parse_identifier
-from remote_kernel.core.wire import DEFAULT_KERNELSPEC
+from remote_kernel.core.pools.credential import DEFAULT_TOKEN_SCOPE, Credential, parse_credential, parse_token_scope
+from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC
 
 # A pool of five with a cooldown of 300 s frees a session within that time.
 DEFAULT_WAIT_SECONDS = 300.0

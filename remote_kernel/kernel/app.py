@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from remote_kernel.core.errors import RemoteKernelError
-from remote_kernel.kernel.channels import Channels, Connection
+from remote_kernel.kernel.frontend.channels import Channels, Connection
 
 
 async def run(connection_file: Path) -> int:

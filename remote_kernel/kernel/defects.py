@@ -3,8 +3,8 @@
 import logging
 
 from remote_kernel.core.errors import RemoteKernelError
-from remote_kernel.core.log_lines import LogEvent
-from remote_kernel.tasks import first_of
+from remote_kernel.core.text.log_lines import LogEvent
+from remote_kernel.io.tasks import first_of
 
 log = logging.getLogger(__name__)
 

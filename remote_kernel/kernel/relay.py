@@ -1,11 +1,11 @@
-"""Between front end and session: who asked what, what is answered here, and what is passed on.
+"""Relay between front end and session: answers what must be answered here, and passes on the rest.
 
 The relay reads headers to route and copies everything else. The exceptions are requests that must be answered whatever
-the network does (`kernel_info`, interrupt, shutdown), questions to a kernel that has run nothing yet (`sessionless`),
-`%session` with its Tab (`turns`, `verbs`, `assistance`) and the question whether the pod has a magic of that name
-(`questions`), requests that cannot be passed on, which end with an error like one of the kernel's own (`endings`), and
-printed text that has piled up, which the link hands over in fewer messages (`core.streams`). What comes back is for
-`deliveries`.
+the network does (`kernel_info`, interrupt, shutdown), requests to a kernel that has run nothing yet
+(`before_session`), `%session` with its Tab (`magics`) and the probe whether the pod has a magic of that name
+(`requests.pod_queries`), requests that cannot be passed on, which end with an error like one of the kernel's own
+(`requests.failures`), and printed text that has piled up, which the link hands over in fewer messages
+(`core.text.stream_merging`). What comes back is for `requests.deliveries`.
 """
 
 import asyncio
@@ -13,34 +13,34 @@ import logging
 from dataclasses import dataclass
 
 from remote_kernel.core.errors import PoolUnreachable, SessionLost, WireError
-from remote_kernel.core.interrupts import Aim
-from remote_kernel.core.jupyter import parse_header, parse_object
-from remote_kernel.core.log_lines import LogEvent
-from remote_kernel.core.wire import Channel, Message
-from remote_kernel.kernel.assistance import Assistance
-from remote_kernel.kernel.attachment import Attachment
-from remote_kernel.kernel.channels import Channels
-from remote_kernel.kernel.commands import Command, Verb
+from remote_kernel.core.jupyter.interrupt_aim import Aim
+from remote_kernel.core.jupyter.messages import parse_header, parse_object
+from remote_kernel.core.text.log_lines import LogEvent
+from remote_kernel.core.wire.frames import Channel, Message
+from remote_kernel.kernel.before_session.sessionless import Sessionless
+from remote_kernel.kernel.before_session.vscode_cells import HiddenCells
 from remote_kernel.kernel.defects import report_defect
-from remote_kernel.kernel.deliveries import Deliveries
-from remote_kernel.kernel.endings import Endings
-from remote_kernel.kernel.hidden import HiddenCells
-from remote_kernel.kernel.interrupts import Interrupts
-from remote_kernel.kernel.known_info import KnownInfo
-from remote_kernel.kernel.missed import Missed
-from remote_kernel.kernel.notebook import Hints
-from remote_kernel.kernel.notes import describe_refusal
-from remote_kernel.kernel.notices import WaitingLine
-from remote_kernel.kernel.open_requests import OpenRequests
-from remote_kernel.kernel.publishing import Publishing
-from remote_kernel.kernel.questions import Questions
-from remote_kernel.kernel.replies import Replies
-from remote_kernel.kernel.requests import Interrupted, Request
-from remote_kernel.kernel.session import Session
-from remote_kernel.kernel.sessionless import Sessionless
-from remote_kernel.kernel.turns import Turns
-from remote_kernel.kernel.uplink import MAX_WAITING_BYTES, Uplink
-from remote_kernel.kernel.verbs import Verbs
+from remote_kernel.kernel.frontend.channels import Channels
+from remote_kernel.kernel.frontend.kernel_info_cache import KnownInfo
+from remote_kernel.kernel.magics.actions import Verbs
+from remote_kernel.kernel.magics.completion import Assistance
+from remote_kernel.kernel.magics.session_command import Command, Verb
+from remote_kernel.kernel.output.orphaned_output import Missed
+from remote_kernel.kernel.output.publishing import Publishing
+from remote_kernel.kernel.output.session_notices import describe_refusal
+from remote_kernel.kernel.output.waiting_line import WaitingLine
+from remote_kernel.kernel.requests.cell_queue import Turns
+from remote_kernel.kernel.requests.deliveries import Deliveries
+from remote_kernel.kernel.requests.failures import Endings
+from remote_kernel.kernel.requests.in_flight import OpenRequests
+from remote_kernel.kernel.requests.interrupts import Interrupts
+from remote_kernel.kernel.requests.pod_queries import Questions
+from remote_kernel.kernel.requests.replies import Replies
+from remote_kernel.kernel.requests.request import Interrupted, Request
+from remote_kernel.kernel.requests.uplink import MAX_WAITING_BYTES, Uplink
+from remote_kernel.kernel.session.attachment import Attachment
+from remote_kernel.kernel.session.notebook_path import Hints
+from remote_kernel.kernel.session.session import Session
 
 _log = logging.getLogger(__name__)
 

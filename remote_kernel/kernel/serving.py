@@ -11,16 +11,16 @@ from urllib.parse import urlsplit
 
 from remote_kernel import __version__
 from remote_kernel.core.errors import RemoteKernelError, SettingsError
-from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.settings import Settings, Start, log_level
-from remote_kernel.kernel.channels import Channels, Connection
+from remote_kernel.core.text.log_lines import LogEvent
+from remote_kernel.io.local_pools import this_environment
+from remote_kernel.io.log_files import KERNEL_PREFIX, SUFFIX, log_folder, log_to_file, log_to_stderr
+from remote_kernel.io.tasks import go_on
 from remote_kernel.kernel.folders import Folders
-from remote_kernel.kernel.known_info import KnownInfo
+from remote_kernel.kernel.frontend.channels import Channels, Connection
+from remote_kernel.kernel.frontend.kernel_info_cache import KnownInfo
 from remote_kernel.kernel.relay import Relay
-from remote_kernel.kernel.session import Session
-from remote_kernel.local_pools import this_environment
-from remote_kernel.log_files import KERNEL_PREFIX, SUFFIX, log_folder, log_to_file, log_to_stderr
-from remote_kernel.tasks import go_on
+from remote_kernel.kernel.session.session import Session
 
 _log = logging.getLogger(__name__)
 

@@ -20,11 +20,11 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from remote_kernel.core.errors import RemoteKernelError
-from remote_kernel.core.flavor import Flavor, Sandbox
-from remote_kernel.core.interpreter_api import SYNC_LIMIT_SECONDS
+from remote_kernel.core.interpreter_api.executions import SYNC_LIMIT_SECONDS
+from remote_kernel.core.pools.flavor import Flavor, Sandbox
 from remote_kernel.core.settings import log_level
-from remote_kernel.core.wire import DEFAULT_KERNELSPEC
-from remote_kernel.http1.listening import (
+from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC
+from remote_kernel.io.http1.listening import (
     ACCEPTED_AT_ONCE,
     QUEUE_LENGTH,
     allow_many_files,
@@ -32,17 +32,17 @@ from remote_kernel.http1.listening import (
     parse_port,
     reason,
 )
-from remote_kernel.http1.server import ServerProtocol
-from remote_kernel.log_files import log_to_stderr
-from remote_kernel.pod.api import Pod
+from remote_kernel.io.http1.server import ServerProtocol
+from remote_kernel.io.log_files import log_to_stderr
+from remote_kernel.io.private_files import make_private_folder
+from remote_kernel.io.tasks import start
+from remote_kernel.pod.api.api import Pod
 from remote_kernel.pod.app import create_app
-from remote_kernel.pod.data_folder import AZURE_DATA, DataFolder
 from remote_kernel.pod.environment import cooldown_seconds, kernel_environ
-from remote_kernel.pod.executions import Executions
-from remote_kernel.pod.interpreter_api import InterpreterApi
-from remote_kernel.pod.registry import Registry
-from remote_kernel.private_files import make_private_folder
-from remote_kernel.tasks import start
+from remote_kernel.pod.files.data_folder import AZURE_DATA, DataFolder
+from remote_kernel.pod.interpreter_api.executions import Executions
+from remote_kernel.pod.interpreter_api.routes import InterpreterApi
+from remote_kernel.pod.kernels.registry import Registry
 
 DEFAULT_PORT = 8080
 
@@ -119,7 +119,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def strict_environ(scratch: Path) -> dict[str, str]:
     """Return what makes an IPython kernel lock itself in as it starts; matplotlib wants a folder all the same."""
-    return {"PYTHONSTARTUP": str(Path(__file__).with_name("strict.py")), "MPLCONFIGDIR": str(scratch)}
+    return {"PYTHONSTARTUP": str(Path(__file__).with_name("strict_sandbox.py")), "MPLCONFIGDIR": str(scratch)}
 
 
 async def serve(arguments: argparse.Namespace, scratch: Path, listener: socket.socket | None) -> None:

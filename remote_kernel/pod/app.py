@@ -15,12 +15,12 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from remote_kernel.core.log_lines import LogEvent
 from remote_kernel.core.short_cache import remembered
-from remote_kernel.pod.api import Api, Pod, explain, explain_defect, refusal
-from remote_kernel.pod.bodies import read_body
-from remote_kernel.pod.calls import REFUSALS, Answer, Call, Handler
-from remote_kernel.pod.interpreter_api import InterpreterApi
+from remote_kernel.core.text.log_lines import LogEvent
+from remote_kernel.pod.api.api import Api, Pod, explain, explain_defect, refusal
+from remote_kernel.pod.api.bodies import read_body
+from remote_kernel.pod.api.calls import REFUSALS, Answer, Call, Handler
+from remote_kernel.pod.interpreter_api.routes import InterpreterApi
 
 _log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from remote_kernel.core.cooldown import COOLDOWN_VARIABLE, parse_cooldown
+from remote_kernel.core.pools.cooldown import COOLDOWN_VARIABLE, parse_cooldown
 
 
 def kernel_environ(environ: Mapping[str, str], pod_name: str) -> dict[str, str]:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from remote_kernel.core.address import is_protected, without_secrets
-from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
-from remote_kernel.core.flavor import Flavor, Sandbox
-from remote_kernel.http1.listening import parse_port
+from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
+from remote_kernel.core.pools.flavor import Flavor, Sandbox
+from remote_kernel.core.text.shown_address import is_protected, without_secrets
+from remote_kernel.io.http1.listening import parse_port
 from remote_kernel.pool.sessions import DEFAULT_MAX_SESSIONS, DEFAULT_READY, Limits
 
 N = TypeVar("N", int, float)

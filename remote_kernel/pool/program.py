@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING
 from jupyter_core.paths import jupyter_runtime_dir
 
 from remote_kernel import __version__
-from remote_kernel.core.environment import pod_environment
-from remote_kernel.core.flavor import Flavor
-from remote_kernel.core.local_pool import RunningPool
-from remote_kernel.core.log_lines import LogEvent
+from remote_kernel.core.pools.flavor import Flavor
+from remote_kernel.core.pools.local_pool import RunningPool
+from remote_kernel.core.pools.pod_environment import pod_environment
 from remote_kernel.core.settings import log_level
-from remote_kernel.local_pools import folder_of, this_environment
-from remote_kernel.log_files import POOL_LOG, log_folder, log_to_file, log_to_stderr
-from remote_kernel.pool.daemon import detach, release_standard_streams
+from remote_kernel.core.text.log_lines import LogEvent
+from remote_kernel.io.local_pools import folder_of, this_environment
+from remote_kernel.io.log_files import POOL_LOG, log_folder, log_to_file, log_to_stderr
+from remote_kernel.pool.daemon.detach import detach, release_standard_streams
+from remote_kernel.pool.daemon.registration import Registration
 from remote_kernel.pool.options import Options
-from remote_kernel.pool.registration import Registration
 
 if TYPE_CHECKING:
-    from remote_kernel.pool.pods import PodCommand
+    from remote_kernel.pool.processes.pods import PodCommand
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def _run(options: Options) -> int:
         except OSError as error:
             return _fail(f"The log of the pool cannot be written in {log.parent}: {error.strerror}.")
     # Not before the fork: these take most of a second, and what they might raise belongs in the log.
-    from remote_kernel.http1.listening import open_listener, reason
+    from remote_kernel.io.http1.listening import open_listener, reason
     from remote_kernel.pool.server import endpoint_of, serve
     from remote_kernel.pool.session_pool import SessionPool
 
@@ -97,8 +97,8 @@ def _run(options: Options) -> int:
 
 
 def _pod_command(options: Options) -> "PodCommand":
-    from remote_kernel.pool.mounts import can_mount
-    from remote_kernel.pool.pods import agent_command
+    from remote_kernel.pool.processes.mounts import can_mount
+    from remote_kernel.pool.processes.pods import agent_command
 
     limit = [] if options.sync_limit is None else ["--sync-limit", str(options.sync_limit)]
     mounts_data = options.flavor is Flavor.INTERPRETER and can_mount()

@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 
-from remote_kernel.core.log_lines import LogEvent
-from remote_kernel.core.proof import PROOF_PATH
-from remote_kernel.http1.listening import ACCEPTED_AT_ONCE, QUEUE_LENGTH, allow_many_files
-from remote_kernel.http1.server import ServerProtocol
-from remote_kernel.pool.app import PoolApp
-from remote_kernel.pool.callers import Callers
+from remote_kernel.core.pools.pool_proof import PROOF_PATH
+from remote_kernel.core.text.log_lines import LogEvent
+from remote_kernel.io.http1.listening import ACCEPTED_AT_ONCE, QUEUE_LENGTH, allow_many_files
+from remote_kernel.io.http1.server import ServerProtocol
+from remote_kernel.io.tasks import go_on, start
+from remote_kernel.pool.front_door.app import PoolApp
+from remote_kernel.pool.front_door.callers import Callers
 from remote_kernel.pool.options import Options
 from remote_kernel.pool.page.recent_log import RecentLog
 from remote_kernel.pool.session_pool import SessionPool
-from remote_kernel.tasks import go_on, start
 
 # Longer than any client keeps an idle connection, so that no client sends on one that the pool is just closing.
 KEEPALIVE_SECONDS = 75
@@ -102,7 +102,7 @@ def _make_callers(options: Options, token: str) -> Callers:
     if not options.issuer:
         return Callers(token, hosts)
     # Imported late: the cryptography in it takes a tenth of a second, and few pools need it.
-    from remote_kernel.pool.issuer import Issuer
+    from remote_kernel.pool.front_door.issuer import Issuer
 
     return Callers(token, hosts, Issuer(options.issuer, options.executors))
 

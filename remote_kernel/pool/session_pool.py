@@ -13,15 +13,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from remote_kernel.core.cooldown import COOLDOWN_VARIABLE
 from remote_kernel.core.errors import PoolFull
 from remote_kernel.core.identity import Identifier, session_label
-from remote_kernel.core.log_lines import LogEvent
-from remote_kernel.http1 import Client
+from remote_kernel.core.pools.cooldown import COOLDOWN_VARIABLE
+from remote_kernel.core.text.log_lines import LogEvent
+from remote_kernel.io.http1 import Client
+from remote_kernel.io.tasks import start
 from remote_kernel.pool.history import EventKind, History
-from remote_kernel.pool.pods import Pod, PodCommand, PodFailed
+from remote_kernel.pool.processes.pods import Pod, PodCommand, PodFailed
 from remote_kernel.pool.sessions import Changes, Full, Limits, PodNumber, Session, Sessions
-from remote_kernel.tasks import start
 
 _log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NewType
 
-from remote_kernel.core.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.identity import Identifier
+from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
 
 PodNumber = NewType("PodNumber", int)
 

@@ -13,10 +13,10 @@ import httpx
 import psutil
 import pytest
 
-from remote_kernel.core.interpreter_api import LIST_SESSIONS_PATH, ApiVersion
-from remote_kernel.core.local_pool import POOLS_FOLDER, RUNTIME_FILE, RunningPool
-from remote_kernel.core.wire import SESSION_PATH, STOP_SESSION_PATH
-from remote_kernel.local_pools import this_environment
+from remote_kernel.core.interpreter_api.executions import LIST_SESSIONS_PATH, ApiVersion
+from remote_kernel.core.pools.local_pool import POOLS_FOLDER, RUNTIME_FILE, RunningPool
+from remote_kernel.core.wire.frames import SESSION_PATH, STOP_SESSION_PATH
+from remote_kernel.io.local_pools import this_environment
 from tests.browser.lab import Lab, OpenNotebook
 from tests.driver import TIMEOUT_SECONDS, wait_until
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from remote_kernel.core.local_pool import PAGE_LINK_PATH
+from remote_kernel.core.pools.local_pool import PAGE_LINK_PATH
 from tests.browser.conftest import PATIENCE_MILLISECONDS, SCREENSHOTS
 from tests.driver import Pool, run_in_pod
 

@@ -11,10 +11,10 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from remote_kernel.cli.comparison import MALFORMED, compare
-from remote_kernel.cli.notebooks import parse_notebook, to_text
-from remote_kernel.cli.picture import describe_picture
-from remote_kernel.cli.volatile import is_progress, own_patterns, settle
+from remote_kernel.cli.run.notebook_files import parse_notebook, to_text
+from remote_kernel.cli.verify.comparison import MALFORMED, compare
+from remote_kernel.cli.verify.ignored_differences import is_progress, own_patterns, settle
+from remote_kernel.cli.verify.picture import describe_picture
 from remote_kernel.core.errors import UsageError
 from remote_kernel.core.limits import Limit
 
@@ -200,7 +200,7 @@ def test_pictures_are_compared_by_what_is_to_be_seen() -> None:
 
 
 def test_picture_that_unpacks_to_more_than_may_be_is_compared_as_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("remote_kernel.cli.picture.PICTURE", Limit(kind="", reason="", unpacked_bytes=10**6))
+    monkeypatch.setattr("remote_kernel.cli.verify.picture.PICTURE", Limit(kind="", reason="", unpacked_bytes=10**6))
     bomb = b"".join(
         struct.pack(">I", len(body)) + kind + body + bytes(4)
         for kind, body in ((b"IHDR", bytes(13)), (b"IDAT", zlib.compress(bytes(2 * 10**6))))

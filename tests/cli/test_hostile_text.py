@@ -17,8 +17,8 @@ from rich.text import Text
 from remote_kernel.cli import terminal
 from remote_kernel.cli.terminal import SafeStream, console_for
 from remote_kernel.core.errors import PoolRefused
-from remote_kernel.core.log_lines import LogEvent, LogLine
-from remote_kernel.core.terminal_text import PLAIN
+from remote_kernel.core.text.log_lines import LogEvent, LogLine
+from remote_kernel.core.text.terminal_text import PLAIN
 from tests.cli.command import COMMAND, run_command, write_notebook
 from tests.cli.test_terminal import show_on_terminal
 from tests.listening import listening

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 
-from remote_kernel.cli.kernelspecs import find_shipped
+from remote_kernel.cli.install.kernelspecs import find_shipped
 from remote_kernel.core.errors import UsageError
 from tests.cli.command import run_command
 from tests.driver import Notebook, Pool

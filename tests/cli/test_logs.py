@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from remote_kernel import log_files
 from remote_kernel.cli.logs import Logs
-from remote_kernel.core.log_lines import LogEvent, LogLine, Value
-from remote_kernel.log_files import append, make_log_folder
+from remote_kernel.core.text.log_lines import LogEvent, LogLine, Value
+from remote_kernel.io import log_files
+from remote_kernel.io.log_files import append, make_log_folder
 from tests.cli.command import run_command, start_command
 
 

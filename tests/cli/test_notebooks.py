@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from remote_kernel.cli.notebooks import (
+from remote_kernel.cli.run.notebook_files import (
     parse_notebook,
     read_notebook,
     to_text,

@@ -9,7 +9,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from papermill.parameterize import parameterize_notebook
 
-from remote_kernel.cli.parameters import inject, literal, parse_value, read_parameters
+from remote_kernel.cli.run.parameters import inject, literal, parse_value, read_parameters
 from tests.cli.command import run_command, tagged, texts_of, write_notebook
 
 VALUES = {

@@ -10,7 +10,7 @@ import zmq
 import zmq.asyncio
 from jupyter_client.session import Session
 
-from remote_kernel.cli.patient_client import PatientChannel
+from remote_kernel.cli.run.patient_client import PatientChannel
 
 pytestmark = pytest.mark.anyio
 

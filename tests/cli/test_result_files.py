@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from remote_kernel.cli.result_files import check_writable, rescue, write_whole
+from remote_kernel.cli.run.result_files import check_writable, rescue, write_whole
 from remote_kernel.core.errors import NotWritten, UsageError
 from tests.cli.command import COMMAND, run_command, write_notebook
 
@@ -100,7 +100,7 @@ def test_file_that_is_mounted_by_itself_is_written_in_place(tmp_path: Path) -> N
     mounted, outside = tmp_path / "mounted", tmp_path / "outside"
     mounted.write_text("old"), outside.write_text("old")
     script = f'mount --bind {outside} {mounted} && exec {COMMAND[0]} -c "$0" {mounted}'
-    code = "import sys, pathlib; from remote_kernel.cli.result_files import *; p = pathlib.Path(sys.argv[1]);"
+    code = "import sys, pathlib; from remote_kernel.cli.run.result_files import *; p = pathlib.Path(sys.argv[1]);"
     code += "check_writable(p); write_whole(p, 'new')"
     done = subprocess.run(["unshare", "-rm", "sh", "-c", script, code], capture_output=True, text=True)
     if done.returncode and "remote_kernel" not in done.stderr:

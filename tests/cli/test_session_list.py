@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from remote_kernel.cli.session_list import _ask_all, _parse_time
+from remote_kernel.cli.sessions.session_list import _ask_all, _parse_time
 from remote_kernel.core import limits
 from tests.client.hostile import Asked, hostile, say
 

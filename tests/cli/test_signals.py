@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from remote_kernel.kernel.folders import Folders
-from remote_kernel.kernel.releases import Releases
+from remote_kernel.kernel.session.releases import Releases
 from tests.cli.command import outputs_of, start_command, texts_of, wait_line, write_notebook
 from tests.driver import Pool, is_alive, wait_until
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from remote_kernel.cli.transcript import MAX_LINE_CHARS, Transcript, describe_data
+from remote_kernel.cli.output.transcript import MAX_LINE_CHARS, Transcript, describe_data
 
 
 def stream(text: str, name: str = "stdout") -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from remote_kernel.client.access import ConfiguredAccess, Endpoint
-from remote_kernel.client.pool import PoolClient
-from remote_kernel.client.transport import Response
+from remote_kernel.client.http.pool_client import PoolClient
+from remote_kernel.client.http.transport import Response
 from remote_kernel.core.identity import Identifier
 
 

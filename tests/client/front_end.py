@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from remote_kernel.client.link import Link
-from remote_kernel.client.pool import PoolClient
-from remote_kernel.client.retry import Wait
-from remote_kernel.client.way import Way
-from remote_kernel.core import wire
+from remote_kernel.client.http.pool_client import PoolClient
+from remote_kernel.client.link.link import Link
+from remote_kernel.client.link.retry import Wait
+from remote_kernel.client.routes.route import Way
 from remote_kernel.core.errors import RemoteKernelError
-from remote_kernel.core.jupyter import Author, parse_header, parse_object
+from remote_kernel.core.jupyter.messages import Author, parse_header, parse_object
+from remote_kernel.core.wire import frames as wire
 from tests.driver import TIMEOUT_SECONDS
 
 

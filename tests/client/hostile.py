@@ -15,9 +15,9 @@ from urllib.parse import parse_qsl, urlsplit
 from anyio.from_thread import start_blocking_portal
 
 from remote_kernel.client.access import ConfiguredAccess
-from remote_kernel.client.pool import PoolClient
-from remote_kernel.core import wire
+from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.core.identity import Identifier
+from remote_kernel.core.wire import frames as wire
 
 # What a server offers that never stops by itself.
 ENDLESS_BYTES = 1 << 30

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
-from remote_kernel.core import files as wire
+from remote_kernel.core.wire import files as wire
 from tests.client.serving import Answer, serve
 
 

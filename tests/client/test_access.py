@@ -7,7 +7,7 @@ import time
 import pytest
 
 from remote_kernel.client.access import AzureAccess, ConfiguredAccess, choose_access
-from remote_kernel.client.refused import describe_forbidden, describe_unauthorized
+from remote_kernel.client.http.rejections import describe_forbidden, describe_unauthorized
 from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.settings import Settings
 

@@ -14,19 +14,19 @@ from typing import Any
 import pytest
 
 from remote_kernel.client.access import ConfiguredAccess, Endpoint
-from remote_kernel.client.bridge import Bridge
-from remote_kernel.client.guest import AGENT_FOLDER, Guest
-from remote_kernel.client.known_kind import Kind, KnownKind
-from remote_kernel.client.link import Link
-from remote_kernel.client.pool import PoolClient
-from remote_kernel.client.route import Route
-from remote_kernel.client.transport import Response
-from remote_kernel.client.way import Way
-from remote_kernel.core import wire
+from remote_kernel.client.http.pool_client import PoolClient
+from remote_kernel.client.http.transport import Response
+from remote_kernel.client.interpreter.bridge import Bridge
+from remote_kernel.client.interpreter.brought_agent import AGENT_FOLDER, Guest
+from remote_kernel.client.link.link import Link
+from remote_kernel.client.routes.detected_route import Route
+from remote_kernel.client.routes.pool_kind import Kind, KnownKind
+from remote_kernel.client.routes.route import Way
 from remote_kernel.core.errors import PoolUnreachable, SessionLost, SettingsError
-from remote_kernel.core.exchange import Call, Exchange
 from remote_kernel.core.identity import Identifier
-from remote_kernel.core.interpreter_api import MAX_UPLOAD_BYTES
+from remote_kernel.core.interpreter_api.executions import MAX_UPLOAD_BYTES
+from remote_kernel.core.wire import frames as wire
+from remote_kernel.core.wire.batches import Call, Exchange
 from tests.client.counting import CountingClient
 from tests.client.front_end import FrontEnd, execute, followed, run
 from tests.driver import TIMEOUT_SECONDS, Pool

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from remote_kernel.client.access import ConfiguredAccess
-from remote_kernel.client.download import Choice, Download
-from remote_kernel.client.files import RemoteFiles
-from remote_kernel.client.pool import PoolClient
-from remote_kernel.client.target_folder import Found, TargetFolder
-from remote_kernel.client.transfer import Progress, Told
+from remote_kernel.client.files.download import Choice, Download
+from remote_kernel.client.files.remote_files import RemoteFiles
+from remote_kernel.client.files.target_folder import Found, TargetFolder
+from remote_kernel.client.files.transfer import Progress, Told
+from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.core.download_paths import PARTIAL_PREFIX
 from remote_kernel.core.errors import TransferError
 from remote_kernel.core.identity import Identifier

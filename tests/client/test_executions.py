@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from remote_kernel.client.access import ConfiguredAccess
-from remote_kernel.client.executions import MAX_CHARS, SMALL_MAX_CHARS, Executions
-from remote_kernel.client.injection import MARK_CHARS, Injection, Module
-from remote_kernel.client.pool import PoolClient
+from remote_kernel.client.http.pool_client import PoolClient
+from remote_kernel.client.interpreter.executions import MAX_CHARS, SMALL_MAX_CHARS, Executions
+from remote_kernel.client.interpreter.injection import MARK_CHARS, Injection, Module
 from remote_kernel.core.errors import NoAnswer, PoolRefused
 from remote_kernel.core.identity import Identifier
 from tests.client.serving import Answer, serve

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from remote_kernel.client import transport
-from remote_kernel.client.bridge import Bridge
-from remote_kernel.client.cells import Cells, Unreadable
-from remote_kernel.client.download import Choice, Download
-from remote_kernel.client.executions import Executions
-from remote_kernel.client.files import RemoteFiles
-from remote_kernel.client.link import Link
-from remote_kernel.client.transfer import Progress
-from remote_kernel.client.upload import Upload, plan_upload
-from remote_kernel.core import files, limits, wire
+from remote_kernel.client.files.download import Choice, Download
+from remote_kernel.client.files.remote_files import RemoteFiles
+from remote_kernel.client.files.transfer import Progress
+from remote_kernel.client.files.upload import Upload, plan_upload
+from remote_kernel.client.http import transport
+from remote_kernel.client.interpreter.bridge import Bridge
+from remote_kernel.client.interpreter.cells import Cells, Unreadable
+from remote_kernel.client.interpreter.executions import Executions
+from remote_kernel.client.link.link import Link
+from remote_kernel.core import limits
 from remote_kernel.core.errors import (
     NoAnswer,
     PoolError,
@@ -31,8 +31,10 @@ from remote_kernel.core.errors import (
     PoolUnreachable,
     TransferError,
 )
-from remote_kernel.core.interpreter_api import EXECUTIONS_PATH, LIST_SESSIONS_PATH, METADATA_PATH
-from remote_kernel.core.local_pool import STATUS_PATH
+from remote_kernel.core.interpreter_api.executions import EXECUTIONS_PATH, LIST_SESSIONS_PATH, METADATA_PATH
+from remote_kernel.core.pools.local_pool import STATUS_PATH
+from remote_kernel.core.wire import files
+from remote_kernel.core.wire import frames as wire
 from tests.client.front_end import FrontEnd, execute, followed
 from tests.client.hostile import (
     SLACK_BYTES,
@@ -633,7 +635,7 @@ async def test_a_cell_that_shows_what_no_cell_can_is_unreadable(answer: dict[str
     ],
 )
 async def test_an_execution_decides_no_path_and_no_number(answer: dict[str, object]) -> None:
-    from remote_kernel.client.injection import Injection, Module
+    from remote_kernel.client.interpreter.injection import Injection, Module
 
     async with hostile(lambda _: say(answer)) as server:
         pool = server.pool()

@@ -17,19 +17,19 @@ from typing import Any
 import pytest
 
 from remote_kernel.client.access import ConfiguredAccess
-from remote_kernel.client.link import Link, Position
-from remote_kernel.client.pool import PoolClient
-from remote_kernel.client.way import Body
-from remote_kernel.core import wire
+from remote_kernel.client.http.pool_client import PoolClient
+from remote_kernel.client.link.link import Link, Position
+from remote_kernel.client.routes.route import Body
 from remote_kernel.core.errors import PoolError, PoolFull, PoolRefused, PoolUnreachable, SessionLost
 from remote_kernel.core.identity import Identifier
-from remote_kernel.core.jupyter import Author, parse_header, parse_object
-from remote_kernel.core.streams import MAX_PER_SECOND
-from remote_kernel.pod.api import Api, Pod
-from remote_kernel.pod.calls import Answer, Call
-from remote_kernel.pod.data_folder import DataFolder
+from remote_kernel.core.jupyter.messages import Author, parse_header, parse_object
+from remote_kernel.core.text.stream_merging import MAX_PER_SECOND
+from remote_kernel.core.wire import frames as wire
+from remote_kernel.pod.api.api import Api, Pod
+from remote_kernel.pod.api.calls import Answer, Call
 from remote_kernel.pod.environment import kernel_environ
-from remote_kernel.pod.registry import Registry
+from remote_kernel.pod.files.data_folder import DataFolder
+from remote_kernel.pod.kernels.registry import Registry
 from tests.certificate import FILE_NAME, make_certificate
 from tests.client.counting import CountingClient
 from tests.client.front_end import FrontEnd, execute, followed, run

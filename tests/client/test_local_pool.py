@@ -17,8 +17,8 @@ import pytest
 
 from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.core.errors import PoolUnreachable
-from remote_kernel.core.local_pool import RunningPool
-from remote_kernel.local_pools import folder_of, make_folder, this_environment
+from remote_kernel.core.pools.local_pool import RunningPool
+from remote_kernel.io.local_pools import folder_of, make_folder, this_environment
 from tests.driver import Pool
 
 pytestmark = pytest.mark.anyio

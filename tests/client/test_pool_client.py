@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from remote_kernel.client.access import ConfiguredAccess, Endpoint
-from remote_kernel.client.pool import PoolClient
-from remote_kernel.client.retry import Backoff, describe_wait, is_passing
+from remote_kernel.client.http.pool_client import PoolClient
+from remote_kernel.client.link.retry import Backoff, describe_wait, is_passing
 from remote_kernel.core.errors import (
     Forbidden,
     PoolError,

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from remote_kernel.client.access import choose_access
-from remote_kernel.client.proxy import find_proxy
-from remote_kernel.client.transport import NoConnection, TlsTransport
+from remote_kernel.client.http.proxy import find_proxy
+from remote_kernel.client.http.transport import NoConnection, TlsTransport
 from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.settings import Settings
 from tests.cli.command import run_command

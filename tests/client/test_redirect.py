@@ -3,8 +3,8 @@
 import pytest
 
 from remote_kernel.client.access import ConfiguredAccess
-from remote_kernel.client.pool import PoolClient
-from remote_kernel.client.transport import TlsTransport
+from remote_kernel.client.http.pool_client import PoolClient
+from remote_kernel.client.http.transport import TlsTransport
 from remote_kernel.core.errors import PoolRefused
 from remote_kernel.core.identity import Identifier
 from tests.listening import listening

@@ -15,15 +15,15 @@ import psutil
 import pytest
 
 from remote_kernel.client.access import LocalAccess
+from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.local_pool import LocalPool
-from remote_kernel.client.pool import PoolClient
 from remote_kernel.core.errors import PoolError
 from remote_kernel.core.identity import Identifier
-from remote_kernel.core.local_pool import PAGE_LINK_PATH, RunningPool
-from remote_kernel.core.proof import PROOF_PATH, is_proof, make_proof
-from remote_kernel.http1 import proof, proves
-from remote_kernel.local_pools import folder_of, make_folder, this_environment
-from remote_kernel.pool.registration import Registration
+from remote_kernel.core.pools.local_pool import PAGE_LINK_PATH, RunningPool
+from remote_kernel.core.pools.pool_proof import PROOF_PATH, is_proof, make_proof
+from remote_kernel.io.http1 import proof, proves
+from remote_kernel.io.local_pools import folder_of, make_folder, this_environment
+from remote_kernel.pool.daemon.registration import Registration
 from remote_kernel.pool.sessions import Limits
 from tests.client.stranger import Answer, Stranger, answer, say
 from tests.driver import Notebook, is_alive, wait_until

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from remote_kernel.client.tokens import Token, Tokens
+from remote_kernel.client.auth.tokens import Token, Tokens
 from remote_kernel.core.errors import PoolUnreachable, Unauthorized
 
 pytestmark = pytest.mark.anyio

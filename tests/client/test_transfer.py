@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from remote_kernel.client.access import ConfiguredAccess
-from remote_kernel.client.download import Choice, Download
-from remote_kernel.client.files import RemoteFiles
-from remote_kernel.client.pool import PoolClient
-from remote_kernel.client.transfer import PieceSize, Progress
-from remote_kernel.client.upload import Upload, plan_upload
+from remote_kernel.client.files.download import Choice, Download
+from remote_kernel.client.files.remote_files import RemoteFiles
+from remote_kernel.client.files.transfer import PieceSize, Progress
+from remote_kernel.client.files.upload import Upload, plan_upload
+from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SessionLost, TransferError
 from remote_kernel.core.identity import Identifier
 from tests.driver import Pod

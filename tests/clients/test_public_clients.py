@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from remote_kernel.pool.mounts import can_mount
+from remote_kernel.pool.processes.mounts import can_mount
 from tests.driver import Pool, wait_until
 
 # What their packages warn of is theirs.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from remote_kernel.core.address import host_of, without_secrets
+from remote_kernel.core.text.shown_address import host_of, without_secrets
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from remote_kernel.core.cell_files import HASH_SEED, PREFIX, CellFiles, is_debugger_s
+from remote_kernel.core.jupyter.debugger_files import HASH_SEED, PREFIX, CellFiles, is_debugger_s
 
 FOLDER = "/tmp/ipykernel_4711/"
 INFO = {"hashMethod": "Murmur2", "hashSeed": HASH_SEED, "tmpFilePrefix": FOLDER, "tmpFileSuffix": ".py"}

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote_kernel.core.compression import (
+from remote_kernel.core.errors import WireError
+from remote_kernel.core.wire.compression import (
     MAX_UNPACKED_BYTES,
     MIN_BYTES,
     PIECE_BYTES,
@@ -17,7 +18,6 @@ from remote_kernel.core.compression import (
     compress,
     decompress,
 )
-from remote_kernel.core.errors import WireError
 
 LINES = b"".join(b"2026-11-25 INFO step %d took %d ms\n" % (number, number * 7919 % 1000) for number in range(20_000))
 PICTURE = os.urandom(100_000)

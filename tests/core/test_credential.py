@@ -2,8 +2,8 @@
 
 import pytest
 
-from remote_kernel.core.credential import Credential, CredentialKind, parse_credential, parse_token_scope
 from remote_kernel.core.errors import SettingsError
+from remote_kernel.core.pools.credential import Credential, CredentialKind, parse_credential, parse_token_scope
 
 
 def test_nothing_is_azure_s_default_chain() -> None:

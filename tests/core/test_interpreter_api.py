@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remote_kernel.core.errors import WireError
-from remote_kernel.core.interpreter_api import (
+from remote_kernel.core.interpreter_api.executions import (
     ApiRefusal,
     ApiVersion,
     Execution,
@@ -19,7 +19,7 @@ from remote_kernel.core.interpreter_api import (
     parse_request,
     read_execution,
 )
-from remote_kernel.core.interpreter_values import ValueForm
+from remote_kernel.core.interpreter_api.values import ValueForm
 
 OLD, FIRST, MIDDLE, NEWEST = (
     ApiVersion.V2024_02_02, ApiVersion.V2024_10_02, ApiVersion.V2025_02_02, ApiVersion.V2025_10_02,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote_kernel.core.interpreter_values import MAX_LITERAL_CHARACTERS, ValueForm, nothing, picture_of, value_of
+from remote_kernel.core.interpreter_api.values import MAX_LITERAL_CHARACTERS, ValueForm, nothing, picture_of, value_of
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

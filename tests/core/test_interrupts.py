@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies
 
 from remote_kernel.core.errors import WireError
-from remote_kernel.core.interrupts import Aim
+from remote_kernel.core.jupyter.interrupt_aim import Aim
 
 
 @given(strategies.frozensets(strategies.text(), min_size=1), strategies.booleans())

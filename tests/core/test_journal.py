@@ -10,11 +10,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from remote_kernel.core.dropped import MAX_POINTS
-from remote_kernel.core.journal import File, Journal, Limits
-from remote_kernel.core.shortened import MAX_BYTES, shorten
-from remote_kernel.core.wire import Channel, Gap, Message, decode_all, encode
-from remote_kernel.pod.spill import SpillFile
+from remote_kernel.core.journal.gaps import MAX_POINTS
+from remote_kernel.core.journal.journal import File, Journal, Limits
+from remote_kernel.core.journal.short_replies import MAX_BYTES, shorten
+from remote_kernel.core.wire.frames import Channel, Gap, Message, decode_all, encode
+from remote_kernel.pod.kernels.journal_files import SpillFile
 
 UNLIMITED = 1 << 40
 

@@ -6,7 +6,7 @@ import pytest
 from jupyter_client.session import Session
 
 from remote_kernel.core.errors import WireError
-from remote_kernel.core.jupyter import DELIMITER, Author, Signer, parse_header, parse_object
+from remote_kernel.core.jupyter.messages import DELIMITER, Author, Signer, parse_header, parse_object
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote_kernel.core.log_lines import MAX_TEXT_LENGTH, LogEvent, LogLine, redact
+from remote_kernel.core.text.log_lines import MAX_TEXT_LENGTH, LogEvent, LogLine, redact
 
 LINE = LogLine(
     at=1.5, level="warning", program="kernel", pid=7, event=LogEvent("attached", seconds=0.12345, is_new=True)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remote_kernel.core.errors import SettingsError
-from remote_kernel.core.proxies import Proxy, choose_proxy, is_bypassed, parse_proxy
+from remote_kernel.core.pools.proxies import Proxy, choose_proxy, is_bypassed, parse_proxy
 
 URL = "https://pool.example.org/path"
 

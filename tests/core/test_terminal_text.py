@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote_kernel.core.terminal_text import clean, escape, one_line
+from remote_kernel.core.text.terminal_text import clean, escape, one_line
 
 # What a hostile program would like to have written to a terminal, and what its user sees of it.
 HOSTILE = [

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remote_kernel.core.errors import Oversized, WireError
-from remote_kernel.core.wire import (
+from remote_kernel.core.wire.frames import (
     FRAMES_AT_ONCE,
     Channel,
     End,

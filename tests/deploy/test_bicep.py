@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from remote_kernel.core.cooldown import COOLDOWN_VARIABLE
-from remote_kernel.core.credential import AUDIENCE
+from remote_kernel.core.pools.cooldown import COOLDOWN_VARIABLE
+from remote_kernel.core.pools.credential import AUDIENCE
 from tests.deploy.test_dockerfile import STAGES
 
 PROJECT = Path(__file__).parents[2]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from remote_kernel.core.cell_files import PREFIX
-from remote_kernel.kernel.first_requests import TREATMENTS
+from remote_kernel.core.jupyter.debugger_files import PREFIX
+from remote_kernel.kernel.before_session.first_requests import TREATMENTS
 from tests.driver import Content, Notebook, Pool, wait_until
 
 Start = Callable[..., Notebook]

@@ -93,7 +93,7 @@ def test_environment_by_another_name_is_the_same_one_and_another_version_is_not(
 ) -> None:
     link = tmp_path / "link"
     link.symlink_to(Path(other_python).parent.parent)
-    ask = "from remote_kernel.local_pools import this_environment; print(this_environment().name)"
+    ask = "from remote_kernel.io.local_pools import this_environment; print(this_environment().name)"
     ask_newer = f"import remote_kernel; remote_kernel.__version__ = '9'; {ask}"
     names = [
         subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, env=os.environ).stdout

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from remote_kernel.core.log_lines import LogLine
+from remote_kernel.core.text.log_lines import LogLine
 from tests.driver import Notebook, Pool
 from tests.faults.proxy import FaultProxy
 

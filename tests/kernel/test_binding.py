@@ -15,7 +15,7 @@ import pytest
 from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.identity import Identifier, Scope, is_identifier
 from remote_kernel.core.settings import Settings
-from remote_kernel.kernel.binding import MAX_AGE_SECONDS, Binding, BindingFile, after_restart, decide, is_locked
+from remote_kernel.kernel.session.binding import MAX_AGE_SECONDS, Binding, BindingFile, after_restart, decide, is_locked
 
 KEY = bytes(32)
 NOTEBOOK = Path("/home/ada/a.ipynb")
@@ -153,7 +153,7 @@ def test_a_position_that_no_journal_comes_to_is_none(tmp_path: Path, file: Bindi
 def test_what_nobody_came_back_for_is_removed(tmp_path: Path) -> None:
     program = f"""
 import pathlib
-from remote_kernel.kernel.binding import Binding, BindingFile
+from remote_kernel.kernel.session.binding import Binding, BindingFile
 folder = pathlib.Path({str(tmp_path)!r})
 file = BindingFile(folder, connection_file=folder / "kernel-gone.json", key=b"key")
 file.save(Binding(identifier="gone", kernel="main", kernelspec="python3"))
@@ -221,7 +221,7 @@ def test_a_living_kernel_is_told_from_one_that_has_gone(tmp_path: Path, file: Bi
     file.save(bind())
     program = f"""
 import pathlib, sys
-from remote_kernel.kernel.known_sessions import known_sessions
+from remote_kernel.kernel.session.known_sessions import known_sessions
 print(*(session.is_alive for session in known_sessions(pathlib.Path({str(tmp_path)!r}))))
 """
 

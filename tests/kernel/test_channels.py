@@ -17,8 +17,8 @@ import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
 
 from remote_kernel.core.errors import SettingsError
-from remote_kernel.core.wire import Channel
-from remote_kernel.kernel.channels import Channels, Connection
+from remote_kernel.core.wire.frames import Channel
+from remote_kernel.kernel.frontend.channels import Channels, Connection
 from tests.driver import is_alive, kernel_manager, wait_until, write_connection_file
 
 
@@ -248,7 +248,7 @@ async def test_a_port_that_is_taken_for_a_moment_is_waited_for(tmp_path: Path, n
 
 @pytest.mark.anyio
 async def test_ports_are_waited_for_so_long_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("remote_kernel.kernel.channels.BIND_SECONDS", 0.5)
+    monkeypatch.setattr("remote_kernel.kernel.frontend.channels.BIND_SECONDS", 0.5)
     path = tmp_path / "c.json"
     write_connection_file(path, key=b"secret")
     connection = Connection.read(path)

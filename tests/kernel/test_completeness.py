@@ -2,8 +2,8 @@
 
 import pytest
 
-from remote_kernel.kernel import answers
-from remote_kernel.kernel.completeness import MAX_CHARACTERS, judge
+from remote_kernel.kernel.before_session import local_answers
+from remote_kernel.kernel.before_session.completeness import MAX_CHARACTERS, judge
 
 
 @pytest.mark.parametrize(
@@ -45,5 +45,5 @@ def test_what_only_the_kernel_in_the_pod_can_tell_is_unknown(code: str) -> None:
 
 
 def test_of_another_language_nothing_is_known() -> None:
-    reply = answers.without_session("is_complete_request", {"code": "if x:"}, is_python=False)
+    reply = local_answers.without_session("is_complete_request", {"code": "if x:"}, is_python=False)
     assert reply == {"status": "unknown"}

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from remote_kernel.core.files import RemoteEntry
-from remote_kernel.kernel.channels import Channels
-from remote_kernel.kernel.display import Display
-from remote_kernel.kernel.transfers import show_entries
+from remote_kernel.core.wire.files import RemoteEntry
+from remote_kernel.kernel.frontend.channels import Channels
+from remote_kernel.kernel.magics.transfers import show_entries
+from remote_kernel.kernel.output.display import Display
 
 HOSTILE = "a\x1b]0;title\x07\x9b2J\u202e\r\n.csv"
 

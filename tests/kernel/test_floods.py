@@ -3,10 +3,10 @@
 import json
 from datetime import UTC, datetime
 
-from remote_kernel.core.jupyter import Author
-from remote_kernel.core.wire import Channel, Message
-from remote_kernel.kernel.missed import MAX_BYTES, MAX_CELLS, Missed
-from remote_kernel.kernel.notes import MAX_WAITING, Notes
+from remote_kernel.core.jupyter.messages import Author
+from remote_kernel.core.wire.frames import Channel, Message
+from remote_kernel.kernel.output.orphaned_output import MAX_BYTES, MAX_CELLS, Missed
+from remote_kernel.kernel.output.session_notices import MAX_WAITING, Notes
 
 
 def printed(number: int, text: str = "x") -> Message:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote_kernel.core import wire
 from remote_kernel.core.errors import WireError
-from remote_kernel.core.kernel_info import checked_kernel_info
-from remote_kernel.kernel import answers
-from remote_kernel.kernel.known_info import KnownInfo
+from remote_kernel.core.jupyter.kernel_info import checked_kernel_info
+from remote_kernel.core.wire import frames as wire
+from remote_kernel.kernel.before_session import local_answers
+from remote_kernel.kernel.frontend.kernel_info_cache import KnownInfo
 from tests.client.hostile import KERNEL_INFO, Asked, hello, hostile_beside, say, stream
 from tests.driver import Notebook, wait_until
 
@@ -53,7 +53,7 @@ def test_any_strange_reply_is_usable_or_refused(fields: dict[str, Any], language
         info = checked_kernel_info(content)
     except WireError:
         return
-    check_usable(answers.kernel_info(info))
+    check_usable(local_answers.kernel_info(info))
 
 
 @pytest.mark.parametrize("name", list(KERNEL_INFO))
@@ -90,7 +90,7 @@ def test_the_ending_of_a_script_leads_to_no_other_folder(ending: str, believed: 
 
 
 def test_what_a_real_kernel_says_is_kept_as_it_is() -> None:
-    content = {**answers.kernel_info(None), "something": {"new": [1]}, "debugger": True}
+    content = {**local_answers.kernel_info(None), "something": {"new": [1]}, "debugger": True}
     assert checked_kernel_info(content) == content
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from remote_kernel.core.identity import Identifier
-from remote_kernel.kernel.binding import Binding, BindingFile
-from remote_kernel.kernel.known_sessions import KnownSession
-from remote_kernel.kernel.leftovers import Outlook, can_reclaim, collect, describe_users
-from remote_kernel.kernel.releases import Releases
+from remote_kernel.kernel.session.binding import Binding, BindingFile
+from remote_kernel.kernel.session.known_sessions import KnownSession
+from remote_kernel.kernel.session.leftovers import Outlook, can_reclaim, collect, describe_users
+from remote_kernel.kernel.session.releases import Releases
 
 GONE = Outlook(is_alive=False, has_file=False, has_parent=False)
 PRIVATE = Binding(

@@ -12,7 +12,10 @@ from tests.kernel.test_channels import connect, wait_ready
 
 FOREIGN = (
     *("IPython", "ipykernel", "traitlets", "remote_kernel.pod", "remote_kernel.pool", "starlette", "uvicorn"),
-    *("remote_kernel.client.bridge", "remote_kernel.client.plain"),  # for pools that have shown to need them
+    *(
+        "remote_kernel.client.interpreter.bridge",
+        "remote_kernel.client.interpreter.agentless",
+    ),  # for pools that have shown to need them
 )
 
 

@@ -12,13 +12,13 @@ import pytest
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.connect import write_connection_file
 
-from remote_kernel.core.jupyter import Author
-from remote_kernel.core.wire import Channel, Gap, Message
-from remote_kernel.kernel.channels import Channels, Connection
+from remote_kernel.core.jupyter.messages import Author
+from remote_kernel.core.wire.frames import Channel, Gap, Message
 from remote_kernel.kernel.folders import Folders
-from remote_kernel.kernel.known_info import KnownInfo
+from remote_kernel.kernel.frontend.channels import Channels, Connection
+from remote_kernel.kernel.frontend.kernel_info_cache import KnownInfo
 from remote_kernel.kernel.relay import Relay
-from remote_kernel.kernel.session import Session
+from remote_kernel.kernel.session.session import Session
 
 pytestmark = pytest.mark.anyio
 
@@ -128,7 +128,7 @@ async def test_output_that_is_dropped_behind_the_reply_is_told_in_its_cell_while
 @pytest.mark.usefixtures("unreachable_pool")
 async def test_what_waits_for_the_session_has_a_bound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of messages without a reply the first that does not fit is told, requests are refused, and cells may join it."""
-    monkeypatch.setattr("remote_kernel.kernel.uplink.MAX_WAITING_BYTES", 10_000)
+    monkeypatch.setattr("remote_kernel.kernel.requests.uplink.MAX_WAITING_BYTES", 10_000)
     async with relay_of(path) as relay:
         client = connect(path)
         msg_id, pod = await begin_cell(client)

@@ -9,12 +9,12 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from remote_kernel.core.errors import SessionLost
-from remote_kernel.core.wire import SESSION_PATH, STOP_SESSION_PATH
+from remote_kernel.core.wire.frames import SESSION_PATH, STOP_SESSION_PATH
 from remote_kernel.kernel.folders import Folders
-from remote_kernel.kernel.notebook import Hints
-from remote_kernel.kernel.releases import Releases
-from remote_kernel.kernel.requests import Interrupted
-from remote_kernel.kernel.session import Session
+from remote_kernel.kernel.requests.request import Interrupted
+from remote_kernel.kernel.session.notebook_path import Hints
+from remote_kernel.kernel.session.releases import Releases
+from remote_kernel.kernel.session.session import Session
 from tests.client.front_end import FrontEnd, execute, run
 from tests.driver import Pool, free_ports, run_in_pod, wait_until
 from tests.faults.proxy import FaultProxy, Plan

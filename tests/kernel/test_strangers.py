@@ -13,10 +13,15 @@ from typing import Any
 import pytest
 import zmq
 
-from remote_kernel.core.wire import Channel
-from remote_kernel.kernel import subscribers
-from remote_kernel.kernel.channels import Channels, Connection
-from remote_kernel.kernel.subscribers import MIN_TAKEN_BYTES, PATIENCE_AGAIN_SECONDS, PATIENCE_SECONDS, Patience
+from remote_kernel.core.wire.frames import Channel
+from remote_kernel.kernel.frontend import subscribers
+from remote_kernel.kernel.frontend.channels import Channels, Connection
+from remote_kernel.kernel.frontend.subscribers import (
+    MIN_TAKEN_BYTES,
+    PATIENCE_AGAIN_SECONDS,
+    PATIENCE_SECONDS,
+    Patience,
+)
 from tests.driver import Notebook, write_connection_file
 from tests.kernel.test_channels import connect, start
 

@@ -12,10 +12,10 @@ from itertools import count
 import httpx
 import pytest
 
-from remote_kernel.core import wire
-from remote_kernel.core.compression import MAX_UNPACKED_BYTES
-from remote_kernel.core.jupyter import Author, parse_header, parse_object
-from remote_kernel.pod.calls import MAX_BODY_BYTES
+from remote_kernel.core.jupyter.messages import Author, parse_header, parse_object
+from remote_kernel.core.wire import frames as wire
+from remote_kernel.core.wire.compression import MAX_UNPACKED_BYTES
+from remote_kernel.pod.api.calls import MAX_BODY_BYTES
 from tests.driver import Content, Pod, run_in_pod, stdout_of, wait_until
 
 

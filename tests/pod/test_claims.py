@@ -2,7 +2,7 @@
 
 import pytest
 
-from remote_kernel.pod.claims import MAX_CLAIMS, Claims, Use, Verdict, judge
+from remote_kernel.pod.kernels.claims import MAX_CLAIMS, Claims, Use, Verdict, judge
 
 
 def use(name: str = "main", epoch: str = "e1", *, others: int = 0, is_used: bool = True) -> Use:

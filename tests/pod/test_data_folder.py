@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote_kernel.pod.data_folder import DataFolder, FileMissing, InvalidPath, WrongKind, parse_path
+from remote_kernel.pod.files.data_folder import DataFolder, FileMissing, InvalidPath, WrongKind, parse_path
 
 # What paths are made of when somebody means harm, among ordinary text.
 PIECES = st.sampled_from(

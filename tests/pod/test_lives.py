@@ -14,24 +14,25 @@ import psutil
 import pytest
 import zmq
 
-from remote_kernel.core import wire
-from remote_kernel.core.interrupts import Aim
-from remote_kernel.core.journal import Journal, Limits
-from remote_kernel.core.jupyter import Author, parse_header, parse_object
-from remote_kernel.core.wire import EVENTS_PATH, Channel, EpochChange, Frame, Keepalive, Message, decode_all
-from remote_kernel.pod import news, shutdowns
-from remote_kernel.pod.api import Api, Pod
-from remote_kernel.pod.calls import Call
+from remote_kernel.core.journal.journal import Journal, Limits
+from remote_kernel.core.jupyter.interrupt_aim import Aim
+from remote_kernel.core.jupyter.messages import Author, parse_header, parse_object
+from remote_kernel.core.wire import frames as wire
+from remote_kernel.core.wire.frames import EVENTS_PATH, Channel, EpochChange, Frame, Keepalive, Message, decode_all
+from remote_kernel.pod.api.api import Api, Pod
+from remote_kernel.pod.api.calls import Call
+from remote_kernel.pod.api.execute import run_cell
 from remote_kernel.pod.clock import utc_now
-from remote_kernel.pod.data_folder import DataFolder
 from remote_kernel.pod.environment import kernel_environ
-from remote_kernel.pod.execute import run_cell
-from remote_kernel.pod.guard import Guard
-from remote_kernel.pod.interpreter import Interpreter
-from remote_kernel.pod.kernels import EpochMismatch, PodKernel
-from remote_kernel.pod.pace import HOLD_BYTES, PATIENCE_SECONDS
-from remote_kernel.pod.registry import Registry
-from remote_kernel.pod.shutdowns import Shutdowns
+from remote_kernel.pod.files.data_folder import DataFolder
+from remote_kernel.pod.kernels import shutdowns
+from remote_kernel.pod.kernels import wakeups as news
+from remote_kernel.pod.kernels.flow_control import HOLD_BYTES, PATIENCE_SECONDS
+from remote_kernel.pod.kernels.guard import Guard
+from remote_kernel.pod.kernels.interpreter import Interpreter
+from remote_kernel.pod.kernels.pod_kernel import EpochMismatch, PodKernel
+from remote_kernel.pod.kernels.registry import Registry
+from remote_kernel.pod.kernels.shutdowns import Shutdowns
 from tests.driver import TIMEOUT_SECONDS
 
 pytestmark = pytest.mark.anyio

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from remote_kernel.core.interpreter_api import ApiVersion
-from remote_kernel.core.log_lines import LogEvent, LogLine
-from remote_kernel.core.wire import EVENTS_PATH, End, decode_all
+from remote_kernel.core.interpreter_api.executions import ApiVersion
+from remote_kernel.core.text.log_lines import LogEvent, LogLine
+from remote_kernel.core.wire.frames import EVENTS_PATH, End, decode_all
 from remote_kernel.pod.__main__ import main
 from tests.driver import TIMEOUT_SECONDS, Pod, few_files, is_alive, run_in_pod, stdout_of, wait_until
 
@@ -69,7 +69,7 @@ def test_a_pod_that_is_ready_loads_nothing_for_its_first_cell(tmp_path: Path) ->
         Pod.start(Path(tempfile.mkdtemp(prefix="rk-")), stderr=stderr, PYTHONPROFILEIMPORTTIME="1") as pod,
     ):
         loaded = log.read_text()
-        assert "remote_kernel.pod.api" in loaded
+        assert "remote_kernel.pod.api.api" in loaded
         with httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client:
             with client.stream("GET", EVENTS_PATH) as events:
                 assert next(events.iter_raw())

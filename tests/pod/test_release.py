@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from remote_kernel.core import wire
+from remote_kernel.core.wire import frames as wire
 from tests.driver import TIMEOUT_SECONDS, Content, Pod, run_in_pod, wait_until
 
 

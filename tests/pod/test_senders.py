@@ -7,8 +7,8 @@ from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from remote_kernel.core.errors import WireError
-from remote_kernel.core.wire import Channel, Message
-from remote_kernel.pod.senders import MAX_NAME_LENGTH, SenderForgotten, Senders
+from remote_kernel.core.wire.frames import Channel, Message
+from remote_kernel.pod.kernels.senders import MAX_NAME_LENGTH, SenderForgotten, Senders
 
 
 def make(number: int, seen: int = 0) -> Message:

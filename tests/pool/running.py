@@ -10,10 +10,10 @@ from pathlib import Path
 
 import httpx
 
-from remote_kernel.core.flavor import Flavor
-from remote_kernel.http1.listening import open_listener
+from remote_kernel.core.pools.flavor import Flavor
+from remote_kernel.io.http1.listening import open_listener
 from remote_kernel.pool.options import Options
-from remote_kernel.pool.pods import PodCommand
+from remote_kernel.pool.processes.pods import PodCommand
 from remote_kernel.pool.server import endpoint_of, serve
 from remote_kernel.pool.session_pool import SessionPool
 from remote_kernel.pool.sessions import Limits

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from remote_kernel.http1 import Client, NoConnection
+from remote_kernel.io.http1 import Client, NoConnection
 from remote_kernel.pool.server import MAX_CONNECTIONS, connection_limit
 from remote_kernel.pool.sessions import Limits
 from tests.driver import Pool, few_files, run_in_pod, stdout_of

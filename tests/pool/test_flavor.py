@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from remote_kernel.core.interpreter_api import ApiVersion
-from remote_kernel.pool.mounts import can_mount
+from remote_kernel.core.interpreter_api.executions import ApiVersion
+from remote_kernel.pool.processes.mounts import can_mount
 from tests.driver import Content, Pool
 
 PREFIX = "/subscriptions/s/resourceGroups/g/sessionPools/pool"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from remote_kernel.core.wire import STOP_SESSION_PATH
+from remote_kernel.core.wire.frames import STOP_SESSION_PATH
 from remote_kernel.pool.sessions import Limits
 from tests.pool.running import RunningServer, run_pool
 

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from remote_kernel.core.local_pool import STATUS_PATH, STOP_PATH
-from remote_kernel.core.wire import STOP_SESSION_PATH
+from remote_kernel.core.pools.local_pool import STATUS_PATH, STOP_PATH
+from remote_kernel.core.wire.frames import STOP_SESSION_PATH
 from remote_kernel.pool.sessions import Limits
 from tests.pool.running import TOKEN, RunningServer, run_pool
 

@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remote_kernel.core.interpreter_api import LIST_SESSIONS_PATH
-from remote_kernel.core.local_pool import PAGE_LINK_PATH, STATUS_PATH, STOP_PATH
-from remote_kernel.pool.issuer import Issuer as TrustedIssuer
-from remote_kernel.pool.issuer_keys import MAX_AGE_SECONDS, REFRESH_SECONDS, UNKNOWN_KEY_SECONDS
-from remote_kernel.pool.refusals import Refusal
+from remote_kernel.core.interpreter_api.executions import LIST_SESSIONS_PATH
+from remote_kernel.core.pools.local_pool import PAGE_LINK_PATH, STATUS_PATH, STOP_PATH
+from remote_kernel.pool.front_door.issuer import Issuer as TrustedIssuer
+from remote_kernel.pool.front_door.issuer_keys import MAX_AGE_SECONDS, REFRESH_SECONDS, UNKNOWN_KEY_SECONDS
+from remote_kernel.pool.front_door.refusals import Refusal
 from remote_kernel.pool.sessions import Limits
 from tests.issuer import OBJECT_ID, Issuer, new_key, run_issuer
 from tests.pool.running import RunningServer, run_pool

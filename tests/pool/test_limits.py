@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from remote_kernel.http1 import proves
-from remote_kernel.http1 import server as http_server
-from remote_kernel.pool import exchange
+from remote_kernel.io.http1 import proves
+from remote_kernel.io.http1 import server as http_server
 from remote_kernel.pool import server as server_module
+from remote_kernel.pool.front_door import exchange
 from remote_kernel.pool.sessions import Limits
 from tests.pool.running import TOKEN, RunningServer, run_pool
 

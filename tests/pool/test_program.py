@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 from remote_kernel import __version__
-from remote_kernel.core.local_pool import RunningPool
-from remote_kernel.local_pools import folder_of, this_environment
+from remote_kernel.core.pools.local_pool import RunningPool
+from remote_kernel.io.local_pools import folder_of, this_environment
 from tests.driver import Pool, is_alive
 
 DEADLINE_SECONDS = 30

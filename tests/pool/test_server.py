@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from remote_kernel.http1.listening import MAX_FILES, allow_many_files, open_listener
+from remote_kernel.io.http1.listening import MAX_FILES, allow_many_files, open_listener
 
 
 @pytest.mark.anyio

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 import httpx
 import pytest
 
-from remote_kernel.core.flavor import Flavor
-from remote_kernel.core.interpreter_api import ApiVersion
-from remote_kernel.core.wire import STOP_SESSION_PATH
-from remote_kernel.pool.session_api import PAGE_SIZE
+from remote_kernel.core.interpreter_api.executions import ApiVersion
+from remote_kernel.core.pools.flavor import Flavor
+from remote_kernel.core.wire.frames import STOP_SESSION_PATH
+from remote_kernel.pool.front_door.session_api import PAGE_SIZE
 from remote_kernel.pool.sessions import Limits
 from tests.pool.running import RunningServer, run_pool
 

@@ -12,8 +12,8 @@ import httpx
 import psutil
 import pytest
 
-from remote_kernel.pool import pods
 from remote_kernel.pool.history import EventKind
+from remote_kernel.pool.processes import pods
 from remote_kernel.pool.sessions import Changes, Limits, Sessions
 from tests.pool.running import run_pool
 

@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from remote_kernel.core.terminal_text import PLAIN, one_line
+from remote_kernel.core.text.terminal_text import PLAIN, one_line
 
 if TYPE_CHECKING:
     from remote_kernel.cli.doctor.finding import Finding
@@ -37,7 +37,7 @@ _COLOURS = {"ok": "\x1b[32m", "note": "\x1b[33m", "failed": "\x1b[31m"}
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command."""
-    from remote_kernel.cli.run import parse_seconds
+    from remote_kernel.cli.run.command import parse_seconds
 
     parser = subparsers.add_parser(
         "doctor",

@@ -10,14 +10,14 @@ from packaging.requirements import Requirement
 
 from remote_kernel import __version__
 from remote_kernel.cli.doctor.finding import Finding, Status
-from remote_kernel.cli.kernelspecs import find_installed
+from remote_kernel.cli.install.kernelspecs import find_installed
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.identity import parse_key, user_name
 from remote_kernel.core.settings import Settings
-from remote_kernel.kernel.binding import login_name
+from remote_kernel.io.log_files import log_folder
 from remote_kernel.kernel.folders import Folders
-from remote_kernel.kernel.userkey import KEY_FILE, load_key
-from remote_kernel.log_files import log_folder
+from remote_kernel.kernel.session.binding import login_name
+from remote_kernel.kernel.session.identity_key import KEY_FILE, load_key
 
 DISTRIBUTION = "remote-session-kernel"
 

@@ -12,19 +12,19 @@ from urllib.parse import SplitResult, urlsplit
 from remote_kernel.cli.doctor.finding import Finding, Status
 from remote_kernel.cli.doctor.session import SessionCheck
 from remote_kernel.client.access import Access, choose_access
+from remote_kernel.client.http.pool_client import PoolClient
+from remote_kernel.client.http.proxy import find_proxy
+from remote_kernel.client.http.transport import Broke, NotHttp
 from remote_kernel.client.local_pool import LocalPool
-from remote_kernel.client.pool import PoolClient
-from remote_kernel.client.proxy import find_proxy
-from remote_kernel.client.transport import Broke, NotHttp
-from remote_kernel.core import wire
-from remote_kernel.core.credential import read_claims
 from remote_kernel.core.errors import PoolError, PoolFull, PoolRefused, PoolUnreachable, RemoteKernelError
-from remote_kernel.core.flavor import has_interpreter_address
 from remote_kernel.core.identity import Identifier
-from remote_kernel.core.interpreter_api import METADATA_PATH
-from remote_kernel.core.local_pool import LOOPBACK_NAMES, STATUS_PATH
-from remote_kernel.core.proxies import Proxy
+from remote_kernel.core.interpreter_api.executions import METADATA_PATH
+from remote_kernel.core.pools.credential import read_claims
+from remote_kernel.core.pools.flavor import has_interpreter_address
+from remote_kernel.core.pools.local_pool import LOOPBACK_NAMES, STATUS_PATH
+from remote_kernel.core.pools.proxies import Proxy
 from remote_kernel.core.settings import Settings
+from remote_kernel.core.wire import frames as wire
 
 # 'az' alone may take that long to come up with a token.
 LOGIN_SECONDS = 40.0

@@ -8,14 +8,14 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from remote_kernel.client.bridge import Bridge
-from remote_kernel.client.executions import JSON_MEDIA_TYPE, stop_session
-from remote_kernel.client.pool import PoolClient
-from remote_kernel.client.transport import Broke
-from remote_kernel.client.way import Way
-from remote_kernel.core import wire
+from remote_kernel.client.http.pool_client import PoolClient
+from remote_kernel.client.http.transport import Broke
+from remote_kernel.client.interpreter.bridge import Bridge
+from remote_kernel.client.interpreter.executions import JSON_MEDIA_TYPE, stop_session
+from remote_kernel.client.routes.route import Way
 from remote_kernel.core.errors import NoAgent, PoolError, PoolRefused, PoolUnreachable
-from remote_kernel.core.interpreter_api import EXECUTIONS_PATH, METADATA_PATH, runtime_names
+from remote_kernel.core.interpreter_api.executions import EXECUTIONS_PATH, METADATA_PATH, runtime_names
+from remote_kernel.core.wire import frames as wire
 
 GIVE_BACK_SECONDS = 2.0
 

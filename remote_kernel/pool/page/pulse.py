@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import ANSWER
-from remote_kernel.core.wire import SESSION_PATH
-from remote_kernel.http1 import Client, ConnectionBroke, NoConnection, Response
+from remote_kernel.core.wire.frames import SESSION_PATH
+from remote_kernel.io.http1 import Client, ConnectionBroke, NoConnection, Response
 
 # A pod that is so busy that it does not answer within this is shown without.
 TIMEOUT_SECONDS = 0.5

@@ -4,7 +4,7 @@ import logging
 from collections import deque
 from time import localtime, strftime
 
-from remote_kernel.log_files import line_of
+from remote_kernel.io.log_files import line_of
 
 MAX_LINES = 200
 # A traceback of ours is shorter; what a pod's failure says may not be.

@@ -14,16 +14,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import Scope, Send
 
-from remote_kernel.core.local_pool import PAGE_LINK_PATH, PAGE_PREFIX
-from remote_kernel.pool.exchange import RequestBody
-from remote_kernel.pool.forward import SESSION_HEADER
+from remote_kernel.core.pools.local_pool import PAGE_LINK_PATH, PAGE_PREFIX
+from remote_kernel.pool.front_door.address_prefix import PREFIX_HEADER
+from remote_kernel.pool.front_door.exchange import RequestBody
+from remote_kernel.pool.front_door.forward import SESSION_HEADER
+from remote_kernel.pool.front_door.refusals import Refusal
 from remote_kernel.pool.page.admission import LINK_SECONDS, Admission
 from remote_kernel.pool.page.pulse import take_pulses
 from remote_kernel.pool.page.recent_log import RecentLog
 from remote_kernel.pool.page.rendering import asset, render_message, render_page
 from remote_kernel.pool.page.view import PageView, make_view
-from remote_kernel.pool.prefix import PREFIX_HEADER
-from remote_kernel.pool.refusals import Refusal
 from remote_kernel.pool.session_pool import SessionPool
 
 ROOT_PATH = "/"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from remote_kernel.core.local_pool import PAGE_LINK_PATH, PAGE_PREFIX, STATUS_PATH, STOP_PATH
+from remote_kernel.core.pools.local_pool import PAGE_LINK_PATH, PAGE_PREFIX, STATUS_PATH, STOP_PATH
 from remote_kernel.pool.page.rendering import asset
 from remote_kernel.pool.page.site import FEED_PATH, MAX_FORM_BYTES, OPEN_PATH
 from remote_kernel.pool.page.site import STOP_PATH as STOP_LABELLED_PATH

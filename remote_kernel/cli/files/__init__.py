@@ -1,0 +1,1 @@
+"""`remote-kernel upload` and `download`."""

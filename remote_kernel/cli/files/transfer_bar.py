@@ -1,0 +1,58 @@
+"""The bar of a transfer on a terminal."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from remote_kernel.cli.terminal import console_for
+from remote_kernel.client.files import transfer
+from remote_kernel.core.text.terminal_text import one_line
+
+# What is said behind the bar has 42 columns at most, and a narrow terminal 80.
+BAR_WIDTH = 12
+NAME_WIDTH = 18
+
+
+class TransferBar:
+    """One line on standard error that is gone when the transfer is over."""
+
+    def __init__(self, progress: transfer.Progress) -> None:
+        self._progress = progress
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=BAR_WIDTH),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[detail]}", style="dim", markup=False),
+            console=console_for(sys.stderr),
+            transient=True,
+            auto_refresh=False,
+        )
+        self._task = self._bar.add_task("", total=1.0, detail="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def update(self) -> None:
+        """Show how far the transfer is now."""
+        progress = self._progress
+        self._bar.update(
+            self._task,
+            completed=progress.fraction,
+            description=_shorten(one_line(progress.name)),
+            detail=progress.describe(time.monotonic()),
+            refresh=True,
+        )
+
+
+def _shorten(name: str) -> str:
+    """Return the end of a path, which tells files apart."""
+    return name if len(name) <= NAME_WIDTH else "…" + name[-NAME_WIDTH + 1 :]

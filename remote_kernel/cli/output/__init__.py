@@ -1,0 +1,1 @@
+"""Output of a run: progress, cells' outputs, the report."""

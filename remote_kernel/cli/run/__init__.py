@@ -1,0 +1,1 @@
+"""`remote-kernel run`: notebooks executed without a front end."""

@@ -1,0 +1,293 @@
+"""One notebook executed by one kernel, cell after cell.
+
+nbclient runs each cell and records its outputs. When to stop is decided here: a signal or a timeout interrupts the
+running cell, gives it a moment to end by itself, and ends the run with what there is.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from time import monotonic
+from typing import Any, Protocol
+
+from jupyter_core.utils import ensure_async
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbformat import NotebookNode
+
+from remote_kernel.cli.output.transcript import traceback_lines
+from remote_kernel.cli.run.kernel_process import KernelDied, KernelProcess
+from remote_kernel.cli.signals import Signals, Watch
+
+# How long an interrupted cell may take to close its files and say KeyboardInterrupt.
+GRACE_SECONDS = 5.0
+# nbclient's default of 4 s loses the end of an output that takes longer to arrive than its reply.
+OUTPUT_SECONDS = 120
+# Jupyter's own tags, and one of nbval's.
+SKIP_TAGS = frozenset({"skip-execution", "nbval-skip"})
+MAY_RAISE_TAG = "raises-exception"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to execute and how.
+
+    Attributes:
+        path: absolute path of the notebook's file; the kernel works in its folder.
+        kernel: name of a kernelspec; what the notebook's metadata says does not matter.
+        cell_seconds: how long one cell may take, with its wait for a session; `None` for no limit.
+        allow_errors: whether to go on after a cell that raised.
+    """
+
+    path: Path
+    kernel: str
+    cell_seconds: float | None = None
+    allow_errors: bool = False
+
+
+class Cause(StrEnum):
+    """Why a run ended before its notebook did."""
+
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    SIGNAL = "signal"
+    DEAD_KERNEL = "dead kernel"
+    NOT_SENT = "not sent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """How a run ended early.
+
+    Attributes:
+        cause: the reason.
+        cell: number of the code cell, from 1; 0 when the kernel never got as far.
+        source: the cell's code.
+        error: the exception's name and value; "" where there is none.
+        traceback: with colours; "" where there is none.
+        signal: number of the signal, for `Cause.SIGNAL`.
+        log: the end of the kernel's standard error, for `Cause.DEAD_KERNEL`.
+    """
+
+    cause: Cause
+    cell: int = 0
+    source: str = ""
+    error: str = ""
+    traceback: str = ""
+    signal: int = 0
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a run.
+
+    Attributes:
+        cells: the indexes of the code cells that it was to execute.
+        started: how many of them were started.
+        seconds: how long it took, with the start of the kernel.
+        cell_seconds: how long each cell took that has ended.
+    """
+
+    cells: tuple[int, ...]
+    started: int
+    seconds: float
+    failure: Failure | None
+    cell_seconds: tuple[float, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every cell was executed: no error, and no `sys.exit(0)`, ended the run before."""
+        return self.failure is None and self.started == len(self.cells)
+
+    @property
+    def total(self) -> int:
+        """How many code cells there are."""
+        return len(self.cells)
+
+
+class Listener(Protocol):
+    """Is told what happens, as it happens, but for the error that ends the run: that is in the outcome."""
+
+    def cell_started(self, number: int, source: str) -> None: ...
+
+    def message_arrived(self, message: Mapping[str, Any]) -> None: ...
+
+    def cell_interrupted(self) -> None: ...
+
+    def cell_ended(self) -> None: ...
+
+
+async def execute_notebook(notebook: NotebookNode, plan: Plan, listener: Listener, signals: Signals) -> Outcome:
+    """Execute `notebook` in place, in a task of its own, and return how it went."""
+    began = monotonic()
+    run = _Run(notebook, plan, listener)
+    with signals.watch() as watch:
+        try:
+            failure = await run.to_end(signals, watch)
+        except KernelDied as error:
+            failure = run.failure(Cause.DEAD_KERNEL, log=error.log)
+        except UnicodeEncodeError:
+            failure = run.failure(Cause.NOT_SENT)
+        except asyncio.CancelledError:
+            if not signals.number:
+                raise
+            failure = run.failure(Cause.SIGNAL, signal=signals.number)
+    return Outcome(
+        cells=tuple(run.cells),
+        started=run.started,
+        seconds=monotonic() - began,
+        failure=failure,
+        cell_seconds=tuple(run.cell_seconds),
+    )
+
+
+def code_cells(notebook: NotebookNode) -> list[int]:
+    """Return the indexes of the cells that a run executes."""
+    return [
+        index
+        for index, cell in enumerate(notebook.cells)
+        if cell.cell_type == "code" and cell.source.strip() and SKIP_TAGS.isdisjoint(_tags(cell))
+    ]
+
+
+def _tags(cell: NotebookNode) -> list[str]:
+    tags: list[str] = cell.metadata.get("tags", [])
+    return tags
+
+
+class _Client(NotebookClient):
+    """nbclient, with somebody who listens to the messages."""
+
+    def __init__(self, notebook: NotebookNode, hear: Callable[[Mapping[str, Any]], None], **options: Any) -> None:
+        super().__init__(notebook, **options)
+        self._hear = hear
+
+    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
+        if msg["msg_type"] != "error" or self.allow_errors or MAY_RAISE_TAG in _tags(cell):
+            self._hear(msg)
+        return super().process_message(msg, cell, cell_index)
+
+
+class _Run:
+    """The progress of one run: `started` of `cells`, the indexes of the cells to execute."""
+
+    def __init__(self, notebook: NotebookNode, plan: Plan, listener: Listener) -> None:
+        self.cells = code_cells(notebook)
+        self.started = 0
+        self.cell_seconds: list[float] = []
+        self._notebook = notebook
+        self._plan = plan
+        self._listener = listener
+        self._client = _Client(
+            notebook,
+            listener.message_arrived,
+            kernel_name=plan.kernel,
+            allow_errors=plan.allow_errors,
+            iopub_timeout=OUTPUT_SECONDS,
+        )
+        self._kernel = KernelProcess(self._client)
+
+    async def to_end(self, signals: Signals, watch: Watch) -> Failure | None:
+        """Execute all cells between the start and the stop of the kernel; cancelled, kill the kernel."""
+        try:
+            await self._kernel.start(self._plan.path)
+            watch.is_patient = True
+            failure = await self._execute_cells(signals)
+            self._client.set_widgets_metadata()
+        except asyncio.CancelledError:
+            self._kernel.is_urgent = True
+            raise
+        finally:
+            await self._kernel.stop()
+        return failure
+
+    def failure(self, cause: Cause, *, signal: int = 0, log: str = "") -> Failure:
+        """Return a failure of the cell started last."""
+        if not self.started:
+            return Failure(cause=cause, signal=signal, log=log)
+        cell = self._notebook.cells[self.cells[self.started - 1]]
+        errors = [output for output in cell.outputs if output.output_type == "error"]
+        return Failure(
+            cause=cause,
+            cell=self.started,
+            source=cell.source,
+            error=f"{errors[-1].ename}: {errors[-1].evalue}" if errors else "",
+            traceback="\n".join(traceback_lines(errors[-1])) if errors else "",
+            signal=signal,
+            log=log,
+        )
+
+    async def _execute_cells(self, signals: Signals) -> Failure | None:
+        self._client.reset_execution_trackers()
+        await self._record_language()
+        for index in self.cells:
+            if signals.received.is_set():
+                return self.failure(Cause.SIGNAL, signal=signals.number)
+            cause = await self._execute_cell(index, signals)
+            if cause is Cause.ERROR and _is_exit(self._notebook.cells[index]):
+                return None
+            if cause is not None:
+                return self.failure(cause, signal=signals.number)
+        return None
+
+    async def _record_language(self) -> None:
+        assert self._client.kc is not None
+        request = await ensure_async(self._client.kc.kernel_info())
+        reply = await self._client.async_wait_for_reply(request)
+        if reply is not None:
+            self._notebook.metadata["language_info"] = reply["content"]["language_info"]
+
+    async def _execute_cell(self, index: int, signals: Signals) -> Cause | None:
+        cell = self._notebook.cells[index]
+        self.started += 1
+        self._listener.cell_started(self.started, cell.source)
+        began = monotonic()
+        task = asyncio.ensure_future(self._client.async_execute_cell(cell, index))
+        try:
+            cause = await self._watch(task, signals) or _cause_of(task)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)  # nbclient turns the cancellation into an error
+        self.cell_seconds.append(monotonic() - began)
+        self._listener.cell_ended()
+        if cause is Cause.DEAD_KERNEL:
+            if self.failure(cause).error:
+                return Cause.ERROR  # its last word was why, as where its session was lost
+            raise KernelDied(self._kernel.read_log())
+        return cause
+
+    async def _watch(self, task: asyncio.Task[NotebookNode], signals: Signals) -> Cause | None:
+        """Wait until the cell has ended by itself (`None`), or interrupt it and say why."""
+        signalled = asyncio.ensure_future(signals.received.wait())
+        try:
+            done, _ = await asyncio.wait(
+                {task, signalled}, timeout=self._plan.cell_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            signalled.cancel()
+        if task in done:
+            return None
+        self._listener.cell_interrupted()
+        await self._kernel.interrupt()
+        await asyncio.wait({task}, timeout=GRACE_SECONDS)
+        return Cause.SIGNAL if signalled in done else Cause.TIMEOUT
+
+
+def _is_exit(cell: NotebookNode) -> bool:
+    """Return whether a cell that raised has ended the notebook as meant, by `sys.exit(0)`; papermill does so."""
+    errors = [output for output in cell.outputs if output.output_type == "error"]
+    return bool(errors) and errors[-1].ename == "SystemExit" and errors[-1].evalue in {"", "0", "None"}
+
+
+def _cause_of(task: asyncio.Task[NotebookNode]) -> Cause | None:
+    """Return what a cell that ended by itself failed of; raises what is no failure of the cell."""
+    try:
+        task.result()
+    except CellExecutionError:
+        return Cause.ERROR
+    except DeadKernelError:
+        return Cause.DEAD_KERNEL
+    return None

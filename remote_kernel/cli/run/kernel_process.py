@@ -1,0 +1,96 @@
+"""The local kernel of a run: started for it, told which notebook it works for, gone with it."""
+
+import asyncio
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from jupyter_core.utils import ensure_async
+from nbclient import NotebookClient
+
+from remote_kernel.cli.run.patient_client import PatientClient
+
+# A traceback's worth.
+LOG_BYTES = 4_000
+
+# Our kernel gives its session back within 1.5 s, or has written down by then that it is to be given back.
+URGENT_SECONDS = 2.0
+
+
+class KernelDied(Exception):
+    """The kernel ended by itself; `log` is the end of what it wrote to standard error."""
+
+    def __init__(self, log: str) -> None:
+        super().__init__("the kernel died")
+        self.log = log
+
+
+class KernelProcess:
+    """A kernel process and the nbclient that talks to it.
+
+    Attributes:
+        is_urgent: set it to have the kernel killed when it does not end within a moment.
+    """
+
+    def __init__(self, client: NotebookClient) -> None:
+        self.is_urgent = False
+        self._client = client
+        self._manager = client.create_kernel_manager()
+        self._manager.client_factory = PatientClient
+        # ZeroMQ drops what passes its limit of 1,000 waiting messages, which a slow terminal makes easy.
+        self._manager.context.rcvhwm = 0
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed by stop()
+
+    async def start(self, notebook: Path) -> None:
+        """Start the kernel in the notebook's folder and wait until it answers; `notebook` is an absolute path.
+
+        Raises:
+            KernelDied: it ended before it was ready, or was not ready in a minute.
+        """
+        try:
+            await self._client.async_start_new_kernel(
+                cwd=str(notebook.parent),
+                env={
+                    **os.environ,
+                    "REMOTE_KERNEL_NOTEBOOK": str(notebook),
+                    # The notebook may be open in an editor: its variables there are not ours to change.
+                    "REMOTE_KERNEL_FRESH": "1",
+                },
+                stdout=subprocess.DEVNULL,
+                stderr=self._log,
+            )
+            await self._client.async_start_new_kernel_client()
+        except RuntimeError:
+            raise KernelDied(self.read_log()) from None
+
+    async def interrupt(self) -> None:
+        """Ask the running cell to end; the kernel may be gone already."""
+        if self._manager.has_kernel:
+            await ensure_async(self._manager.interrupt_kernel())
+
+    async def stop(self) -> None:
+        """Shut the kernel down and free what it held here; when cancelled, hurry."""
+        if self._client.kc is not None:
+            self._client.kc.stop_channels()
+        try:
+            await self._end(URGENT_SECONDS if self.is_urgent else self._manager.shutdown_wait_time)
+        except asyncio.CancelledError:
+            await self._end(0 if self.is_urgent else URGENT_SECONDS)
+            raise
+        finally:
+            self._log.close()
+
+    async def _end(self, patience_seconds: float) -> None:
+        """Ask the kernel to shut down, which gives its session back, and kill it when that takes longer."""
+        if await ensure_async(self._manager.is_alive()):
+            self._manager.shutdown_wait_time = patience_seconds
+            await ensure_async(self._manager.shutdown_kernel())
+        else:
+            await ensure_async(self._manager.cleanup_resources())
+
+    def read_log(self) -> str:
+        """Return the end of what the kernel process wrote to its standard error."""
+        end = self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, end - LOG_BYTES))
+        return self._log.read().decode(errors="replace").strip()

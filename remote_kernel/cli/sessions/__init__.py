@@ -1,0 +1,1 @@
+"""`remote-kernel sessions`: which notebook has which session."""

@@ -1,0 +1,1 @@
+"""`run --verify`: outputs compared with the stored ones."""

@@ -1,0 +1,1 @@
+"""Bearer tokens for a session pool, and Azure logins that give them."""

@@ -1,0 +1,156 @@
+"""The files of one session, as `core.wire.files` has them on the wire."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from remote_kernel.client.http.transport import Broke
+from remote_kernel.client.routes.route import Way
+from remote_kernel.core.download_paths import shown
+from remote_kernel.core.errors import (
+    PoolRefused,
+    PoolUnreachable,
+    RemoteKernelError,
+    SessionLost,
+    TransferError,
+    WireError,
+)
+from remote_kernel.core.limits import LISTING, Limit
+from remote_kernel.core.numbers import NAME
+from remote_kernel.core.wire import files as wire
+
+T = TypeVar("T")
+
+# The pod computes a checksum before it answers: some 300 MB a second on a small machine.
+CHECKSUM_SECONDS = 200.0
+READ_SECONDS = 60.0
+
+POD_GONE = (
+    "The remote session's pod was replaced while files were on their way, and its files are gone. "
+    "Run the notebook again from the top, and transfer the files again."
+)
+
+AZURE_TAKES_FILES = "Azure's own API for files works there, with up to 128 MB for each: docs/interpreter-api.md has it."
+
+
+class RemoteFiles:
+    """Reads and writes the files of one pod.
+
+    All methods raise `PoolError`, and `SessionLost` once another pod answers than the one at first.
+
+    Args:
+        pod: its name; "" for whichever answers first.
+        limit: how long a list may be.
+    """
+
+    def __init__(self, transport: Way, pod: str = "", *, limit: Limit = LISTING) -> None:
+        self._transport = transport
+        self._limit = limit
+        self._pod = pod
+
+    @property
+    def piece_bytes(self) -> int:
+        """The largest piece that may be read or written at once."""
+        return min(self._transport.piece_bytes, wire.MAX_PIECE_BYTES)
+
+    async def list(self, path: str, *, is_recursive: bool = False) -> "list[wire.RemoteEntry]":
+        """Return what is in a folder, sorted; with `is_recursive` also what is in the folders below it.
+
+        Two of them may have one name: what is no Unicode in names is replaced there.
+
+        Raises:
+            TransferError: the list is longer than one may be, or goes round in circles.
+        """
+        entries: list[wire.RemoteEntry] = []
+        params = {"path": path, "recursive": "1" if is_recursive else "0"}
+        for _ in range(self._limit.pages or 0):
+            answer = await self._request("GET", wire.FILES_PATH, {**params, "start": str(len(entries))})
+            listing = _parse(wire.Listing.from_json, answer)
+            entries += listing.entries
+            if not listing.next:
+                return entries
+            if len(entries) > (self._limit.entries or 0):
+                break
+            if listing.next != len(entries) or not listing.entries:
+                raise TransferError(f"The session's list of '{shown(path)}' does not come to an end.")
+        raise TransferError(
+            f"'{shown(path)}' in the session has more than {self._limit.entries:,} files, or its list comes in too "
+            "small pieces: pack them into one archive there."
+        )
+
+    async def describe(self, path: str, *, with_checksum: bool = False) -> wire.Metadata:
+        """Return what is at `path`."""
+        params = {"path": path, "sha256": "1" if with_checksum else "0"}
+        answer = await self._request("GET", wire.METADATA_PATH, params, read_seconds=CHECKSUM_SECONDS)
+        return _parse(wire.Metadata.from_json, answer)
+
+    async def make_folder(self, path: str) -> None:
+        """Make a folder, with those above it, unless it is there."""
+        await self._request("POST", wire.FOLDER_PATH, {"path": path})
+
+    async def write(self, path: str, offset: int, piece: bytes, *, size: int, sha256: str) -> wire.Received:
+        """Send a piece of a file that will have `size` bytes and this checksum; return how far the pod has it."""
+        params = {"path": path, "offset": str(offset), "size": str(size), "sha256": sha256}
+        answer = await self._request("POST", wire.CONTENT_PATH, params, piece, read_seconds=CHECKSUM_SECONDS)
+        return _parse(wire.Received.from_json, answer)
+
+    async def read(self, path: str, offset: int, length: int, *, version: str) -> bytes:
+        """Return `length` bytes from `offset` on, fewer at the end of the file.
+
+        Raises:
+            PoolRefused: the file is not of this version any more (`wire.FILE_CHANGED`).
+            TransferError: the session sends more than was asked for.
+        """
+        params = self._named({"path": path, "offset": str(offset), "length": str(length), "version": version})
+        pieces: list[bytes] = []
+        left = length
+        try:
+            async with self._transport.stream(
+                "GET", wire.CONTENT_PATH, params=params, read_seconds=READ_SECONDS
+            ) as response:
+                async for piece in response.chunks():
+                    left -= len(piece)
+                    if left < 0:
+                        raise TransferError(f"The session sends more of '{shown(path)}' than it has announced.")
+                    pieces.append(piece)
+        except Broke as error:
+            raise PoolUnreachable(f"The connection to the session broke: {error}.") from error
+        except PoolRefused as error:
+            raise _translate(error) from None
+        return b"".join(pieces)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        params: dict[str, str],
+        content: bytes = b"",
+        read_seconds: float = READ_SECONDS,
+    ) -> dict[str, Any]:
+        try:
+            answer = await self._transport.request(
+                method, path, params=self._named(params), content=content, read_seconds=read_seconds
+            )
+        except PoolRefused as error:
+            raise _translate(error) from None
+        self._pod = self._pod or str(answer.get("pod", ""))[: NAME.most]
+        return answer
+
+    def _named(self, params: dict[str, str]) -> dict[str, str]:
+        return {**params, "pod": self._pod} if self._pod else params
+
+
+def _parse(parse: Callable[[Mapping[str, Any]], T], answer: Mapping[str, Any]) -> T:
+    try:
+        return parse(answer)
+    except WireError as error:
+        raise PoolUnreachable(f"The session sent something unreadable: {error}.") from None
+
+
+def _translate(error: PoolRefused) -> RemoteKernelError:
+    match error.code:
+        case wire.POD_MISMATCH:
+            return SessionLost(POD_GONE)
+        case wire.NO_AGENT:
+            return TransferError(f"{error} {AZURE_TAKES_FILES}")
+        case _:
+            return error

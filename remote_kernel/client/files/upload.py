@@ -1,0 +1,228 @@
+"""Files of this machine to the session: whole folders, resumed, checked."""
+
+import asyncio
+import contextlib
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from remote_kernel.client.files.local_paths import expand_user
+from remote_kernel.client.files.remote_files import RemoteFiles
+from remote_kernel.client.files.transfer import Patience, PieceSize, Progress, Told, digest, list_names
+from remote_kernel.core.download_paths import shown
+from remote_kernel.core.errors import PoolRefused, TransferError
+from remote_kernel.core.wire import files as wire
+
+# A pod keeps what it is sent; only one that was replaced, which is told by its name, begins anew.
+MAX_VAIN_PIECES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalItem:
+    """A file or folder, and its path in the session."""
+
+    source: Path
+    target: str
+    size: int
+    is_folder: bool = False
+
+
+@dataclass(slots=True)
+class UploadPlan:
+    """What an upload is going to send.
+
+    Attributes:
+        items: folders before what is in them.
+        outside: links that lead out of what the user named, and are not sent.
+        odd: what has a name that is no Unicode, and cannot be sent.
+    """
+
+    items: list[LocalItem] = field(default_factory=list)
+    outside: list[Path] = field(default_factory=list)
+    odd: list[Path] = field(default_factory=list)
+
+    def problems(self) -> Iterator[str]:
+        """Yield a sentence for each kind of what is left out."""
+        if self.outside:
+            names = list_names(list(map(str, self.outside)))
+            yield f"Links that lead out of their folder were not sent: {names}. Name them to send what they lead to."
+        if self.odd:
+            yield f"Names that are no Unicode were not sent: {list_names(list(map(str, self.odd)))}. Rename them first."
+
+
+def plan_upload(paths: Sequence[str], *, to: str, base: Path) -> UploadPlan:
+    """Return what `paths` mean: files, folders with all in them, or patterns with `*`, `?` and `[…]`.
+
+    A link that a path means is followed, as in a shell. In a folder, links to files are followed that stay in it: one
+    that leads elsewhere, as in a repository of somebody else's, is no reason to send a file that nobody named. Links to
+    folders are not followed.
+
+    Args:
+        to: folder in the session.
+        base: what relative paths are relative to.
+
+    Raises:
+        TransferError: there is no such file, or it cannot be read.
+    """
+    if not _is_unicode(to):
+        raise TransferError(f"The folder '{shown(to)}' cannot be in the session: its name is no Unicode.")
+    plan = UploadPlan()
+    for text in paths:
+        for source in _find(text, base):
+            # The name that the user sees, also of ".." and of links.
+            name = Path(os.path.abspath(source)).name  # noqa: PTH100 - resolve() would follow links
+            with _reading(source):
+                if not (source.is_dir() or source.is_file()):
+                    raise TransferError(f"'{source}' is neither a file nor a folder, so it cannot be uploaded.")
+            _add(plan, source, PurePosixPath(to) / name, root=source)
+    return plan
+
+
+def _find(text: str, base: Path) -> list[Path]:
+    path = expand_user(text)
+    if (base / path).exists():
+        return [base / path]
+    # Only what the user wrote is a pattern, and not the name of the folder that it is in.
+    found = sorted(base / name for name in glob.glob(str(path), root_dir=base))  # noqa: PTH207 - takes absolute ones
+    if not found:
+        raise TransferError(f"There is no file or folder '{text}' on this machine (looked in {base}).")
+    return found
+
+
+def _add(plan: UploadPlan, source: Path, target: PurePosixPath, *, root: Path) -> None:
+    """Add a file, or a folder with all in it, to a plan."""
+    with _reading(source):
+        if not _is_unicode(source.name):
+            plan.odd.append(source)
+        elif source != root and source.is_symlink() and not _leads_into(source, root):
+            plan.outside.append(source)
+        elif source.is_dir():
+            plan.items.append(LocalItem(source=source, target=_text(target), size=0, is_folder=True))
+            for child in sorted(source.iterdir()):
+                if not child.is_symlink() or child.is_file():
+                    _add(plan, child, target / child.name, root=root)
+        elif source.is_file():
+            plan.items.append(LocalItem(source=source, target=_text(target), size=source.stat().st_size))
+
+
+def _leads_into(link: Path, root: Path) -> bool:
+    return link.resolve().is_relative_to(root.resolve())
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _reading(source: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise TransferError(f"'{source}' cannot be read: {getattr(error, 'strerror', '') or error}.") from None
+
+
+def _text(path: PurePosixPath) -> str:
+    return "" if str(path) == "." else str(path)
+
+
+class Upload:
+    """Sends what was planned.
+
+    Args:
+        progress: told how far it is.
+        patience_seconds: how long nothing at all may get through before it fails.
+    """
+
+    def __init__(self, files: RemoteFiles, progress: Progress, *, patience_seconds: float) -> None:
+        self._files = files
+        self._progress = progress
+        self._piece = PieceSize(files.piece_bytes)
+        self._patience = Patience(progress, self._piece, patience_seconds)
+        self.told = Told()
+
+    async def run(self, plan: UploadPlan) -> None:
+        """Send everything, one after the other; `told` says then what could not be.
+
+        Raises:
+            TransferError: a file cannot be read, or has changed meanwhile.
+            PoolError, SessionLost.
+        """
+        progress = self._progress
+        self.told.failures += plan.problems()
+        progress.files = sum(not item.is_folder for item in plan.items)
+        progress.bytes = sum(item.size for item in plan.items)
+        for item in plan.items:
+            progress.name = item.target
+            if item.is_folder:
+                await self._make_folder(item.target)
+            else:
+                await self._send(item)
+                progress.files_done += 1
+
+    async def _make_folder(self, path: str) -> None:
+        await self._patience.persist(lambda: self._files.make_folder(path))
+
+    async def _send(self, item: LocalItem) -> None:
+        done_before = self._progress.bytes_done
+        with _explaining(item):
+            sha256 = await asyncio.to_thread(digest, item.source)
+            received = await self._find_out(item, sha256)
+            self._progress.unchanged += received.is_complete
+            furthest, vain = received.bytes, 0
+            while not received.is_complete:
+                self._progress.bytes_done = done_before + received.bytes
+                piece = await asyncio.to_thread(_read, item.source, received.bytes, self._piece.bytes)
+                if not piece and item.size:
+                    raise _changed(item)
+                received = await self._send_piece(item, received.bytes, piece, sha256)
+                vain = 0 if received.bytes > furthest else vain + 1
+                furthest = max(furthest, received.bytes)
+                if vain > MAX_VAIN_PIECES and not received.is_complete:
+                    raise TransferError(f"The session does not keep what it is sent of '{shown(item.target)}'.")
+        self._progress.bytes_done = done_before + item.size
+
+    async def _find_out(self, item: LocalItem, sha256: str) -> wire.Received:
+        """Return how much of a file the pod has; of a small one it is quicker to send it."""
+        if item.size <= self._piece.bytes:
+            return wire.Received(pod="", bytes=0, is_complete=False)
+        return await self._patience.persist(
+            lambda: self._files.write(item.target, item.size, b"", size=item.size, sha256=sha256)
+        )
+
+    async def _send_piece(self, item: LocalItem, offset: int, piece: bytes, sha256: str) -> wire.Received:
+        # A line that is cut again and again carries smaller pieces, so each try may send less.
+        received = await self._patience.move(
+            lambda: self._files.write(item.target, offset, piece[: self._piece.bytes], size=item.size, sha256=sha256)
+        )
+        self._progress.moved += max(received.bytes - offset, 0)
+        return received
+
+
+@contextlib.contextmanager
+def _explaining(item: LocalItem) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TransferError(f"'{item.source}' cannot be read: {error.strerror}.") from None
+    except PoolRefused as error:
+        if error.code == wire.CHECKSUM_MISMATCH:
+            raise _changed(item) from None
+        if error.code == wire.NOT_WRITABLE or error.status == 400:
+            raise TransferError(f"'{item.target}' was not written in the session: {error}") from None
+        raise
+
+
+def _changed(item: LocalItem) -> TransferError:
+    return TransferError(f"'{item.source}' changed while it was sent: upload it again once it is complete.")
+
+
+def _read(path: Path, offset: int, length: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(length)

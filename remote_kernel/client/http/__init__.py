@@ -1,0 +1,1 @@
+"""HTTP to a session pool: client, transports, certificates, rejections."""

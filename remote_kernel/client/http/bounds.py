@@ -1,0 +1,46 @@
+"""Bounds of an answer, found by the path that was asked for: whoever makes a request need not think of them."""
+
+from http import HTTPStatus
+
+from remote_kernel.core import limits
+from remote_kernel.core.limits import Limit
+from remote_kernel.core.pools.local_pool import STATUS_PATH
+from remote_kernel.core.wire import files
+from remote_kernel.core.wire import frames as wire
+
+_UNBOUNDED = Limit(kind="", reason="A stream has no end; what reads it bounds its frames.")
+
+_OF_AGENT = {
+    wire.EVENTS_PATH: _UNBOUNDED,
+    wire.SESSION_PATH: limits.SESSION,
+    wire.EXECUTE_PATH: limits.TRIAL,
+    files.FILES_PATH: limits.LISTING,
+    files.CONTENT_PATH: limits.FILE_PIECE,
+    STATUS_PATH: limits.SESSION,
+}
+
+# Every other path of ours begins so.
+_NOT_OF_INTERPRETERS = ("/api/", "/.")
+
+
+def limit_of(path: str, status: int = HTTPStatus.OK, method: str = "GET") -> Limit:
+    """Return the bounds of the answer to a request for `path`, which may have a query."""
+    if status >= HTTPStatus.MULTIPLE_CHOICES:
+        return limits.REFUSAL
+    path = path.partition("?")[0]
+    if path == files.CONTENT_PATH and method != "GET":
+        return limits.ANSWER
+    if path in _OF_AGENT:
+        return _OF_AGENT[path]
+    return limits.ANSWER if path.startswith(_NOT_OF_INTERPRETERS) else _of_interpreter(path)
+
+
+def _of_interpreter(path: str) -> Limit:
+    from remote_kernel.core.interpreter_api import executions
+
+    first, _, _ = path.removeprefix("/").partition("/")
+    return {
+        executions.EXECUTIONS_PATH: limits.EXECUTION,
+        executions.LIST_SESSIONS_PATH: limits.SESSION_LIST,
+        executions.METADATA_PATH: limits.SESSION,
+    }.get(f"/{first}", limits.ANSWER)

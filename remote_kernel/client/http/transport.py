@@ -1,0 +1,325 @@
+"""How requests reach a pool: over plain HTTP to this machine, or over TLS to anywhere.
+
+Two ways because they need different things. On this machine every microsecond counts and there is nothing to secure;
+that is `remote_kernel.io.http1`. A pool in Azure is behind TLS and perhaps a proxy, which httpx knows all about, and
+its milliseconds do not show beside the round trip.
+
+Both take of an answer what its kind may have (`client.http.bounds`), and nothing that HTTP has compressed, as nobody
+asks for that: so no caller can be made to hold more than the table of limits says.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+from remote_kernel.client.http.bounds import limit_of
+from remote_kernel.client.http.proxy import find_proxy
+from remote_kernel.core.limits import Limit
+from remote_kernel.io import http1
+
+if TYPE_CHECKING:
+    import httpx
+
+CONNECT_SECONDS = http1.CONNECT_SECONDS
+WRITE_SECONDS = http1.WRITE_SECONDS
+
+# A session is called at least every 100 s (a third of the shortest cooldown), and front doors keep an idle connection
+# for four minutes: so it stays open as long as the session does, and no cell waits for a handshake.
+KEEPALIVE_SECONDS = 110.0
+
+# A body that has an end comes this fast at least, once it has begun to come for so long.
+DRIP_SECONDS = 30.0
+MIN_BYTES_PER_SECOND = 1000
+
+USER_AGENT = "remote-session-kernel"
+
+
+class NoConnection(Exception):
+    """There is no connection, and nothing was sent.
+
+    Attributes:
+        is_of_proxy: whether a proxy said so.
+    """
+
+    def __init__(self, reason: str, *, is_of_proxy: bool = False) -> None:
+        super().__init__(reason)
+        self.is_of_proxy = is_of_proxy
+
+
+class Broke(Exception):
+    """The connection broke or fell silent; the request may have been received."""
+
+
+class NotHttp(Broke):
+    """What came is not HTTP, or ends where it must not."""
+
+
+class NotTaken(Broke):
+    """The answer is larger than its kind may be, or compressed, which nobody has asked for."""
+
+
+class Response(Protocol):
+    """An answer whose body is still to be read; reading raises `Broke`, and `NotTaken` behind what it may have."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+
+    def header(self, name: str) -> str:
+        """Return a header's value, or ""; `name` is in lower case."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes."""
+
+    async def read(self) -> bytes:
+        """Return the whole body."""
+
+    async def aclose(self) -> None:
+        """Let the connection go, whatever of the body has been read."""
+
+
+class Transport(Protocol):
+    """Sends requests to one server."""
+
+    async def send(
+        self, method: str, target: str, token: str, content: bytes, read_seconds: float, media_type: str = ""
+    ) -> Response:
+        """Send a request and return the answer; raises `NoConnection` and `Broke`.
+
+        Args:
+            target: path and query.
+            token: the bearer token.
+            read_seconds: how long the server may be silent, before the head and within the body.
+            media_type: of `content`; "" leaves it unsaid.
+        """
+
+    async def warm_up(self) -> None:
+        """Have the connections open that a session needs, if they can be had."""
+
+    def drop_idle(self) -> None:
+        """Close the connections that no request uses: the way they take may be gone."""
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+
+
+def transport_to(url: str, secret: str = "") -> Transport:
+    """Return a transport to the server at this URL (http:// or https://).
+
+    Args:
+        secret: what a server over plain HTTP must prove to know on each connection before a request is sent on it; ""
+            where nothing is to be proved.
+    """
+    return TlsTransport(url) if url.startswith("https:") else PlainTransport(url, secret)
+
+
+class PlainTransport:
+    """See `Transport`, and `transport_to` for the secret."""
+
+    def __init__(self, url: str, secret: str = "") -> None:
+        parts = urlsplit(url)
+        self._base = parts.path
+        self._host = parts.netloc.rpartition("@")[2].encode()
+        introduce = http1.demand_proof(secret) if secret else None
+        self._client = http1.Client.tcp(
+            parts.hostname or "", parts.port or 80, keepalive_seconds=KEEPALIVE_SECONDS, introduce=introduce
+        )
+
+    async def send(
+        self, method: str, target: str, token: str, content: bytes, read_seconds: float, media_type: str = ""
+    ) -> Response:
+        headers = [
+            (b"host", self._host),
+            (b"user-agent", USER_AGENT.encode()),
+            (b"accept-encoding", b"identity"),
+            (b"authorization", f"Bearer {token}".encode()),
+        ]
+        if media_type:
+            headers.append((b"content-type", media_type.encode()))
+        try:
+            response = await self._client.send(
+                method.encode(), f"{self._base}{target}".encode(), headers, content, read_seconds=read_seconds
+            )
+        except http1.NoConnection as error:
+            raise NoConnection(str(error)) from error
+        except http1.ConnectionBroke as error:
+            raise _of_connection(error) from error
+        return _PlainResponse(response, limit_of(target, response.status, method))
+
+    async def warm_up(self) -> None:
+        await self._client.warm_up(2)  # one for the events, one for the messages
+
+    def drop_idle(self) -> None:
+        self._client.drop_idle()
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+class _Meter:
+    """Sees to it that of a body no more is taken than its kind may have, and that it does not come in drips."""
+
+    def __init__(self, limit: Limit, content_encoding: str) -> None:
+        if content_encoding.strip().lower() not in ("", "identity"):
+            raise NotTaken("the answer is compressed, which was not asked for")
+        self._left = limit.bytes if limit.bytes is not None else float("inf")
+        self._began = float("inf") if limit.bytes is None else None
+        self._size = 0
+
+    def pass_on(self, piece: bytes) -> bytes:
+        """Return a piece; raises `NotTaken` where it is too much."""
+        self._left -= len(piece)
+        if self._left < 0:
+            raise NotTaken("the answer is larger than it may be")
+        self._size += len(piece)
+        if self._began is None:
+            self._began = time.monotonic()
+        if time.monotonic() - self._began > DRIP_SECONDS + self._size / MIN_BYTES_PER_SECOND:
+            raise NotTaken("the answer comes in drips")
+        return piece
+
+
+class _PlainResponse:
+    def __init__(self, response: http1.Response, limit: Limit) -> None:
+        self._response = response
+        self._limit = limit
+
+    @property
+    def status(self) -> int:
+        return self._response.status
+
+    def header(self, name: str) -> str:
+        return self._response.header(name.encode())
+
+    def _meter(self) -> _Meter:
+        return _Meter(self._limit, self.header("content-encoding"))
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        meter = self._meter()
+        try:
+            while piece := await self._response.piece():
+                yield meter.pass_on(piece)
+        except http1.ConnectionBroke as error:
+            raise _of_connection(error) from error
+
+    async def read(self) -> bytes:
+        meter, pieces = self._meter(), []
+        try:
+            while piece := await self._response.piece():
+                pieces.append(meter.pass_on(piece))
+        except http1.ConnectionBroke as error:
+            raise _of_connection(error) from error
+        return b"".join(pieces)
+
+    async def aclose(self) -> None:
+        self._response.close()
+
+
+def _of_connection(error: http1.ConnectionBroke) -> Broke:
+    return (NotHttp if isinstance(error, http1.NotHttp) else Broke)(str(error))
+
+
+class TlsTransport:
+    """See `Transport`; httpx, which takes a quarter of a second to import, is loaded with the first request."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._client: httpx.AsyncClient | None = None
+
+    async def send(
+        self, method: str, target: str, token: str, content: bytes, read_seconds: float, media_type: str = ""
+    ) -> Response:
+        import httpx
+
+        client = self._opened()
+        request = client.build_request(
+            method,
+            self._url + target,
+            content=content or None,
+            headers={"authorization": f"Bearer {token}"} | ({"content-type": media_type} if media_type else {}),
+            timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS, write=WRITE_SECONDS, pool=None),
+        )
+        # httpx bounds each wait, and a server may say for ever that its answer is about to come.
+        patience = CONNECT_SECONDS + WRITE_SECONDS + len(content) / MIN_BYTES_PER_SECOND + read_seconds
+        try:
+            async with asyncio.timeout(patience):
+                response = await client.send(request, stream=True)
+        except TimeoutError:
+            raise Broke("the head of the answer does not end") from None
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol) as error:
+            raise NoConnection(_describe(error), is_of_proxy=isinstance(error, httpx.ProxyError)) from error
+        except httpx.HTTPError as error:
+            raise _of_httpx(error) from error
+        return _TlsResponse(response, limit_of(target, response.status_code, method))
+
+    def _opened(self) -> "httpx.AsyncClient":
+        import httpx
+
+        from remote_kernel.client.http.certificates import tls_context
+
+        if self._client is None:
+            limits = httpx.Limits(max_connections=None, keepalive_expiry=KEEPALIVE_SECONDS)
+            headers = {"accept-encoding": "identity", "user-agent": USER_AGENT}
+            proxy = find_proxy(self._url)
+            # Without httpx's own view of the environment, in which a proxy that is none is a traceback, and a file of
+            # passwords replaces the token.
+            self._client = httpx.AsyncClient(
+                verify=tls_context(os.environ), headers=headers, limits=limits, trust_env=False,
+                proxy=proxy.url if proxy is not None else None,
+            )  # fmt: skip
+        return self._client
+
+    async def warm_up(self) -> None:
+        """Nothing: httpx connects when there is something to send."""
+
+    def drop_idle(self) -> None:
+        """Nothing that httpx could do; a request on a connection that is gone ends after `WRITE_SECONDS`."""
+
+    async def aclose(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+
+
+class _TlsResponse:
+    def __init__(self, response: "httpx.Response", limit: Limit) -> None:
+        self._response = response
+        self._limit = limit
+
+    @property
+    def status(self) -> int:
+        return self._response.status_code
+
+    def header(self, name: str) -> str:
+        return str(self._response.headers.get(name, ""))
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        import httpx
+
+        meter = _Meter(self._limit, self.header("content-encoding"))
+        try:
+            async for chunk in self._response.aiter_raw():  # raw: httpx would unpack a bomb
+                yield meter.pass_on(chunk)
+        except httpx.HTTPError as error:
+            raise _of_httpx(error) from error
+
+    async def read(self) -> bytes:
+        return b"".join([chunk async for chunk in self.chunks()])
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+
+def _of_httpx(error: Exception) -> Broke:
+    import httpx
+
+    return (NotHttp if isinstance(error, httpx.RemoteProtocolError) else Broke)(_describe(error))
+
+
+def _describe(error: Exception) -> str:
+    """Return a few words for a user; httpx leaves some texts empty, and others name addresses."""
+    cause = error.__cause__ or error.__context__
+    text = str(error) or (str(cause) if cause else "")
+    return text.rstrip(".").removeprefix("[Errno -2] ") or type(error).__name__

@@ -1,0 +1,1 @@
+"""The link to one kernel in one pod, and what keeps it going."""

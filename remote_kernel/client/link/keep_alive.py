@@ -1,0 +1,59 @@
+"""How long a pod is kept from cooling down, and when it has to be called for that."""
+
+import time
+
+from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
+
+
+class Warmth:
+    """What is known of a pod's cooldown, and what keeps its user from it.
+
+    Args:
+        keepalive_seconds: how long after the last use the pod is kept.
+
+    Attributes:
+        is_busy: set by the owner of the link while the session runs something for it.
+        keep_until: set by the owner of the link: until when the pod is kept at least (seconds since 1970).
+        cooldown_seconds: how long the pool keeps the pod without a call.
+        called_at: when the last call was made (seconds, monotonic).
+    """
+
+    def __init__(self, keepalive_seconds: float) -> None:
+        self.is_busy = False
+        self.keep_until = 0.0
+        self.cooldown_seconds = DEFAULT_COOLDOWN_SECONDS  # until the pod has told its own
+        self.called_at = 0.0
+        self._keepalive_seconds = keepalive_seconds
+        self._used_at = time.monotonic()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the pod is to be kept."""
+        return self.is_busy or self.seconds() > 0
+
+    @property
+    def has_cooled_down(self) -> bool:
+        """Whether the pool has taken the pod by now, unless others use it; not known before the first call."""
+        return self.called_at > 0 and time.monotonic() > self.called_at + self.cooldown_seconds
+
+    @property
+    def interval_seconds(self) -> float:
+        """How often to call: two calls may be late or get lost."""
+        return self.cooldown_seconds / 3
+
+    def note_use(self) -> None:
+        """The user has sent something, or the kernel in the pod has said something."""
+        self._used_at = time.monotonic()
+
+    def note_call(self) -> None:
+        """A request is on its way, which the pool takes for use."""
+        self.called_at = time.monotonic()
+
+    def seconds(self) -> float:
+        """For how long the pod is kept if nothing more is sent."""
+        after_use = self._used_at + self._keepalive_seconds - time.monotonic()
+        return max(after_use, self.keep_until - time.time(), 0.0)
+
+    def seconds_to_call(self) -> float:
+        """In how many seconds the next call is due; none or less when it is due now."""
+        return self.called_at + self.interval_seconds - time.monotonic()

@@ -1,0 +1,1 @@
+"""Azure's interpreter API: versions, paths and JSON, for both ends."""

@@ -1,0 +1,1 @@
+"""Jupyter's messages: headers, signatures, `kernel_info`, files of the debugger, aims of interrupts."""

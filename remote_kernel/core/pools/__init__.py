@@ -1,0 +1,1 @@
+"""Facts about session pools and their pods, for all parts."""

@@ -1,0 +1,1 @@
+"""Text for people: log lines, numbers, streams."""

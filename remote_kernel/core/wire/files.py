@@ -1,0 +1,134 @@
+"""The files of a pod, a part of wire version 2: one definition for both ends.
+
+    GET  /api/v2/files           path, recursive=1, start    a `Listing` of a folder
+    GET  /api/v2/files/metadata  path, sha256=1              the `Metadata` of a file or folder
+    GET  /api/v2/files/content   path, version,              the bytes of a file from `offset` on,
+                                 offset, length              at most `length` and `MAX_PIECE_BYTES`
+    POST /api/v2/files/content   path, size, sha256, offset  the body is a piece of the file; answered with `Received`
+    POST /api/v2/files/folder    path                        make a folder, with those above it
+
+A path is relative to the pod's data folder, which is where cells run and which nothing here leads out of; "" is the
+folder itself. Every request may carry `pod=`, and is refused with `POD_MISMATCH` by a pod of another name, so that a
+transfer never goes on in a pod that has nothing of it.
+
+A file is sent in pieces that may be repeated: each is written at its offset into a hidden file beside the target, which
+takes the target's place once it has all bytes and their checksum is right. `Received.bytes` says how many the pod has,
+whatever has been asked of it, so that a sender goes on from there after anything that has gone wrong.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+from remote_kernel.core.errors import WireError
+from remote_kernel.core.limits import FILE_PIECE
+from remote_kernel.core.numbers import MOMENT, NAME
+from remote_kernel.core.wire.frames import from_fields
+
+FILES_PATH = "/api/v2/files"
+METADATA_PATH = "/api/v2/files/metadata"
+CONTENT_PATH = "/api/v2/files/content"
+FOLDER_PATH = "/api/v2/files/folder"
+
+MAX_PIECE_BYTES = FILE_PIECE.bytes or 0
+
+# Entries in one answer: some 100 KB of JSON.
+MAX_ENTRIES = 1000
+
+# `error.code` of the refusals that a client acts on.
+POD_MISMATCH = "PodMismatch"
+FILE_MISSING = "FileMissing"
+FILE_CHANGED = "FileChanged"
+CHECKSUM_MISMATCH = "ChecksumMismatch"
+NOT_WRITABLE = "NotWritable"
+NO_AGENT = "NoAgent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteEntry:
+    """A file or folder in a listing.
+
+    Attributes:
+        path: relative to the folder that was listed, with "/" between its parts.
+        size: in bytes; 0 for a folder.
+        modified: seconds since 1970.
+    """
+
+    path: str
+    is_folder: bool
+    size: int
+    modified: Annotated[float, MOMENT]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Entries of a folder, sorted, from the one with the number `start` on.
+
+    Attributes:
+        pod: the name of the pod that answers.
+        next: the number of the first entry that is left for another request; 0 when there is none.
+    """
+
+    pod: Annotated[str, NAME]
+    entries: list[RemoteEntry]
+    next: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Listing":
+        """Read an answer; raises `WireError`."""
+        entries = value.get("entries")
+        if not isinstance(entries, list) or len(entries) > MAX_ENTRIES:
+            raise WireError("a listing has no entries, or more than a page has")
+        listing: Listing = from_fields(
+            cls, {**value, "entries": [from_fields(RemoteEntry, entry) for entry in entries]}
+        )
+        return listing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata:
+    """A file or folder.
+
+    Attributes:
+        path: as the pod understands it: relative to the data folder, "" for the folder itself.
+        version: changes whenever the file does.
+        sha256: of the content, in hex; "" for folders and where it was not asked for.
+    """
+
+    pod: Annotated[str, NAME]
+    path: str
+    is_folder: bool
+    size: int
+    modified: Annotated[float, MOMENT]
+    version: str
+    sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Metadata":
+        """Read an answer; raises `WireError`."""
+        metadata: Metadata = from_fields(cls, value)
+        return metadata
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """How far a file has been received: the first `bytes` of it; whether it is in its place."""
+
+    pod: Annotated[str, NAME]
+    bytes: int
+    is_complete: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Received":
+        """Read an answer; raises `WireError`."""
+        received: Received = from_fields(cls, value)
+        return received

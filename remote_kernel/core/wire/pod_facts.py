@@ -1,0 +1,45 @@
+"""What a pod tells of itself, for people: `facts` in the answer to `GET /api/v2/session?facts=1&kernel=NAME`."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+from remote_kernel.core.errors import WireError
+from remote_kernel.core.limits import SESSION
+from remote_kernel.core.numbers import AGE, NAME
+from remote_kernel.core.wire.frames import from_fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodFacts:
+    """A pod as its agent sees it.
+
+    Attributes:
+        pod: its name.
+        kernels: how many run in it.
+        age_seconds: since the first call for the kernel that was asked for; 0 where it does not run.
+        memory_bytes: of that kernel's process and those that it started; 0 where that is not known.
+        total_memory_bytes: what all that runs in the pod may use; 0 where that is not known.
+        cpus: how many processors it may use.
+        packages: what is installed beside the agent, with versions; names in small letters, with hyphens.
+    """
+
+    pod: Annotated[str, NAME]
+    kernels: int
+    age_seconds: Annotated[float, AGE]
+    memory_bytes: int
+    total_memory_bytes: int
+    cpus: int
+    packages: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: object) -> "PodFacts":
+        """Read an answer; raises `WireError`."""
+        facts: PodFacts = from_fields(cls, value if isinstance(value, Mapping) else None)
+        packages = facts.packages
+        if len(packages) > (SESSION.entries or 0) or not all(isinstance(version, str) for version in packages.values()):
+            raise WireError("a pod with packages that nothing has")
+        return facts

@@ -1,0 +1,228 @@
+"""What our servers add to uvicorn's protocol: answers in one write, limits for the heads of requests, and an end for
+answers whose client has gone.
+
+An answer's head goes out with the first of its body. Each write is a system call that wakes whoever reads, so a small
+answer in two of them costs the reader two turns, and, with Nagle's algorithm on the way, 40 ms. uvicorn writes head and
+body one by one.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, MutableMapping
+from typing import Any, ClassVar
+
+from starlette.types import Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from remote_kernel.io.http1.receiving import Receiving
+
+# From the first byte of a request, or of the connection, to the end of its head.
+HEAD_SECONDS = 30.0
+
+# What is not part of a body, in one piece: a head, or the fields behind a body.
+MAX_HEAD_BYTES = 64 * 1024
+
+# Requests behind one that is being answered. No client of ours sends any, and each holds memory.
+MAX_PIPELINED = 16
+
+# To join what is larger costs more than a write.
+MAX_JOINED_BYTES = 64 * 1024
+
+# What has not ended when uvicorn's patience with it does is cancelled, which is a traceback in the log. So long before
+# that it is cut, as by a client that goes away.
+CUT_BEFORE_SECONDS = 0.5
+
+# Connections beyond the limit that are told so, and not just closed.
+MAX_SURPLUS = 8
+
+# Where a request's scope has what its application calls when it knows who has sent it.
+_VOUCH = "remote_kernel.vouch"
+
+_HEAD = b"HTTP/1."
+
+
+def vouch(scope: MutableMapping[str, Any]) -> None:
+    """Say that whoever has sent this request may use this server, so that the connection is kept before others."""
+    say: Callable[[], None] | None = scope.get("extensions", {}).get(_VOUCH)
+    if say is not None:
+        say()
+
+
+class OneWriteTransport:
+    """A transport that keeps back the head of an answer until something follows, but no longer than the loop's turn."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._held = b""
+
+    def write(self, data: bytes) -> None:
+        if self._transport.is_closing():
+            return  # there is nobody; asyncio would log a warning for each
+        if not self._held and data.startswith(_HEAD):
+            self._held = data
+            asyncio.get_running_loop().call_soon(self._flush)
+        elif self._held and data and len(data) <= MAX_JOINED_BYTES:
+            held, self._held = self._held, b""
+            self._transport.write(held + data)
+        else:
+            self._flush()
+            self._transport.write(data)
+
+    def _flush(self) -> None:
+        if self._held:
+            held, self._held = self._held, b""
+            self._transport.write(held)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class ServerProtocol(HttpToolsProtocol, Receiving):
+    """uvicorn's protocol over such a transport; heads that are too long, or do not arrive, end the connection.
+
+    A connection beyond the limit takes the place of the oldest one of a stranger that asks for nothing; where there is
+    none, its requests are refused.
+
+    Attributes:
+        max_connections: the limit; `None` for none.
+        open_paths: what is answered beyond it all the same.
+        knows_callers: whether the application says, by `vouch`, who is no stranger; else it is who has asked something.
+    """
+
+    max_connections: ClassVar[int | None] = None
+    open_paths: ClassVar[frozenset[str]] = frozenset()
+    knows_callers: ClassVar[bool] = False
+
+    _head_timer: asyncio.TimerHandle | None = None
+    _is_within_head = True
+    _besides = 0  # bytes since the last ones of a body
+    _answered: RequestResponseCycle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(OneWriteTransport(transport))  # type: ignore[arg-type]
+        self.widen(transport)
+        self._start_timer()
+        self._made_at = time.monotonic()
+        self._is_known = False
+        if self.max_connections is not None and len(self.connections) > self.max_connections:
+            self._find_room(self.max_connections)
+
+    def _find_room(self, limit: int) -> None:
+        """Close a stranger's connection in favour of this one, or have this one refused."""
+        strangers = [other for other in self._others() if other.is_idle_stranger]
+        if strangers:
+            oldest = min(strangers, key=lambda other: other._made_at)
+            self.connections.discard(oldest)
+            oldest.transport.abort()
+        elif len(self.connections) <= limit + MAX_SURPLUS:
+            self.app = self._refuse_surplus
+        else:
+            self.connections.discard(self)
+            self.transport.abort()
+
+    def _others(self) -> "list[ServerProtocol]":
+        return [other for other in self.connections if other is not self and isinstance(other, ServerProtocol)]
+
+    @property
+    def is_idle_stranger(self) -> bool:
+        """Whether nobody knows who is at the other end, and nothing is being answered there."""
+        return not self._is_known and (self.cycle is None or self.cycle.response_complete)
+
+    def _vouch(self) -> None:
+        self._is_known = True
+
+    async def _refuse_surplus(self, scope: Any, receive: Any, send: Any) -> None:
+        """Say that there are too many connections, for as long as there are."""
+        is_one_too_many = self.max_connections is not None and len(self.connections) > self.max_connections
+        if is_one_too_many and scope["path"] not in self.open_paths:
+            await _send_too_many(send)
+        else:
+            await self.config.loaded_app(scope, receive, send)
+
+    def data_received(self, data: memoryview) -> None:  # type: ignore[override]
+        self._besides += len(data)
+        HttpToolsProtocol.data_received(self, data)  # type: ignore[arg-type]  # it only parses it
+        if self._besides > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self._refuse()
+        if not self._is_within_head:
+            self._stop_timer()
+        elif self._head_timer is None:
+            self._start_timer()
+
+    def on_message_begin(self) -> None:
+        self._is_within_head = True
+        super().on_message_begin()
+        self.scope["extensions"] = {_VOUCH: self._vouch}  # type: ignore[dict-item]
+
+    def on_headers_complete(self) -> None:
+        self._is_within_head = False
+        self._besides = 0
+        if [name for name, _ in self.headers].count(b"host") != 1:
+            raise ValueError("a request names its host once (RFC 9112, 3.2)")  # the parser answers with 400
+        self._is_known |= not self.knows_callers
+        super().on_headers_complete()
+        if not self.pipeline:
+            self._answered = self.cycle
+        # uvicorn reads no further behind a request that has to wait. An end of the connection would not be seen either,
+        # and a stream goes on for as long as its client is there.
+        if len(self.pipeline) > MAX_PIPELINED:
+            self.transport.close()
+        elif self.pipeline:
+            self.flow.resume_reading()
+
+    def on_response_complete(self) -> None:
+        if self.pipeline:
+            self._answered, _ = self.pipeline[-1]  # the next one; the newest is the first
+        super().on_response_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._besides = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._besides = 0
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        if self._answered is not None and not self._answered.response_complete:
+            # uvicorn tells the last request that has come, and the one that is being answered may be before it.
+            self._answered.disconnected = True
+            self._answered.message_event.set()
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        patience_seconds = self.config.timeout_graceful_shutdown
+        if patience_seconds is not None:
+            self.loop.call_later(patience_seconds - CUT_BEFORE_SECONDS, self.transport.abort)
+
+    def _refuse(self) -> None:
+        if self._is_within_head:
+            self.send_400_response("The head of the request is too long.")
+        else:  # behind the body: an answer may be under way
+            self.transport.close()
+
+    def _start_timer(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+async def _send_too_many(send: Send) -> None:
+    message = "The server has as many connections as it can serve; nothing was run. Try again in a moment."
+    body = json.dumps({"error": {"code": "TooManyConnections", "message": message}}).encode()
+    headers = [
+        (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"retry-after", b"1"),
+        (b"connection", b"close"),
+    ]  # fmt: skip
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

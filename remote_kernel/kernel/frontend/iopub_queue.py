@@ -1,0 +1,173 @@
+"""What is on its way to the front ends on iopub, bounded, so that a slow front end slows the session and not memory."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import islice
+
+import zmq
+
+from remote_kernel.core.text.log_lines import LogEvent
+from remote_kernel.core.text.tally import Tally
+from remote_kernel.io.tasks import go_on
+from remote_kernel.io.zmq_socket import ZmqSocket
+from remote_kernel.kernel.frontend import subscribers
+
+_log = logging.getLogger(__name__)
+
+# Messages that ZeroMQ holds for the slowest subscriber …
+MAX_MESSAGES = 2_000
+# … of which parts from this size on are counted in bytes, so that no more than 32 MB of small parts escape the count …
+COUNTED_PART_BYTES = 16 * 1024
+# … and how many counted bytes may be on their way before the next message has to wait.
+MAX_BYTES = 32 * 1024 * 1024
+
+# ZeroMQ has no event that says that a publisher may go on.
+LOOK_AGAIN_SECONDS = 0.01
+# How often to look for subscribers that do not read, while messages are held back.
+LOOK_ROUND_SECONDS = 0.25
+
+# Anybody can subscribe, as often and to as much as they like. A topic of ours has a few bytes; what comes at once is
+# read in portions, and as many topics are answered as no front end has.
+MAX_SUBSCRIPTION_BYTES = 4 * 1024
+MAX_READ_AT_ONCE = 100
+MAX_WELCOMES_AT_ONCE = 10
+
+# What a frame begins with that says so of the topic behind it.
+SUBSCRIBES, UNSUBSCRIBES = b"\x01", b"\x00"
+
+
+class Outbox:
+    """Sends to the subscribers of an XPUB socket, in order, nothing dropped, to each a welcome before anything else.
+
+    Args:
+        socket: not bound yet. Until somebody subscribes, what is sent is gone, as with any kernel.
+        welcome: returns the message for who has subscribed to a topic (JEP 65).
+    """
+
+    def __init__(self, socket: ZmqSocket, welcome: Callable[[bytes], list[bytes]]) -> None:
+        socket.zmq.sndhwm = MAX_MESSAGES
+        socket.zmq.setsockopt(zmq.XPUB_NODROP, 1)
+        # A subscription has an effect when we say so, and not before we have heard of it.
+        socket.zmq.setsockopt(zmq.XPUB_MANUAL, 1)
+        socket.zmq.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
+        self.is_heard = asyncio.Event()
+        self._socket = socket
+        self._welcome = welcome
+        self._strange = Tally()
+        self._waiting: deque[Sequence[bytes | zmq.Frame]] = deque()
+        self._on_the_way: deque[tuple[zmq.MessageTracker, int]] = deque()
+        self._bytes = 0
+        self._is_held = asyncio.Event()
+        self._patience = subscribers.Patience()
+        self._looked_at = 0.0
+
+    async def serve(self) -> None:
+        """Welcome subscribers, and send what had to wait, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(go_on(self._admit_all()))
+            tasks.create_task(go_on(self._send_held()))
+
+    def put(self, frames: Sequence[bytes]) -> None:
+        """Send one message now, or as soon as there is room; never waits."""
+        self._waiting.append([self._count(frame) for frame in frames])
+        self._flush()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another message may come."""
+        return not self._waiting and self._has_room_for_bytes()
+
+    async def room(self) -> None:
+        """Return when another message may come; whoever sends much waits here first."""
+        while not self.has_room:
+            self._is_held.set()
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+    def close(self) -> None:
+        """Forget what is waiting."""
+        self._waiting.clear()
+
+    # Who listens
+
+    async def _admit_all(self) -> None:
+        while True:
+            if self.admit():
+                await asyncio.sleep(0)  # others have a turn, however many come
+            else:
+                await self._socket.wait_arrival()
+
+    def admit(self) -> bool:
+        """Let in those who have subscribed, and welcome them; whether there was anything to read."""
+        frames = list(islice(iter(self._take_subscription, None), MAX_READ_AT_ONCE))
+        topics = [frame[1:] for frame in frames if frame[:1] == SUBSCRIBES]
+        for topic in list(dict.fromkeys(topics))[:MAX_WELCOMES_AT_ONCE]:
+            self._waiting.appendleft(self._welcome(topic))
+        if topics:
+            self._flush()
+            self.is_heard.set()
+        return bool(frames)
+
+    def _take_subscription(self) -> bytes | None:
+        frame = self._socket.take_frame()
+        if frame is None:
+            return None
+        # This lets its sender in; but behind a frame that is no subscription, which anybody may send, it is whoever
+        # waits longest. So all are let in, to everything: what it does not want, a subscriber leaves out itself.
+        self._socket.zmq.setsockopt(zmq.SUBSCRIBE, b"")
+        if frame[:1] not in {SUBSCRIBES, UNSUBSCRIBES} and self._strange.add():
+            _log.warning(
+                LogEvent("message refused", channel="iopub", reason="no subscription", count=self._strange.count)
+            )
+        return frame
+
+    # What is to be sent
+
+    def _count(self, frame: bytes) -> bytes | zmq.Frame:
+        if len(frame) < COUNTED_PART_BYTES:
+            return frame
+        counted = zmq.Frame(frame, track=True, copy=False, copy_threshold=COUNTED_PART_BYTES)
+        assert counted.tracker is not None
+        self._on_the_way.append((counted.tracker, len(frame)))
+        self._bytes += len(frame)
+        return counted
+
+    def _has_room_for_bytes(self) -> bool:
+        while self._on_the_way and self._on_the_way[0][0].done:
+            self._bytes -= self._on_the_way.popleft()[1]
+        return self._bytes < MAX_BYTES
+
+    def _flush(self) -> None:
+        while self._waiting:
+            try:
+                self._socket.send(self._waiting[0])
+            except zmq.Again:
+                self._is_held.set()
+                return
+            self._waiting.popleft()
+
+    async def _send_held(self) -> None:
+        while True:
+            await self._is_held.wait()
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            self._flush()
+            if self.has_room:
+                self._is_held.clear()
+                self._patience.reset()
+            else:
+                self._cut_off_stuck(time.monotonic())
+
+    def _cut_off_stuck(self, now: float) -> None:
+        """End the connections of those who do not read, where somebody waits for what is held back for them."""
+        if now - self._looked_at < LOOK_ROUND_SECONDS:
+            return
+        self._looked_at = now
+        endpoint = bytes(self._socket.zmq.getsockopt(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode()
+        stuck = self._patience.find_stuck(subscribers.look(endpoint), now)
+        if stuck:
+            _log.warning(
+                LogEvent("subscribers cut off", count=len(stuck), reason="they have not read what others wait for")
+            )
+            subscribers.cut_off(endpoint, stuck)

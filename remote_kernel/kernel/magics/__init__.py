@@ -1,0 +1,1 @@
+"""`%session`: its parser, its actions, its completion."""

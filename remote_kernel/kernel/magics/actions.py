@@ -1,0 +1,129 @@
+"""What the commands do: the card, and what is asked of the session as a whole. Files have a module of their own."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from remote_kernel.client.link.link import Link
+from remote_kernel.client.link.listener import Listener
+from remote_kernel.core.text.human_numbers import format_seconds
+from remote_kernel.kernel.frontend.channels import Channels
+from remote_kernel.kernel.magics import session_command
+from remote_kernel.kernel.magics.session_command import Command, Verb
+from remote_kernel.kernel.magics.status_card import look_around
+from remote_kernel.kernel.magics.transfers import Transfers
+from remote_kernel.kernel.output import style
+from remote_kernel.kernel.output.display import Display, Shown
+from remote_kernel.kernel.output.orphaned_output import Missed
+from remote_kernel.kernel.requests.request import Request
+from remote_kernel.kernel.session.attachment import Attachment
+from remote_kernel.kernel.session.session import Session
+
+
+class Verbs:
+    """Performs the commands of one kernel.
+
+    Args:
+        listener: what the link tells of the session.
+        reach: returns when the session can be reached; raises `RemoteKernelError` when it cannot be.
+        settle: ends what stands between a session and its end: an error that was to be told, an opening under way.
+    """
+
+    def __init__(
+        self, channels: Channels, session: Session, missed: Missed, attachment: Attachment, listener: Listener, *,
+        reach: Callable[[], Awaitable[None]], settle: Callable[[], Awaitable[None]],
+    ) -> None:  # fmt: skip
+        self._channels = channels
+        self._session = session
+        self._missed = missed
+        self._attachment = attachment
+        self._listener = listener
+        self._reach = reach
+        self._settle = settle
+        self._transfers = Transfers(channels, session)
+
+    @property
+    def _link(self) -> Link | None:
+        """The link, where there is a session."""
+        link = self._session.link
+        return link if link is not None and link.position is not None else None
+
+    async def perform(self, request: Request, command: Command) -> None:
+        """Do a command and show what came of it in its cell; raises `RemoteKernelError`."""
+        shown = await self._do(request, command)
+        if shown and not request.is_silent:
+            Display(self._channels, request.header).show(shown)
+
+    async def _do(self, request: Request, command: Command) -> Shown | None:
+        match command.verb:
+            case Verb.CARD:
+                return (await look_around(self._session, self._attachment.hello, time.time())).shown()
+            case Verb.HELP:
+                return Shown(style.text(session_command.HELP), session_command.HELP)
+            case Verb.MISSED:
+                return self._show_missed(request)
+            case Verb.KEEP:
+                return self._keep(session_command.parse_keep(command))
+            case Verb.DETACH:
+                return await self._detach()
+            case Verb.RESET | Verb.RELEASE:
+                return await self._let_go(is_reset=command.verb is Verb.RESET)
+            case Verb.FILES | Verb.UPLOAD | Verb.DOWNLOAD:
+                return await self._handle_files(request, command)
+
+    async def _handle_files(self, request: Request, command: Command) -> Shown | None:
+        # Before a session is taken for something that cannot be done; in a thread, as the folder may be a large one.
+        plan = await asyncio.to_thread(self._transfers.parse, command)
+        if command.verb is not Verb.UPLOAD and not self._session.is_known and self._link is None:
+            return _say(session_command.NO_FILES)
+        await self._reach()
+        hello = self._attachment.hello
+        return await plan(request, hello.pod if hello else "")
+
+    async def list_remote(self, folder: str) -> list[tuple[str, bool]]:
+        """Return names in a folder of the session, and whether each is a folder; nothing where it cannot be asked."""
+        hello = self._attachment.hello
+        if hello is None or self._link is None or not self._link.is_attached:
+            return []
+        return await self._transfers.names(folder, hello.pod)
+
+    def _show_missed(self, request: Request) -> Shown | None:
+        for message in self._missed.messages:
+            self._channels.publish((message.parts[0], request.header, *message.parts[2:]))
+        if not self._missed.messages:
+            return _say(session_command.NOTHING_MISSED)
+        return _say(f"{self._missed.dropped:,} older outputs are not kept.") if self._missed.dropped else None
+
+    def _keep(self, seconds: float) -> Shown:
+        if not seconds:
+            self._session.keep_until(0.0)
+            return _say(session_command.KEPT_NO_LONGER)
+        until = time.time() + seconds
+        self._session.keep_until(until)
+        if self._link is not None:  # otherwise it is the next cell that takes a session
+            self._link.open()
+        when = time.strftime("%a %H:%M" if seconds > 43_200 else "%H:%M", time.localtime(until))
+        sentence = session_command.KEPT if self._session.is_known or self._link else session_command.KEPT_AHEAD
+        return _say(sentence.format(duration=format_seconds(seconds), when=when))
+
+    async def _detach(self) -> Shown:
+        if (link := self._link) is None:
+            return _say(session_command.NO_SESSION)
+        await self._session.pause(self._listener)
+        return _say(session_command.DETACHED.format(seconds=link.warmth.cooldown_seconds))
+
+    async def _let_go(self, *, is_reset: bool) -> Shown:
+        await self._settle()
+        if (link := self._link) is None:
+            return _say(session_command.NO_SESSION)
+        returned = await self._session.let_go(self._listener)
+        if is_reset:
+            link.open()
+        sentence = session_command.RESET if is_reset else session_command.RELEASED
+        return _say(
+            (session_command.STAYS if returned.kernels else sentence) + session_command.lost_by(returned.others)
+        )
+
+
+def _say(sentence: str) -> Shown:
+    return Shown(style.note(sentence), sentence)

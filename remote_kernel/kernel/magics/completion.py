@@ -1,0 +1,151 @@
+"""Tab, and questions about code, in lines that are ours; all others are for the kernel in the pod."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Container, Iterable
+from pathlib import Path
+from typing import Any
+
+from remote_kernel.core.jupyter.messages import parse_object
+from remote_kernel.io.tasks import start
+from remote_kernel.kernel.defects import report_defect
+from remote_kernel.kernel.magics import session_command
+from remote_kernel.kernel.magics.command_line import Typed, quoted, scan
+from remote_kernel.kernel.magics.session_command import Verb
+from remote_kernel.kernel.requests.replies import Replies
+from remote_kernel.kernel.requests.request import Request
+
+# Names in a folder of the session, and whether each is a folder.
+ListRemote = Callable[[str], Awaitable[list[tuple[str, bool]]]]
+
+MAX_MATCHES = 500
+
+_LINE = re.compile(r"\s*%(?:remote_)?session[ \t]+(?P<rest>[^\n]*?)\s*")
+_ASKED = re.compile(r"\s*%(?P<magic>(?:remote_)?session)\b[^\n]*\s*")
+
+
+class Assistance:
+    """Answers `complete_request` and `inspect_request` for commands of ours.
+
+    Args:
+        list_remote: lists a folder of the session.
+        theirs: the names that the kernel in the pod is known to have magics of.
+    """
+
+    def __init__(self, replies: Replies, list_remote: ListRemote, theirs: Container[str]) -> None:
+        self._replies = replies
+        self._list_remote = list_remote
+        self._theirs = theirs
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def takes(self, request: Request, content_part: bytes) -> bool:
+        """Answer a request if it is about a line of ours, as soon as possible; whether it is."""
+        if request.info.msg_type not in {"complete_request", "inspect_request"}:
+            return False
+        content = parse_object(content_part)
+        code, cursor = content.get("code"), content.get("cursor_pos")
+        if not isinstance(code, str) or not isinstance(cursor, int):
+            return False
+        asked_of = _ASKED.fullmatch(code)
+        if asked_of is None or asked_of["magic"] in self._theirs:
+            return False
+        is_completion = request.info.msg_type == "complete_request"
+        typed = _typed(code, cursor)
+        if typed is None if is_completion else not is_ours(code):
+            return False
+        asked = self._complete(typed, cursor) if typed and is_completion else _inspect()
+        task = start(self._answer(request, asked), "completion")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return True
+
+    async def _answer(self, request: Request, asked: Awaitable[dict[str, Any]]) -> None:
+        try:
+            content = {"status": "ok", **await asked}
+        except Exception as error:
+            await self._replies.fail(request, report_defect(error))
+        else:
+            await self._replies.answer(request, request.reply_type, content)
+
+    async def _complete(self, typed: tuple[int, Typed], cursor: int) -> dict[str, Any]:
+        offset, line = typed
+        kind, matches = await self._candidates(line)
+        start = offset + line.start
+        described = [{"start": start, "end": cursor, "text": match, "type": kind} for match in matches]
+        return {
+            "matches": matches,
+            "cursor_start": start,
+            "cursor_end": cursor,
+            "metadata": {"_jupyter_types_experimental": described},
+        }
+
+    async def _candidates(self, line: Typed) -> tuple[str, list[str]]:
+        if not line.words:
+            return "magic", [verb for verb in Verb if verb and verb.startswith(line.word)]
+        verb, before = Verb(line.words[0]), line.words[-1]
+        if verb is Verb.KEEP:
+            return "keyword", [text for text in ("45m", "2h", "8h", "off") if text.startswith(line.word)]
+        if line.word.startswith("--"):
+            options = {Verb.UPLOAD: ["--to"], Verb.DOWNLOAD: ["--to", "--force"]}.get(verb, [])
+            return "keyword", [name for name in options if name.startswith(line.word) and name not in line.words]
+        if verb not in (Verb.FILES, Verb.UPLOAD, Verb.DOWNLOAD):
+            return "keyword", []
+        is_target = before == "--to"
+        head, slash, _ = line.word.rpartition("/")
+        folder = head or slash
+        is_local = (verb is Verb.UPLOAD) != is_target
+        names = await asyncio.to_thread(list_local, folder) if is_local else await self._list_remote(folder)
+        return "path", match_paths(line, names, folders_only=is_target or verb is Verb.FILES)
+
+    async def aclose(self) -> None:
+        """Stop looking."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _typed(code: str, cursor: int) -> tuple[int, Typed] | None:
+    """Return where what stands behind `%session` begins, and it up to the cursor; `None` for code of the pod."""
+    match = _LINE.fullmatch(code)
+    if match is None or cursor < match.start("rest"):
+        return None
+    line = scan(code[match.start("rest") : cursor])
+    first = line.words[0] if line.words else line.word
+    is_known = first in list(Verb) if line.words else any(verb.startswith(first) for verb in Verb)
+    return (match.start("rest"), line) if is_known else None
+
+
+def is_ours(code: str) -> bool:
+    """Whether a question about a cell is one about our commands."""
+    words = code.split()
+    return bool(_ASKED.fullmatch(code)) and (len(words) == 1 or words[1] in list(Verb))
+
+
+async def _inspect() -> dict[str, Any]:
+    return {"found": True, "data": {"text/plain": session_command.HELP}, "metadata": {}}
+
+
+def list_local(folder: str) -> list[tuple[str, bool]]:
+    """Return names in a folder of this machine, relative to the notebook's, and whether each is a folder."""
+    try:
+        path = Path.cwd() / Path(folder).expanduser()
+        return sorted((child.name, child.is_dir()) for child in path.iterdir())
+    except (OSError, RuntimeError, ValueError):  # or there is no such user behind a "~", or no such path can be
+        return []
+
+
+def match_paths(line: Typed, names: Iterable[tuple[str, bool]], *, folders_only: bool) -> list[str]:
+    """Return the paths that the word at the cursor may become, as they are to be typed."""
+    folder, slash, begun = line.word.rpartition("/")
+
+    def path_of(name: str) -> str:
+        # A name like that of an option would be taken for one.
+        return f"./{name}" if name.startswith("--") and not slash else f"{folder}{slash}{name}"
+
+    return [
+        quoted(f"{path_of(name)}{'/' if is_folder else ''}", line.quote, is_complete=not is_folder)
+        for name, is_folder in names
+        if name.startswith(begun)
+        and (is_folder or not folders_only)
+        and (begun.startswith(".") or not name.startswith("."))
+    ][:MAX_MATCHES]

@@ -1,0 +1,1 @@
+"""Outputs of the local kernel's own in a cell: HTML with a twin in plain text."""

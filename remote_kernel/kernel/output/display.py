@@ -1,0 +1,44 @@
+"""Outputs of our own in a cell: HTML for front ends that show it, with a twin in plain text."""
+
+import secrets
+from dataclasses import dataclass
+
+from remote_kernel.core.text.terminal_text import escape
+from remote_kernel.kernel.frontend.channels import Channels
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One thing to show, in both forms."""
+
+    html: str
+    text: str
+
+
+class Display:
+    """A place in a cell's output.
+
+    Args:
+        parent: header part of the cell's `execute_request`.
+
+    Attributes:
+        is_shown: whether anything has been shown there.
+    """
+
+    def __init__(self, channels: Channels, parent: bytes) -> None:
+        self.is_shown = False
+        self._channels = channels
+        self._parent = parent
+        self._display_id = secrets.token_hex(8)
+
+    def show(self, shown: Shown) -> None:
+        """Show something, in place of what was there before."""
+        msg_type = "update_display_data" if self.is_shown else "display_data"
+        self.is_shown = True
+        # Some of it are a pod's words and names, and some front ends are terminals.
+        content = {
+            "data": {"text/plain": escape(shown.text), "text/html": escape(shown.html)},
+            "metadata": {},
+            "transient": {"display_id": self._display_id},
+        }
+        self._channels.say(msg_type, content, self._parent)

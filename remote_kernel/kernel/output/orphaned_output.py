@@ -1,0 +1,63 @@
+"""What cells said that were left running, which no front end may be showing.
+
+They are those that an earlier process of this kernel had sent, and those that have ended here and not in the session.
+"""
+
+from collections import deque
+
+from remote_kernel.core.jupyter.messages import parse_header, parse_parent
+from remote_kernel.core.wire.frames import Message
+
+# As much as somebody will read; the cell itself has not lost what it computed.
+MAX_BYTES = 8 * 1024 * 1024
+
+# So many cells are listened for, which is more than anybody leaves running; ids are Jupyter's, of 40 characters or so.
+MAX_CELLS = 1000
+MAX_ID_CHARS = 200
+
+_OUTPUTS = frozenset({"stream", "display_data", "execute_result", "error"})
+
+
+class Missed:
+    """Collects outputs of such cells, the newest `MAX_BYTES` of them.
+
+    Attributes:
+        messages: the outputs, oldest first.
+        dropped: how many older ones were too much.
+    """
+
+    def __init__(self) -> None:
+        self.messages: deque[Message] = deque()
+        self.dropped = 0
+        self._bytes = 0
+        self._parents: set[str] = set()
+        self._is_open = False
+
+    def open(self) -> None:
+        """Begin: whatever cell is heard of now was sent by an earlier process."""
+        self._is_open = True
+
+    def expect(self, msg_id: str) -> None:
+        """Look for what is said of a cell that was left running."""
+        self._parents.add(msg_id)
+
+    def close(self) -> None:
+        """Take no new cells, only what those that are known still say."""
+        self._is_open = False
+
+    @property
+    def is_active(self) -> bool:
+        """Whether there is anything to look for."""
+        return self._is_open or bool(self._parents)
+
+    def note(self, message: Message) -> None:
+        """Look at a message on iopub whose parent is not a request of this process."""
+        parent = parse_parent(message.parts[1]).msg_id
+        if self._is_open and len(self._parents) < MAX_CELLS and len(parent) <= MAX_ID_CHARS:
+            self._parents.add(parent)
+        if parent in self._parents and parse_header(message.parts[0]).msg_type in _OUTPUTS:
+            self.messages.append(message)
+            self._bytes += sum(map(len, message.parts))
+            while self._bytes > MAX_BYTES and len(self.messages) > 1:
+                self._bytes -= sum(map(len, self.messages.popleft().parts))
+                self.dropped += 1

@@ -1,0 +1,89 @@
+"""One line in the cell that waits, which counts the time and goes away when the waiting ends."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from remote_kernel.client.link.retry import Wait
+from remote_kernel.io.tasks import start
+from remote_kernel.kernel.frontend.channels import Channels
+from remote_kernel.kernel.output import style
+from remote_kernel.kernel.output.display import Display, Shown
+from remote_kernel.kernel.requests.request import Request
+
+# Nobody needs to be told of less.
+PATIENCE_SECONDS = 1.0
+UPDATE_SECONDS = 1.0
+
+
+class Notice:
+    """The line in one cell.
+
+    Args:
+        parent: header part of the cell's `execute_request`.
+        wait: what to say; may be set anew while the line is shown.
+        has_output: whether the cell has shown something already, which must stay.
+    """
+
+    def __init__(self, channels: Channels, parent: bytes, wait: Wait, *, has_output: bool) -> None:
+        self.wait = wait
+        self._channels = channels
+        self._parent = parent
+        self._has_output = has_output
+        self._display = Display(channels, parent)
+        self._started = time.monotonic()
+        self._task = start(self._run(), "waiting line")
+
+    async def _run(self) -> None:
+        await asyncio.sleep(PATIENCE_SECONDS)
+        while True:
+            detail = f" ({self.wait.detail})" if self.wait.detail else ""
+            more = f". {self.wait.more}" if self.wait.more else ""
+            self._show(f"{self.wait.reason}, {as_clock(time.monotonic() - self._started)}{detail}{more}")
+            await asyncio.sleep(UPDATE_SECONDS)
+
+    def _show(self, text: str) -> None:
+        self._display.show(Shown(style.line(text), text))
+
+    async def aclose(self) -> None:
+        """End the waiting: the line goes, or where other output stands around it, says how long it was."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        if not self._display.is_shown:
+            return
+        if self._has_output:
+            self._show(f"{self.wait.reason}: over after {as_clock(time.monotonic() - self._started)}")
+        else:
+            self._channels.say("clear_output", {"wait": False}, self._parent)
+
+
+class WaitingLine:
+    """The notice in the cell that waits, where there is one.
+
+    Args:
+        find_cell: returns the cell that waits.
+    """
+
+    def __init__(self, channels: Channels, find_cell: Callable[[], Request | None]) -> None:
+        self._channels = channels
+        self._find_cell = find_cell
+        self._notice: Notice | None = None
+
+    def begin(self, wait: Wait) -> None:
+        """Say what is waited for, from now on."""
+        if self._notice is not None:
+            self._notice.wait = wait
+        elif (cell := self._find_cell()) is not None:
+            self._notice = Notice(self._channels, cell.header, wait, has_output=cell.has_begun)
+
+    async def end(self) -> None:
+        """Say that the waiting is over."""
+        notice, self._notice = self._notice, None
+        if notice is not None:
+            await notice.aclose()
+
+
+def as_clock(seconds: float) -> str:
+    """Return minutes and seconds, as on a clock."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes:02d}:{rest:02d}"

@@ -1,0 +1,1 @@
+"""The front end's requests: each from its arrival to its end."""

@@ -1,0 +1,1 @@
+"""The remote session of a kernel: bound, remembered, restarted, given back."""

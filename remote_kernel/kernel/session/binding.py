@@ -1,0 +1,270 @@
+"""Which session this kernel belongs to: decided once, then remembered for as long as the kernel lives."""
+
+import contextlib
+import fcntl
+import getpass
+import glob
+import hashlib
+import json
+import os
+import secrets
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from remote_kernel.core.errors import SettingsError, WireError
+from remote_kernel.core.identity import (
+    Identifier,
+    Scope,
+    derive_identifier,
+    derive_kernel_name,
+    is_identifier,
+    job_id,
+    user_name,
+)
+from remote_kernel.core.numbers import AMOUNT, EPOCH, MAX_SEQUENCE, NAME
+from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
+from remote_kernel.core.settings import Settings
+from remote_kernel.core.wire.frames import DEFAULT_KERNEL, FRESH_PREFIX
+from remote_kernel.io.private_files import make_private_folder, write_private
+from remote_kernel.kernel.session.notebook_path import canonical
+
+BINDINGS_FOLDER = "remote-kernel/kernels"  # inside Jupyter's runtime folder
+
+# What a kernel left behind that was killed and never followed by another is of no use after this.
+MAX_AGE_SECONDS = 30 * 86400.0
+
+_CURSOR = struct.Struct(">Q")
+
+_PROJECT_MARKS = (".git", "pyproject.toml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """What a kernel is bound to, and how far it has come.
+
+    Attributes:
+        kernel: name of the kernel in the pod.
+        kernelspec: its kernelspec.
+        is_private: nobody knew the notebook, so the session is this kernel's alone.
+        epoch: which life of the interpreter the link followed; "" for none.
+        restart: whether a restart was asked for and may not have happened.
+        untold: how the state was lost that `epoch` no longer names, until a cell has been told; "" for no loss.
+        pod: which one has the files that the user counts on; "" for none, also once they were told to be lost.
+        keep_until: until when the user wants the pod kept warm at least (seconds since 1970).
+        reader: how the pod tells this kernel, in whichever process, from others of the same session.
+        notebook: its path, for people; "" where nobody knows it.
+        endpoint: of the pool, for people; that of an environment for a local one.
+        cooldown_seconds: how long the pool keeps the pod without a call.
+        connection_file: the kernel's; with it, `parent`, who started the kernel, could start a successor.
+        host: the machine that this is true of; folders may be shared by several.
+    """
+
+    identifier: Identifier = field(repr=False)
+    kernel: str
+    kernelspec: str
+    is_private: bool = False
+    epoch: str = ""
+    restart: bool = False
+    untold: str = ""
+    pod: str = ""
+    keep_until: float = 0.0
+    reader: str = field(default_factory=lambda: secrets.token_hex(8), compare=False)
+    notebook: str = field(default="", compare=False)
+    endpoint: str = field(default="", compare=False)
+    cooldown_seconds: float = field(default=DEFAULT_COOLDOWN_SECONDS, compare=False)
+    connection_file: str = field(default="", compare=False)
+    parent: int = field(default=0, compare=False)
+    host: str = field(default="", compare=False)
+
+    @property
+    def can_be_found(self) -> bool:
+        """Whether another kernel, or this one in a later process, finds the session by the notebook or a name.
+
+        What is private or a process's own is gone for good with the process: nobody knows its name.
+        """
+        is_nameless = not self.notebook and self.kernel != DEFAULT_KERNEL
+        return not (self.is_private or is_nameless or self.kernel.startswith(FRESH_PREFIX))
+
+
+def decide(
+    settings: Settings, environ: Mapping[str, str], *, notebook: Path | None, load_key: Callable[[], bytes]
+) -> Binding:
+    """Return the binding for the notebook at the canonical path `notebook`.
+
+    Raises:
+        SettingsError, IdentityError: the user, the job or the key is not known.
+    """
+    spec = settings.pod_kernel
+    fresh = f"{FRESH_PREFIX}{secrets.token_hex(6)}" if settings.is_fresh else ""
+    if settings.identifier is not None:
+        return Binding(identifier=settings.identifier, kernel=fresh or DEFAULT_KERNEL, kernelspec=spec)
+    key = load_key()
+    user = user_name(environ, login_name())
+    if settings.scope is Scope.NOTEBOOK:
+        if notebook is None:
+            private = derive_identifier(key, "private", user, secrets.token_hex(16))
+            return Binding(identifier=private, kernel=DEFAULT_KERNEL, kernelspec=spec, is_private=True)
+        identifier = derive_identifier(key, "notebook", user, str(notebook), spec)
+        return Binding(identifier=identifier, kernel=fresh or DEFAULT_KERNEL, kernelspec=spec)
+    if settings.scope is Scope.JOB:
+        identifier = derive_identifier(key, "job", user, job_id(environ))
+    else:
+        identifier = derive_identifier(key, "project", user, _project(settings, notebook))
+    of_notebook = derive_kernel_name(key, str(notebook) if notebook else secrets.token_hex(16), spec)
+    return Binding(identifier=identifier, kernel=fresh or of_notebook, kernelspec=spec)
+
+
+def _project(settings: Settings, notebook: Path | None) -> str:
+    """Return what names the project: the setting, else the nearest folder above the notebook that looks like one."""
+    if settings.project:
+        return settings.project
+    if notebook is None:
+        raise SettingsError(
+            "REMOTE_KERNEL_SCOPE is 'project' but neither project nor notebook is known: set REMOTE_KERNEL_PROJECT."
+        )
+    for folder in notebook.parents:
+        if any((folder / mark).exists() for mark in _PROJECT_MARKS):
+            return str(folder)
+    return str(notebook.parent)
+
+
+def login_name() -> str:
+    """Return the login name, or "" where the account has none, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return ""
+
+
+def identifier_of(
+    notebook: str, settings: Settings, environ: Mapping[str, str], load_key: Callable[[], bytes]
+) -> Identifier:
+    """Return the identifier that a kernel of this notebook has; raises as `decide` does."""
+    return decide(settings, environ, notebook=canonical(notebook), load_key=load_key).identifier
+
+
+class BindingFile:
+    """Where a kernel remembers its binding over its own restarts.
+
+    A restarted kernel gets the same connection file with the same key; a new kernel in a file of the same name
+    has another key, and so another binding.
+    """
+
+    def __init__(self, runtime_folder: Path, *, connection_file: Path, key: bytes) -> None:
+        digest = hashlib.sha256(key + str(connection_file.absolute()).encode()).hexdigest()
+        self._folder = runtime_folder / BINDINGS_FOLDER
+        self._path = self._folder / f"{digest[:32]}.json"
+        self._cursor_path = self._path.with_suffix(".cursor")
+        self._cursor_file: int | None = None
+        self._has_lock = False
+
+    @property
+    def path(self) -> Path:
+        """Where the binding is, for as long as the kernel or one that can come back to it lives."""
+        return self._path
+
+    def load(self) -> Binding | None:
+        """Return what was saved; `None` when there is nothing, or nothing readable."""
+        return read_binding(self._path)
+
+    def load_cursor(self) -> int:
+        """Return the journal position up to which the front end was served; 0 when that is not known, as where the
+        file holds what no journal comes to: the pod would refuse to go on from there."""
+        try:
+            (cursor,) = _CURSOR.unpack(self._cursor_path.read_bytes())
+        except (OSError, struct.error):
+            return 0
+        return int(cursor) if cursor <= MAX_SEQUENCE else 0
+
+    def save_cursor(self, cursor: int) -> None:
+        """Remember a journal position: eight bytes written in place, cheap enough to do for every message.
+
+        What a process has written stays when the process is killed.
+        """
+        with contextlib.suppress(OSError):
+            os.pwrite(self._open_cursor(), _CURSOR.pack(cursor), 0)
+
+    def _open_cursor(self) -> int:
+        """Return the open file; it is locked for as long as this process lives, which tells others that it does."""
+        if self._cursor_file is None:
+            self._make_folders()
+            self._cursor_file = os.open(self._cursor_path, os.O_WRONLY | os.O_CREAT, 0o600)
+        if not self._has_lock:  # somebody may just be looking (`is_locked`)
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._cursor_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._has_lock = True
+        return self._cursor_file
+
+    def _make_folders(self) -> None:
+        make_private_folder(self._folder.parent)
+        make_private_folder(self._folder)
+
+    def save(self, binding: Binding) -> None:
+        """Remember `binding`. A full or read-only disk costs the memory, not the cell."""
+        with contextlib.suppress(OSError):
+            self._make_folders()
+            write_private(self._path, json.dumps(asdict(binding)))
+            self._open_cursor()
+
+    def remove(self) -> None:
+        """Forget, as after a shutdown that gave the session back."""
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
+            self._cursor_path.unlink(missing_ok=True)
+            if self._cursor_file is not None:
+                os.close(self._cursor_file)
+                self._cursor_file, self._has_lock = None, False
+
+    def remove_stale(self, now: float) -> None:
+        """Remove what kernels that are gone left behind long before `now` (seconds since 1970)."""
+        with contextlib.suppress(OSError):
+            names = {path.stem for path in self._folder.iterdir()}
+            for name in names:
+                files = list(self._folder.glob(f"{glob.escape(name)}.*"))
+                last_used = max((path.stat().st_mtime for path in files), default=now)
+                if now - last_used > MAX_AGE_SECONDS and not is_locked(self._folder / f"{name}.cursor"):
+                    for path in files:
+                        path.unlink(missing_ok=True)
+
+
+def read_binding(path: Path) -> Binding | None:
+    """Return what a kernel has saved; `None` when there is nothing, or nothing readable."""
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        binding = Binding(**fields)
+        is_valid = is_identifier(binding.identifier) and _is_readable(binding)
+    except (OSError, ValueError, TypeError, RecursionError, WireError):
+        return None
+    return binding if is_valid else None
+
+
+def is_locked(cursor: Path) -> bool:
+    """Whether a kernel holds its cursor file; the system lets go of it however the kernel ends."""
+    try:
+        with cursor.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _is_readable(binding: Binding) -> bool:
+    """Whether what a pod has said of itself, and the rest, is as it may be; raises `WireError` as well."""
+    EPOCH.check(binding.epoch or "none", "an epoch")
+    NAME.check(binding.pod, "a pod's name")
+    AMOUNT.check(binding.keep_until, "a time")
+    AMOUNT.check(binding.cooldown_seconds, "a cooldown")
+    texts = (
+        binding.kernel, binding.kernelspec, binding.untold, binding.reader, binding.notebook, binding.endpoint,
+        binding.connection_file, binding.host,
+    )  # fmt: skip
+    return all(isinstance(text, str) for text in texts) and 0 <= binding.parent < 2**31
+
+
+def after_restart(binding: Binding) -> Binding:
+    """Return the binding once the pod has restarted the interpreter: whatever is there now is right."""
+    return replace(binding, epoch="", restart=False, untold="")

@@ -1,0 +1,147 @@
+"""Sessions of kernels that ended without a word, to which nobody can come back: found, and turned into releases."""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from remote_kernel.core.text.human_numbers import format_seconds
+from remote_kernel.core.text.terminal_text import one_line
+from remote_kernel.kernel.session.binding import BINDINGS_FOLDER, Binding, BindingFile, read_binding
+from remote_kernel.kernel.session.known_sessions import KnownSession
+from remote_kernel.kernel.session.releases import Release, Releases
+
+# A kernel that is gone has its session for the pool's cooldown, and perhaps for as long as it waited for a cell before.
+LIKELY_SECONDS = 600.0
+
+SHOWN_NOTEBOOKS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What may still become of a kernel whose binding is on disk.
+
+    Attributes:
+        is_alive: whether its process lives.
+        has_file: whether its connection file is there, with its key.
+        has_parent: whether the process lives that started it.
+    """
+
+    is_alive: bool
+    has_file: bool
+    has_parent: bool
+
+
+def can_reclaim(binding: Binding, outlook: Outlook, *, endpoint: str, host: str) -> bool:
+    """Decide whether a kernel's session is of no use to anybody, so that another kernel of the user may give it back.
+
+    A successor needs the connection file, and somebody who starts it. Of another machine nothing is known.
+    """
+    can_come_back = outlook.has_file and outlook.has_parent
+    is_ours = binding.endpoint == endpoint and binding.host == host
+    return is_ours and not (binding.can_be_found or outlook.is_alive or can_come_back)
+
+
+def release_of(binding: Binding, now: float) -> Release:
+    """Return the release of a session that may have been used just before `now` (seconds since 1970)."""
+    return Release(
+        endpoint=binding.endpoint,
+        identifier=binding.identifier,
+        kernel=binding.kernel,
+        kernelspec=binding.kernelspec,
+        epoch=binding.epoch,
+        expires_at=now + binding.cooldown_seconds,
+        reader=binding.reader,
+    )
+
+
+def collect(runtime_folder: Path, releases: Releases, *, endpoint: str, only_recent: bool) -> None:
+    """Write a release for each session in one pool that can be reclaimed, and forget its kernel.
+
+    Args:
+        only_recent: whether to leave those alone that the pool has most likely taken: asking for one takes it anew.
+    """
+    host, now = socket.gethostname(), time.time()
+    with contextlib.suppress(OSError):
+        for path in sorted((runtime_folder / BINDINGS_FOLDER).glob("*.json")):
+            with _locked(path.with_suffix(".cursor")) as is_locked:
+                if not is_locked or (binding := read_binding(path)) is None:
+                    continue
+                if not can_reclaim(binding, _look_at(runtime_folder, path, binding), endpoint=endpoint, host=host):
+                    continue
+                heard_at = max(path.stat().st_mtime, path.with_suffix(".cursor").stat().st_mtime)
+                if only_recent and now - heard_at > binding.cooldown_seconds:
+                    continue
+                if releases.add(release_of(binding, now)) is not None:
+                    path.unlink()
+                    path.with_suffix(".cursor").unlink()
+
+
+@contextlib.contextmanager
+def _locked(cursor: Path) -> Iterator[bool]:
+    """Hold a kernel's file, which nobody can while it lives; give whether that worked."""
+    try:
+        file = os.open(cursor, os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(file)
+
+
+def _look_at(runtime_folder: Path, path: Path, binding: Binding) -> Outlook:
+    return Outlook(
+        is_alive=False,  # its file could be locked
+        has_file=_has_file(runtime_folder, path, binding),
+        has_parent=not binding.parent or _lives(binding.parent),
+    )
+
+
+def _has_file(runtime_folder: Path, path: Path, binding: Binding) -> bool:
+    """Whether a kernel that was started with the connection file would find this very binding."""
+    connection_file = Path(binding.connection_file)
+    try:
+        key = str(json.loads(connection_file.read_text(encoding="utf-8"))["key"]).encode()
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError):
+        return True  # nobody knows
+    return BindingFile(runtime_folder, connection_file=connection_file, key=key).path == path
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is a process of that number, or of its successor's: better one session too many than too few."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def describe_users(sessions: Sequence[KnownSession], *, endpoint: str, own: str, now: float) -> str:
+    """Return in a sentence which notebooks have the sessions of a pool, those longest idle first; "" for none."""
+    idle: dict[str, tuple[float, str]] = {}
+    for session in sessions:
+        seconds = now - session.heard_at
+        is_likely = session.is_alive or seconds < LIKELY_SECONDS
+        if session.endpoint == endpoint and session.identifier != own and is_likely:
+            name = one_line(Path(session.notebook).name) or "a notebook without a path"
+            idle.setdefault(session.identifier, (seconds, name))
+    if not idle:
+        return ""
+    longest = sorted(idle.values(), reverse=True)
+    shown = [f"{name}, idle for {format_seconds(seconds)}" for seconds, name in longest[:SHOWN_NOTEBOOKS]]
+    more = [f"{len(longest) - SHOWN_NOTEBOOKS} more"] if len(longest) > SHOWN_NOTEBOOKS else []
+    return f"Yours: {'; '.join(shown + more)} ('remote-kernel sessions' lists and stops them)."

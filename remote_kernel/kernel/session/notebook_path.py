@@ -1,0 +1,127 @@
+"""Which notebook this kernel belongs to, from whoever knows: settings, Jupyter, VS Code, papermill."""
+
+import ast
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from remote_kernel.client.files.local_paths import current_folder, expand_user
+from remote_kernel.core.errors import WireError
+from remote_kernel.core.identity import has_drive_prefix
+from remote_kernel.core.jupyter.messages import parse_object
+from remote_kernel.kernel.session.jupyter_server import find_server, sessions_of
+
+_ASSIGNMENT = re.compile(r"^(__vsc_ipynb_file__|PAPERMILL_INPUT_PATH)\s*=\s*(.+?)\s*$", re.MULTILINE)
+
+
+@dataclass(slots=True)
+class Hints:
+    """What the messages of a front end say about the notebook's path; the first word counts."""
+
+    vscode: str = ""
+    papermill: str = ""
+
+    def read(self, metadata_part: bytes, content_part: bytes) -> None:
+        """Look at an `execute_request`, as long as nothing is known."""
+        if self.vscode or self.papermill:
+            return
+        try:
+            cell_id = parse_object(metadata_part).get("cellId")
+            code = parse_object(content_part).get("code")
+        except WireError:
+            return
+        if isinstance(cell_id, str):
+            self.vscode = path_of_cell(cell_id)
+        for name, value in assignments(code if isinstance(code, str) else ""):
+            if name == "PAPERMILL_INPUT_PATH":
+                self.papermill = value
+            else:
+                self.vscode = self.vscode or value
+
+
+def path_of_cell(cell_id: str) -> str:
+    """Return the path in VS Code's `vscode-notebook-cell:/folder/notebook.ipynb#W0sZ…`, or ""."""
+    try:
+        parts = urlsplit(cell_id)
+    except ValueError:  # an address with half a pair of brackets
+        return ""
+    path = unquote(parts.path)
+    # A notebook that was never saved has a name and no path.
+    is_path = parts.scheme == "vscode-notebook-cell" and path.startswith("/") and path.endswith(".ipynb")
+    return path if is_path else ""
+
+
+def assignments(code: str) -> Iterator[tuple[str, str]]:
+    """Yield the assignments with which VS Code and papermill tell the code where it comes from."""
+    for name, expression in _ASSIGNMENT.findall(code):
+        try:
+            value = ast.literal_eval(expression)
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # all that it says it raises
+            continue
+        if isinstance(value, str) and value:
+            yield name, value
+
+
+def find_notebook(
+    environ: Mapping[str, str],
+    hints: Hints,
+    *,
+    configured: str,
+    connection_file: Path,
+    runtime_folder: Path,
+    parent: int,
+) -> Path | None:
+    """Return the notebook's canonical path, or `None` when nobody knows it.
+
+    Args:
+        configured: `REMOTE_KERNEL_NOTEBOOK`.
+        connection_file: names the kernel as the Jupyter server knows it.
+        runtime_folder: where Jupyter servers write their runtime files.
+        parent: process id of who started this kernel.
+    """
+    if configured:
+        return canonical(configured)
+    session_name = environ.get("JPY_SESSION_NAME", "")
+    if Path(session_name).is_absolute() and session_name.endswith(".ipynb") and is_file_path(session_name):
+        return canonical(session_name)
+    if path := _ask_server(runtime_folder, parent, connection_file):
+        return path
+    if Path(hints.vscode).is_absolute():  # a notebook that was never saved has a name only
+        return canonical(hints.vscode)
+    return _papermill_path(hints.papermill, environ)
+
+
+def _papermill_path(path: str, environ: Mapping[str, str]) -> Path | None:
+    """Return the file that papermill was given, in words relative to its own folder, which need not be the kernel's."""
+    for folder in (environ.get("PWD", ""), ""):
+        if path and (found := Path(folder, path)).is_file():
+            return canonical(str(found))
+    return None
+
+
+def canonical(path: str) -> Path:
+    """Return the one spelling of a path: absolute, without links or `~`; raises `UsageError`."""
+    expanded = expand_user(path)
+    return Path(os.path.realpath(expanded if expanded.is_absolute() else current_folder() / expanded))
+
+
+def is_file_path(path: str) -> bool:
+    """Whether `path` is one of a file, and not of a contents drive such as `RTC:`, which may name anything."""
+    return not has_drive_prefix(path) or Path(path).exists()
+
+
+def _ask_server(runtime_folder: Path, parent: int, connection_file: Path) -> Path | None:
+    server = find_server(runtime_folder, parent)
+    if server is None:
+        return None
+    kernel_id = connection_file.stem.removeprefix("kernel-")
+    for session in sessions_of(server, parent):
+        kernel = session.get("kernel")
+        path = session.get("path")
+        if isinstance(kernel, dict) and kernel.get("id") == kernel_id and isinstance(path, str):
+            found = str(server.root / path)
+            return canonical(found) if found.endswith(".ipynb") and is_file_path(found) else None
+    return None

@@ -1,0 +1,152 @@
+"""Giving sessions back, also those that could not be reached when their kernels ended.
+
+A release is written down before it is tried. What did not work within the second or two that a kernel has at its end
+is done by the next kernel of the user that starts, as long as the pool would not have taken the session by itself.
+"""
+
+import contextlib
+import json
+import secrets
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from remote_kernel.client.http.pool_client import is_of_no_session
+from remote_kernel.client.routes.route import Way
+from remote_kernel.core.errors import PoolRefused, PoolUnreachable, WireError
+from remote_kernel.core.identity import Identifier, is_identifier
+from remote_kernel.core.numbers import AMOUNT
+from remote_kernel.core.wire import frames as wire
+from remote_kernel.io.private_files import make_private_folder, write_private
+
+RELEASES_FOLDER = "remote-kernel/releases"  # inside Jupyter's runtime folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A kernel in a pod that is to end, and the pod with it when it was the last one.
+
+    Attributes:
+        endpoint: of the pool; that of an environment for a local one.
+        epoch: what is to end; another epoch belongs to somebody else. "" for none: nothing has been heard of the pod.
+        reader: how the pod tells the kernel that gives it back from others.
+        expires_at: when the pool's cooldown has taken the session at the latest, in seconds since 1970.
+    """
+
+    endpoint: str
+    identifier: Identifier = field(repr=False)
+    kernel: str
+    kernelspec: str
+    epoch: str
+    expires_at: float
+    reader: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """What came of giving a session back.
+
+    Attributes:
+        stopped: whether the pod was stopped.
+        others: how many other kernels use, or have just used, the interpreter that was given back.
+        kernels: how many kernels the pod goes on with.
+    """
+
+    stopped: bool
+    others: int
+    kernels: int
+
+
+async def give_back(pool: Way, release: Release, *, is_order: bool = False) -> Returned:
+    """End the kernel if nobody else uses it, and the pod if it then has none that anybody does; the pod decides.
+
+    Args:
+        is_order: the user has said so: whoever else uses the kernel loses it, and is told.
+
+    Raises:
+        PoolError: it did not work; it can be tried again, as nothing happens to another epoch.
+    """
+    params = {
+        "kernel": release.kernel, "kernelspec": release.kernelspec, "epoch": release.epoch, "reader": release.reader,
+        "order": "1" if is_order else "",
+    }  # fmt: skip
+    answer = await pool.request("POST", wire.RELEASE_PATH, params=params)
+    others, kernels = answer.get("others"), answer.get("kernels")
+    if type(others) is not int or type(kernels) is not int:
+        raise PoolUnreachable("Something on the way to the session answers in its place.")
+    stops = answer.get("stops") is True
+    if stops:
+        await stop_pod(pool)
+    return Returned(stopped=stops, others=others, kernels=kernels)
+
+
+async def stop_pod(pool: Way) -> None:
+    """Have the pool stop the pod of the identifier, whichever that is; takes no session. Raises `PoolError`.
+
+    For a pod that has just said that nobody needs it and takes nobody in, or on the order of the user.
+    """
+    try:
+        await pool.request("POST", wire.STOP_SESSION_PATH)
+    except PoolRefused as error:
+        if not is_of_no_session(error):
+            raise
+
+
+class Releases:
+    """The releases that are still to be done, as files."""
+
+    def __init__(self, runtime_folder: Path) -> None:
+        self._folder = runtime_folder / RELEASES_FOLDER
+
+    def add(self, release: Release) -> Path | None:
+        """Write a release down; `None` when the disk does not take it."""
+        path = self._folder / f"{secrets.token_hex(8)}.json"
+        try:
+            make_private_folder(self._folder.parent)
+            make_private_folder(self._folder)
+            write_private(path, json.dumps(asdict(release)))
+        except OSError:
+            return None
+        return path
+
+    def remove(self, path: Path | None) -> None:
+        """Forget a release that was done."""
+        if path is not None:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def any(self) -> bool:
+        """Whether there may be any."""
+        with contextlib.suppress(OSError):
+            return next(self._folder.glob("*.json"), None) is not None
+        return False
+
+    def take(self, endpoint: str, now: float) -> Iterator[Release]:
+        """Yield the releases of one pool, each to one process only; `add` those again that still do not work.
+
+        What has expired at `now` (seconds since 1970) is removed.
+        """
+        try:
+            paths = sorted(self._folder.glob("*.json"))
+        except OSError:
+            return
+        for path in paths:
+            release = _read(path)
+            if release is not None and release.expires_at > now and release.endpoint != endpoint:
+                continue
+            try:
+                path.unlink()
+            except OSError:
+                continue  # another process was first
+            if release is not None and release.expires_at > now:
+                yield release
+
+
+def _read(path: Path) -> Release | None:
+    try:
+        release = Release(**json.loads(path.read_text(encoding="utf-8")))
+        AMOUNT.check(release.expires_at, "a time")
+        is_valid = is_identifier(release.identifier)
+    except (OSError, ValueError, TypeError, RecursionError, WireError):
+        return None
+    return release if is_valid else None

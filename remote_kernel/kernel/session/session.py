@@ -1,0 +1,439 @@
+"""The remote session of this kernel: bound at the first request that needs it, remembered, restarted, given back."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from remote_kernel.client.access import Access, choose_access
+from remote_kernel.client.http.pool_client import PoolClient
+from remote_kernel.client.link.link import Link, Position
+from remote_kernel.client.link.listener import Listener
+from remote_kernel.client.link.retry import MakeRoom, describe_wait, is_passing, patience, when_given_up
+from remote_kernel.client.link.retry_schedule import Outage
+from remote_kernel.client.routes.detected_route import Route
+from remote_kernel.client.routes.pool_kind import KnownKind
+from remote_kernel.client.routes.route import Way
+from remote_kernel.core.errors import PoolError, PoolFull, PoolRefused, PoolUnreachable, RemoteKernelError, SessionLost
+from remote_kernel.core.identity import Identifier
+from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
+from remote_kernel.core.settings import DEFAULT_WAIT_SECONDS, Settings
+from remote_kernel.core.text.log_lines import LogEvent
+from remote_kernel.core.text.shown_address import host_of
+from remote_kernel.core.wire import frames as wire
+from remote_kernel.io.local_pools import this_environment
+from remote_kernel.io.log_files import log_folder, remove_old
+from remote_kernel.io.tasks import start
+from remote_kernel.kernel.defects import report_defect
+from remote_kernel.kernel.folders import Folders
+from remote_kernel.kernel.requests.request import Interrupted
+from remote_kernel.kernel.session.binding import Binding, BindingFile, after_restart, decide
+from remote_kernel.kernel.session.identity_key import load_key
+from remote_kernel.kernel.session.leftovers import release_of
+from remote_kernel.kernel.session.notebook_path import Hints, find_notebook
+from remote_kernel.kernel.session.releases import Release, Releases, Returned, give_back
+from remote_kernel.kernel.session.tidying import Tidying
+
+log = logging.getLogger(__name__)
+
+# jupyter_client terminates a kernel 2.5 s after it asked it to shut down.
+FAREWELL_SECONDS = 1.5
+
+# Somebody waits for it in a cell, and can interrupt.
+LET_GO_SECONDS = 10.0
+
+UNKNOWN_END = "The next cell finds the session as it was, or says that it is gone."
+
+
+class Session:
+    """Binds, opens and ends the link of one kernel.
+
+    Args:
+        connection_file: the kernel's, which also names it to the Jupyter server.
+        connection_key: the key in it.
+        parent: process id of who started the kernel.
+
+    Attributes:
+        link: to the pod; `None` before it was first needed.
+        pool: what carries requests to the pod, along with the link.
+        wait_seconds: how long to wait for a pool that is full or does not answer.
+    """
+
+    def __init__(
+        self, environ: Mapping[str, str], folders: Folders, *, connection_file: Path, connection_key: bytes, parent: int
+    ) -> None:
+        self._environ = environ
+        self._folders = folders
+        self._connection_file = connection_file
+        self._parent = parent
+        self._file = BindingFile(folders.runtime, connection_file=connection_file, key=connection_key)
+        self._releases = Releases(folders.runtime)
+        self._tidying = Tidying(folders.runtime, self._releases, self._route)
+        self._access: Access | None = None
+        self._has_left = False
+        self._binding = self._take_up(self._file.load())
+        self._keep_until = self._binding.keep_until if self._binding else 0.0
+        self.pool: Way | None = None
+        self.wait_seconds = DEFAULT_WAIT_SECONDS
+        self._running: asyncio.Task[None] | None = None
+        self.link: Link | None = None
+
+    def _take_up(self, binding: Binding | None) -> Binding | None:
+        """Go on with what an earlier process of this kernel was bound to.
+
+        Unless that ended without a word and its session is nobody else's: then who restarts the kernel wants a fresh
+        start, as with a local kernel. A notebook's kernel may have crashed, and its variables are worth keeping.
+        """
+        if binding is None or binding.can_be_found or binding.restart or not binding.epoch:
+            return binding
+        self._has_left = self._releases.add(release_of(binding, time.time())) is not None
+        self._file.remove()
+        return None
+
+    def tidy(self) -> None:
+        """Give back, in the background, the session of an earlier process that this one does not go on with."""
+        if self._has_left:
+            with contextlib.suppress(RemoteKernelError):  # settings that cannot be used are told in the first cell
+                settings = Settings.from_environ(self._environ)
+                self._tidying.begin(settings, self._choose_access(settings))
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a session, as far as this process, or an earlier one of the same kernel, has been told."""
+        return self._binding is not None and bool(self._binding.epoch) and not self._binding.restart
+
+    @property
+    def is_named(self) -> bool:
+        """Whether anybody has told which notebook this is, so that no front end has to be heard first."""
+        names = ("REMOTE_KERNEL_NOTEBOOK", "REMOTE_KERNEL_IDENTIFIER", "JPY_SESSION_NAME")
+        return self._binding is not None or any(map(self._environ.get, names))
+
+    @property
+    def untold(self) -> SessionLost | None:
+        """A loss of which no cell has been told, by this process or an earlier one of the same kernel."""
+        return SessionLost(self._binding.untold) if self._binding is not None and self._binding.untold else None
+
+    def note_untold(self, loss: SessionLost | None) -> None:
+        """Remember a loss until it is told, which is noted with `None`; this process may end before that."""
+        if self._binding is not None:
+            pod = "" if loss is None else self._binding.pod  # whoever was told expects nothing of it
+            binding = replace(self._binding, untold="" if loss is None else str(loss), pod=pod)
+            if binding != self._binding:
+                self._remember(binding)
+
+    def note_pod(self, pod: str) -> bool:
+        """Remember in which pod the session is; whether it is another than the user, who has not been told, expects.
+
+        After a restart that was asked for the state is expected to be gone, but the files are not.
+        """
+        if self._binding is None or self._binding.pod == pod:
+            return False
+        is_surprise = bool(self._binding.pod)
+        self._remember(replace(self._binding, pod=pod))
+        return is_surprise
+
+    @property
+    def is_private(self) -> bool:
+        """Whether nobody knew the notebook, so that the session is this kernel's alone."""
+        return self._binding is not None and self._binding.is_private
+
+    @property
+    def kernel(self) -> str:
+        """The name of the kernel in the pod."""
+        return self._binding.kernel if self._binding else wire.DEFAULT_KERNEL
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the pool is the user's own on this machine."""
+        return not self._environ.get("REMOTE_KERNEL_ENDPOINT", "").strip()
+
+    @property
+    def place(self) -> str:
+        """Which pool, for people."""
+        if self.is_local:
+            return "local pool on this machine"
+        return f"session pool at {host_of(self._environ['REMOTE_KERNEL_ENDPOINT'].strip())}"
+
+    def keep_until(self, when: float) -> None:
+        """Keep the pod from cooling down until then at least (seconds since 1970), over restarts of this kernel."""
+        self._keep_until = when
+        if self.link is not None:
+            self.link.warmth.keep_until = when
+        if self._binding is not None:
+            self._remember(replace(self._binding, keep_until=when))
+
+    async def open(self, listener: Listener, hints: Hints) -> Link:
+        """Bind if need be, and return the link, which attaches by itself.
+
+        Raises:
+            RemoteKernelError: the settings, the identity or the pool's address cannot be used; or a restart that was
+                asked for cannot be done now.
+        """
+        settings = Settings.from_environ(self._environ)
+        binding = self._binding
+        if binding is None:
+            binding = await asyncio.to_thread(self._bind, settings, hints)
+        endpoint = settings.endpoint or this_environment().endpoint
+        binding = replace(
+            binding,
+            keep_until=self._keep_until,
+            endpoint=endpoint,
+            connection_file=str(self._connection_file.absolute()),
+            parent=self._parent,
+            host=socket.gethostname(),
+        )
+        self._remember(binding)
+        self.wait_seconds = settings.wait_seconds
+        log.info(LogEvent("bound", notebook=binding.notebook, scope=settings.scope, is_private=binding.is_private))
+        access = self._choose_access(settings)
+        await self._tidying.catch_up(settings, access)
+        pool = self._route(settings, access, binding.identifier, connects_ahead=True)
+        position = Position(epoch=binding.epoch, cursor=self._file.load_cursor()) if binding.epoch else None
+        make_room = partial(self._tidying.make_room, settings, access, binding.identifier)
+        link = Link(
+            pool,
+            listener,
+            kernel=binding.kernel,
+            kernelspec=binding.kernelspec,
+            position=position,
+            wait_seconds=settings.wait_seconds,
+            keepalive_seconds=settings.keepalive_minutes * 60,
+            reader=binding.reader,
+            make_room=make_room,
+        )
+        link.warmth.keep_until = binding.keep_until
+        if binding.restart:
+            try:
+                await self._catch_up_restart(link, binding, listener, make_room)
+            except BaseException:
+                await pool.aclose()
+                raise
+        self.pool, self.link = pool, link
+        self._running = start(self._run(link, listener), "link")
+        self._tidying.begin(settings, access)
+        return link
+
+    def _choose_access(self, settings: Settings) -> Access:
+        if self._access is None:
+            self._access = choose_access(settings)
+        return self._access
+
+    async def _run(self, link: Link, listener: Listener) -> None:
+        """Run the link; a defect of ours must end in the cell, not in silence."""
+        try:
+            await link.run()
+        except Exception as error:
+            self.link = None
+            await listener.failed(report_defect(error))
+
+    def _route(
+        self, settings: Settings, access: Access, identifier: Identifier, *, connects_ahead: bool = False
+    ) -> Route:
+        pool = PoolClient(access, identifier, connects_ahead=connects_ahead)
+        return Route(pool, KnownKind(self._folders.runtime, settings.endpoint))
+
+    def _bind(self, settings: Settings, hints: Hints) -> Binding:
+        notebook = find_notebook(
+            self._environ,
+            hints,
+            configured=settings.notebook,
+            connection_file=self._connection_file,
+            runtime_folder=self._folders.runtime,
+            parent=self._parent,
+        )
+        binding = decide(
+            settings, self._environ, notebook=notebook, load_key=lambda: load_key(self._environ, self._folders.data)
+        )
+        if binding.is_private:
+            # As it is meant to be under every tool that executes notebooks, of which standard error is the user's.
+            log.info(
+                LogEvent("private", reason="the notebook's path is not known: the session is private to this kernel")
+            )
+        self._file.remove_stale(time.time())
+        remove_old(log_folder(self._environ, self._folders.runtime), time.time())
+        return replace(binding, notebook=str(notebook or ""))
+
+    def _remember(self, binding: Binding) -> None:
+        self._binding = binding
+        self._file.save(binding)
+
+    async def _catch_up_restart(self, link: Link, binding: Binding, listener: Listener, make_room: MakeRoom) -> None:
+        """Do the restart that the process before us was asked for and could not pass on, however long that takes.
+
+        As patiently as a session is waited for: where the pod is gone, the pool needs room for another to tell us so.
+        """
+        outage = Outage()
+        while binding.epoch:
+            try:
+                await link.send_now(_restart_message())
+                break
+            except PoolError as error:
+                if isinstance(error, PoolRefused) and error.code == wire.EPOCH_MISMATCH:
+                    break
+                room = outage.note_room(await make_room()) if isinstance(error, PoolFull) else None
+                pause = outage.pause(error, patience(error, self.wait_seconds)) if is_passing(error) else 0.0
+                if not pause:
+                    raise when_given_up(error, self.wait_seconds) from None
+                await listener.waiting(describe_wait(error, room))
+                await asyncio.sleep(pause)
+        self._remember(after_restart(binding))
+        link.start_anew()
+
+    def note_busy(self, is_busy: bool) -> None:
+        """Let the link know whether the session runs something, which keeps the pod warm."""
+        if self.link is not None:
+            self.link.warmth.is_busy = is_busy
+
+    def note_position(self) -> None:
+        """Remember how far the front end has been served, for a successor of this process."""
+        if self._binding is None or self.link is None:
+            return
+        position = self.link.position
+        epoch, cursor = (position.epoch, position.cursor) if position else ("", 0)
+        # The cursor first: with the old epoch a new cursor is refused, with a new epoch an old one would skip output.
+        self._file.save_cursor(cursor)
+        if epoch != self._binding.epoch:
+            self._remember(replace(self._binding, epoch=epoch, cooldown_seconds=self.link.warmth.cooldown_seconds))
+
+    async def restart(self, message: wire.Message) -> None:
+        """Have the pod start a fresh interpreter, now or, when it cannot be reached, before the next cell."""
+        if self._binding is None:
+            return
+        await self._stop_following()
+        self._remember(replace(self._binding, restart=True, untold=""))
+        link = self.link
+        if link is not None and (link.position is None or await self._farewell(message)):
+            self._remember(after_restart(self._binding))
+        log.info(LogEvent("restarting", is_done=not self._binding.restart))
+        await self._close()
+
+    async def release(self) -> None:
+        """Give the session back, unless somebody else uses it: the pod knows, and decides.
+
+        What cannot be done within `FAREWELL_SECONDS` is done when the user's next kernel starts, under the same
+        condition. Nothing is to be done where the pool has taken the session, if nobody else kept it, since this kernel
+        last called: a pod that is there now belongs to somebody else.
+        """
+        pool = self.pool
+        await self._stop_following()
+        release = self._what_to_release()
+        if release is not None:
+            written = self._releases.add(release)
+            with contextlib.suppress(PoolError, TimeoutError):
+                if pool is None:  # this process has not looked for the session so far
+                    raise PoolUnreachable("There is no way to the pool.")
+                try:
+                    async with asyncio.timeout(FAREWELL_SECONDS):
+                        returned = await give_back(pool, release)
+                    log.info(LogEvent("session given back", is_stopped=returned.stopped, others=returned.others))
+                except PoolFull:
+                    log.info(LogEvent("session gone"))  # who has one is let in
+                self._releases.remove(written)
+        await self._close()
+        self._file.remove()
+
+    async def let_go(self, listener: Listener) -> Returned:
+        """Give the session back on the user's order, while the kernel lives on; the user is to hear who else used it.
+
+        Raises:
+            PoolError: the pool cannot be reached.
+            Interrupted: it was cancelled. In both cases the message may have arrived, which the link finds out.
+        """
+        assert self.pool is not None
+        assert self.link is not None
+        try:
+            await self._stop_following()
+            release = self._what_to_release()
+            returned = Returned(stopped=False, others=0, kernels=0)  # of a session that has cooled down
+            if release is not None:
+                async with asyncio.timeout(LET_GO_SECONDS):
+                    returned = await give_back(self.pool, release, is_order=True)
+            log.info(LogEvent("session given back", kernels_left=returned.kernels, others=returned.others))
+            self.link.start_anew()
+            self.note_position()
+            self.keep_until(0.0)
+        except TimeoutError:
+            raise PoolUnreachable(f"The session pool does not answer. {UNKNOWN_END}") from None
+        except asyncio.CancelledError:
+            raise Interrupted(f"The command was interrupted while it gave the session back. {UNKNOWN_END}") from None
+        finally:
+            self._running = start(self._run(self.link, listener), "link")
+        return returned
+
+    async def pause(self, listener: Listener) -> None:
+        """Stop talking to the session until the next message."""
+        assert self.link is not None
+        try:
+            await self._stop_following()
+            log.info(LogEvent("detached"))
+            self.link.rest()
+        finally:
+            self._running = start(self._run(self.link, listener), "link")
+
+    def _what_to_release(self) -> Release | None:
+        binding, link = self._binding, self.link
+        if binding is None:
+            return None
+        if link is None:
+            epoch, cooldown_seconds = binding.epoch, DEFAULT_COOLDOWN_SECONDS
+            is_there = bool(epoch)  # an earlier process of this kernel has had it
+        else:
+            epoch, cooldown_seconds = link.position.epoch if link.position else "", link.warmth.cooldown_seconds
+            is_warm = link.is_attached or not link.warmth.has_cooled_down
+            is_there = is_warm if link.position else link.may_leave_session
+        if not is_there:
+            return None
+        return replace(release_of(binding, time.time()), epoch=epoch, expires_at=time.time() + cooldown_seconds)
+
+    async def _farewell(self, message: wire.Message) -> bool:
+        """Send the last message; whether it arrived, or has nobody to go to any more."""
+        if self.link is None:
+            return False
+        try:
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await self.link.send_now(message)
+        except PoolRefused as error:
+            return error.code == wire.EPOCH_MISMATCH
+        except (PoolError, TimeoutError):
+            return False
+        return True
+
+    async def leave(self) -> None:
+        """Part without having been asked to: what somebody can come back to stays, the rest is given back."""
+        if self._binding is None or self._binding.can_be_found:
+            await self.detach()
+        else:
+            await self.release()
+
+    async def detach(self) -> None:
+        """Stop talking; the session stays for who comes next."""
+        log.info(LogEvent("detached"))
+        await self._close()
+
+    async def _stop_following(self) -> None:
+        """End the link's own work: a stream that comes back after the shutdown would take a session again."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
+    async def _close(self) -> None:
+        await self._stop_following()
+        await self._tidying.aclose()
+        if self.pool is not None:
+            await self.pool.aclose()
+        self.link = None
+
+
+def _restart_message() -> wire.Message:
+    header = {"msg_id": os.urandom(16).hex(), "msg_type": "shutdown_request"}
+    return wire.Message(
+        channel=wire.Channel.CONTROL,
+        parts=tuple(json.dumps(part).encode() for part in (header, {}, {}, {"restart": True})),
+    )

@@ -1,0 +1,1 @@
+"""The agent's API: wire version 2, whatever way a request has come."""

@@ -1,0 +1,334 @@
+"""What a pod answers: wire version 2, whatever way a request has come."""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+
+from remote_kernel.core.errors import Oversized, RemoteKernelError, WireError
+from remote_kernel.core.interpreter_api.executions import ApiRefusal
+from remote_kernel.core.jupyter import debugger_files
+from remote_kernel.core.jupyter.messages import is_unicode
+from remote_kernel.core.wire import frames as wire
+from remote_kernel.core.wire.compression import INLINE_BYTES
+from remote_kernel.core.wire.pod_facts import PodFacts
+from remote_kernel.io.watchdog import Watchdog
+from remote_kernel.pod import facts
+from remote_kernel.pod.api.calls import MAX_BODY_BYTES, Answer, BadRequest, BodyTooLarge, Call, Handler
+from remote_kernel.pod.api.execute import MAX_BATCH_BYTES, stream_execution
+from remote_kernel.pod.api.files import FileChanged, Files, PodMismatch
+from remote_kernel.pod.files.data_folder import DataFolder, FileMissing, InvalidPath, NotWritable, WrongKind
+from remote_kernel.pod.files.uploads import ChecksumMismatch
+from remote_kernel.pod.kernels.claims import judge
+from remote_kernel.pod.kernels.interpreter import StartFailed, UnknownKernel
+from remote_kernel.pod.kernels.pod_kernel import EpochMismatch, PodKernel
+from remote_kernel.pod.kernels.registry import PodLeaving, Registry, TooManyKernels
+from remote_kernel.pod.kernels.senders import SenderForgotten
+
+_STATUS_OF: dict[type[RemoteKernelError], int] = {
+    WireError: 400,
+    UnknownKernel: 404,
+    EpochMismatch: 409,
+    SenderForgotten: 409,
+    TooManyKernels: 429,
+    PodLeaving: 503,
+    StartFailed: 424,  # nor this, of which its client must hear
+    InvalidPath: 400,
+    FileMissing: 404,
+    WrongKind: 400,
+    PodMismatch: 409,
+    FileChanged: 409,
+    ChecksumMismatch: 409,
+    NotWritable: 507,  # not one that clients try again
+}
+
+
+@dataclass(slots=True)
+class Pod:
+    """What all requests share.
+
+    Attributes:
+        folder: where the interpreters run.
+        name: for people, to tell pods apart.
+        cooldown_seconds: how long the pool keeps a pod without a call.
+        is_stopping: whether the pod is about to go.
+        last_call: when the last request came, in seconds of `clock`.
+    """
+
+    registry: Registry
+    folder: DataFolder
+    name: str
+    cooldown_seconds: float
+    max_stream_seconds: float = wire.MAX_STREAM_SECONDS
+    clock: Callable[[], float] = time.monotonic
+    is_stopping: bool = False
+    last_call: float = 0.0
+
+    def stop(self) -> None:
+        """Say that the pod is about to go, so that every open stream ends as it should."""
+        self.is_stopping = True
+        for kernel in self.registry.kernels:
+            kernel.wake_readers()
+
+
+class Api:
+    """The requests that one pod understands.
+
+    Attributes:
+        handlers: by method and path. They raise `REFUSALS`, which `explain` turns into answers.
+    """
+
+    def __init__(self, pod: Pod) -> None:
+        self._pod = pod
+        self.handlers: dict[tuple[str, str], Handler] = {
+            ("GET", wire.SESSION_PATH): self._session,
+            ("POST", wire.EXECUTE_PATH): self._execute,
+            ("POST", wire.MESSAGES_PATH): self._messages,
+            ("GET", wire.EVENTS_PATH): self._events,
+            ("POST", wire.RELEASE_PATH): self._release,
+            **{route: self._noted(handler) for route, handler in Files(pod.folder, pod.name).handlers.items()},
+        }
+
+    def _noted(self, handler: Handler) -> Handler:
+        async def handle(call: Call) -> Answer:
+            self._pod.last_call = self._pod.clock()
+            return await handler(call)
+
+        return handle
+
+    async def _session(self, call: Call) -> Answer:
+        kernels = [_describe(kernel) for kernel in self._pod.registry.kernels]
+        idle_seconds = round(self._pod.clock() - self._pod.last_call, 3) if self._pod.last_call else None
+        self._pod.last_call = self._pod.clock()
+        more = {"facts": (await self._facts(call)).to_json()} if call.params.get("facts") == "1" else {}
+        return Answer.of_json(
+            {
+                "pod": self._pod.name,
+                "cooldown_seconds": self._pod.cooldown_seconds,
+                "idle_seconds": idle_seconds,
+                "kernels": kernels,
+                **more,
+            }
+        )
+
+    async def _facts(self, call: Call) -> PodFacts:
+        name, _ = _kernel_of(call)
+        kernels = self._pod.registry.kernels
+        kernel = next((kernel for kernel in kernels if kernel.name == name), None)
+        return await asyncio.to_thread(
+            facts.describe,
+            self._pod.name,
+            kernels=len(kernels),
+            age_seconds=time.monotonic() - kernel.started if kernel else 0.0,
+            pid=kernel.pid if kernel else None,
+        )
+
+    async def _execute(self, call: Call) -> Answer:
+        self._pod.last_call = self._pod.clock()
+        code = _parse_code(await call.read_body())
+        kernel = self._pod.registry.get_or_create(*_kernel_of(call))
+        kernel.note_user(_reader_of(call))
+        await kernel.interpreter()  # before the status line is sent, so that its failure has a status of its own
+        lines = stream_execution(kernel, code, lambda: self._pod.is_stopping)
+        return Answer(body=lines, media_type=wire.NDJSON_MEDIA_TYPE)
+
+    async def _messages(self, call: Call) -> Answer:
+        self._pod.last_call = self._pod.clock()
+        name, _ = _kernel_of(call)
+        epoch, sender = call.required("epoch"), call.required("sender")
+        frames = await _decode(await call.read_body())
+        messages = [frame for frame in frames if isinstance(frame, wire.Message)]
+        if len(messages) < len(frames) or any(message.channel is wire.Channel.IOPUB for message in messages):
+            raise WireError("only messages for a kernel may be sent here")
+        kernel = self._pod.registry.get(name, epoch)
+        kernel.note_user(_reader_of(call))
+        news = kernel.news
+        accepted = await kernel.accept(messages, sender=sender, epoch=epoch)
+        if accepted:
+            kernel.wake_readers_soon()
+            await news.wait()  # the answer travels with what the kernel says to it
+        self._pod.registry.remove_closed()
+        return Answer.of_json({"accepted": accepted, "kernels": len(self._pod.registry.kernels)})
+
+    async def _events(self, call: Call) -> Answer:
+        self._pod.last_call = self._pod.clock()
+        name, kernelspec = _kernel_of(call)
+        self._pod.registry.stay_for(_reader_of(call))
+        if epoch := call.params.get("epoch", ""):
+            kernel = self._pod.registry.get(name, epoch)
+            cursor = call.number("after")
+        else:
+            kernel = self._pod.registry.get_or_create(name, kernelspec)
+            cursor = kernel.journal.last_sequence
+        # Who does not say who it is counts as somebody else each time.
+        reader = _reader_of(call) or secrets.token_hex(8)
+        kernel.note_user(reader)
+        interpreter = await kernel.interpreter()
+        kernel.note_user(reader)  # the start may have taken long
+        hello = wire.Hello(
+            epoch=kernel.epoch,
+            cursor=cursor,
+            cooldown_seconds=self._pod.cooldown_seconds,
+            pod=self._pod.name,
+            is_busy=kernel.is_busy,
+            kernel_info=interpreter.kernel_info,
+            takes_compressed=True,
+            cell_files=debugger_files.PREFIX if interpreter.cell_files.folder else "",
+            last=kernel.journal.last_sequence,
+        )
+        compresses = call.params.get(wire.COMPRESS_PARAM) == wire.COMPRESS_ZLIB
+        return Answer(
+            body=_stream_events(self._pod, kernel, hello, reader, compresses=compresses),
+            media_type=wire.FRAME_MEDIA_TYPE,
+            headers={"cache-control": "no-store"},
+            is_busy=lambda: kernel.is_busy,
+        )
+
+    async def _release(self, call: Call) -> Answer:
+        """End what nobody else uses: decided and noted at once, so that nobody can come in between."""
+        self._pod.last_call = self._pod.clock()
+        registry, reader = self._pod.registry, _reader_of(call)
+        name, _ = _kernel_of(call)
+        kernels = {kernel.name: kernel for kernel in registry.kernels}
+        verdict = judge(
+            [kernel.use_beside(reader) for kernel in kernels.values()],
+            kernel=name,
+            epoch=call.params.get("epoch", ""),
+            is_order=call.params.get("order", "") == "1",
+        )
+        if verdict.ends_pod:
+            registry.leave(reader)
+        if name in kernels:
+            await kernels[name].give_up(reader, ends=verdict.ends_kernel)
+        registry.remove_closed()
+        return Answer.of_json({"stops": verdict.ends_pod, "others": verdict.others, "kernels": verdict.kernels})
+
+
+def explain(error: Exception) -> Answer:
+    """Return the answer for one of `REFUSALS`: an error in Azure's shape."""
+    status, code = 400, "BadRequest"
+    if isinstance(error, BodyTooLarge):
+        status, code = 413, "BodyTooLarge"
+    elif isinstance(error, ApiRefusal):
+        status, code = error.status, error.code
+    elif isinstance(error, RemoteKernelError):
+        status, code = _STATUS_OF.get(type(error), 500), error.name
+    return refusal(status, code, str(error), target=error.target if isinstance(error, ApiRefusal) else "")
+
+
+def explain_defect(error: Exception) -> Answer:
+    """Return the answer for any other error; its text may hold what it was about."""
+    return refusal(500, wire.AGENT_FAILED, f"The session's agent has failed inside ({type(error).__name__}).")
+
+
+def refusal(status: int, code: str, message: str, *, target: str = "") -> Answer:
+    """Return an answer that is an error in Azure's shape; `target` names the part of the request that is at fault."""
+    fields = {"code": code, "message": message} | ({"target": target} if target else {})
+    return Answer(body=Answer.of_json({"error": fields}).body, status=status, headers={"x-ms-error-code": code})
+
+
+def _describe(kernel: PodKernel) -> dict[str, object]:
+    return {
+        "name": kernel.name,
+        "kernelspec": kernel.kernelspec,
+        "epoch": kernel.epoch,
+        "cursor": kernel.journal.last_sequence,
+        "is_busy": kernel.is_busy,
+    }
+
+
+async def _decode(body: bytes) -> list[wire.Frame]:
+    """Return the frames of a request's body; what was compressed counts as what it was."""
+    decode = partial(wire.decode_all, body, max_unpacked_bytes=MAX_BODY_BYTES)
+    is_long = len(body) > INLINE_BYTES and wire.is_compressed(body)
+    try:
+        return await asyncio.to_thread(decode) if is_long else decode()
+    except Oversized:
+        raise BodyTooLarge from None
+
+
+async def _stream_events(
+    pod: Pod, kernel: PodKernel, hello: wire.Hello, reader: str, *, compresses: bool
+) -> AsyncIterator[bytes]:
+    """Yield what the journal has after the cursor, and what it gets, until it is time for another request."""
+    ends_at = pod.clock() + pod.max_stream_seconds
+    cursor, peers = hello.cursor, 0
+    is_silent = False
+
+    def note_silence() -> None:
+        nonlocal is_silent
+        is_silent = True
+        kernel.wake_readers()
+
+    yield wire.encode(hello)
+    with kernel.reading(reader) as took, closing(Watchdog(note_silence)) as watchdog:
+        watchdog.feed(wire.KEEPALIVE_SECONDS)
+        while True:
+            news = kernel.news
+            if kernel.peers_of(reader) != peers:
+                peers = kernel.peers_of(reader)
+                yield wire.encode(wire.Peers(count=peers))
+            batch = kernel.journal.read(cursor, MAX_BATCH_BYTES)
+            if batch.entries or batch.gap:
+                cursor = batch.cursor
+                pieces = [*([wire.encode(batch.gap)] if batch.gap else []), *batch.entries]
+                data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                sent = wire.compressed(data) if compresses else _in_pieces(data)
+                is_long = compresses and len(data) > INLINE_BYTES
+                while piece := await _next(sent, is_long):
+                    yield piece  # comes back when the connection has room for more
+                took(batch)
+                watchdog.feed(wire.KEEPALIVE_SECONDS)
+            elif reason := _reason_to_end(pod, kernel, ends_at):
+                yield wire.encode(wire.End(reason=reason))
+                return
+            elif is_silent:
+                is_silent = False
+                yield wire.encode(wire.Keepalive())
+                watchdog.feed(wire.KEEPALIVE_SECONDS)
+            else:
+                await news.wait()  # which also ends for others than this reader
+
+
+def _in_pieces(data: bytes) -> Iterator[bytes]:
+    """Yield a large message in parts, as the server copies what it gets, and new memory costs more than the copying."""
+    return (data[start : start + MAX_BATCH_BYTES] for start in range(0, len(data), MAX_BATCH_BYTES))
+
+
+async def _next(pieces: Iterator[bytes], is_long: bool) -> bytes:
+    """Return the next piece, b"" behind the last one; what takes long keeps nobody else waiting."""
+    return await asyncio.to_thread(next, pieces, b"") if is_long else next(pieces, b"")
+
+
+def _reason_to_end(pod: Pod, kernel: PodKernel, ends_at: float) -> str:
+    if pod.is_stopping:
+        return "stopping"
+    if kernel.is_closed:
+        return "closed"
+    return "cap" if pod.clock() >= ends_at else ""
+
+
+def _kernel_of(call: Call) -> tuple[str, str]:
+    name = call.params.get("kernel", wire.DEFAULT_KERNEL)
+    kernelspec = call.params.get("kernelspec", wire.DEFAULT_KERNELSPEC)
+    if not (0 < len(name) <= 128 and 0 < len(kernelspec) <= 128):
+        raise BadRequest("The parameters 'kernel' and 'kernelspec' are names of 1 to 128 characters.")
+    return name, kernelspec
+
+
+def _reader_of(call: Call) -> str:
+    return call.params.get("reader", "")[:128]
+
+
+def _parse_code(body: bytes) -> str:
+    try:
+        code = json.loads(body)["code"]
+    except (ValueError, RecursionError, TypeError, KeyError):
+        code = None
+    if not isinstance(code, str) or not is_unicode(code):
+        raise BadRequest('The body is not JSON of the form {"code": "…"}.')
+    return code

@@ -1,0 +1,1 @@
+"""The pod's data folder, and uploads into it."""

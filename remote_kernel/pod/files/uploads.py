@@ -1,0 +1,83 @@
+"""Files that arrive in pieces, over as many connections as it takes."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.pod.files.data_folder import UPLOAD_PREFIX, WrongKind, explaining
+
+
+class ChecksumMismatch(RemoteKernelError):
+    """All bytes have arrived, and they are not those that were announced."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A file on its way to `target`. What it will be names the hidden file in which it grows, so that whoever sends the
+    same again goes on where the last one stopped.
+
+    Attributes:
+        size: in bytes, when it is complete.
+        sha256: of the whole, in hex.
+    """
+
+    target: Path
+    size: int
+    sha256: str
+
+    @property
+    def _path(self) -> Path:
+        name = hashlib.sha256(f"{self.target.name}/{self.size}/{self.sha256}".encode(errors="surrogateescape"))
+        # Beside the target, as a file can only be moved at once within one file system.
+        return self.target.with_name(f"{UPLOAD_PREFIX}{name.hexdigest()[:32]}")
+
+    def write(self, offset: int, piece: bytes) -> tuple[int, bool]:
+        """Take a piece; return how many bytes are there, and whether the file is in its place.
+
+        A piece behind bytes that are missing is not taken. One that has been taken already changes nothing.
+
+        Raises:
+            ChecksumMismatch: the bytes are not those announced; they are forgotten.
+            WrongKind: the target is a folder, or something above it is a file.
+            NotWritable: the system refuses, as when the disk is full.
+        """
+        if self.target.is_dir():
+            raise WrongKind("The path is a folder.")
+        with explaining():
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            if offset and not self._path.exists() and self._is_in_place():
+                return self.size, True  # and the answer to the last piece was lost
+            with self._path.open("r+b" if self._path.exists() else "x+b") as file:
+                have = file.seek(0, 2)
+                if offset <= have:
+                    file.seek(offset)
+                    file.write(piece[: self.size - offset])
+                    have = max(have, file.tell())
+            if have < self.size:
+                return have, False
+            self._finish()
+        return self.size, True
+
+    def _is_in_place(self) -> bool:
+        return self.target.is_file() and self.target.stat().st_size == self.size and digest(self.target) == self.sha256
+
+    def _finish(self) -> None:
+        if digest(self._path) != self.sha256:
+            self._path.unlink()
+            raise ChecksumMismatch("The bytes that arrived are not those of the file: it changed while it was sent.")
+        self._path.chmod(0o644)
+        self._path.replace(self.target)
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file in hex; raises `OSError`."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_piece(path: Path, offset: int, length: int) -> bytes:
+    """Return up to `length` bytes from `offset` on; raises `OSError`."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(length)

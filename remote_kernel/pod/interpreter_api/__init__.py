@@ -1,0 +1,1 @@
+"""Azure's interpreter API in a pod, for clients that know no Jupyter."""

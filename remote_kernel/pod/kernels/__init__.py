@@ -1,0 +1,1 @@
+"""The pod's kernels: their interpreters, flow control, and journals on disk."""

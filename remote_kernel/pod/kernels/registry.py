@@ -1,0 +1,161 @@
+"""Which kernels a pod has, and how they are started."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.journal.journal import Journal
+from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
+from remote_kernel.pod.kernels.guard import Guard
+from remote_kernel.pod.kernels.interpreter import Interpreter
+from remote_kernel.pod.kernels.journal_files import SpillFile
+from remote_kernel.pod.kernels.pod_kernel import EpochMismatch, PodKernel
+from remote_kernel.pod.kernels.shutdowns import Shutdowns
+
+# A project's notebooks share a pod; more interpreters than this do not fit into one of a few GB.
+MAX_KERNELS = 32
+
+# Who was told that nobody needs the pod stops it at once, or has failed to.
+LEAVE_SECONDS = 15.0
+
+
+class TooManyKernels(RemoteKernelError):
+    """The pod has as many kernels as it can hold."""
+
+
+class PodLeaving(RemoteKernelError):
+    """The pod has been given back and is about to be stopped."""
+
+
+class Registry:
+    """The kernels of one pod, by name, and one spare interpreter for the first that wants its kernelspec.
+
+    Args:
+        folder: private folder for connection files and sockets.
+        data: the working folder of every interpreter.
+        environ: their environment.
+        cooldown_seconds: how long the pool keeps a pod without a call, and so a reader's claim to a kernel lasts.
+    """
+
+    def __init__(
+        self, *, folder: Path, data: Path, environ: Mapping[str, str],
+        cooldown_seconds: float = DEFAULT_COOLDOWN_SECONDS,
+    ) -> None:  # fmt: skip
+        self._folder = folder
+        self._data = data
+        self._environ = dict(environ)
+        self._cooldown_seconds = cooldown_seconds
+        self._kernels: dict[str, PodKernel] = {}
+        self._shutdowns = Shutdowns()
+        self._guard = Guard()
+        self._ending: list[PodKernel] = []  # no longer to be found by their names
+        self._leaver = ""
+        self._leaves_until = 0.0
+        self._spare: tuple[str, asyncio.Task[Interpreter]] | None = None
+
+    @property
+    def kernels(self) -> list[PodKernel]:
+        return list(self._kernels.values())
+
+    async def prepare(self, kernelspec: str) -> None:
+        """Start the spare interpreter and return when it is ready; raises as `Interpreter.start` does."""
+        self._spare = (kernelspec, self._start(kernelspec))
+        await asyncio.shield(self._spare[1])
+
+    def get_or_create(self, name: str, kernelspec: str) -> PodKernel:
+        """Return the kernel of that name.
+
+        Raises:
+            EpochMismatch: it exists and runs another kernelspec.
+            TooManyKernels: there is no room for one more.
+            PodLeaving: the pod is about to go.
+        """
+        if self.is_leaving:
+            raise PodLeaving("The pod has been given back: ask again, for another.")
+        kernel = self._kernels.get(name)
+        if kernel is not None and kernel.is_ending:
+            self._ending.append(self._kernels.pop(name))
+            kernel = None
+        if kernel is None:
+            if len(self._kernels) >= MAX_KERNELS:
+                raise TooManyKernels(
+                    f"The pod already runs {MAX_KERNELS} kernels: shut some notebooks of this project down."
+                )
+            kernel = PodKernel(
+                name,
+                kernelspec,
+                journal=Journal(make_file=partial(SpillFile, self._folder)),
+                start=lambda: self._start(kernelspec),
+                spare=self._take_spare(kernelspec),
+                shutdowns=self._shutdowns,
+                claim_seconds=self._cooldown_seconds,
+            )
+            self._kernels[name] = kernel
+            if kernel.is_of_one_process:
+                kernel.end_when_left(self._cooldown_seconds, self.remove_closed)
+        elif kernel.kernelspec != kernelspec:
+            raise EpochMismatch(f"The pod's kernel {name!r} runs {kernel.kernelspec!r}, not {kernelspec!r}.")
+        return kernel
+
+    def get(self, name: str, epoch: str) -> PodKernel:
+        """Return the kernel of that name that knows `epoch`; raises `EpochMismatch` when there is none."""
+        kernel = self._kernels.get(name)
+        if kernel is None or not kernel.knows(epoch):
+            raise EpochMismatch("The session that this request speaks of is gone.")
+        return kernel
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the pod is about to be stopped."""
+        return self._leaves_until > time.monotonic()
+
+    def leave(self, reader: str) -> None:
+        """Take in nobody for a moment, in which `reader` has the pod stopped."""
+        self._leaver, self._leaves_until = reader, time.monotonic() + LEAVE_SECONDS
+
+    def stay_for(self, reader: str) -> None:
+        """Let the pod stay where the one who was about to have it stopped comes back instead."""
+        if reader and reader == self._leaver:
+            self._leaves_until = 0.0
+
+    def remove_closed(self) -> None:
+        """Forget the kernels that were shut down; their journals go with the last stream that reads them."""
+        self._ending = [kernel for kernel in self._ending if not kernel.is_closed]
+        self._kernels = {name: kernel for name, kernel in self._kernels.items() if not kernel.is_closed}
+
+    def _take_spare(self, kernelspec: str) -> asyncio.Task[Interpreter] | None:
+        if self._spare is None or self._spare[0] != kernelspec:
+            return None
+        _, task = self._spare
+        self._spare = None
+        has_failed = task.done() and (task.cancelled() or task.exception() or task.result().exited.done())
+        if has_failed:
+            self._shutdowns.give_up("", task)
+        return None if has_failed else task
+
+    def _start(self, kernelspec: str) -> asyncio.Task[Interpreter]:
+        interpreter = Interpreter(
+            kernelspec, folder=self._folder, cwd=self._data, environ=self._environ, guard=self._guard
+        )
+
+        async def start() -> Interpreter:
+            try:
+                await interpreter.start()
+            except BaseException:
+                await asyncio.shield(interpreter.kill())
+                raise
+            return interpreter
+
+        return asyncio.create_task(start())
+
+    async def aclose(self) -> None:
+        """End every interpreter: as at a shutdown, or by force after a while."""
+        if self._spare is not None:
+            self._shutdowns.give_up("", self._spare[1])
+        for kernel in (*self.kernels, *self._ending):
+            kernel.close()
+        await self._shutdowns.aclose()
+        self._guard.close()

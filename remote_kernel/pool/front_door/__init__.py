@@ -1,0 +1,1 @@
+"""The pool's front door: callers, sessions' identifiers, refusals, forwarding."""

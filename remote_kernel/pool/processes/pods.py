@@ -1,0 +1,175 @@
+"""A pod as a process: started in a session of its own, noticed at once when it ends, never left behind."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from remote_kernel.core.errors import PoolError, WireError
+from remote_kernel.core.json_text import parse_json_object
+from remote_kernel.core.limits import ANSWER
+from remote_kernel.io.http1 import Client
+from remote_kernel.pool.processes.mounts import DATA, with_data_mounted
+
+# A cold machine may take many seconds to import what a pod needs; a pod that hangs must not hold a slot for ever.
+START_TIMEOUT_SECONDS = 60.0
+# A pod ends its streams within a second, and then gives its interpreters three for their exit handlers. A pool that is
+# told to leave has 10 s in all (`remote_kernel.client.local_pool`).
+STOP_GRACE_SECONDS = 5.0
+
+# Servers in pods close an idle connection after 5 s or more. One that we reuse must never be one that the pod is just
+# closing: the request would be lost, and it may not be sent again.
+KEEPALIVE_SECONDS = 2.0
+
+# A Unix socket's path has room for about 100 bytes; this much of it goes to what stands below the temporary folder.
+MAX_TEMPORARY_FOLDER_LENGTH = 70
+
+# The line has a few words.
+MAX_READY_LINE_BYTES = 4096
+
+# From socket, data folder and scratch folder to the command of a pod. It serves HTTP on the socket, prints the line
+# {"ready": true, …} when it does, and ends when its standard input does.
+PodCommand = Callable[[Path, Path, Path], Sequence[str]]
+
+
+def agent_command(*options: str, mounts_data: bool = False) -> PodCommand:
+    """Return the command of the pod agent, with `options` of its own; `mounts_data` gives it a `/mnt/data`."""
+
+    def command(socket: Path, data: Path, scratch: Path) -> Sequence[str]:
+        # -P: the working folder is the user's data folder, and a file of its own there must not replace a module.
+        agent = (sys.executable, "-P", "-m", "remote_kernel.pod", "--supervised", *options)
+        places = ("--uds", str(socket), "--scratch", str(scratch), "--data", DATA if mounts_data else str(data))
+        return with_data_mounted(str(data), [*agent, *places]) if mounts_data else (*agent, *places)
+
+    return command
+
+
+MAX_READY_LINE_BYTES = 4096
+
+
+class PodFailed(PoolError):
+    """A pod ended, or was stopped, before it accepted requests."""
+
+
+class Pod:
+    """One pod's process, folder and HTTP connections.
+
+    Attributes:
+        http: sends requests to the pod.
+    """
+
+    def __init__(self, scratch: Path, transport: asyncio.SubprocessTransport, process: "_Process") -> None:
+        self._scratch = scratch
+        self._transport = transport
+        self._process = process
+        self.http = Client.unix(str(scratch / "s"), keepalive_seconds=KEEPALIVE_SECONDS)
+
+    @classmethod
+    async def spawn(cls, command: PodCommand, environment: Mapping[str, str]) -> "Pod":
+        """Start the process of a pod; `wait_ready` says when it accepts requests.
+
+        Its standard error is ours. Raises `PodFailed` when the system has no room for another process or folder.
+        """
+        try:
+            scratch = Path(tempfile.mkdtemp(prefix="rk-pod-", dir=_short_temporary_folder()))
+        except OSError as error:
+            raise PodFailed(f"its folder cannot be made: {error.strerror}") from None
+        try:
+            data = scratch / "data"
+            data.mkdir(mode=0o700)
+            # As in a container, what is put into the temporary folder goes with the pod.
+            temporary = scratch / "t"
+            temporary.mkdir(mode=0o700)
+            process = _Process(asyncio.get_running_loop())
+            # No other child inherits the write end of the pod's standard input: when we are gone, however that came
+            # about, the pod reads the end of it and leaves.
+            transport, _ = await asyncio.get_running_loop().subprocess_exec(
+                lambda: process,
+                *command(scratch / "s", data, scratch),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=None,
+                cwd=data,
+                env={**environment, "TMPDIR": str(temporary)},
+                start_new_session=True,
+            )
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                for folder in (scratch / "data", scratch / "t", scratch):  # empty, and removed without a descriptor
+                    folder.rmdir()
+            raise PodFailed(f"its process cannot be started: {error.strerror}") from None
+        return cls(scratch, transport, process)
+
+    @property
+    def pid(self) -> int:
+        return self._transport.get_pid()
+
+    @property
+    def exit_status(self) -> int | None:
+        """The exit status, negative for a signal; `None` while the pod lives."""
+        return self._transport.get_returncode()
+
+    async def wait_ready(self) -> None:
+        """Return when the pod accepts requests; raises `PodFailed` when it ends or is not ready in time."""
+        futures = {self._process.ready, self._process.ended}
+        await asyncio.wait(futures, timeout=START_TIMEOUT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if self._process.ended.done():
+            raise PodFailed(f"it ended before it was ready, exit status {self.exit_status}")
+        if not self._process.ready.done():
+            raise PodFailed(f"it was not ready within {START_TIMEOUT_SECONDS:.0f} s")
+
+    async def wait_ended(self) -> None:
+        """Return when the process has ended."""
+        await asyncio.wait({self._process.ended})
+
+    async def stop(self) -> None:
+        """End the process if it lives, by force after a while, and remove the pod's folder."""
+        if (stdin := self._transport.get_pipe_transport(0)) is not None:
+            stdin.close()
+        if not self._process.ended.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+            await asyncio.wait({self._process.ended}, timeout=STOP_GRACE_SECONDS)
+        # Also after an end by itself: a pod that was killed leaves children in its group.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        await self.wait_ended()
+        await self.http.aclose()  # not before: a pod that is stopped may still end its streams properly
+        self._transport.close()
+        await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+
+
+class _Process(asyncio.SubprocessProtocol):
+    """What the event loop says about a process, as two futures."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.ready: asyncio.Future[None] = loop.create_future()
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self._line = b""
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if self.ready.done():
+            return  # read and dropped, so that a pod that prints never blocks
+        *lines, rest = (self._line + data).split(b"\n")
+        self._line = rest[:MAX_READY_LINE_BYTES]  # a pod that prints something else without an end is not ready
+        if any(_is_ready_line(line) for line in lines):
+            self.ready.set_result(None)
+
+    def process_exited(self) -> None:
+        self.ended.set_result(None)
+
+
+def _is_ready_line(line: bytes) -> bool:
+    try:
+        return parse_json_object(line, ANSWER).get("ready") is True
+    except WireError:
+        return False
+
+
+def _short_temporary_folder() -> str | None:
+    return None if len(os.fsencode(tempfile.gettempdir())) <= MAX_TEMPORARY_FOLDER_LENGTH else "/tmp"  # noqa: S108

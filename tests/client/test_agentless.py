@@ -1,0 +1,138 @@
+"""Cells in a built-in interpreter without an agent: what they show, and what of it is not theirs."""
+
+import json
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from remote_kernel.client.interpreter.agentless import Plain
+from remote_kernel.client.link.link import Link
+from remote_kernel.core.errors import SessionLost
+from remote_kernel.core.identity import Identifier
+from remote_kernel.core.jupyter.messages import Author, parse_header, parse_object
+from remote_kernel.core.wire import frames as wire
+from remote_kernel.pod.clock import utc_now
+from tests.client.counting import CountingClient
+from tests.client.front_end import FrontEnd, execute, followed, run
+from tests.driver import Pool
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def interpreters() -> Iterator[Pool]:
+    with Pool.start("--flavor", "interpreter", "--max-sessions", "10", "--cooldown", "600") as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def identifier() -> Identifier:
+    """One session for all tests: what a cell leaves behind is what the next one meets."""
+    return Identifier(f"plain-{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture
+async def linked(interpreters: Pool, identifier: Identifier) -> AsyncIterator[tuple[Link, FrontEnd, CountingClient]]:
+    client = CountingClient(interpreters.endpoint, interpreters.token, identifier)
+    plain, front_end = Plain(client, "the test has none"), FrontEnd()
+    link = Link(plain, front_end, kernel="main", kernelspec="python3", wait_seconds=30.0, keepalive_seconds=60.0)
+    async with followed(link, plain, client):
+        await run(link, front_end, "pass")  # the notice
+        front_end.messages.clear()
+        yield link, front_end, client
+
+
+Linked = tuple[Link, FrontEnd, CountingClient]
+
+
+def contents(front_end: FrontEnd, msg_type: str) -> list[dict[str, Any]]:
+    return [parse_object(m.parts[3]) for m in front_end.messages if parse_header(m.parts[0]).msg_type == msg_type]
+
+
+async def test_logging_that_one_cell_sets_up_shows_in_the_next(linked: Linked) -> None:
+    link, front_end, _ = linked
+    await run(link, front_end, "import logging; logging.basicConfig(format='%(message)s', force=True)")
+    for text in ("first", "second"):
+        await run(link, front_end, f"logging.warning('{text}'); print('and this')")
+    assert front_end.printed() == "first\nand this\nsecond\nand this\n"
+
+
+async def test_a_display_shows_what_it_was_when_it_was_made(linked: Linked) -> None:
+    link, front_end, _ = linked
+    code = """\
+import datetime
+value = {"at": datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), "rows": [1]}
+display({"application/json": value}, raw=True)
+value["rows"].append(2)"""
+    await run(link, front_end, code)
+    assert contents(front_end, "display_data")[0]["data"]["application/json"] == {
+        "at": "2026-01-01T00:00:00Z",
+        "rows": [1],
+    }
+
+
+async def test_a_display_that_cannot_be_sent_is_the_error_of_its_line(linked: Linked) -> None:
+    link, front_end, _ = linked
+    reply = await run(link, front_end, "print('before'); display({'application/json': {(1, 2): object()}}, raw=True)")
+    assert parse_object(reply.parts[3])["ename"] == "ValueError"
+    assert "object" in parse_object(reply.parts[3])["evalue"]
+    assert front_end.printed() == "before\n"
+
+
+async def test_an_answer_that_cannot_be_sent_is_an_error(linked: Linked) -> None:
+    link, front_end, _ = linked
+    await run(link, front_end, "k = get_ipython().kernel; k.do_complete = lambda *_: {'matches': object()}")
+    question = ask("complete_request", {"code": "pri", "cursor_pos": 3})
+    link.send(question)
+    await front_end.wait(lambda: front_end.reply_to(question))
+    reply = front_end.reply_to(question)
+    assert reply is not None
+    assert parse_object(reply.parts[3])["ename"] == "TypeError"
+    await run(link, front_end, "del k.do_complete, k")
+
+
+@pytest.mark.parametrize("msg_type", ["execute_request", "complete_request"])
+async def test_a_request_that_cannot_be_read_is_answered_and_the_next_is_served(linked: Linked, msg_type: str) -> None:
+    link, front_end, _ = linked
+    broken = ask(msg_type, [])
+    link.send(broken)
+    await run(link, front_end, "print('served')")
+    reply = front_end.reply_to(broken)
+    assert reply is not None
+    assert parse_object(reply.parts[3])["status"] == "error"
+    assert front_end.has_finished(broken)
+    assert front_end.printed() == "served\n"
+
+
+async def test_cells_with_the_same_id_are_different_cells(linked: Linked) -> None:
+    link, front_end, _ = linked
+    first, second = execute("print('first')"), execute("print('second')")
+    link.send(first)
+    link.send(replace(second, parts=(first.parts[0], *second.parts[1:])))
+    await front_end.wait(lambda: len(contents(front_end, "execute_reply")) == 2)
+    assert front_end.printed() == "first\nsecond\n"
+
+
+async def test_what_keeps_the_session_warm_is_an_execution_of_what_the_pool_counts(linked: Linked) -> None:
+    link, front_end, client = linked
+    assert front_end.hellos[0].cooldown_seconds == 600.0
+    plain = link._pool
+    client.paths.clear()
+    assert await plain.request("GET", wire.SESSION_PATH) == {"kernels": [{"epoch": front_end.hellos[0].epoch}]}
+    assert client.paths == ["/executions"]
+
+
+async def test_a_session_that_was_found_gone_while_it_is_kept_warm_is_told(linked: Linked) -> None:
+    link, front_end, client = linked
+    await client.request("DELETE", "/session")
+    await link._pool.request("GET", wire.SESSION_PATH)
+    await front_end.wait(lambda: front_end.errors)
+    assert [type(error) for error in front_end.errors] == [SessionLost]
+
+
+def ask(msg_type: str, content: Any) -> wire.Message:
+    parts = Author(uuid.uuid4().hex).write(msg_type, {}, date=utc_now())
+    return wire.Message(channel=wire.Channel.SHELL, parts=(*parts[:3], json.dumps(content).encode()))

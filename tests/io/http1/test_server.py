@@ -1,0 +1,196 @@
+"""How many packets an answer is: each read of a client below is one write of the server, as both are in one loop."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+
+from remote_kernel.io.http1.server import MAX_JOINED_BYTES, MAX_PIPELINED, OneWriteTransport, ServerProtocol
+
+pytestmark = pytest.mark.anyio
+
+
+class Recorder:
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+        self.is_closed = False
+
+    def write(self, data: bytes) -> None:
+        if data:
+            self.writes.append(data)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
+
+
+async def test_a_head_goes_out_with_what_follows() -> None:
+    recorder = Recorder()
+    transport = OneWriteTransport(recorder)  # type: ignore[arg-type]
+    for data in (HEAD, b"ok", b"", HEAD, b"ok"):
+        transport.write(data)
+    assert recorder.writes == [HEAD + b"ok"] * 2
+
+
+async def test_a_head_with_nothing_behind_it_goes_out_by_itself() -> None:
+    recorder = Recorder()
+    transport = OneWriteTransport(recorder)  # type: ignore[arg-type]
+    transport.write(HEAD)
+    assert recorder.writes == []
+    await asyncio.sleep(0)
+    assert recorder.writes == [HEAD]
+
+
+async def test_a_head_is_not_lost_when_the_connection_is_closed_behind_it() -> None:
+    recorder = Recorder()
+    transport = OneWriteTransport(recorder)  # type: ignore[arg-type]
+    transport.write(HEAD)
+    transport.close()
+    assert recorder.writes == [HEAD]
+    assert recorder.is_closed
+
+
+async def test_what_is_written_when_the_client_has_gone_is_dropped() -> None:
+    recorder = Recorder()
+    transport = OneWriteTransport(recorder)  # type: ignore[arg-type]
+    transport.close()
+    for data in (HEAD, b"ok"):
+        transport.write(data)
+    await asyncio.sleep(0)
+    assert recorder.writes == []
+
+
+async def test_what_is_large_is_not_copied_for_it() -> None:
+    recorder = Recorder()
+    transport = OneWriteTransport(recorder)  # type: ignore[arg-type]
+    large = bytes(MAX_JOINED_BYTES + 1)
+    transport.write(HEAD)
+    transport.write(large)
+    assert recorder.writes == [HEAD, large]
+
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+async def answer(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+class Server(uvicorn.Server):
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
+        return contextlib.nullcontext()
+
+
+@asynccontextmanager
+async def serving(writes: list[bytes], options: list[int], app: App = answer) -> AsyncIterator[int]:
+    class Watched(ServerProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            options.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            super().connection_made(transport)
+            inner = self.transport._transport  # type: ignore[attr-defined]
+            write = inner.write
+
+            def note(data: bytes) -> None:
+                writes.append(data)
+                write(data)
+
+            inner.write = note
+
+    server = Server(uvicorn.Config(app, port=0, http=Watched, lifespan="off", log_level="error"))
+    task = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    await task
+
+
+async def test_uvicorn_s_answer_is_one_write_and_small_packets_are_not_held_back() -> None:
+    writes: list[bytes] = []
+    options: list[int] = []
+    async with serving(writes, options) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    assert answer.endswith(b"\r\n\r\nok")
+    assert [write for write in writes if write] == [answer]
+    assert options == [1]
+
+
+GET = b"GET / HTTP/1.1\r\nhost: here\r\n\r\n"
+LARGE_POST = b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 1000000\r\n\r\n" + bytes(200_000)
+
+
+SHORT = GET.replace(b"/ ", b"/short ")
+
+
+@pytest.mark.parametrize("before", [b"", SHORT * 2], ids=["first", "third"])
+@pytest.mark.parametrize("behind", [b"", GET, GET * 3, LARGE_POST], ids=["nothing", "one", "three", "half a body"])
+async def test_stream_ends_when_its_client_has_gone_whatever_it_had_sent_behind(before: bytes, behind: bytes) -> None:
+    gone = asyncio.Event()
+
+    async def stream(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/short":
+            await answer(scope, receive, send)
+            return
+
+        async def write() -> None:
+            while True:
+                await send({"type": "http.response.body", "body": b"piece", "more_body": True})
+                await asyncio.sleep(0.01)
+
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        writing = asyncio.create_task(write())
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        writing.cancel()
+        gone.set()
+
+    async with serving([], [], stream) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(before + GET + behind)
+        await reader.readuntil(b"piece")
+        writer.transport.abort()
+        async with asyncio.timeout(10):
+            await gone.wait()
+
+
+async def test_requests_that_were_sent_together_are_answered_one_after_the_other() -> None:
+    async with serving([], []) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET * 5 + GET.replace(b"host", b"connection: close\r\nhost"))
+        assert (await reader.read()).count(b"\r\n\r\nok") == 6
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_more_requests_behind_a_stream_than_anybody_needs_end_the_connection() -> None:
+    async def wait(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async with serving([], [], wait) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET * (MAX_PIPELINED + 5))
+        async with asyncio.timeout(10):
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        writer.close()
+        with contextlib.suppress(ConnectionResetError):
+            await writer.wait_closed()

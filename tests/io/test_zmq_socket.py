@@ -1,0 +1,91 @@
+"""ZeroMQ in the event loop: nothing is overlooked, whatever else is done with the socket meanwhile."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+import zmq
+
+from remote_kernel.io.zmq_socket import ZmqSocket
+
+pytestmark = pytest.mark.anyio
+
+COUNT = 2_000
+
+
+@pytest.fixture
+def context() -> Iterator["zmq.Context[zmq.Socket[bytes]]"]:
+    with zmq.Context() as made:
+        yield made
+
+
+def connected(context: "zmq.Context[zmq.Socket[bytes]]") -> tuple[ZmqSocket, ZmqSocket]:
+    """Return the end that connects, which can send at once, and the other; call it inside the event loop."""
+    ends = [context.socket(zmq.DEALER) for _ in range(2)]
+    for end in ends:
+        end.linger = 0
+        end.set_hwm(0)
+    port = ends[0].bind_to_random_port("tcp://127.0.0.1")
+    ends[1].connect(f"tcp://127.0.0.1:{port}")
+    return ZmqSocket(ends[1]), ZmqSocket(ends[0])
+
+
+async def test_messages_come_whole_and_in_order(context: "zmq.Context[zmq.Socket[bytes]]") -> None:
+    here, there = connected(context)
+    for number in range(COUNT):
+        here.send([str(number).encode(), b"part"])
+    assert [await there.receive() for _ in range(COUNT)] == [[str(n).encode(), b"part"] for n in range(COUNT)]
+    here.close()
+    there.close()
+
+
+async def test_sending_does_not_hide_what_arrives(context: "zmq.Context[zmq.Socket[bytes]]") -> None:
+    """Any call on a socket may take the news away that its descriptor tells once."""
+    here, there = connected(context)
+
+    async def echo() -> None:
+        while True:
+            there.send(await there.receive())
+
+    async def send() -> None:
+        for number in range(COUNT):
+            here.send([str(number).encode()])
+            if number % 7 == 0:
+                await asyncio.sleep(0)
+
+    echoing, sending = asyncio.create_task(echo()), asyncio.create_task(send())
+    async with asyncio.timeout(30):
+        received = [(await here.receive())[0] for _ in range(COUNT)]
+    assert received == [str(number).encode() for number in range(COUNT)]
+    await sending
+    echoing.cancel()
+    here.close()
+    there.close()
+
+
+async def test_what_is_there_already_is_taken_without_waiting(context: "zmq.Context[zmq.Socket[bytes]]") -> None:
+    here, there = connected(context)
+    assert there.take() is None
+    waiting = asyncio.create_task(there.receive())
+    here.send([b"one"])
+    here.send([b"two"])
+    assert await waiting == [b"one"]
+    async with asyncio.timeout(30):
+        while (second := there.take()) is None:  # noqa: ASYNC110 - nobody is told of what may be taken
+            await asyncio.sleep(0)
+    assert second == [b"two"]
+    assert there.take() is None
+    here.close()
+    there.close()
+
+
+async def test_a_wait_that_was_given_up_loses_nothing(context: "zmq.Context[zmq.Socket[bytes]]") -> None:
+    here, there = connected(context)
+    given_up = asyncio.create_task(there.receive())
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await asyncio.gather(given_up, return_exceptions=True)
+    here.send([b"one"])
+    assert await there.receive() == [b"one"]
+    here.close()
+    there.close()
