@@ -66,7 +66,7 @@ STEPS = (
 )
 
 # By lane and point: message types and times (ns), in order.
-Notes = dict[tuple[str, str], list[tuple[str, int]]]
+SessionNotices = dict[tuple[str, str], list[tuple[str, int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +132,8 @@ def _time_cell(front_end: FrontEnd) -> tuple[int, int]:
     return sent, heard[0]
 
 
-def _read(folder: Path, lanes: dict[int, str]) -> Notes:
-    notes: Notes = {}
+def _read(folder: Path, lanes: dict[int, str]) -> SessionNotices:
+    notes: SessionNotices = {}
     for path in folder.glob("*.jsonl"):
         lane = lanes.get(int(path.stem), "")
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -142,7 +142,7 @@ def _read(folder: Path, lanes: dict[int, str]) -> Notes:
     return notes
 
 
-def follow(notes: Notes, sent: int, heard: int) -> list[int] | None:
+def follow(notes: SessionNotices, sent: int, heard: int) -> list[int] | None:
     """Return when the steps of one cell were taken, each the first after the one before; `None` if one is missing."""
     times = [sent]
     for step in STEPS[1:-1]:

@@ -16,7 +16,7 @@ from typing import Any
 from jupyter_core.paths import jupyter_runtime_dir
 
 from remote_kernel.client.http.bounds import limit_of
-from remote_kernel.client.http.transport import Broke, NoConnection, PlainTransport
+from remote_kernel.client.http.transport import Broke, LoopbackTransport, NoConnection
 from remote_kernel.core.errors import PoolUnreachable, WireError
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.pools.local_pool import (
@@ -169,7 +169,7 @@ class LocalPool:
 
     async def _request(self, method: str, pool: RunningPool, path: str) -> dict[str, Any] | None:
         """Return the pool's answer; `None` when it is not there, or another program has its port now."""
-        transport = PlainTransport(pool.endpoint, pool.token)
+        transport = LoopbackTransport(pool.endpoint, pool.token)
         try:
             answer = await transport.send(method, path, pool.token, b"", REQUEST_TIMEOUT_SECONDS)
             if answer.status >= HTTPStatus.BAD_REQUEST:

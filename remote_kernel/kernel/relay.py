@@ -18,23 +18,23 @@ from remote_kernel.core.jupyter.messages import parse_header, parse_object
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.wire.frames import Channel, Message
 from remote_kernel.kernel.before_session.sessionless import Sessionless
-from remote_kernel.kernel.before_session.vscode_cells import HiddenCells
+from remote_kernel.kernel.before_session.vscode_cells import VsCodeCells
 from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.frontend.channels import Channels
-from remote_kernel.kernel.frontend.kernel_info_cache import KnownInfo
-from remote_kernel.kernel.magics.actions import Verbs
-from remote_kernel.kernel.magics.completion import Assistance
+from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
+from remote_kernel.kernel.magics.actions import Actions
+from remote_kernel.kernel.magics.completion import Completion
 from remote_kernel.kernel.magics.session_command import Command, Verb
-from remote_kernel.kernel.output.orphaned_output import Missed
+from remote_kernel.kernel.output.orphaned_output import OrphanedOutput
 from remote_kernel.kernel.output.publishing import Publishing
 from remote_kernel.kernel.output.session_notices import describe_refusal
 from remote_kernel.kernel.output.waiting_line import WaitingLine
-from remote_kernel.kernel.requests.cell_queue import Turns
+from remote_kernel.kernel.requests.cell_queue import CellQueue
 from remote_kernel.kernel.requests.deliveries import Deliveries
-from remote_kernel.kernel.requests.failures import Endings
-from remote_kernel.kernel.requests.in_flight import OpenRequests
+from remote_kernel.kernel.requests.failures import Failures
+from remote_kernel.kernel.requests.in_flight import InFlightRequests
 from remote_kernel.kernel.requests.interrupts import Interrupts
-from remote_kernel.kernel.requests.pod_queries import Questions
+from remote_kernel.kernel.requests.pod_queries import PodQueries
 from remote_kernel.kernel.requests.replies import Replies
 from remote_kernel.kernel.requests.request import Interrupted, Request
 from remote_kernel.kernel.requests.uplink import MAX_WAITING_BYTES, Uplink
@@ -77,7 +77,7 @@ class Relay:
     """
 
     def __init__(
-        self, channels: Channels, session: Session, known: KnownInfo, *, kernelspec: str, is_eager: bool = False
+        self, channels: Channels, session: Session, known: KernelInfoCache, *, kernelspec: str, is_eager: bool = False
     ) -> None:
         self.stopped = asyncio.Event()
         self.has_died = False
@@ -87,46 +87,46 @@ class Relay:
         self._channels = channels
         self._session = session
         self._hints = Hints()
-        self._missed = Missed()
+        self._missed = OrphanedOutput()
         self._attachment = Attachment()
-        self._requests = OpenRequests(session.note_busy)
+        self._requests = InFlightRequests(session.note_busy)
         self._replies = Replies(channels, self._requests, die=self._die)
         self._line = WaitingLine(channels, self._find_waiting_cell)
         self._interrupts = Interrupts(self._line)
-        hidden = HiddenCells()
+        hidden = VsCodeCells()
         self._sessionless = Sessionless(
             channels, self._requests, self._replies, hidden, known, kernelspec=kernelspec,
             open_session=lambda: self._uplink.open(), send=lambda message: self._uplink.send(message),
         )  # fmt: skip
-        self._questions = Questions()
-        self._turns = Turns(
+        self._pod_queries = PodQueries()
+        self._cell_queue = CellQueue(
             self._replies,
             is_for_pod=self._is_for_pod,
             perform=self._perform,
             execute=self._execute_now,
             is_executing=lambda: self._requests.is_executing,
         )
-        self._endings = Endings(
-            session, self._requests, self._replies, self._turns, self._line, self._sessionless, self._missed
+        self._failures = Failures(
+            session, self._requests, self._replies, self._cell_queue, self._line, self._sessionless, self._missed
         )
         self.listener = Deliveries(
             channels=channels, session=session, known=known, requests=self._requests, replies=self._replies,
-            turns=self._turns, line=self._line, interrupts=self._interrupts, attachment=self._attachment,
+            cell_queue=self._cell_queue, line=self._line, interrupts=self._interrupts, attachment=self._attachment,
             publishing=Publishing(channels, self._requests, self._replies, hidden, self._missed),
-            sessionless=self._sessionless, endings=self._endings, questions=self._questions,
+            sessionless=self._sessionless, failures=self._failures, pod_queries=self._pod_queries,
         )  # fmt: skip
         self._uplink = Uplink(
             channels, session, self._requests, hidden, self._attachment, self._line, self.listener, self._hints
         )
-        self._verbs = Verbs(
+        self._actions = Actions(
             channels, session, self._missed, self._attachment, self.listener, reach=self._reach, settle=self._settle
         )
-        self._assistance = Assistance(self._replies, self._verbs.list_remote, self._questions.magics)
+        self._completion = Completion(self._replies, self._actions.list_remote, self._pod_queries.magics)
 
     def _find_waiting_cell(self) -> Request | None:
         cell = self._requests.first_cell
         if cell is None and self._attachment.is_awaited:
-            cell = self._turns.current
+            cell = self._cell_queue.current
         return cell if cell is not None and cell.is_cell else None
 
     def _die(self) -> None:
@@ -171,7 +171,7 @@ class Relay:
                 await self._shut_down(request, parts)
             case "execute_request":
                 await self._execute(request, parts)
-            case _ if self._assistance.takes(request, parts[3]):
+            case _ if self._completion.takes(request, parts[3]):
                 pass
             case _:
                 await self._pass_or_answer(request, parts)
@@ -179,7 +179,7 @@ class Relay:
     async def _interrupt(self, request: Request, parts: tuple[bytes, ...]) -> None:
         _log.info(LogEvent("interrupt"))
         await self._replies.answer(request, "interrupt_reply", {"status": "ok"})
-        self._turns.interrupt()
+        self._cell_queue.interrupt()
         if not len(self._requests) and not self._uplink.is_attached:
             # As before every shutdown; reaching for a session only to interrupt it could take a new one. But what was
             # left running, as by an earlier process of this kernel, is looked for already.
@@ -201,7 +201,7 @@ class Relay:
         is_left = self._uplink.forget_unsent()
         if is_left and self._session.link is not None:
             self._interrupts.give_up(self._session.link, self._requests.executing)
-        await self._endings.fail_all(Interrupted(LEFT if is_left else NOT_SENT))
+        await self._failures.fail_all(Interrupted(LEFT if is_left else NOT_SENT))
 
     async def _shut_down(self, request: Request, parts: tuple[bytes, ...]) -> None:
         restart = parse_object(parts[3]).get("restart") is True
@@ -213,10 +213,10 @@ class Relay:
     async def aclose(self) -> None:
         """Part from the session as asked: restart it, give it back, or, when nobody asked for anything, leave it to
         those who can come back to it."""
-        await self._turns.aclose()
-        await self._assistance.aclose()
+        await self._cell_queue.aclose()
+        await self._completion.aclose()
         await self._uplink.aclose()
-        await self._endings.aclose()
+        await self._failures.aclose()
         self._interrupts.forget()
         await self._line.end()
         if self._farewell is None:
@@ -235,10 +235,10 @@ class Relay:
         request.is_silent = content.get("silent") is True
         request.is_attended = content.get("allow_stdin") is True
         self._replies.note_audience(request)
-        if self._endings.is_settling:
+        if self._failures.is_settling:
             self._requests.add(request)  # sent before the loss could be seen
         else:
-            await self._turns.take(request, parts, content.get("code"))
+            await self._cell_queue.take(request, parts, content.get("code"))
 
     async def _execute_now(self, request: Request, parts: tuple[bytes, ...]) -> None:
         message = Message(channel=request.channel, parts=parts)
@@ -250,23 +250,23 @@ class Relay:
         elif request.is_cell:
             self._session.note_untold(None)
             self._requests.add(request)
-            self._endings.begin_to_settle(loss)
+            self._failures.begin_to_settle(loss)
         else:
             await self._replies.fail(request, loss)
 
     async def _is_for_pod(self, command: Command) -> bool:
-        return await self._questions.has_magic(self._session.link, command.magic)
+        return await self._pod_queries.has_magic(self._session.link, command.magic)
 
     async def _perform(self, request: Request, command: Command) -> None:
         try:
-            await self._verbs.perform(request, command)
+            await self._actions.perform(request, command)
         except SessionLost:
             self._session.note_untold(None)  # what the link has to say of it, too, has been told
             raise
         if command.verb in {Verb.RESET, Verb.RELEASE}:
             self._replies.end_left_busy()
             self._interrupts.forget_given_up()
-            self._questions.forget()
+            self._pod_queries.forget()
 
     async def _reach(self) -> None:
         """Return when the session can be reached; raises `RemoteKernelError`, which may be an earlier loss."""

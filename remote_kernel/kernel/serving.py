@@ -18,7 +18,7 @@ from remote_kernel.io.log_files import KERNEL_PREFIX, SUFFIX, log_folder, log_to
 from remote_kernel.io.tasks import go_on
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.frontend.channels import Channels, Connection
-from remote_kernel.kernel.frontend.kernel_info_cache import KnownInfo
+from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
 from remote_kernel.kernel.relay import Relay
 from remote_kernel.kernel.session.session import Session
 
@@ -49,7 +49,7 @@ async def serve(connection: Connection, channels: Channels, parent: int) -> int:
             pool=urlsplit(endpoint).hostname or "local",
         )
     )  # fmt: skip
-    known = KnownInfo(folders.runtime, endpoint=endpoint, kernelspec=kernelspec)
+    known = KernelInfoCache(folders.runtime, endpoint=endpoint, kernelspec=kernelspec)
     relay = Relay(channels, session, known, kernelspec=kernelspec, is_eager=settings.start is Start.EAGER)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, relay.stopped.set)

@@ -86,11 +86,11 @@ def test_a_message_that_is_missing_fails_the_measure(
 
 
 def test_contestants_take_turns_and_ratios_are_of_the_same_round() -> None:
-    turns: list[str] = []
+    cell_queue: list[str] = []
 
     def sample(contestant: Contestant) -> float:
-        turns.append(contestant.name)
-        return float(len(turns)) * (2 if contestant.name == POOL else 1)
+        cell_queue.append(contestant.name)
+        return float(len(cell_queue)) * (2 if contestant.name == POOL else 1)
 
     def start() -> FrontEnd:
         raise AssertionError("nobody asked for it")
@@ -98,7 +98,7 @@ def test_contestants_take_turns_and_ratios_are_of_the_same_round() -> None:
     two = {name: Contestant(name, start) for name in ("ipykernel", POOL)}
     measure = Measure(name="turns", unit="ms", sample=sample, rounds=3, goals=(ratio("turns", 1.0),))
     outcome = take(measure, two, is_quick=False, say=lambda _text: None)
-    assert turns == ["ipykernel", POOL, POOL, "ipykernel", "ipykernel", POOL]
+    assert cell_queue == ["ipykernel", POOL, POOL, "ipykernel", "ipykernel", POOL]
     (row,) = rows_of([outcome])
     assert row.value == pytest.approx(2 * 6 / 5)  # the middle one of 2·2/1, 2·3/4 and 2·6/5
     assert not row.is_met

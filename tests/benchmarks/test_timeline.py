@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.timeline import FRONT_END, INTERPRETER, LANES, STEPS, Notes, draw, follow, measure, stays_of
+from benchmarks.timeline import FRONT_END, INTERPRETER, LANES, STEPS, SessionNotices, draw, follow, measure, stays_of
 
 OUR_LANES = [lane for lane in LANES if lane not in {FRONT_END, INTERPRETER}]
 
@@ -19,7 +19,7 @@ def test_a_cell_passes_every_process_on_its_way_up_and_down(tmp_path: Path) -> N
 
 
 def test_a_cell_of_which_a_passage_is_missing_is_left_out() -> None:
-    notes: Notes = {(step.lane, step.point): [] for step in STEPS}
+    notes: SessionNotices = {(step.lane, step.point): [] for step in STEPS}
     for number, step in enumerate(STEPS):
         notes[step.lane, step.point].append((step.message, number))
     assert follow(notes, 0, len(STEPS) - 1) == list(range(len(STEPS)))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.link.link import Link
 from remote_kernel.client.link.retry import Wait
-from remote_kernel.client.routes.route import Way
+from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.jupyter.messages import Author, parse_header, parse_object
 from remote_kernel.core.wire import frames as wire
@@ -28,39 +28,39 @@ class FrontEnd:
         self.refusals: list[tuple[wire.Message, RemoteKernelError]] = []
         self.errors: list[RemoteKernelError] = []
         self.gaps: list[wire.Gap] = []
-        self._news = asyncio.Event()
+        self._wakeups = asyncio.Event()
 
     async def attached(self, hello: wire.Hello) -> None:
         self.hellos.append(hello)
-        self._news.set()
+        self._wakeups.set()
 
     async def received(self, message: wire.Message) -> None:
         self.messages.append(message)
-        self._news.set()
+        self._wakeups.set()
 
     async def dropped(self, gap: wire.Gap) -> None:
         self.gaps.append(gap)
-        self._news.set()
+        self._wakeups.set()
 
     async def joined(self, peers: int) -> None:
         self.peers.append(peers)
-        self._news.set()
+        self._wakeups.set()
 
     async def waiting(self, wait: Wait) -> None:
         self.waits.append(wait)
-        self._news.set()
+        self._wakeups.set()
 
     async def delivered(self) -> None:
         self.deliveries += 1
-        self._news.set()
+        self._wakeups.set()
 
     async def refused(self, message: wire.Message, error: RemoteKernelError) -> None:
         self.refusals.append((message, error))
-        self._news.set()
+        self._wakeups.set()
 
     async def failed(self, error: RemoteKernelError) -> None:
         self.errors.append(error)
-        self._news.set()
+        self._wakeups.set()
 
     def reply_to(self, request: wire.Message) -> wire.Message | None:
         msg_id = parse_header(request.parts[0]).msg_id
@@ -83,8 +83,8 @@ class FrontEnd:
         """Wait until `is_true()`, looking again whenever something was heard."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while not is_true():  # type: ignore[operator]
-                self._news.clear()
-                await self._news.wait()
+                self._wakeups.clear()
+                await self._wakeups.wait()
 
 
 async def run(link: Link, front_end: FrontEnd, code: str) -> wire.Message:
@@ -104,7 +104,7 @@ def execute(code: str) -> wire.Message:
 
 
 @asynccontextmanager
-async def followed(link: Link, *ways: Way | PoolClient) -> AsyncIterator[None]:
+async def followed(link: Link, *ways: Route | PoolClient) -> AsyncIterator[None]:
     """Run a link while the block does, and close what it took."""
     running = asyncio.create_task(link.run())
     try:

@@ -56,7 +56,7 @@ class Hostile:
     endpoint: str = ""
     asked: list[Asked] = field(default_factory=list)
     taken_bytes: int = 0
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    wakeups: asyncio.Event = field(default_factory=asyncio.Event)
 
     def pool(self, identifier: str = "identifier") -> PoolClient:
         return PoolClient(ConfiguredAccess(self.endpoint, "token"), Identifier(identifier))
@@ -81,7 +81,7 @@ async def hostile(answer: Answer, context: ssl.SSLContext | None = None) -> Asyn
             while True:
                 asked = await _read_request(reader)
                 server.asked.append(asked)
-                server.news.set()
+                server.wakeups.set()
                 async for piece in answer(asked):
                     writer.write(piece)
                     await writer.drain()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from remote_kernel.client.interpreter.agentless import Plain
+from remote_kernel.client.interpreter.agentless import AgentlessRoute
 from remote_kernel.client.link.link import Link
 from remote_kernel.core.errors import SessionLost
 from remote_kernel.core.identity import Identifier
@@ -37,7 +37,7 @@ def identifier() -> Identifier:
 @pytest.fixture
 async def linked(interpreters: Pool, identifier: Identifier) -> AsyncIterator[tuple[Link, FrontEnd, CountingClient]]:
     client = CountingClient(interpreters.endpoint, interpreters.token, identifier)
-    plain, front_end = Plain(client, "the test has none"), FrontEnd()
+    plain, front_end = AgentlessRoute(client, "the test has none"), FrontEnd()
     link = Link(plain, front_end, kernel="main", kernelspec="python3", wait_seconds=30.0, keepalive_seconds=60.0)
     async with followed(link, plain, client):
         await run(link, front_end, "pass")  # the notice

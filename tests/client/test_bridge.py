@@ -17,11 +17,11 @@ from remote_kernel.client.access import ConfiguredAccess, Endpoint
 from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.http.transport import Response
 from remote_kernel.client.interpreter.bridge import Bridge
-from remote_kernel.client.interpreter.brought_agent import AGENT_FOLDER, Guest
+from remote_kernel.client.interpreter.brought_agent import AGENT_FOLDER, BroughtAgent
 from remote_kernel.client.link.link import Link
-from remote_kernel.client.routes.detected_route import Route
-from remote_kernel.client.routes.pool_kind import Kind, KnownKind
-from remote_kernel.client.routes.route import Way
+from remote_kernel.client.routes.detected_route import DetectedRoute
+from remote_kernel.client.routes.pool_kind import PoolKind, PoolKindStore
+from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import PoolUnreachable, SessionLost, SettingsError
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.interpreter_api.executions import MAX_UPLOAD_BYTES
@@ -52,7 +52,7 @@ def used() -> Identifier:
 
 
 @asynccontextmanager
-async def linked(way: Way, client: PoolClient) -> AsyncIterator[tuple[Link, FrontEnd]]:
+async def linked(way: Route, client: PoolClient) -> AsyncIterator[tuple[Link, FrontEnd]]:
     front_end = FrontEnd()
     link = Link(way, front_end, kernel="main", kernelspec="python3", wait_seconds=30.0, keepalive_seconds=60.0)
     async with followed(link, way, client):
@@ -74,14 +74,14 @@ async def bridged(
 
 
 async def test_what_a_pool_is_is_found_out_once(interpreters: Pool, used: Identifier, tmp_path: Path) -> None:
-    for before in (Kind.AGENT, Kind.INTERPRETER):
-        known = KnownKind(tmp_path, interpreters.endpoint)
+    for before in (PoolKind.AGENT, PoolKind.INTERPRETER):
+        known = PoolKindStore(tmp_path, interpreters.endpoint)
         assert known.kind is before
         client = CountingClient(interpreters.endpoint, interpreters.token, used)
-        async with linked(Route(client, known), client) as (link, front_end):
+        async with linked(DetectedRoute(client, known), client) as (link, front_end):
             await run(link, front_end, "print(6 * 7)")
         assert front_end.printed() == "42\n"
-        assert (wire.EVENTS_PATH in client.paths) == (before is Kind.AGENT)
+        assert (wire.EVENTS_PATH in client.paths) == (before is PoolKind.AGENT)
         assert front_end.hellos[0].cooldown_seconds == 600.0
 
 
@@ -203,16 +203,16 @@ async def test_a_large_message_whose_execution_never_ran_leaves_no_file(interpre
             return await super()._send(endpoint, method, path, *rest)
 
     client, cut = (each(interpreters.endpoint, interpreters.token, used) for each in (CountingClient, Cut))
-    guest = Guest(cut)
+    brought_agent = BroughtAgent(cut)
     content = random.Random(1).randbytes(200_000)
     large = Exchange(calls=[Call(id="a", method="POST", path="/", params={}, content=content)])
     for _ in range(2):
         with pytest.raises(PoolUnreachable):
-            await guest.carry(large)
+            await brought_agent.carry(large)
     list_files = "import os; print([name for name in os.listdir() if name.startswith('.rk-')])"
     assert (await execute_beside(client, list_files))["stdout"].count(".rk-") == 2
-    guest._executions._pool = client
-    await guest.carry(Exchange())
+    brought_agent._executions._pool = client
+    await brought_agent.carry(Exchange())
     assert (await execute_beside(client, list_files))["stdout"] == "[]\n"
     await asyncio.gather(client.aclose(), cut.aclose())
 

@@ -11,8 +11,8 @@ import pytest
 
 from remote_kernel.client.access import ConfiguredAccess
 from remote_kernel.client.http.pool_client import PoolClient
-from remote_kernel.client.routes.detected_route import Route
-from remote_kernel.client.routes.pool_kind import Kind, KnownKind
+from remote_kernel.client.routes.detected_route import DetectedRoute
+from remote_kernel.client.routes.pool_kind import PoolKind, PoolKindStore
 from remote_kernel.core.errors import PoolRefused
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.wire import frames as wire
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 async def ask(endpoint: str, token: str, folder: Path) -> object:
     """Ask for the session's kernels as a kernel does that has just started."""
     pool = PoolClient(ConfiguredAccess(endpoint, token), Identifier(f"route-{uuid.uuid4().hex[:12]}"))
-    route = Route(pool, KnownKind(folder, endpoint))
+    route = DetectedRoute(pool, PoolKindStore(folder, endpoint))
     try:
         return (await route.request("GET", wire.SESSION_PATH))["kernels"]
     finally:
@@ -40,7 +40,7 @@ async def test_a_pool_that_became_another_is_found_out_again(tmp_path: Path) -> 
 
     with serve(answer) as port:
         endpoint = f"http://127.0.0.1:{port}"
-        KnownKind(tmp_path, endpoint).learn(Kind.INTERPRETER)
+        PoolKindStore(tmp_path, endpoint).learn(PoolKind.INTERPRETER)
         assert await ask(endpoint, "t", tmp_path) == [1]
         assert await ask(endpoint, "t", tmp_path) == [1]
     assert seen == ["/executions", wire.SESSION_PATH, wire.SESSION_PATH]
@@ -49,32 +49,32 @@ async def test_a_pool_that_became_another_is_found_out_again(tmp_path: Path) -> 
 def test_pods_that_had_no_agent_are_asked_for_one_again_the_next_day(tmp_path: Path) -> None:
     """They understand executions as well once they have one, so that nothing else would tell."""
     endpoint = "https://pool.env.westus2.azurecontainerapps.io"
-    KnownKind(tmp_path, endpoint).learn(Kind.INTERPRETER)
+    PoolKindStore(tmp_path, endpoint).learn(PoolKind.INTERPRETER)
     (path,) = (tmp_path / "remote-kernel").iterdir()
-    assert KnownKind(tmp_path, endpoint).kind is Kind.INTERPRETER
+    assert PoolKindStore(tmp_path, endpoint).kind is PoolKind.INTERPRETER
     yesterday = time.time() - 86_400 - 60
     os.utime(path, (yesterday, yesterday))
-    known = KnownKind(tmp_path, endpoint)
-    assert known.kind is Kind.AGENT
-    known.learn(Kind.INTERPRETER)
-    assert KnownKind(tmp_path, endpoint).kind is Kind.INTERPRETER
+    known = PoolKindStore(tmp_path, endpoint)
+    assert known.kind is PoolKind.AGENT
+    known.learn(PoolKind.INTERPRETER)
+    assert PoolKindStore(tmp_path, endpoint).kind is PoolKind.INTERPRETER
 
 
 def test_an_agent_is_remembered_for_ever(tmp_path: Path) -> None:
     endpoint = "https://proxy.example.org/sessionPools/p"
-    KnownKind(tmp_path, endpoint).learn(Kind.AGENT)
+    PoolKindStore(tmp_path, endpoint).learn(PoolKind.AGENT)
     (path,) = (tmp_path / "remote-kernel").iterdir()
     os.utime(path, (0, 0))
-    assert KnownKind(tmp_path, endpoint).kind is Kind.AGENT
+    assert PoolKindStore(tmp_path, endpoint).kind is PoolKind.AGENT
 
 
 def test_an_address_that_names_a_pool_is_that_of_an_interpreter(tmp_path: Path) -> None:
     path = "/subscriptions/s/resourceGroups/g/sessionPools/p"
-    assert KnownKind(tmp_path, f"https://westus2.dynamicsessions.io{path}").kind is Kind.INTERPRETER
-    assert KnownKind(tmp_path, "https://pool.env.westus2.azurecontainerapps.io").kind is Kind.AGENT
-    local = KnownKind(tmp_path, "")
-    local.learn(Kind.INTERPRETER)
-    assert KnownKind(tmp_path, "").kind is Kind.AGENT
+    assert PoolKindStore(tmp_path, f"https://westus2.dynamicsessions.io{path}").kind is PoolKind.INTERPRETER
+    assert PoolKindStore(tmp_path, "https://pool.env.westus2.azurecontainerapps.io").kind is PoolKind.AGENT
+    local = PoolKindStore(tmp_path, "")
+    local.learn(PoolKind.INTERPRETER)
+    assert PoolKindStore(tmp_path, "").kind is PoolKind.AGENT
 
 
 async def test_an_address_without_a_pool_is_told_as_that(tmp_path: Path) -> None:

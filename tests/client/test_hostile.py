@@ -379,10 +379,10 @@ async def test_a_cooldown_of_nothing_does_not_make_us_call_all_the_time(cooldown
             await front_end.wait(lambda: front_end.hellos)
             began = time.monotonic()
             while server.count(wire.SESSION_PATH) < 3:
-                server.news.clear()
-                await server.news.wait()
+                server.wakeups.clear()
+                await server.wakeups.wait()
             assert time.monotonic() - began > 0.6
-            assert link.warmth.cooldown_seconds == 1.0
+            assert link.keep_alive.cooldown_seconds == 1.0
 
 
 async def test_a_cooldown_of_ages_is_a_day() -> None:
@@ -391,7 +391,7 @@ async def test_a_cooldown_of_ages_is_a_day() -> None:
         async with followed(link, link._pool):
             link.open()
             await front_end.wait(lambda: front_end.hellos)
-            assert link.warmth.cooldown_seconds == 86_400.0
+            assert link.keep_alive.cooldown_seconds == 86_400.0
 
 
 async def test_a_message_s_answer_that_does_not_end_costs_that_request() -> None:

@@ -448,11 +448,11 @@ class Lingering(Inside):
 
 async def test_a_link_that_has_nowhere_to_send_to_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
-    turns, select = 0, selector.select
+    cell_queue, select = 0, selector.select
 
     def count(timeout: float | None) -> Any:
-        nonlocal turns
-        turns += 1
+        nonlocal cell_queue
+        cell_queue += 1
         return select(timeout)
 
     front_end, way = FrontEnd(), Lingering()
@@ -464,7 +464,7 @@ async def test_a_link_that_has_nowhere_to_send_to_is_idle(monkeypatch: pytest.Mo
         monkeypatch.setattr(selector, "select", count)
         await asyncio.sleep(0.1)
         monkeypatch.undo()
-    assert turns < 20
+    assert cell_queue < 20
     assert not link.is_attached
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from remote_kernel.client.link import retry_schedule as outage_module
-from remote_kernel.client.link.retry_schedule import Outage
+from remote_kernel.client.link.retry_schedule import RetrySchedule
 from remote_kernel.core.errors import PoolFull, PoolUnreachable
 
 FULL, SILENT = PoolFull("full"), PoolUnreachable("silent")
@@ -25,33 +25,33 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_a_moment_without_an_answer_does_not_end_the_wait_in_a_queue(clock: Clock) -> None:
-    outage = Outage()
-    assert outage.pause(FULL, 300) > 0
+    schedule = RetrySchedule()
+    assert schedule.pause(FULL, 300) > 0
     clock.now += 100
-    assert outage.pause(SILENT, 10) > 0
+    assert schedule.pause(SILENT, 10) > 0
     clock.now += 9
-    assert outage.pause(FULL, 300) > 0
+    assert schedule.pause(FULL, 300) > 0
     clock.now += 9
-    assert outage.pause(SILENT, 10) > 0
+    assert schedule.pause(SILENT, 10) > 0
     clock.now += 182
-    assert outage.pause(FULL, 300) == 0, "the wait in the queue has taken its 300 s, in spite of the two moments"
+    assert schedule.pause(FULL, 300) == 0, "the wait in the queue has taken its 300 s, in spite of the two moments"
 
 
 def test_the_wait_in_a_queue_begins_with_it_however_long_there_was_no_answer(clock: Clock) -> None:
-    outage = Outage()
-    assert outage.pause(SILENT, float("inf")) > 0
+    schedule = RetrySchedule()
+    assert schedule.pause(SILENT, float("inf")) > 0
     clock.now += 36_000
-    assert outage.pause(FULL, 300) > 0
+    assert schedule.pause(FULL, 300) > 0
     clock.now += 299
-    assert outage.pause(FULL, 300) > 0
+    assert schedule.pause(FULL, 300) > 0
     clock.now += 1
-    assert outage.pause(FULL, 300) == 0
+    assert schedule.pause(FULL, 300) == 0
 
 
 def test_no_answer_for_too_long_ends_the_wait(clock: Clock) -> None:
-    outage = Outage()
-    assert outage.pause(SILENT, 10) > 0
+    schedule = RetrySchedule()
+    assert schedule.pause(SILENT, 10) > 0
     clock.now += 10
-    assert outage.pause(SILENT, 10) == 0
-    outage.end(for_good=False)
-    assert not outage.has_begun
+    assert schedule.pause(SILENT, 10) == 0
+    schedule.end(for_good=False)
+    assert not schedule.has_begun

@@ -150,7 +150,7 @@ async def test_autogen(endpoint: str, pool: Pool, tmp_path: Path) -> None:
     assert "'type': 'image'" in (await run(PLOT)).output
 
 
-class PlainTransport(httpx.AsyncHTTPTransport):
+class LoopbackTransport(httpx.AsyncHTTPTransport):
     """Speaks http where https is asked for, as a client that insists on it has no other way to a local pool."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -163,7 +163,7 @@ class PlainTransport(httpx.AsyncHTTPTransport):
 async def test_semantic_kernel(endpoint: str, tmp_path: Path) -> None:
     module = importlib.import_module("semantic_kernel.core_plugins.sessions_python_tool.sessions_python_plugin")
     identity = importlib.import_module("azure.identity")
-    async with httpx.AsyncClient(transport=PlainTransport(), timeout=60) as http_client:
+    async with httpx.AsyncClient(transport=LoopbackTransport(), timeout=60) as http_client:
         tool = module.SessionsPythonTool(
             pool_management_endpoint=endpoint.replace("http://", "https://"),
             credential=identity.DefaultAzureCredential(),

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from remote_kernel.core.jupyter.messages import Author
 from remote_kernel.core.wire.frames import Channel, Message
-from remote_kernel.kernel.output.orphaned_output import MAX_BYTES, MAX_CELLS, Missed
-from remote_kernel.kernel.output.session_notices import MAX_WAITING, Notes
+from remote_kernel.kernel.output.orphaned_output import MAX_BYTES, MAX_CELLS, OrphanedOutput
+from remote_kernel.kernel.output.session_notices import MAX_WAITING, SessionNotices
 
 
 def printed(number: int, text: str = "x") -> Message:
@@ -16,7 +16,7 @@ def printed(number: int, text: str = "x") -> Message:
 
 
 def test_only_so_many_cells_of_earlier_processes_are_listened_for() -> None:
-    missed = Missed()
+    missed = OrphanedOutput()
     missed.open()
     for number in range(MAX_CELLS + 100):
         missed.note(printed(number))
@@ -24,7 +24,7 @@ def test_only_so_many_cells_of_earlier_processes_are_listened_for() -> None:
 
 
 def test_a_cell_without_a_proper_id_is_not_listened_for() -> None:
-    missed = Missed()
+    missed = OrphanedOutput()
     missed.open()
     message = printed(0)
     header = json.dumps({"msg_id": "x" * 10_000, "session": "s"}).encode()
@@ -33,7 +33,7 @@ def test_a_cell_without_a_proper_id_is_not_listened_for() -> None:
 
 
 def test_what_was_missed_is_the_newest_that_fits() -> None:
-    missed = Missed()
+    missed = OrphanedOutput()
     missed.open()
     for _ in range(20):
         missed.note(printed(1, "x" * 1_000_000))
@@ -43,7 +43,7 @@ def test_what_was_missed_is_the_newest_that_fits() -> None:
 
 def test_only_so_many_notes_wait_for_a_cell() -> None:
     # No cell runs, so nothing is shown.
-    notes = Notes(None, lambda: None)  # type: ignore[arg-type]
+    notes = SessionNotices(None, lambda: None)  # type: ignore[arg-type]
     for number in range(10_000):
         notes.tell(f"output was dropped, {number}")
     assert len(notes._waiting) == MAX_WAITING

@@ -13,7 +13,7 @@ from remote_kernel.core.errors import WireError
 from remote_kernel.core.jupyter.kernel_info import checked_kernel_info
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.kernel.before_session import local_answers
-from remote_kernel.kernel.frontend.kernel_info_cache import KnownInfo
+from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
 from tests.client.hostile import KERNEL_INFO, Asked, hello, hostile_beside, say, stream
 from tests.driver import Notebook, wait_until
 
@@ -25,8 +25,8 @@ STRANGE = st.recursive(
 FIELDS = st.sampled_from([*KERNEL_INFO, "status", "help_links", "supported_features", "debugger"])
 
 
-def known(folder: Path) -> KnownInfo:
-    return KnownInfo(folder, endpoint="https://pool", kernelspec="python3")
+def known(folder: Path) -> KernelInfoCache:
+    return KernelInfoCache(folder, endpoint="https://pool", kernelspec="python3")
 
 
 def file_in(folder: Path) -> Path:

@@ -8,7 +8,7 @@ from remote_kernel.client.link.link import Link
 from remote_kernel.core.jupyter.messages import Author, parse_header
 from remote_kernel.core.wire.frames import Channel, Message
 from remote_kernel.kernel.requests import pod_queries
-from remote_kernel.kernel.requests.pod_queries import Questions
+from remote_kernel.kernel.requests.pod_queries import PodQueries
 from remote_kernel.pod.clock import utc_now
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +19,7 @@ class Line:
 
     is_attached = True
 
-    def __init__(self, asked: Questions) -> None:
+    def __init__(self, asked: PodQueries) -> None:
         self.is_busy = False
         self._asked = asked
 
@@ -34,7 +34,7 @@ class Line:
 async def test_no_news_of_a_magic_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command of ours must not be done because the kernel that has one of this name is busy."""
     monkeypatch.setattr(pod_queries, "PATIENCE_SECONDS", 0.01)
-    asked = Questions()
+    asked = PodQueries()
     line = Line(asked)
     link = cast(Link, line)
     assert await asked.has_magic(link, "session")

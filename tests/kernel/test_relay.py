@@ -16,7 +16,7 @@ from remote_kernel.core.jupyter.messages import Author
 from remote_kernel.core.wire.frames import Channel, Gap, Message
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.frontend.channels import Channels, Connection
-from remote_kernel.kernel.frontend.kernel_info_cache import KnownInfo
+from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
 from remote_kernel.kernel.relay import Relay
 from remote_kernel.kernel.session.session import Session
 
@@ -42,7 +42,7 @@ async def relay_of(path: Path) -> AsyncIterator[Relay]:
     channels.bind()
     folders = Folders.of_user()
     session = Session(os.environ, folders, connection_file=path, connection_key=connection.key, parent=os.getppid())
-    known = KnownInfo(folders.runtime, endpoint="", kernelspec="python3")
+    known = KernelInfoCache(folders.runtime, endpoint="", kernelspec="python3")
     relay = Relay(channels, session, known, kernelspec="python3")
     serving = asyncio.create_task(channels.serve(relay.handle))
     yield relay

@@ -26,7 +26,7 @@ from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.environment import kernel_environ
 from remote_kernel.pod.files.data_folder import DataFolder
 from remote_kernel.pod.kernels import shutdowns
-from remote_kernel.pod.kernels import wakeups as news
+from remote_kernel.pod.kernels import wakeups as wakeups
 from remote_kernel.pod.kernels.flow_control import HOLD_BYTES, PATIENCE_SECONDS
 from remote_kernel.pod.kernels.guard import Guard
 from remote_kernel.pod.kernels.interpreter import Interpreter
@@ -88,20 +88,20 @@ class Life:
         cursor = 0
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while True:
-                news = self.kernel.news
+                wakeups = self.kernel.wakeups
                 batch = self.kernel.journal.read(cursor, 1 << 30)
                 for frame in decode_all(b"".join(batch.entries)):
                     if is_wanted(frame):
                         return frame
                 cursor = batch.cursor
                 if not batch.entries:
-                    await news.wait()
+                    await wakeups.wait()
 
     async def wait_said(self, count: int) -> None:
         """Wait until the journal has had so many entries."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while self.kernel.journal.last_sequence < count:
-                await self.kernel.news.wait()
+                await self.kernel.wakeups.wait()
 
     async def wait_reply(self, request: Message) -> Message:
         msg_id = parse_header(request.parts[0]).msg_id
@@ -440,14 +440,14 @@ async def test_cell_that_failed_with_much_text_ends_although_its_output_is_gone(
 
 async def test_what_belongs_together_wakes_readers_once(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
     await life.kernel.interpreter()
-    monkeypatch.setattr(news, "GATHER_SECONDS", 10 * TIMEOUT_SECONDS)  # nothing is told because time has passed
+    monkeypatch.setattr(wakeups, "GATHER_SECONDS", 10 * TIMEOUT_SECONDS)  # nothing is told because time has passed
     told: list[list[str]] = []
     cell = execute("print('said', flush=True)")
     await life.accept(cell)
     async with asyncio.timeout(TIMEOUT_SECONDS):
         cursor = 0
         while "execute_reply" not in itertools.chain(*told):
-            await life.kernel.news.wait()
+            await life.kernel.wakeups.wait()
             batch = life.kernel.journal.read(cursor, 1 << 30)
             cursor = batch.cursor
             told.append([type_of(frame) for frame in decode_all(b"".join(batch.entries))])

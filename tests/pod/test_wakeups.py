@@ -4,15 +4,15 @@ import asyncio
 
 import pytest
 
-from remote_kernel.pod.kernels import wakeups as news
-from remote_kernel.pod.kernels.wakeups import News
+from remote_kernel.pod.kernels import wakeups as wakeups
+from remote_kernel.pod.kernels.wakeups import Wakeups
 from tests.driver import TIMEOUT_SECONDS
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_what_nothing_follows_is_told_in_a_moment() -> None:
-    said = News()
+    said = Wakeups()
     event = said.event
     said.tell_soon()
     said.tell_soon()
@@ -23,14 +23,14 @@ async def test_what_nothing_follows_is_told_in_a_moment() -> None:
 
 
 async def test_what_follows_is_told_with_what_has_waited_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(news, "GATHER_SECONDS", 0.02)
-    said = News()
+    monkeypatch.setattr(wakeups, "GATHER_SECONDS", 0.02)
+    said = Wakeups()
     said.tell_soon()
     event = said.event
     said.tell()
     assert event.is_set()
-    later, other = said.event, News()
-    monkeypatch.setattr(news, "GATHER_SECONDS", 0.06)
+    later, other = said.event, Wakeups()
+    monkeypatch.setattr(wakeups, "GATHER_SECONDS", 0.06)
     other.tell_soon()
     async with asyncio.timeout(TIMEOUT_SECONDS):
         await other.event.wait()

@@ -12,7 +12,7 @@ from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.http.transport import Broke
 from remote_kernel.client.interpreter.bridge import Bridge
 from remote_kernel.client.interpreter.executions import JSON_MEDIA_TYPE, stop_session
-from remote_kernel.client.routes.route import Way
+from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import NoAgent, PoolError, PoolRefused, PoolUnreachable
 from remote_kernel.core.interpreter_api.executions import EXECUTIONS_PATH, METADATA_PATH, runtime_names
 from remote_kernel.core.wire import frames as wire
@@ -92,7 +92,7 @@ class SessionCheck:
             )
         return False
 
-    async def _run_by_agent(self, way: Way, read_seconds: float) -> None:
+    async def _run_by_agent(self, way: Route, read_seconds: float) -> None:
         body = json.dumps({"code": _CODE}).encode()
         try:
             async with way.stream("POST", wire.EXECUTE_PATH, content=body, read_seconds=read_seconds) as response:

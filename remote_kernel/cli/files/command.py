@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from remote_kernel.client.files.download import Choice, DownloadPlan
     from remote_kernel.client.files.remote_files import RemoteFiles
     from remote_kernel.client.files.transfer import Progress, Told
-    from remote_kernel.client.routes.detected_route import Route
+    from remote_kernel.client.routes.detected_route import DetectedRoute
 
 T = TypeVar("T")
 
@@ -171,15 +171,15 @@ def _transfer(arguments: argparse.Namespace, progress: "Progress", work: Work) -
     return 1 if told.failures else 0
 
 
-async def _open_route(settings: Settings, identifier: Identifier) -> "Route":
+async def _open_route(settings: Settings, identifier: Identifier) -> "DetectedRoute":
     from remote_kernel.client.access import choose_access
     from remote_kernel.client.http.pool_client import PoolClient
-    from remote_kernel.client.routes.detected_route import Route
-    from remote_kernel.client.routes.pool_kind import KnownKind
+    from remote_kernel.client.routes.detected_route import DetectedRoute
+    from remote_kernel.client.routes.pool_kind import PoolKindStore
     from remote_kernel.kernel.folders import Folders
 
     pool = PoolClient(choose_access(settings), identifier)
-    return Route(pool, KnownKind(Folders.of_user().runtime, settings.endpoint))
+    return DetectedRoute(pool, PoolKindStore(Folders.of_user().runtime, settings.endpoint))
 
 
 async def _with_bar(is_quiet: bool, progress: "Progress", step: Coroutine[Any, Any, T]) -> T:

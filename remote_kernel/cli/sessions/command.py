@@ -171,7 +171,7 @@ async def _stop(row: "Row") -> None:
     from remote_kernel.cli.sessions.session_list import choose_pool
     from remote_kernel.client.http.pool_client import PoolClient
     from remote_kernel.client.interpreter.executions import stop_session
-    from remote_kernel.client.routes.pool_kind import Kind, KnownKind
+    from remote_kernel.client.routes.pool_kind import PoolKind, PoolKindStore
     from remote_kernel.core.pools.local_pool import is_local
     from remote_kernel.kernel.folders import Folders
     from remote_kernel.kernel.session.releases import stop_pod
@@ -180,8 +180,8 @@ async def _stop(row: "Row") -> None:
     try:
         async with asyncio.timeout(STOP_SECONDS):
             # The local pool may be of either kind, and knows both requests.
-            kind = KnownKind(Folders.of_user().runtime, row.endpoint).kind
-            if is_local(row.endpoint) or kind is Kind.INTERPRETER:
+            kind = PoolKindStore(Folders.of_user().runtime, row.endpoint).kind
+            if is_local(row.endpoint) or kind is PoolKind.INTERPRETER:
                 await stop_session(pool)
             else:
                 await stop_pod(pool)

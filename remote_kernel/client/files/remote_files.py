@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from remote_kernel.client.http.transport import Broke
-from remote_kernel.client.routes.route import Way
+from remote_kernel.client.routes.route import Route
 from remote_kernel.core.download_paths import shown
 from remote_kernel.core.errors import (
     PoolRefused,
@@ -42,7 +42,7 @@ class RemoteFiles:
         limit: how long a list may be.
     """
 
-    def __init__(self, transport: Way, pod: str = "", *, limit: Limit = LISTING) -> None:
+    def __init__(self, transport: Route, pod: str = "", *, limit: Limit = LISTING) -> None:
         self._transport = transport
         self._limit = limit
         self._pod = pod

@@ -113,10 +113,10 @@ def transport_to(url: str, secret: str = "") -> Transport:
         secret: what a server over plain HTTP must prove to know on each connection before a request is sent on it; ""
             where nothing is to be proved.
     """
-    return TlsTransport(url) if url.startswith("https:") else PlainTransport(url, secret)
+    return TlsTransport(url) if url.startswith("https:") else LoopbackTransport(url, secret)
 
 
-class PlainTransport:
+class LoopbackTransport:
     """See `Transport`, and `transport_to` for the secret."""
 
     def __init__(self, url: str, secret: str = "") -> None:

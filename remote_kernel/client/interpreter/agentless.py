@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from remote_kernel.client.http.pool_client import PoolClient
-from remote_kernel.client.interpreter.agentless_kernel import NO_AGENT, PlainKernel
+from remote_kernel.client.interpreter.agentless_kernel import NO_AGENT, AgentlessKernel
 from remote_kernel.client.interpreter.bridged_requests import session_gone
 from remote_kernel.client.interpreter.cells import Cells, Lost
 from remote_kernel.client.interpreter.executions import NOTHING_TO_RELEASE, has_session, stop_session
@@ -28,7 +28,7 @@ display that changes while a cell runs; output is lost when the kernel ends mean
 """
 
 
-class Plain:
+class AgentlessRoute:
     """A `Way` to a pod without an agent.
 
     Args:
@@ -44,7 +44,7 @@ class Plain:
         self._cells = Cells(pool)
         self._notice = MISSING.format(reason=reason.rstrip("."), limit=SYNC_LIMIT_SECONDS)
         self._accepted: dict[str, int] = {}
-        self._kernel: PlainKernel | None = None
+        self._kernel: AgentlessKernel | None = None
 
     async def request(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
@@ -99,7 +99,7 @@ class Plain:
         except Lost:
             kernel.end()
 
-    async def _attach(self, epoch: str, after: int) -> PlainKernel:
+    async def _attach(self, epoch: str, after: int) -> AgentlessKernel:
         """Return the kernel that lives under the name `epoch`, or any; raises `PoolError`."""
         known = self._kernel
         if known is not None and not known.is_over and epoch in ("", known.epoch):
@@ -109,7 +109,7 @@ class Plain:
         except Lost:
             raise session_gone() from None
         notice = self._notice if known is None else known.notice
-        self._kernel = PlainKernel(self._cells, found, first=after + 1, notice=notice)
+        self._kernel = AgentlessKernel(self._cells, found, first=after + 1, notice=notice)
         return self._kernel
 
     async def _accept(self, params: Mapping[str, str], frames: list[wire.Frame]) -> dict[str, Any]:
@@ -124,7 +124,7 @@ class Plain:
                 await self._take(kernel, message)
         return {"accepted": accepted, "kernels": 0 if kernel.is_over else 1}
 
-    async def _take(self, kernel: PlainKernel, message: Message) -> None:
+    async def _take(self, kernel: AgentlessKernel, message: Message) -> None:
         header = parse_header(message.parts[0])
         if header.msg_type == "shutdown_request":
             await self._shut_down(kernel)
@@ -151,7 +151,7 @@ class Plain:
             kernel.end()
         return {"stops": not is_left, "others": others, "kernels": int(is_left)}
 
-    async def _shut_down(self, kernel: PlainKernel) -> None:
+    async def _shut_down(self, kernel: AgentlessKernel) -> None:
         """Give the session back: there is no other way to a fresh interpreter."""
         try:
             if not kernel.is_working:  # else it would answer at the end of its cell
@@ -165,7 +165,7 @@ class Plain:
 class Events:
     """An open stream, a `Body`."""
 
-    def __init__(self, kernel: PlainKernel, after: int | None) -> None:
+    def __init__(self, kernel: AgentlessKernel, after: int | None) -> None:
         self._kernel = kernel
         self._after = after
 

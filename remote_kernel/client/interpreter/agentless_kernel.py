@@ -50,7 +50,7 @@ class Request:
     header: Header
 
 
-class PlainKernel:
+class AgentlessKernel:
     """One life of an interpreter, as far as this process sees it.
 
     Args:
@@ -77,7 +77,7 @@ class PlainKernel:
         # What was said and not yet passed on: messages from number `_first` on.
         self._said: deque[bytes] = deque()
         self._first = first
-        self._news = asyncio.Event()
+        self._wakeups = asyncio.Event()
 
     @property
     def is_working(self) -> bool:
@@ -96,7 +96,7 @@ class PlainKernel:
         """Say that the interpreter is gone."""
         self.is_over = True
         self._waiting.clear()
-        self._news.set()
+        self._wakeups.set()
 
     async def aclose(self) -> None:
         """Stop listening; a cell that runs goes on, and nobody hears of it."""
@@ -131,10 +131,10 @@ class PlainKernel:
             self._first += 1
 
     async def _has_news(self) -> bool:
-        self._news.clear()
+        self._wakeups.clear()
         try:
             async with asyncio.timeout(wire.KEEPALIVE_SECONDS):
-                return await self._news.wait()
+                return await self._wakeups.wait()
         except TimeoutError:
             return False
 
@@ -235,4 +235,4 @@ class PlainKernel:
         parts = self._author.write(msg_type, content, parent=request.message.parts[0], date=datetime.now(UTC))
         sequence = self._first + len(self._said)
         self._said.append(wire.encode(Message(channel=channel, parts=parts, sequence=sequence)))
-        self._news.set()
+        self._wakeups.set()

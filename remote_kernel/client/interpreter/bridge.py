@@ -16,8 +16,8 @@ from http import HTTPStatus
 from typing import Any
 
 from remote_kernel.client.http.pool_client import PoolClient, parse_object
-from remote_kernel.client.interpreter.bridged_requests import Opened, refusal
-from remote_kernel.client.interpreter.brought_agent import Guest, TooMuch
+from remote_kernel.client.interpreter.bridged_requests import BridgedRequests, refusal
+from remote_kernel.client.interpreter.brought_agent import BroughtAgent, TooMuch
 from remote_kernel.client.interpreter.executions import NOTHING_TO_RELEASE, has_session, stop_session
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, RemoteKernelError, WireError
 from remote_kernel.core.wire import frames as wire
@@ -53,8 +53,8 @@ class Bridge:
     def __init__(self, pool: PoolClient, pauses: Sequence[float] = LOOK_AGAIN_SECONDS) -> None:
         self._pool = pool
         self._pauses = pauses
-        self._guest = Guest(pool)
-        self._opened: dict[str, Opened] = {}
+        self._brought_agent = BroughtAgent(pool)
+        self._opened: dict[str, BridgedRequests] = {}
         self._closes: list[str] = []
         self._looks = iter(self._pauses)
         self._look_at = float("inf")
@@ -81,14 +81,14 @@ class Bridge:
     async def stream(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
         read_seconds: float = 0.0,
-    ) -> AsyncIterator[Opened]:  # fmt: skip
+    ) -> AsyncIterator[BridgedRequests]:  # fmt: skip
         """See `Way`."""
         if self._is_closed:
             raise PoolUnreachable(CLOSED)
         asked = dict(params or {})
         asked.pop(wire.COMPRESS_PARAM, None)  # from before it was known that this is the way
         call = Call(id=secrets.token_hex(8), method=method, path=path, params=asked, content=content)
-        opened = self._opened[call.id] = Opened(call, self._work.set)
+        opened = self._opened[call.id] = BridgedRequests(call, self._work.set)
         if self._pump is None:
             self._pump = start(go_on(self._run()), "bridge", on_failure=self._end_pump)
         try:
@@ -115,7 +115,7 @@ class Bridge:
         if self._closes and self._is_attached:
             with contextlib.suppress(RemoteKernelError, TimeoutError):
                 async with asyncio.timeout(FAREWELL_SECONDS):
-                    await self._guest.carry(Exchange(closes=self._closes))
+                    await self._brought_agent.carry(Exchange(closes=self._closes))
         self._fail(list(self._opened.values()), PoolUnreachable(CLOSED))
 
     # The pump
@@ -139,7 +139,7 @@ class Bridge:
             PoolUnreachable(f"The way to the session has failed inside: {type(error).__name__}."),
         )
 
-    def _fail(self, opened: Sequence[Opened], error: Exception) -> None:
+    def _fail(self, opened: Sequence[BridgedRequests], error: Exception) -> None:
         self._is_attached = False
         for each in opened:
             each.fail(error)
@@ -158,7 +158,7 @@ class Bridge:
                 async with asyncio.timeout(seconds if seconds < float("inf") else None):
                     await self._work.wait()
 
-    async def _exchange(self, opened: Sequence[Opened]) -> None:
+    async def _exchange(self, opened: Sequence[BridgedRequests]) -> None:
         """Say what is to be said, in one exchange if there is an agent, and hand on what comes back."""
         self._is_attached = False  # until it answers
         asked = self._compose(opened)
@@ -166,7 +166,7 @@ class Bridge:
         for each in new:
             each.is_sent = True
         try:
-            answer = await self._guest.carry(asked)
+            answer = await self._brought_agent.carry(asked)
         except TooMuch as error:
             take_back(new, error)
             return
@@ -175,18 +175,18 @@ class Bridge:
         else:
             self._note(asked, unpack_pieces(answer, asked.count))
 
-    async def _exchange_anew(self, opened: Sequence[Opened]) -> None:
+    async def _exchange_anew(self, opened: Sequence[BridgedRequests]) -> None:
         """Start an agent, and say everything to it that is meant for any."""
         if not opened:
             return
-        await self._guest.start()
+        await self._brought_agent.start()
         asked = Exchange(calls=[each.call for each in opened], call_seconds=CALL_SECONDS)
-        answer = await self._guest.carry(asked)
+        answer = await self._brought_agent.carry(asked)
         if answer is None:
             raise PoolUnreachable("The session's agent ended at once.")
         self._note(asked, unpack_pieces(answer, asked.count))
 
-    def _compose(self, opened: Sequence[Opened]) -> Exchange:
+    def _compose(self, opened: Sequence[BridgedRequests]) -> Exchange:
         calls = [each.call for each in opened if not each.is_sent]
         awaits_news = any(each.is_busy for each in opened) or any(call.method == "POST" for call in calls)
         return Exchange(
@@ -210,7 +210,7 @@ class Bridge:
         self._look_at = time.monotonic() + next(self._looks, float("inf"))
 
 
-def take_back(new: Sequence[Opened], error: PoolRefused) -> None:
+def take_back(new: Sequence[BridgedRequests], error: PoolRefused) -> None:
     """Let the others of an exchange that was too much be sent again, without the requests that made it so."""
     for each in new:
         each.is_sent = False

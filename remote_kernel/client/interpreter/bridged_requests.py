@@ -18,7 +18,7 @@ from remote_kernel.core.wire.batches import Call, Piece
 PLAIN_EPOCH = "plain-"
 
 
-class Opened:
+class BridgedRequests:
     """A request that was made and has not ended; the `Body` of its answer.
 
     Args:

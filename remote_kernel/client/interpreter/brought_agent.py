@@ -36,7 +36,7 @@ class TooMuch(PoolRefused):
         super().__init__(message, status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE, code="TooLarge")
 
 
-class Guest:
+class BroughtAgent:
     """The agent in the pod of the client's identifier."""
 
     def __init__(self, pool: PoolClient) -> None:

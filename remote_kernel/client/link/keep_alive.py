@@ -5,7 +5,7 @@ import time
 from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
 
 
-class Warmth:
+class KeepAlive:
     """What is known of a pod's cooldown, and what keeps its user from it.
 
     Args:

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 from remote_kernel.client.http.pool_client import ALLOCATE_SECONDS
 from remote_kernel.client.http.transport import Broke, NoConnection
-from remote_kernel.client.link.keep_alive import Warmth
+from remote_kernel.client.link.keep_alive import KeepAlive
 from remote_kernel.client.link.listener import Listener
 from remote_kernel.client.link.loss import interpreter_gone, pod_gone
 from remote_kernel.client.link.messages import post, post_once
 from remote_kernel.client.link.retry import Backoff, MakeRoom, describe_wait, is_passing, patience, when_given_up
-from remote_kernel.client.link.retry_schedule import Outage
-from remote_kernel.client.link.send_queue import Lane
-from remote_kernel.client.routes.route import Way
+from remote_kernel.client.link.retry_schedule import RetrySchedule
+from remote_kernel.client.link.send_queue import SendQueue
+from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import (
     Forbidden,
     PoolError,
@@ -73,7 +73,7 @@ class Link:
     """
 
     def __init__(
-        self, pool: Way, listener: Listener, *, kernel: str, kernelspec: str, position: Position | None = None,
+        self, pool: Route, listener: Listener, *, kernel: str, kernelspec: str, position: Position | None = None,
         wait_seconds: float, keepalive_seconds: float, reader: str = "", make_room: MakeRoom | None = None,
     ) -> None:  # fmt: skip
         self._pool = pool
@@ -83,8 +83,8 @@ class Link:
         self._make_room = make_room
         self._position = position
         self._wait_seconds = wait_seconds
-        self._lanes = {wire.Channel.SHELL: Lane(), wire.Channel.CONTROL: Lane()}
-        self._lanes[wire.Channel.STDIN] = self._lanes[wire.Channel.SHELL]
+        self._send_queues = {wire.Channel.SHELL: SendQueue(), wire.Channel.CONTROL: SendQueue()}
+        self._send_queues[wire.Channel.STDIN] = self._send_queues[wire.Channel.SHELL]
         self._wanted = asyncio.Event()
         self._attached = asyncio.Event()
         self._moved = asyncio.Event()
@@ -96,7 +96,7 @@ class Link:
         self._takes_compressed = False
         self._trusts_compression = True
         self._may_have_taken = False
-        self.warmth = Warmth(keepalive_seconds)
+        self.keep_alive = KeepAlive(keepalive_seconds)
         self.peers = 0
 
     @property
@@ -108,7 +108,7 @@ class Link:
     def may_leave_session(self) -> bool:
         """Whether a call may have taken a session that the link does not follow: a pod that has not answered yet, or
         the new one that was there when the link came back for one that is gone."""
-        return self._position is None and self._may_have_taken and not self.warmth.has_cooled_down
+        return self._position is None and self._may_have_taken and not self.keep_alive.has_cooled_down
 
     @property
     def is_attached(self) -> bool:
@@ -122,17 +122,17 @@ class Link:
     @property
     def waiting_bytes(self) -> int:
         """How much of what was sent the pod has not accepted."""
-        return sum(lane.bytes for lane in set(self._lanes.values()))
+        return sum(send_queue.bytes for send_queue in set(self._send_queues.values()))
 
     def open(self) -> None:
         """Attach without a message to send, as a successor of a process that died does."""
-        self.warmth.note_use()
+        self.keep_alive.note_use()
         self._wanted.set()
 
     def send(self, message: wire.Message, *, behind: wire.Channel | None = None) -> None:
         """Queue a message, behind those of its channel or of another one; it is sent as soon as the link is up."""
         seen = self._position.cursor if self._position else 0
-        self._lanes[message.channel if behind is None else behind].put(message, max(seen, self._before_us))
+        self._send_queues[message.channel if behind is None else behind].put(message, max(seen, self._before_us))
         self.open()
 
     async def send_now(self, message: wire.Message) -> int:
@@ -163,31 +163,31 @@ class Link:
 
     def forget_unsent(self, *channels: wire.Channel) -> list[wire.Message]:
         """Drop the messages that the pod has not accepted, of all channels or of some, and return them."""
-        lanes = {self._lanes[channel] for channel in channels or self._lanes}
-        return [message for lane in lanes for message in lane.clear()]
+        send_queues = {self._send_queues[channel] for channel in channels or self._send_queues}
+        return [message for send_queue in send_queues for message in send_queue.clear()]
 
     async def run(self) -> None:
         """Do the link's work until cancelled; raises what any part of it fails with, as none is of use by itself."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(go_on(self._follow()))
             tasks.create_task(go_on(self._keep_warm()))
-            for lane in set(self._lanes.values()):
-                tasks.create_task(go_on(self._carry(lane)))
+            for send_queue in set(self._send_queues.values()):
+                tasks.create_task(go_on(self._carry(send_queue)))
 
     # Down
 
     async def _follow(self) -> None:
         """Keep an event stream open while it is wanted."""
-        outage = Outage()
+        schedule = RetrySchedule()
         while True:
             await self._wanted.wait()
             self._given_up.clear()
             problem: PoolError | None = None
             try:
                 await self._read_events()
-                outage.end()
+                schedule.end()
             except PoolError as error:
-                self._note_break(error, outage)
+                self._note_break(error, schedule)
                 problem = error
             except (RemoteKernelError, OSError) as error:
                 self._attached.clear()
@@ -196,28 +196,28 @@ class Link:
             if self._is_idle():
                 self.rest()
             elif problem is not None:
-                await self._wait_out(problem, outage)
+                await self._wait_out(problem, schedule)
 
-    def _note_break(self, error: PoolError, outage: Outage) -> None:
+    def _note_break(self, error: PoolError, schedule: RetrySchedule) -> None:
         was_attached = self._attached.is_set()
-        is_news = was_attached or not outage.has_begun
+        is_news = was_attached or not schedule.has_begun
         _log.log(logging.INFO if is_news else logging.DEBUG, describe_break(error, was_attached))
         self._attached.clear()
         if was_attached:
             self._pool.drop_idle()  # the way they take is most likely gone as well
-            outage.end(for_good=self._has_held())
+            schedule.end(for_good=self._has_held())
 
-    async def _wait_out(self, problem: PoolError, outage: Outage) -> None:
+    async def _wait_out(self, problem: PoolError, schedule: RetrySchedule) -> None:
         """Wait until it is time to try again, or give up."""
         room = None
         if isinstance(problem, PoolFull) and self._make_room is not None:
-            room = outage.note_room(await self._make_room())
-        pause = outage.pause(problem, self._patience(problem)) if is_passing(problem) else 0.0
+            room = schedule.note_room(await self._make_room())
+        pause = schedule.pause(problem, self._patience(problem)) if is_passing(problem) else 0.0
         if pause > 0:
             await self._listener.waiting(describe_wait(problem, room))
             await _wait_for(self._given_up, pause)
         else:
-            outage.end(for_good=False)
+            schedule.end(for_good=False)
             await self._fail(when_given_up(problem, self._wait_seconds))
 
     def _has_held(self) -> bool:
@@ -225,7 +225,7 @@ class Link:
         return self._position != self._attached_to or time.monotonic() - self._attached_at >= HELD_SECONDS
 
     def _is_idle(self) -> bool:
-        return not (self.warmth.is_wanted or any(lane.queue for lane in self._lanes.values()))
+        return not (self.keep_alive.is_wanted or any(send_queue.queue for send_queue in self._send_queues.values()))
 
     def _patience(self, problem: RemoteKernelError) -> float:
         """How long to go on trying: for ever where a cell may be running in the session."""
@@ -237,7 +237,7 @@ class Link:
         self._attached.clear()
         if isinstance(problem, SessionLost):
             if self._position is None:  # it has been told; what was sent since then is for the next session
-                if any(lane.queue for lane in self._lanes.values()):
+                if any(send_queue.queue for send_queue in self._send_queues.values()):
                     self._wanted.set()
                 return
             self._position = None
@@ -257,7 +257,7 @@ class Link:
         read_seconds = ALLOCATE_SECONDS if self._position is None else wire.STALE_SECONDS
         decoder, gathering = wire.FrameDecoder(allows_compressed=compresses), Gathering()
         has_greeted = False
-        self.warmth.note_call()
+        self.keep_alive.note_call()
         had_taken, self._may_have_taken = self._may_have_taken, True
         try:
             async with (
@@ -312,19 +312,19 @@ class Link:
         match frame:
             case wire.Message():
                 if self._advance(frame.sequence):
-                    self.warmth.note_use()
+                    self.keep_alive.note_use()
                     await self._listener.received(frame)
             case wire.Hello():
                 self.peers = 0
                 self._takes_compressed = frame.takes_compressed
-                self.warmth.cooldown_seconds = frame.cooldown_seconds
+                self.keep_alive.cooldown_seconds = frame.cooldown_seconds
                 if is_new := self._position is None:
                     self._position = Position(epoch=frame.epoch, cursor=frame.cursor)
                 if is_new or self._attached_to is None:
                     self._before_us = max(frame.cursor, frame.last)
-                    for lane in set(self._lanes.values()):
-                        lane.see(self._before_us)
-                _log.info(LogEvent("attached", seconds=time.monotonic() - self.warmth.called_at, is_new=is_new))
+                    for send_queue in set(self._send_queues.values()):
+                        send_queue.see(self._before_us)
+                _log.info(LogEvent("attached", seconds=time.monotonic() - self.keep_alive.called_at, is_new=is_new))
                 self._attached_at, self._attached_to = time.monotonic(), self._position
                 await self._listener.attached(frame)
                 self._attached.set()
@@ -358,40 +358,40 @@ class Link:
 
     # Up
 
-    async def _carry(self, lane: Lane) -> None:
+    async def _carry(self, send_queue: SendQueue) -> None:
         backoff, has_failed = Backoff(), False
         while True:
-            await lane.filled.wait()
+            await send_queue.filled.wait()
             await self._attached.wait()
-            batch, sender, dropped, position = lane.batch(), lane.sender, lane.dropped, self._position
+            batch, sender, dropped, position = send_queue.batch(), send_queue.sender, send_queue.dropped, self._position
             if position is None:
                 self._attached.clear()  # there is nobody to send it to; the next stream sets it
             if not batch or position is None:
                 continue
             try:
-                self.warmth.note_call()
+                self.keep_alive.note_call()
                 compresses = self._takes_compressed and self._pool.should_compress
                 await post(self._pool, self._target, batch, sender=sender, epoch=position.epoch, compresses=compresses)
             except RemoteKernelError as error:
-                if lane.sender != sender:
+                if send_queue.sender != sender:
                     continue  # dropped meanwhile, and whoever sent it has been told
                 if is_passing(error):
                     has_failed = True
                     await self._listener.waiting(describe_wait(error))
                     await _wait_for(dropped, backoff.next(error))
                 else:
-                    await self._note_refusal(error, lane, len(batch), position.epoch)
+                    await self._note_refusal(error, send_queue, len(batch), position.epoch)
                 continue
             backoff.reset()
             if has_failed:
                 has_failed = False
                 await self._listener.delivered()
-            if lane.sender == sender:
-                lane.done(len(batch))
+            if send_queue.sender == sender:
+                send_queue.done(len(batch))
 
-    async def _note_refusal(self, error: RemoteKernelError, lane: Lane, count: int, epoch: str) -> None:
+    async def _note_refusal(self, error: RemoteKernelError, send_queue: SendQueue, count: int, epoch: str) -> None:
         if isinstance(error, PoolRefused) and error.code != wire.EPOCH_MISMATCH:
-            if refused := lane.refuse(count):
+            if refused := send_queue.refuse(count):
                 await self._listener.refused(refused, error)
         else:
             await self._refuse(error, epoch)
@@ -415,13 +415,13 @@ class Link:
         """Call the pod often enough that the pool does not take it for idle."""
         while True:
             await self._attached.wait()
-            pause = self.warmth.seconds_to_call()
+            pause = self.keep_alive.seconds_to_call()
             if pause > 0:
                 await asyncio.sleep(pause)
             elif self._is_idle():
-                await asyncio.sleep(self.warmth.interval_seconds)
+                await asyncio.sleep(self.keep_alive.interval_seconds)
             else:
-                self.warmth.note_call()
+                self.keep_alive.note_call()
                 with contextlib.suppress(PoolError):
                     await self._pool.request("GET", wire.SESSION_PATH)
 

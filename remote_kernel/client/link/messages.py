@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from remote_kernel.client.routes.route import Way
+from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import PoolUnreachable
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.compression import INLINE_BYTES
 
 
 async def post(
-    pool: Way, target: Mapping[str, str], batch: Sequence[wire.Message], *, sender: str, epoch: str,
+    pool: Route, target: Mapping[str, str], batch: Sequence[wire.Message], *, sender: str, epoch: str,
     compresses: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Send messages, numbered by `sender`, to the kernel and kernelspec `target`; return what the pod answers.
@@ -42,7 +42,7 @@ def _compress(frames: bytes) -> bytes:
     return b"".join(wire.compressed(frames))
 
 
-async def post_once(pool: Way, target: Mapping[str, str], message: wire.Message, epoch: str) -> int:
+async def post_once(pool: Route, target: Mapping[str, str], message: wire.Message, epoch: str) -> int:
     """Send one message, once; return how many kernels the pod has after it. Raises `PoolError`, as `post` does."""
     answer = await post(pool, target, [replace(message, sequence=1)], sender=secrets.token_hex(8), epoch=epoch)
     kernels = answer.get("kernels")

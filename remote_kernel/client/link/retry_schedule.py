@@ -11,7 +11,7 @@ GOING_SECONDS = 6.0
 SOON_SECONDS = 0.5
 
 
-class Outage:
+class RetrySchedule:
     """From the first try that failed to the one that does not.
 
     Waiting in a queue and not getting through are two things, with a patience each: who has been cut off for hours has

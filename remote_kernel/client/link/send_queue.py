@@ -13,7 +13,7 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 MAX_BATCH_MESSAGES = 5000
 
 
-class Lane:
+class SendQueue:
     """One ordered way up: the next request is made when the one before has been accepted.
 
     Attributes:

@@ -8,8 +8,8 @@ from typing import Any
 
 from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.http.transport import WRITE_SECONDS
-from remote_kernel.client.routes.pool_kind import Kind, KnownKind
-from remote_kernel.client.routes.route import Body, Way
+from remote_kernel.client.routes.pool_kind import PoolKind, PoolKindStore
+from remote_kernel.client.routes.route import Body, Route
 from remote_kernel.core.errors import NoAgent, NoAnswer, PoolError, PoolRefused
 from remote_kernel.core.wire.files import FILE_MISSING
 
@@ -20,19 +20,19 @@ _AGENT_PATHS = "/api/v2/"
 _AGENT_CODES = frozenset({"UnknownKernel", FILE_MISSING})
 
 
-class Route:
+class DetectedRoute:
     """A `Way` that is the right one for the pool.
 
     The first request goes the way that was right the last time. Where nobody understands it there, it goes the other
     way; nothing has run then, so that no request runs twice.
     """
 
-    def __init__(self, pool: PoolClient, known: KnownKind) -> None:
+    def __init__(self, pool: PoolClient, known: PoolKindStore) -> None:
         self._pool = pool
         self._known = known
-        self._way: Way = pool if known.kind is Kind.AGENT else _bridge(pool)
+        self._way: Route = pool if known.kind is PoolKind.AGENT else _bridge(pool)
         self._is_proven = False
-        self._strays: dict[Kind, PoolError] = {}
+        self._strays: dict[PoolKind, PoolError] = {}
 
     @property
     def stale_seconds(self) -> float | None:
@@ -95,7 +95,7 @@ class Route:
             self._is_proven = True
             self._known.learn(self._kind)
 
-    async def _turn(self, way: Way, path: str, error: PoolRefused | NoAgent | NoAnswer) -> None:
+    async def _turn(self, way: Route, path: str, error: PoolRefused | NoAgent | NoAnswer) -> None:
         """Go on another way after a refusal; raises `error`, or a better one, when there is none."""
         if way is not self._way:
             return  # another request has turned already
@@ -109,21 +109,21 @@ class Route:
         if not _is_not_understood(error):
             raise error
         self._strays[self._kind] = error
-        if len(self._strays) == len(Kind):
+        if len(self._strays) == len(PoolKind):
             # It is neither; what the pool said to the simpler request says it best.
-            stray = self._strays[Kind.AGENT]
+            stray = self._strays[PoolKind.AGENT]
             self._strays.clear()
             raise stray
-        await self._go(self._pool if self._kind is Kind.INTERPRETER else _bridge(self._pool))
+        await self._go(self._pool if self._kind is PoolKind.INTERPRETER else _bridge(self._pool))
 
-    async def _go(self, way: Way) -> None:
+    async def _go(self, way: Route) -> None:
         left, self._way = self._way, way
         if left is not self._pool:
             await left.aclose()
 
     @property
-    def _kind(self) -> Kind:
-        return Kind.AGENT if self._way is self._pool else Kind.INTERPRETER
+    def _kind(self) -> PoolKind:
+        return PoolKind.AGENT if self._way is self._pool else PoolKind.INTERPRETER
 
     async def _describe_runtime(self, error: PoolError) -> PoolError:
         """Return what to say of an interpreter that does not run our code."""
@@ -137,16 +137,16 @@ class Route:
 
 
 # Most kernels need none of these, and each of them starts sooner without.
-def _bridge(pool: PoolClient) -> Way:
+def _bridge(pool: PoolClient) -> Route:
     from remote_kernel.client.interpreter.bridge import Bridge
 
     return Bridge(pool)
 
 
-def _plain(pool: PoolClient, reason: str) -> Way:
-    from remote_kernel.client.interpreter.agentless import Plain
+def _plain(pool: PoolClient, reason: str) -> Route:
+    from remote_kernel.client.interpreter.agentless import AgentlessRoute
 
-    return Plain(pool, reason)
+    return AgentlessRoute(pool, reason)
 
 
 def _is_not_understood(error: PoolRefused) -> bool:

@@ -13,14 +13,14 @@ from remote_kernel.io.private_files import make_private_folder, write_private
 INTERPRETER_SECONDS = 86_400.0
 
 
-class Kind(StrEnum):
+class PoolKind(StrEnum):
     """What the pods of a pool are."""
 
     AGENT = "agent"
     INTERPRETER = "interpreter"
 
 
-class KnownKind:
+class PoolKindStore:
     """What a pool turned out to be the last time, so that the next kernel need not try.
 
     Args:
@@ -32,18 +32,18 @@ class KnownKind:
         digest = hashlib.sha256(endpoint.encode()).hexdigest()
         # The local pool is whatever it was started as, and asking it costs nothing.
         self._path = runtime_folder / "remote-kernel" / f"pool-kind-{digest[:16]}" if endpoint else None
-        self.kind = self._load() or (Kind.INTERPRETER if has_interpreter_address(endpoint) else Kind.AGENT)
+        self.kind = self._load() or (PoolKind.INTERPRETER if has_interpreter_address(endpoint) else PoolKind.AGENT)
 
-    def _load(self) -> Kind | None:
+    def _load(self) -> PoolKind | None:
         if self._path is None:
             return None
         with contextlib.suppress(OSError, ValueError):
-            kind = Kind(self._path.read_text(encoding="utf-8"))
+            kind = PoolKind(self._path.read_text(encoding="utf-8"))
             age = time.time() - self._path.stat().st_mtime
-            return kind if kind is Kind.AGENT or age < INTERPRETER_SECONDS else None
+            return kind if kind is PoolKind.AGENT or age < INTERPRETER_SECONDS else None
         return None
 
-    def learn(self, kind: Kind) -> None:
+    def learn(self, kind: PoolKind) -> None:
         """Remember what the pool is."""
         if kind is self.kind:
             return

@@ -12,7 +12,7 @@ class Body(Protocol):
         """Yield the bytes as they come; raises `PoolError` or `Broke` when the connection breaks."""
 
 
-class Way(Protocol):
+class Route(Protocol):
     """Carries requests of wire version 2 to the pod of one identifier.
 
     Attributes:

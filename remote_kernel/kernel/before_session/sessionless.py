@@ -8,10 +8,10 @@ from remote_kernel.core.jupyter.messages import parse_object
 from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC, Hello, Message
 from remote_kernel.kernel.before_session import local_answers
 from remote_kernel.kernel.before_session.first_requests import Treatment, debug_command, treatment_of
-from remote_kernel.kernel.before_session.vscode_cells import HiddenCells
+from remote_kernel.kernel.before_session.vscode_cells import VsCodeCells
 from remote_kernel.kernel.frontend.channels import Channels
-from remote_kernel.kernel.frontend.kernel_info_cache import KnownInfo
-from remote_kernel.kernel.requests.in_flight import OpenRequests
+from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
+from remote_kernel.kernel.requests.in_flight import InFlightRequests
 from remote_kernel.kernel.requests.replies import Replies
 from remote_kernel.kernel.requests.request import Request
 
@@ -32,8 +32,8 @@ class Sessionless:
     """
 
     def __init__(
-        self, channels: Channels, requests: OpenRequests, replies: Replies, hidden: HiddenCells, known: KnownInfo, *,
-        kernelspec: str, open_session: Callable[[], None], send: Callable[[Message], None],
+        self, channels: Channels, requests: InFlightRequests, replies: Replies, hidden: VsCodeCells,
+        known: KernelInfoCache, *, kernelspec: str, open_session: Callable[[], None], send: Callable[[Message], None],
     ) -> None:  # fmt: skip
         self._channels = channels
         self._requests = requests
@@ -49,7 +49,7 @@ class Sessionless:
 
     @property
     def _is_python(self) -> bool:
-        """Whether the kernel in the pod speaks Python, as far as anybody knows."""
+        """Return whether the kernel in the pod speaks Python, as far as anybody knows."""
         known = self._known.content
         if known is None:
             return self._kernelspec == DEFAULT_KERNELSPEC

@@ -25,7 +25,7 @@ _MARK = re.compile(r"\b_{1,2}vsc(?:ode)?_", re.IGNORECASE)
 _REPLY: Mapping[str, Any] = {"status": "ok", "execution_count": 0, "user_expressions": {}, "payload": []}
 
 
-class HiddenCells:
+class VsCodeCells:
     """The hidden cells that wait for a session, and those whose outcome nobody waits for any more."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ from remote_kernel.core.wire.frames import Channel
 from remote_kernel.io.private_files import write_private
 from remote_kernel.io.tasks import go_on, is_cancelled
 from remote_kernel.io.zmq_socket import ZmqSocket
-from remote_kernel.kernel.frontend.iopub_queue import Outbox
+from remote_kernel.kernel.frontend.iopub_queue import IopubQueue
 
 _log = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ class Channels:
         self._sockets: dict[Channel, ZmqSocket] = {}
         self._heartbeat_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._heartbeat_end: asyncio.Future[None] | None = None
-        self._outbox: Outbox | None = None
+        self._iopub_queue: IopubQueue | None = None
         self._refused = Tally()
 
     def bind(self) -> None:
@@ -169,7 +169,7 @@ class Channels:
             socket.linger = 500
             self._sockets[channel] = ZmqSocket(socket)
             if channel is Channel.IOPUB:
-                self._outbox = Outbox(self._sockets[channel], self._write_welcome)
+                self._iopub_queue = IopubQueue(self._sockets[channel], self._write_welcome)
             else:
                 # A front end that comes back under its name may be here before its old connection has ended.
                 socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
@@ -234,9 +234,9 @@ class Channels:
         A message that cannot be handled costs that message. Whatever else goes wrong is raised: of a kernel that has
         ended a front end takes notice, and not of one that is deaf on a channel.
         """
-        assert self._outbox is not None
+        assert self._iopub_queue is not None
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(go_on(self._outbox.serve()))
+            tasks.create_task(go_on(self._iopub_queue.serve()))
             tasks.create_task(go_on(self._wait_heartbeat_end()))
             for channel in (Channel.SHELL, Channel.CONTROL, Channel.STDIN):
                 tasks.create_task(go_on(self._receive(channel, handle)))
@@ -275,8 +275,8 @@ class Channels:
 
     def admit(self) -> None:
         """Let those hear what is published from now on who have subscribed by now; `serve` does so all the time."""
-        assert self._outbox is not None
-        self._outbox.admit()
+        assert self._iopub_queue is not None
+        self._iopub_queue.admit()
 
     async def wait_heard(self, patience_seconds: float) -> None:
         """Return when front ends listen on iopub, or nobody has come for so long.
@@ -284,10 +284,10 @@ class Channels:
         What is published before is heard by nobody: sockets of front ends that were connected to the process before us
         need a moment to come back.
         """
-        assert self._outbox is not None
+        assert self._iopub_queue is not None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_seconds):
-                await self._outbox.is_heard.wait()
+                await self._iopub_queue.is_heard.wait()
             await asyncio.sleep(GATHERING_SECONDS)
 
     async def send(self, channel: Channel, prefixes: list[bytes], parts: tuple[bytes, ...]) -> None:
@@ -296,16 +296,16 @@ class Channels:
 
     async def room(self) -> None:
         """Return when the front ends have taken enough of what was published for more to come."""
-        assert self._outbox is not None
-        await self._outbox.room()
+        assert self._iopub_queue is not None
+        await self._iopub_queue.room()
 
     def publish(self, parts: tuple[bytes, ...]) -> None:
         """Send a message that exists already to every front end; who has many of them waits for `room` before each."""
         self._send_out(self._signer.to_zmq(parts, [_TOPIC]))
 
     def _send_out(self, frames: list[bytes]) -> None:
-        assert self._outbox is not None
-        self._outbox.put(frames)
+        assert self._iopub_queue is not None
+        self._iopub_queue.put(frames)
 
     async def reply(
         self, channel: Channel, prefixes: list[bytes], msg_type: str, content: Mapping[str, Any], parent: bytes
@@ -319,8 +319,8 @@ class Channels:
 
     def close(self) -> None:
         """Close the sockets after their last messages have gone, or half a second."""
-        if self._outbox is not None:
-            self._outbox.close()
+        if self._iopub_queue is not None:
+            self._iopub_queue.close()
         for socket in self._sockets.values():
             socket.close()
         self._context.term()

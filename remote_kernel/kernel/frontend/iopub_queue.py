@@ -39,7 +39,7 @@ MAX_WELCOMES_AT_ONCE = 10
 SUBSCRIBES, UNSUBSCRIBES = b"\x01", b"\x00"
 
 
-class Outbox:
+class IopubQueue:
     """Sends to the subscribers of an XPUB socket, in order, nothing dropped, to each a welcome before anything else.
 
     Args:

@@ -17,7 +17,7 @@ from remote_kernel.io.private_files import make_private_folder, write_private
 _log = logging.getLogger(__name__)
 
 
-class KnownInfo:
+class KernelInfoCache:
     """The content of the last `kernel_info_reply` from one kernelspec of one pool, as `checked_kernel_info` returns it.
 
     Args:

@@ -1,4 +1,4 @@
-"""What the commands do: the card, and what is asked of the session as a whole. Files have a module of their own."""
+"""Actions of `%session`, except transfers of files: the status card, and requests to the session."""
 
 import asyncio
 import time
@@ -14,13 +14,13 @@ from remote_kernel.kernel.magics.status_card import look_around
 from remote_kernel.kernel.magics.transfers import Transfers
 from remote_kernel.kernel.output import style
 from remote_kernel.kernel.output.display import Display, Shown
-from remote_kernel.kernel.output.orphaned_output import Missed
+from remote_kernel.kernel.output.orphaned_output import OrphanedOutput
 from remote_kernel.kernel.requests.request import Request
 from remote_kernel.kernel.session.attachment import Attachment
 from remote_kernel.kernel.session.session import Session
 
 
-class Verbs:
+class Actions:
     """Performs the commands of one kernel.
 
     Args:
@@ -30,8 +30,8 @@ class Verbs:
     """
 
     def __init__(
-        self, channels: Channels, session: Session, missed: Missed, attachment: Attachment, listener: Listener, *,
-        reach: Callable[[], Awaitable[None]], settle: Callable[[], Awaitable[None]],
+        self, channels: Channels, session: Session, missed: OrphanedOutput, attachment: Attachment,
+        listener: Listener, *, reach: Callable[[], Awaitable[None]], settle: Callable[[], Awaitable[None]],
     ) -> None:  # fmt: skip
         self._channels = channels
         self._session = session
@@ -110,7 +110,7 @@ class Verbs:
         if (link := self._link) is None:
             return _say(session_command.NO_SESSION)
         await self._session.pause(self._listener)
-        return _say(session_command.DETACHED.format(seconds=link.warmth.cooldown_seconds))
+        return _say(session_command.DETACHED.format(seconds=link.keep_alive.cooldown_seconds))
 
     async def _let_go(self, *, is_reset: bool) -> Shown:
         await self._settle()

@@ -24,7 +24,7 @@ _LINE = re.compile(r"\s*%(?:remote_)?session[ \t]+(?P<rest>[^\n]*?)\s*")
 _ASKED = re.compile(r"\s*%(?P<magic>(?:remote_)?session)\b[^\n]*\s*")
 
 
-class Assistance:
+class Completion:
     """Answers `complete_request` and `inspect_request` for commands of ours.
 
     Args:

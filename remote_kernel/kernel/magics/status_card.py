@@ -162,8 +162,8 @@ async def look_around(session: Session, hello: wire.Hello | None, now: float) ->
         pod=hello.pod,
         language=_language(hello.kernel_info),
         peers=link.peers,
-        warm_seconds=link.warmth.seconds(),
-        cooldown_seconds=link.warmth.cooldown_seconds,
+        warm_seconds=link.keep_alive.seconds(),
+        cooldown_seconds=link.keep_alive.cooldown_seconds,
         facts=facts,
         round_trip_seconds=round_trip,
     )

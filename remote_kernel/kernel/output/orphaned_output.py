@@ -18,7 +18,7 @@ MAX_ID_CHARS = 200
 _OUTPUTS = frozenset({"stream", "display_data", "execute_result", "error"})
 
 
-class Missed:
+class OrphanedOutput:
     """Collects outputs of such cells, the newest `MAX_BYTES` of them.
 
     Attributes:

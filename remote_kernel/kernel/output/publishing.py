@@ -6,11 +6,11 @@ from remote_kernel.core.jupyter.messages import Header, parse_parent
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.frames import Message
-from remote_kernel.kernel.before_session.vscode_cells import HiddenCells
+from remote_kernel.kernel.before_session.vscode_cells import VsCodeCells
 from remote_kernel.kernel.frontend.channels import Channels
-from remote_kernel.kernel.output.orphaned_output import Missed
-from remote_kernel.kernel.output.session_notices import MISSED, SHARED, Notes, describe_gap
-from remote_kernel.kernel.requests.in_flight import OpenRequests
+from remote_kernel.kernel.output.orphaned_output import OrphanedOutput
+from remote_kernel.kernel.output.session_notices import MISSED, SHARED, SessionNotices, describe_gap
+from remote_kernel.kernel.requests.in_flight import InFlightRequests
 from remote_kernel.kernel.requests.replies import Replies
 
 _log = logging.getLogger(__name__)
@@ -20,9 +20,14 @@ class Publishing:
     """Publishes what the session says on iopub."""
 
     def __init__(
-        self, channels: Channels, requests: OpenRequests, replies: Replies, hidden: HiddenCells, missed: Missed
+        self,
+        channels: Channels,
+        requests: InFlightRequests,
+        replies: Replies,
+        hidden: VsCodeCells,
+        missed: OrphanedOutput,
     ) -> None:
-        self.notes = Notes(channels, lambda: requests.begun_cell)
+        self.notes = SessionNotices(channels, lambda: requests.begun_cell)
         self._channels = channels
         self._requests = requests
         self._replies = replies

@@ -23,7 +23,7 @@ SHARED = (
 MAX_WAITING = 20
 
 
-class Notes:
+class SessionNotices:
     """Notes that wait for a cell to be shown in.
 
     Args:

@@ -19,7 +19,7 @@ NOT_DONE = "The command was interrupted; the session is as it was."
 Parts = tuple[bytes, ...]
 
 
-class Turns:
+class CellQueue:
     """The cells and commands that wait for a command, and the command that is being done.
 
     Args:

@@ -11,15 +11,15 @@ from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.frames import Channel, Message
 from remote_kernel.kernel.before_session.sessionless import Sessionless
 from remote_kernel.kernel.frontend.channels import Channels
-from remote_kernel.kernel.frontend.kernel_info_cache import KnownInfo
+from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
 from remote_kernel.kernel.output.publishing import Publishing
 from remote_kernel.kernel.output.session_notices import FILES_LOST, describe_refusal
 from remote_kernel.kernel.output.waiting_line import WaitingLine
-from remote_kernel.kernel.requests.cell_queue import Turns
-from remote_kernel.kernel.requests.failures import Endings
-from remote_kernel.kernel.requests.in_flight import OpenRequests
+from remote_kernel.kernel.requests.cell_queue import CellQueue
+from remote_kernel.kernel.requests.failures import Failures
+from remote_kernel.kernel.requests.in_flight import InFlightRequests
 from remote_kernel.kernel.requests.interrupts import Interrupts
-from remote_kernel.kernel.requests.pod_queries import Questions
+from remote_kernel.kernel.requests.pod_queries import PodQueries
 from remote_kernel.kernel.requests.replies import Replies
 from remote_kernel.kernel.session.attachment import Attachment
 from remote_kernel.kernel.session.session import Session
@@ -33,17 +33,17 @@ class Deliveries:
 
     channels: Channels
     session: Session
-    known: KnownInfo
-    requests: OpenRequests
+    known: KernelInfoCache
+    requests: InFlightRequests
     replies: Replies
-    turns: Turns
+    cell_queue: CellQueue
     line: WaitingLine
     interrupts: Interrupts
     attachment: Attachment
     publishing: Publishing
     sessionless: Sessionless
-    endings: Endings
-    questions: Questions
+    failures: Failures
+    pod_queries: PodQueries
 
     async def attached(self, hello: wire.Hello) -> None:
         """See `Listener`."""
@@ -67,7 +67,7 @@ class Deliveries:
         # Before, not after: if this process is killed in between, a front end that saw a message twice would take the
         # second for a replay attack and stop ("Duplicate Signature" in jupyter_client).
         self.session.note_position()
-        if self.questions.takes(message):
+        if self.pod_queries.takes(message):
             return
         if message.channel is Channel.IOPUB:
             self.publishing.publish(message)
@@ -87,7 +87,7 @@ class Deliveries:
             return
         self.requests.close(msg_id)
         if request.is_execute:
-            await self.turns.cell_ended(message.parts[3])
+            await self.cell_queue.cell_ended(message.parts[3])
 
     async def dropped(self, gap: wire.Gap) -> None:
         """See `Listener`."""
@@ -114,12 +114,12 @@ class Deliveries:
         if request is None:
             self.publishing.notes.tell(describe_refusal(error))
         else:
-            await self.endings.fail(request, error)
+            await self.failures.fail(request, error)
 
     async def failed(self, error: RemoteKernelError) -> None:
         """See `Listener`."""
         _log.warning(LogEvent("failed", error=error.name, text=str(error)))
-        self.questions.forget()
+        self.pod_queries.forget()
         is_awaited = self.attachment.fail(error)
         if isinstance(error, SessionLost):
             self.interrupts.forget_given_up()
@@ -128,6 +128,6 @@ class Deliveries:
             self.session.note_untold(None if is_told else error)
             self.session.note_position()
             if self.requests.first_cell is not None:
-                self.endings.begin_to_settle(error)
+                self.failures.begin_to_settle(error)
                 return
-        await self.endings.fail_all(error)
+        await self.failures.fail_all(error)

@@ -9,10 +9,10 @@ from remote_kernel.core.wire.frames import Channel
 from remote_kernel.io.tasks import start
 from remote_kernel.kernel.before_session import local_answers
 from remote_kernel.kernel.before_session.sessionless import Sessionless
-from remote_kernel.kernel.output.orphaned_output import Missed
+from remote_kernel.kernel.output.orphaned_output import OrphanedOutput
 from remote_kernel.kernel.output.waiting_line import WaitingLine
-from remote_kernel.kernel.requests.cell_queue import Turns
-from remote_kernel.kernel.requests.in_flight import OpenRequests
+from remote_kernel.kernel.requests.cell_queue import CellQueue
+from remote_kernel.kernel.requests.in_flight import InFlightRequests
 from remote_kernel.kernel.requests.replies import Replies
 from remote_kernel.kernel.requests.request import Interrupted, Request
 from remote_kernel.kernel.session.session import Session
@@ -38,17 +38,17 @@ class LeftRunning(RemoteKernelError):
         return self._name
 
 
-class Endings:
+class Failures:
     """Ends requests one by one or all at once."""
 
     def __init__(
-        self, session: Session, requests: OpenRequests, replies: Replies, turns: Turns, line: WaitingLine,
-        sessionless: Sessionless, missed: Missed,
+        self, session: Session, requests: InFlightRequests, replies: Replies, cell_queue: CellQueue, line: WaitingLine,
+        sessionless: Sessionless, missed: OrphanedOutput,
     ) -> None:  # fmt: skip
         self._session = session
         self._requests = requests
         self._replies = replies
-        self._turns = turns
+        self._cell_queue = cell_queue
         self._line = line
         self._sessionless = sessionless
         self._missed = missed
@@ -78,7 +78,7 @@ class Endings:
         await self._line.end()
         requests = self._requests.close_all()
         self._sessionless.forget_waiting()
-        await self._turns.abort()
+        await self._cell_queue.abort()
         is_told = False
         for request in requests:
             if request.info.msg_type == "kernel_info_request":
@@ -103,7 +103,7 @@ class Endings:
         await self._replies.fail(request, error)
         if request.is_cell:
             await self._abort_unsent()
-            await self._turns.abort()
+            await self._cell_queue.abort()
 
     async def _abort_unsent(self) -> None:
         """Abort the cells that were to run behind one that failed before it was run."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from remote_kernel.kernel.requests.request import Request
 
 
-class OpenRequests:
+class InFlightRequests:
     """Requests that the session owes a reply, oldest first.
 
     Args:

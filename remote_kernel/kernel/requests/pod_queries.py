@@ -16,14 +16,14 @@ _HAS_MAGIC = "{name} in __import__('IPython').get_ipython().magics_manager.magic
 
 
 @dataclass(slots=True)
-class Question:
+class PodQuery:
     """One that is open: a reply and the word "idle" are to come, in either order."""
 
     reply: "asyncio.Future[bytes]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     is_idle: bool = False
 
 
-class Questions:
+class PodQueries:
     """Asks, and tells the answers from what is meant for front ends.
 
     Attributes:
@@ -33,7 +33,7 @@ class Questions:
     def __init__(self) -> None:
         self.magics: set[str] = set()
         self._author = Author(secrets.token_hex(16))
-        self._open: dict[str, Question] = {}
+        self._open: dict[str, PodQuery] = {}
 
     async def has_magic(self, link: Link | None, name: str) -> bool:
         """Whether the kernel in the pod has a line magic of this name, as far as it tells in time."""
@@ -44,7 +44,7 @@ class Questions:
         parts = self._author.write(
             "execute_request", {**content, "user_expressions": expressions}, date=datetime.now(UTC)
         )
-        question = self._open[parse_header(parts[0]).msg_id] = Question()
+        question = self._open[parse_header(parts[0]).msg_id] = PodQuery()
         link.send(Message(channel=Channel.SHELL, parts=parts))
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):

@@ -8,7 +8,7 @@ from remote_kernel.kernel.before_session import local_answers
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.output import style
 from remote_kernel.kernel.output.display import Display, Shown
-from remote_kernel.kernel.requests.in_flight import OpenRequests
+from remote_kernel.kernel.requests.in_flight import InFlightRequests
 from remote_kernel.kernel.requests.request import Request
 
 # "SessionLost" is two words.
@@ -31,7 +31,7 @@ class Replies:
         die: ends the kernel, as one ends that has crashed.
     """
 
-    def __init__(self, channels: Channels, requests: OpenRequests, *, die: Callable[[], None]) -> None:
+    def __init__(self, channels: Channels, requests: InFlightRequests, *, die: Callable[[], None]) -> None:
         self._channels = channels
         self._requests = requests
         self._die = die

@@ -7,11 +7,11 @@ from remote_kernel.client.link.retry import Wait
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.wire.frames import Channel, Message
 from remote_kernel.io.tasks import start
-from remote_kernel.kernel.before_session.vscode_cells import HiddenCells
+from remote_kernel.kernel.before_session.vscode_cells import VsCodeCells
 from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.output.waiting_line import WaitingLine
-from remote_kernel.kernel.requests.in_flight import OpenRequests
+from remote_kernel.kernel.requests.in_flight import InFlightRequests
 from remote_kernel.kernel.session.attachment import Attachment
 from remote_kernel.kernel.session.notebook_path import Hints
 from remote_kernel.kernel.session.session import Session
@@ -42,7 +42,7 @@ class Uplink:
     """
 
     def __init__(
-        self, channels: Channels, session: Session, requests: OpenRequests, hidden: HiddenCells,
+        self, channels: Channels, session: Session, requests: InFlightRequests, hidden: VsCodeCells,
         attachment: Attachment, line: WaitingLine, listener: Listener, hints: Hints,
     ) -> None:  # fmt: skip
         self._channels = channels

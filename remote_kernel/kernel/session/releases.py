@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from remote_kernel.client.http.pool_client import is_of_no_session
-from remote_kernel.client.routes.route import Way
+from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, WireError
 from remote_kernel.core.identity import Identifier, is_identifier
 from remote_kernel.core.numbers import AMOUNT
@@ -57,7 +57,7 @@ class Returned:
     kernels: int
 
 
-async def give_back(pool: Way, release: Release, *, is_order: bool = False) -> Returned:
+async def give_back(pool: Route, release: Release, *, is_order: bool = False) -> Returned:
     """End the kernel if nobody else uses it, and the pod if it then has none that anybody does; the pod decides.
 
     Args:
@@ -80,7 +80,7 @@ async def give_back(pool: Way, release: Release, *, is_order: bool = False) -> R
     return Returned(stopped=stops, others=others, kernels=kernels)
 
 
-async def stop_pod(pool: Way) -> None:
+async def stop_pod(pool: Route) -> None:
     """Have the pool stop the pod of the identifier, whichever that is; takes no session. Raises `PoolError`.
 
     For a pod that has just said that nobody needs it and takes nobody in, or on the order of the user.

@@ -17,10 +17,10 @@ from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.link.link import Link, Position
 from remote_kernel.client.link.listener import Listener
 from remote_kernel.client.link.retry import MakeRoom, describe_wait, is_passing, patience, when_given_up
-from remote_kernel.client.link.retry_schedule import Outage
-from remote_kernel.client.routes.detected_route import Route
-from remote_kernel.client.routes.pool_kind import KnownKind
-from remote_kernel.client.routes.route import Way
+from remote_kernel.client.link.retry_schedule import RetrySchedule
+from remote_kernel.client.routes.detected_route import DetectedRoute
+from remote_kernel.client.routes.pool_kind import PoolKindStore
+from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import PoolError, PoolFull, PoolRefused, PoolUnreachable, RemoteKernelError, SessionLost
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
@@ -80,7 +80,7 @@ class Session:
         self._has_left = False
         self._binding = self._take_up(self._file.load())
         self._keep_until = self._binding.keep_until if self._binding else 0.0
-        self.pool: Way | None = None
+        self.pool: Route | None = None
         self.wait_seconds = DEFAULT_WAIT_SECONDS
         self._running: asyncio.Task[None] | None = None
         self.link: Link | None = None
@@ -165,7 +165,7 @@ class Session:
         """Keep the pod from cooling down until then at least (seconds since 1970), over restarts of this kernel."""
         self._keep_until = when
         if self.link is not None:
-            self.link.warmth.keep_until = when
+            self.link.keep_alive.keep_until = when
         if self._binding is not None:
             self._remember(replace(self._binding, keep_until=when))
 
@@ -208,7 +208,7 @@ class Session:
             reader=binding.reader,
             make_room=make_room,
         )
-        link.warmth.keep_until = binding.keep_until
+        link.keep_alive.keep_until = binding.keep_until
         if binding.restart:
             try:
                 await self._catch_up_restart(link, binding, listener, make_room)
@@ -235,9 +235,9 @@ class Session:
 
     def _route(
         self, settings: Settings, access: Access, identifier: Identifier, *, connects_ahead: bool = False
-    ) -> Route:
+    ) -> DetectedRoute:
         pool = PoolClient(access, identifier, connects_ahead=connects_ahead)
-        return Route(pool, KnownKind(self._folders.runtime, settings.endpoint))
+        return DetectedRoute(pool, PoolKindStore(self._folders.runtime, settings.endpoint))
 
     def _bind(self, settings: Settings, hints: Hints) -> Binding:
         notebook = find_notebook(
@@ -269,7 +269,7 @@ class Session:
 
         As patiently as a session is waited for: where the pod is gone, the pool needs room for another to tell us so.
         """
-        outage = Outage()
+        schedule = RetrySchedule()
         while binding.epoch:
             try:
                 await link.send_now(_restart_message())
@@ -277,8 +277,8 @@ class Session:
             except PoolError as error:
                 if isinstance(error, PoolRefused) and error.code == wire.EPOCH_MISMATCH:
                     break
-                room = outage.note_room(await make_room()) if isinstance(error, PoolFull) else None
-                pause = outage.pause(error, patience(error, self.wait_seconds)) if is_passing(error) else 0.0
+                room = schedule.note_room(await make_room()) if isinstance(error, PoolFull) else None
+                pause = schedule.pause(error, patience(error, self.wait_seconds)) if is_passing(error) else 0.0
                 if not pause:
                     raise when_given_up(error, self.wait_seconds) from None
                 await listener.waiting(describe_wait(error, room))
@@ -289,7 +289,7 @@ class Session:
     def note_busy(self, is_busy: bool) -> None:
         """Let the link know whether the session runs something, which keeps the pod warm."""
         if self.link is not None:
-            self.link.warmth.is_busy = is_busy
+            self.link.keep_alive.is_busy = is_busy
 
     def note_position(self) -> None:
         """Remember how far the front end has been served, for a successor of this process."""
@@ -300,7 +300,7 @@ class Session:
         # The cursor first: with the old epoch a new cursor is refused, with a new epoch an old one would skip output.
         self._file.save_cursor(cursor)
         if epoch != self._binding.epoch:
-            self._remember(replace(self._binding, epoch=epoch, cooldown_seconds=self.link.warmth.cooldown_seconds))
+            self._remember(replace(self._binding, epoch=epoch, cooldown_seconds=self.link.keep_alive.cooldown_seconds))
 
     async def restart(self, message: wire.Message) -> None:
         """Have the pod start a fresh interpreter, now or, when it cannot be reached, before the next cell."""
@@ -385,8 +385,8 @@ class Session:
             epoch, cooldown_seconds = binding.epoch, DEFAULT_COOLDOWN_SECONDS
             is_there = bool(epoch)  # an earlier process of this kernel has had it
         else:
-            epoch, cooldown_seconds = link.position.epoch if link.position else "", link.warmth.cooldown_seconds
-            is_warm = link.is_attached or not link.warmth.has_cooled_down
+            epoch, cooldown_seconds = link.position.epoch if link.position else "", link.keep_alive.cooldown_seconds
+            is_warm = link.is_attached or not link.keep_alive.has_cooled_down
             is_there = is_warm if link.position else link.may_leave_session
         if not is_there:
             return None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from remote_kernel.client.access import Access, LocalAccess
 from remote_kernel.client.link.retry import Room
-from remote_kernel.client.routes.detected_route import Route
+from remote_kernel.client.routes.detected_route import DetectedRoute
 from remote_kernel.core.errors import PoolFull, RemoteKernelError
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.settings import Settings
@@ -38,7 +38,10 @@ class Tidying:
     """
 
     def __init__(
-        self, runtime_folder: Path, releases: Releases, open_route: Callable[[Settings, Access, Identifier], Route]
+        self,
+        runtime_folder: Path,
+        releases: Releases,
+        open_route: Callable[[Settings, Access, Identifier], DetectedRoute],
     ) -> None:
         self._runtime_folder = runtime_folder
         self._releases = releases

@@ -146,11 +146,11 @@ class Api:
             raise WireError("only messages for a kernel may be sent here")
         kernel = self._pod.registry.get(name, epoch)
         kernel.note_user(_reader_of(call))
-        news = kernel.news
+        wakeups = kernel.wakeups
         accepted = await kernel.accept(messages, sender=sender, epoch=epoch)
         if accepted:
             kernel.wake_readers_soon()
-            await news.wait()  # the answer travels with what the kernel says to it
+            await wakeups.wait()  # the answer travels with what the kernel says to it
         self._pod.registry.remove_closed()
         return Answer.of_json({"accepted": accepted, "kernels": len(self._pod.registry.kernels)})
 
@@ -268,7 +268,7 @@ async def _stream_events(
     with kernel.reading(reader) as took, closing(Watchdog(note_silence)) as watchdog:
         watchdog.feed(wire.KEEPALIVE_SECONDS)
         while True:
-            news = kernel.news
+            wakeups = kernel.wakeups
             if kernel.peers_of(reader) != peers:
                 peers = kernel.peers_of(reader)
                 yield wire.encode(wire.Peers(count=peers))
@@ -291,7 +291,7 @@ async def _stream_events(
                 yield wire.encode(wire.Keepalive())
                 watchdog.feed(wire.KEEPALIVE_SECONDS)
             else:
-                await news.wait()  # which also ends for others than this reader
+                await wakeups.wait()  # which also ends for others than this reader
 
 
 def _in_pieces(data: bytes) -> Iterator[bytes]:

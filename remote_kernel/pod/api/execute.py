@@ -38,7 +38,7 @@ async def run_cell(
     is_idle = False
     with kernel.listening() as took:
         while True:
-            news = kernel.news
+            wakeups = kernel.wakeups
             batch = kernel.journal.read(cursor, MAX_BATCH_BYTES)
             if batch.gap is not None:
                 yield _dropped(request[0], batch.gap)
@@ -46,7 +46,7 @@ async def run_cell(
                 if is_stopping():
                     yield _lost(request[0], "its pod is stopped")
                     return
-                await news.wait()
+                await wakeups.wait()
                 continue
             cursor = batch.cursor
             for event in decode_all(b"".join(batch.entries)):

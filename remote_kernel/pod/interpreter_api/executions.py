@@ -200,10 +200,10 @@ class Executions:
 async def _wait_idle(kernel: PodKernel) -> None:
     """Return when nobody else's cell runs: code in the interpreter's own queue could not be called back."""
     while True:
-        news = kernel.news
+        wakeups = kernel.wakeups
         if not kernel.is_busy:
             return
-        await news.wait()
+        await wakeups.wait()
 
 
 async def _listen(kernel: PodKernel, code: str, gathering: Gathering) -> None:

@@ -22,7 +22,7 @@ class Reader:
         self.took_at = time.monotonic()
 
 
-class Pace:
+class FlowControl:
     """Decides when a kernel is to be held.
 
     Args:

@@ -22,11 +22,11 @@ from remote_kernel.core.wire.frames import FRESH_PREFIX, Channel, EpochChange, M
 from remote_kernel.io.tasks import start
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.kernels.claims import Claims, Use
-from remote_kernel.pod.kernels.flow_control import Pace, Reader
+from remote_kernel.pod.kernels.flow_control import FlowControl, Reader
 from remote_kernel.pod.kernels.interpreter import Interpreter
 from remote_kernel.pod.kernels.senders import Senders
 from remote_kernel.pod.kernels.shutdowns import Shutdowns
-from remote_kernel.pod.kernels.wakeups import News
+from remote_kernel.pod.kernels.wakeups import Wakeups
 
 T = TypeVar("T")
 
@@ -125,12 +125,12 @@ class PodKernel:
         self._shutdowns = shutdowns
         self._current: Interpreter | None = None
         self._watch: asyncio.Task[None] | None = None
-        self._news = News()
+        self._wakeups = Wakeups()
         self._lock = asyncio.Lock()
         self._senders = Senders()
         self._accepting: set[asyncio.Task[Any]] = set()
         self._executions: dict[str, Execution] = {}
-        self._pace = Pace(self._hold)
+        self._flow_control = FlowControl(self._hold)
         self._readers: Counter[str] = Counter()
         self._claims = Claims(claim_seconds)
         self._ending_alone: asyncio.TimerHandle | None = None
@@ -156,9 +156,9 @@ class PodKernel:
         return epoch in self._epochs
 
     @property
-    def news(self) -> asyncio.Event:
+    def wakeups(self) -> asyncio.Event:
         """Is set when there is something new for readers; ask for it before reading."""
-        return self._news.event
+        return self._wakeups.event
 
     @contextlib.contextmanager
     def reading(self, reader: str) -> Iterator[Callable[[Batch], None]]:
@@ -181,13 +181,13 @@ class PodKernel:
     @contextlib.contextmanager
     def listening(self) -> Iterator[Callable[[Batch], None]]:
         """Be heard for as `reading` is, without being somebody that others are told of: for the agent itself."""
-        with self._pace.reading() as stream:
+        with self._flow_control.reading() as stream:
             yield partial(self._note_taken, stream)
 
     def _note_taken(self, stream: Reader, batch: Batch) -> None:
         # At the end nobody is behind; what a gap is said to have had is no exact number.
         is_at_end = batch.cursor == self.journal.last_sequence
-        self._pace.took(stream, stream.behind if is_at_end else batch.size)
+        self._flow_control.took(stream, stream.behind if is_at_end else batch.size)
 
     def peers_of(self, reader: str) -> int:
         """Return how many other readers follow this kernel."""
@@ -262,7 +262,7 @@ class PodKernel:
         return self._current
 
     def _adopt(self, interpreter: Interpreter) -> None:
-        self._pace.go()
+        self._flow_control.go()
         interpreter.take_cell_files(self._cell_files)
         self._cell_files = interpreter.cell_files
         self._current = interpreter
@@ -280,7 +280,7 @@ class PodKernel:
     def _end_unwatched(self, _error: Exception) -> None:
         """Close a kernel whose end nobody would notice; who comes back finds none, and is told."""
         self.is_closed = True
-        self._news.tell()
+        self._wakeups.tell()
 
     def _begin_epoch(self, *, reason: str, detail: str = "") -> None:
         self.epoch = _new_epoch()
@@ -293,11 +293,11 @@ class PodKernel:
 
     def _record(self, entry: bytes, *, is_essential: bool, is_followed: bool = False) -> None:
         self.journal.append(entry, is_essential=is_essential)
-        self._pace.said(len(entry))
+        self._flow_control.said(len(entry))
         if is_followed:
-            self._news.tell_soon()
+            self._wakeups.tell_soon()
         else:
-            self._news.tell()
+            self._wakeups.tell()
 
     def _hold(self, is_held: bool) -> None:
         if self._current is not None:
@@ -305,11 +305,11 @@ class PodKernel:
 
     def wake_readers(self) -> None:
         """Have every reader look: the journal has grown, a reader has come or gone, or it is time to end."""
-        self._news.tell()
+        self._wakeups.tell()
 
     def wake_readers_soon(self) -> None:
         """Have every reader look with what the kernel says next, or in a moment."""
-        self._news.tell_soon()
+        self._wakeups.tell_soon()
 
     # What the kernel says
 
@@ -458,7 +458,7 @@ class PodKernel:
 
     async def _interrupt_interpreter(self) -> None:
         if self._current is not None:
-            self._pace.free()
+            self._flow_control.free()
             self._is_interrupted = True
             await self._current.interrupt()
 
@@ -498,7 +498,7 @@ class PodKernel:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(UNWANTED_SECONDS):
                 while self._has_unwanted:
-                    await self._news.event.wait()
+                    await self._wakeups.event.wait()
 
     def _shut_down(self, message: Message) -> None:
         """End the interpreter in the background, as whoever asked has no time; the next one runs nothing before that.
@@ -536,7 +536,7 @@ class PodKernel:
         if self._ending_alone is not None:
             self._ending_alone.cancel()
         self._begin_to_end()
-        self._news.tell()
+        self._wakeups.tell()
         self.journal.close()
 
 

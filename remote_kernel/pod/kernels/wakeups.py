@@ -12,7 +12,7 @@ import asyncio
 GATHER_SECONDS = 0.002
 
 
-class News:
+class Wakeups:
     """Wakes readers.
 
     Attributes:
