@@ -9,6 +9,7 @@ import pytest
 
 from tests.driver import Notebook, Pool
 from tests.error_output import error_output, log_sections
+from tests.unit import starts_processes
 
 
 @pytest.fixture
@@ -73,7 +74,16 @@ def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.T
     return report
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what starts processes, where only the other tests are asked for."""
+    if config.getoption("--unit"):
+        left_out = [item for item in items if starts_processes(item.path)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--unit", action="store_true", help="only the tests that start no process")
     parser.addoption("--flavor", default="custom", help="of the pool that the tests of a file share (%(default)s)")
 
 

@@ -15,7 +15,7 @@ from tests import commands_page
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
 SOURCES = sorted((ROOT / "remote_kernel").rglob("*.py"))
 
 # Set by us for those who run in a pod, or between our own processes.
