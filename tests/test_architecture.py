@@ -1,6 +1,7 @@
 """Who may import whom: `cli → kernel → client → core ← pod` and `core ← pool`."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,6 +30,9 @@ ARROWS = {
 
 # As many as can be seen at a glance.
 MAX_MODULES = 12
+
+# A docstring says what a thing is (a noun phrase) or what a function does (a verb).
+_QUESTION = re.compile(r"(What|Which|How|Who|Whom|Whose|Whether|Where|When|Why)\b")
 
 # What does I/O, waits, looks at a clock or at the environment.
 IMPURE = {
@@ -88,6 +92,14 @@ def test_core_is_pure(path: Path) -> None:
 @pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES}), ids=lambda path: path.name)
 def test_no_room_has_more_modules_than_can_be_seen_at_a_glance(folder: Path) -> None:
     assert len(list(folder.glob("*.py"))) <= MAX_MODULES
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_docstrings_say_what_a_thing_is(path: Path) -> None:
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, documented)]
+    texts = [ast.get_docstring(node) or "" for node in nodes]
+    assert [text for text in texts if _QUESTION.match(text)] == []
 
 
 def test_public_names_are_listed() -> None:

@@ -1,4 +1,4 @@
-"""How the command line says that it was not understood."""
+"""Argument parser whose errors are one sentence."""
 
 import argparse
 from collections.abc import Sequence

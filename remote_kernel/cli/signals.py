@@ -24,7 +24,7 @@ class Watch:
 
 
 class Signals:
-    """What SIGINT, SIGTERM and SIGHUP have asked for.
+    """Stop requests by SIGINT, SIGTERM and SIGHUP.
 
     Attributes:
         received: set by the first signal.

@@ -1,4 +1,4 @@
-"""The one way out of the command to a terminal, a pipe or a file: nothing gets there but text and colours.
+"""Safe output of the command to a terminal, a pipe or a file: nothing gets there but text and colours.
 
 What commands print holds texts of pods, pools, notebooks and file names. None of the places that print has to think of
 that: `main` puts a `SafeStream` before standard output and standard error, and what rich draws goes through a console
@@ -117,7 +117,7 @@ def _safe(stream: TextIO | None) -> TextIO:
 
 
 def shows_colours(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Whether a stream is a terminal whose user wants colours (https://no-color.org)."""
+    """Return whether a stream is a terminal whose user wants colours (https://no-color.org)."""
     return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 

@@ -1,4 +1,4 @@
-"""Where the session pool is and what opens it: a configured endpoint, or the local pool of an environment."""
+"""Access to a session pool, its endpoint and tokens: configured, or of an environment's local pool."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -90,7 +90,7 @@ class LocalAccess:
         self._lock = asyncio.Lock()
 
     async def is_running(self) -> bool:
-        """Whether there is one, without starting it."""
+        """Return whether there is one, without starting it."""
         return await self._pool.find() is not None
 
     async def endpoint(self) -> Endpoint:
@@ -108,7 +108,7 @@ class LocalAccess:
 
 
 def is_here(url: str) -> bool:
-    """Whether a pool at `url` is on this machine; behind TLS may be anything, whatever its name."""
+    """Return whether a pool at `url` is on this machine; behind TLS may be anything, whatever its name."""
     parts = urlsplit(url)
     return parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES
 

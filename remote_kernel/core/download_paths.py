@@ -1,4 +1,4 @@
-"""Where what is fetched goes on this machine: the user's own words decide it, whatever a pod says.
+"""Paths of downloads on this machine: the user's own words decide them, whatever a pod says.
 
 What a pod says is in a folder is data from somebody who is trusted less than this machine. So every name in it is
 looked at, and goes below the folder that the user named, or nowhere. What else may be in its way there, such as a
@@ -50,7 +50,7 @@ _WINDOWS_DEVICES = frozenset(
 
 
 class System(Enum):
-    """What names a system takes, and which of them are one to it."""
+    """Naming rules of a system: the names that it takes, and which of them are one to it."""
 
     LINUX = "linux"
     MACOS = "darwin"
@@ -92,7 +92,8 @@ class Wish:
         return bool(_WILD & set(self.name))
 
     def matches(self, name: str) -> bool:
-        """Whether a name is meant by the pattern, as in a shell: one part, and hidden only where the pattern is."""
+        """Return whether a name is meant by the pattern, as in a shell: one part, and hidden only where the pattern
+        is."""
         if is_hidden(name) and not self.name.startswith("."):
             return False
         return len(name) <= MAX_NAME_BYTES and "/" not in name and fnmatch.fnmatchcase(name, self.name)
@@ -190,7 +191,7 @@ class Places:
         return True
 
     def is_taken(self, parts: tuple[str, ...]) -> bool:
-        """Whether something that is wanted goes to this place."""
+        """Return whether something that is wanted goes to this place."""
         return self._key(parts) in self._taken
 
     def _refuse(self, path: str, problem: str) -> bool:
@@ -254,12 +255,13 @@ def _is_possible_on_windows(name: str) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a name begins with a dot, or does to a file system that passes over what cannot be seen."""
+    """Return whether a name begins with a dot, or does to a file system that passes over what cannot be seen."""
     return _seen(name).startswith(".")
 
 
 def is_git(name: str) -> bool:
-    """Whether git takes a folder of this name for its own, on any system: it starts programs that are named there."""
+    """Return whether git takes a folder of this name for its own, on any system: it starts programs that are named
+    there."""
     return System.MACOS.fold(name).rstrip(" .") in {".git", "git~1"}
 
 

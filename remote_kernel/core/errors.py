@@ -135,7 +135,7 @@ class WireError(RemoteKernelError):
 
 
 class Oversized(WireError):
-    """What the other side has compressed is more than it may send at once."""
+    """Compressed data that expands to more than its limit."""
 
 
 class NotWritten(RemoteKernelError):

@@ -1,4 +1,4 @@
-"""Who runs which notebook, as one stable session identifier.
+"""Session identifiers: one stable HMAC of user and notebook, project or job.
 
     identifier = "nb-" + HMAC-SHA256(user key, scope parts) in hex, cut to 48 characters
 
@@ -50,7 +50,7 @@ JOB_VARIABLES = (
 
 
 class Scope(StrEnum):
-    """Who shares a session: each notebook has its own, a project's notebooks share one, or a job's do."""
+    """Scope of a session: one for each notebook, project or job."""
 
     NOTEBOOK = "notebook"
     PROJECT = "project"
@@ -71,7 +71,7 @@ def parse_identifier(text: str) -> Identifier:
 
 
 def is_identifier(text: str) -> bool:
-    """Whether at least one published version of Azure's rules allows `text`."""
+    """Return whether at least one published version of Azure's rules allows `text`."""
     return bool(_DOCUMENTED.fullmatch(text) or _SPECIFIED.fullmatch(text))
 
 
@@ -144,7 +144,8 @@ def job_id(environ: Mapping[str, str]) -> str:
 
 
 def has_drive_prefix(path: str) -> bool:
-    """Whether a file name in `path` starts with a contents drive such as `RTC:`, so that it may be no file path."""
+    """Return whether a file name in `path` starts with a contents drive such as `RTC:`, so that it may be no file
+    path."""
     return any(_DRIVE_PREFIX.match(segment) for segment in path.replace("\\", "/").split("/"))
 
 

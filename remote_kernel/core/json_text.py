@@ -50,7 +50,7 @@ def parse_unpacked_object(data: bytes | bytearray, limit: Limit) -> dict[str, An
 
 
 def is_deeper(value: object, nesting: int) -> bool:
-    """Whether more than so many objects and lists are within one another."""
+    """Return whether more than so many objects and lists are within one another."""
     level = [value]
     for _ in range(nesting):
         level = [child for each in level for child in _children(each) if isinstance(child, dict | list)]

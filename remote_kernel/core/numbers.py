@@ -16,7 +16,7 @@ MAX_SEQUENCE = 2**63 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """What a number may be.
+    """Range of a number.
 
     Attributes:
         is_clamped: whether a number outside counts as the nearest one inside; otherwise it is refused.
@@ -42,7 +42,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """What a text may be.
+    """Bounds of a text.
 
     Attributes:
         is_name: whether it has to be printable and of this length; of any other text the rest is left out.

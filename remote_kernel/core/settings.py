@@ -16,7 +16,7 @@ DEFAULT_KEEPALIVE_MINUTES = 30.0
 
 
 class Start(StrEnum):
-    """When a kernel takes its session: with the first cell, or as it starts."""
+    """Start of a session: with the first cell, or as the kernel starts."""
 
     LAZY = "lazy"
     EAGER = "eager"
@@ -24,7 +24,7 @@ class Start(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a kernel is told from outside; `None` and "" mean "not set".
+    """Settings of a kernel; `None` and "" mean "not set".
 
     Attributes:
         endpoint: URL of the session pool; "" for the local pool.

@@ -1,4 +1,4 @@
-"""Where the local pools of this user are registered: a folder for each environment, in Jupyter's runtime folder.
+"""Registered local pools of this user: a folder for each environment, in Jupyter's runtime folder.
 
 A pool belongs to an environment, as its pods have that interpreter and its packages.
 """

@@ -22,7 +22,7 @@ class EndedByItself(Exception):
 
 
 def is_cancelled() -> bool:
-    """Whether the current task is to end: a `CancelledError` may also come of something that it awaits."""
+    """Return whether the current task is to end: a `CancelledError` may also come of something that it awaits."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

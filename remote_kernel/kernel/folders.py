@@ -8,7 +8,7 @@ from remote_kernel.core.errors import HOMELESS, SettingsError, is_homeless
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folders:
-    """Where Jupyter keeps data (the identity key) and what belongs to running programs."""
+    """Jupyter's folders for data (the identity key) and for what belongs to running programs."""
 
     data: Path
     runtime: Path

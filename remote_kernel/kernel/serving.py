@@ -1,4 +1,4 @@
-"""What the local kernel does once its front end can connect: everything."""
+"""Life of the local kernel after its sockets are bound, until its end."""
 
 import asyncio
 import logging
@@ -99,5 +99,5 @@ async def _watch_parent(parent: int, stopped: asyncio.Event) -> None:
 
 
 def _is_orphan(parent: int, environ: Mapping[str, str]) -> bool:
-    """Whether the front end had ended before this process could look who it was; jupyter_client says who."""
+    """Return whether the front end had ended before this process could look who it was; jupyter_client says who."""
     return parent == INIT_PID and environ.get("JPY_PARENT_PID", str(INIT_PID)) != str(INIT_PID)

@@ -61,7 +61,7 @@ OWN_FILES = 64
 
 
 class CannotStart(Exception):
-    """What the pod needs cannot be had; the message says what and why."""
+    """Something that the pod needs cannot be had; the message says what and why."""
 
 
 class Server(uvicorn.Server):

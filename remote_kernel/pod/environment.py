@@ -1,4 +1,4 @@
-"""What a pod gets from its environment, and what its kernels get."""
+"""Environment of a pod, and of its kernels."""
 
 from collections.abc import Mapping
 

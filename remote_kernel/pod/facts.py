@@ -1,4 +1,4 @@
-"""What a pod knows of itself: memory, processors, Python, packages."""
+"""Description of a pod by itself: memory, processors, Python, packages."""
 
 import contextlib
 import os

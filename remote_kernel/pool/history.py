@@ -1,4 +1,4 @@
-"""What a pool has done of late, in bounded memory. `now` is a clock in seconds that the caller chooses.
+"""Recent history of a pool, in bounded memory. `now` is a clock in seconds that the caller chooses.
 
 Sessions are named by their labels; identifiers never come here.
 """
@@ -19,7 +19,7 @@ MAX_REFUSAL_SPANS = int(HISTORY_SECONDS / REFUSAL_SPAN_SECONDS)
 
 
 class EventKind(StrEnum):
-    """What may happen to a session.
+    """Kind of an event in a session's life.
 
     ALLOCATED is its begin. It ends when it COOLED_DOWN, was STOPPED, when its pod ENDED by itself or FAILED to start.
     REFUSED is one that never was, because every session was taken.
@@ -50,7 +50,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """How many sessions had a pod, and how many pods waited, from `at` on until the next sample."""
+    """Sample of a pool's use: sessions with a pod, and ready pods, from `at` until the next sample."""
 
     at: float
     sessions: int
@@ -59,14 +59,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusalSpan:
-    """How often a new session was refused from `at` on, for `REFUSAL_SPAN_SECONDS`."""
+    """Count of refused new sessions from `at` on, for `REFUSAL_SPAN_SECONDS`."""
 
     at: float
     count: int
 
 
 class History:
-    """What happened to a pool's sessions, at least in the last hour.
+    """History of a pool's sessions, at least of the last hour.
 
     Attributes:
         started_at: when the pool was started.

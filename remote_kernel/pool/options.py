@@ -20,7 +20,7 @@ DEFAULT_IDLE_EXIT_SECONDS = 600.0  # a kernel that comes after that waits a seco
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a pool is started with.
+    """Options that a pool is started with.
 
     Attributes:
         port: 0 takes a free one.

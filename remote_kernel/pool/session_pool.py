@@ -44,7 +44,7 @@ class _Life:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStatus:
-    """What may be told about a session.
+    """Status of a session, without secrets.
 
     Attributes:
         label: tells sessions of one pool apart; the identifier cannot be found from it.
@@ -63,7 +63,7 @@ class SessionStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolStatus:
-    """What a pool does and may do; `ready` pods wait for a new identifier."""
+    """Status of a pool; `ready` pods wait for a new identifier."""
 
     sessions: list[SessionStatus]
     ready: int
@@ -76,7 +76,7 @@ class PoolStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionDetails:
-    """What the holder of the pool's token may be told about a session besides; `etag` names its pod."""
+    """Details of a session for the holder of the pool's token; `etag` names its pod."""
 
     identifier: Identifier = field(repr=False)
     etag: str

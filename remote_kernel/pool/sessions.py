@@ -1,4 +1,4 @@
-"""Which pod belongs to which identifier: allocation, ceiling and cooldown as plain decisions.
+"""Sessions of a pool: allocation, ceiling and cooldown as plain decisions.
 
 Nothing here starts or stops anything. Methods change the state and return the `Changes` that the caller has to make
 true; `now` is a clock in seconds that the caller chooses. Rules: section "The pool" of Azure's documentation of dynamic
@@ -20,7 +20,7 @@ DEFAULT_READY = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a pool is allowed.
+    """Limits of a pool.
 
     Attributes:
         max_sessions: how many identifiers may have a pod at the same time.
@@ -92,7 +92,7 @@ class Sessions:
 
     @property
     def ready_count(self) -> int:
-        """How many pods wait for a new identifier and accept requests."""
+        """Return how many pods wait for a new identifier and accept requests."""
         return sum(self._waiting.values())
 
     @property
@@ -159,7 +159,7 @@ class Sessions:
         return Changes(stop=pods)
 
     def next_expiry(self) -> float | None:
-        """When the next session expires if it is not called again; `None` when none can."""
+        """Return when the next session expires if it is not called again; `None` when none can."""
         return min((self._expires_at(session) for session in self if session.called_at is not None), default=None)
 
     def _expires_at(self, session: Session) -> float:

@@ -1,4 +1,4 @@
-"""`remote-kernel doctor`: what can go wrong, checked in the order in which it does."""
+"""`remote-kernel doctor`: checks of what can go wrong, in the order in which it does."""
 
 import argparse
 import asyncio

@@ -1,11 +1,11 @@
-"""What a check has found."""
+"""Finding of a check: its status, what was found, and the remedy."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Status(StrEnum):
-    """How it is: `NOTE` is no fault, but somebody may wonder."""
+    """Status of a finding: `NOTE` is no fault, but somebody may wonder."""
 
     OK = "ok"
     NOTE = "note"

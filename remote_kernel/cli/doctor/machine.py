@@ -1,4 +1,4 @@
-"""What must be right on this machine before a pool is asked for anything."""
+"""Checks of this machine, before a pool is asked for anything."""
 
 import os
 import platform
@@ -97,7 +97,7 @@ def _check_folders(environ: Mapping[str, str]) -> Finding:
 
 
 def _is_writable(folder: Path) -> bool:
-    """Whether files can be made there, or the folder can."""
+    """Return whether files can be made there, or the folder can."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 

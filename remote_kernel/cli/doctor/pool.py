@@ -1,4 +1,4 @@
-"""What must be right between this machine and a session of the pool."""
+"""Checks of the way from this machine to a session of the pool."""
 
 import asyncio
 import contextlib

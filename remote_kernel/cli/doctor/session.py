@@ -1,4 +1,4 @@
-"""A session taken for a moment: what its pod is, and whether a cell runs in it."""
+"""Check that takes a session for a moment: its pod, and a cell that runs in it."""
 
 import asyncio
 import contextlib
@@ -64,7 +64,7 @@ class SessionCheck:
         return "Azure's built-in interpreter, to which our agent was brought", partial(self._run_by_agent, bridge)
 
     async def _has_agent(self, read_seconds: float) -> bool:
-        """Whether the pod runs our agent; raises `PoolRefused` when it is something that we cannot use."""
+        """Return whether the pod runs our agent; raises `PoolRefused` when it is something that we cannot use."""
         try:
             await self._pool.request("GET", wire.SESSION_PATH, read_seconds=read_seconds)
         except PoolRefused as error:

@@ -131,7 +131,7 @@ def _environ(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def _check_secrets(environ: dict[str, str], prefix: Path | None) -> bool:
-    """Whether there are secrets; raises `UsageError` where others could read them."""
+    """Return whether there are secrets; raises `UsageError` where others could read them."""
     secrets = [name for name, value in environ.items() if is_secret(name, value) or name == "REMOTE_KERNEL_IDENTIFIER"]
     if secrets and prefix is not None:
         raise UsageError(

@@ -161,7 +161,7 @@ def _read(folder: Path) -> KernelSpec | None:
 
 
 def is_ours(spec: KernelSpec) -> bool:
-    """Whether a kernelspec starts our kernel."""
+    """Return whether a kernelspec starts our kernel."""
     return list(spec.argv[1:3]) == _MODULE
 
 

@@ -1,4 +1,4 @@
-"""What a run shows while it runs: on a terminal a live bar under the cells' output, elsewhere plain lines."""
+"""Progress of a run: a live bar under the cells' output on a terminal, plain lines elsewhere."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a run of several notebooks shows while it runs: a bar for each on a terminal, a line for each elsewhere.
+"""Progress of several notebooks: a bar for each on a terminal, a line for each elsewhere.
 
 What the cells print is in the executed notebooks; shown at the same time it would be a jumble.
 """
@@ -110,7 +110,7 @@ class TerminalBatch:
 
 
 class _StateColumn(ProgressColumn):
-    """What a notebook is doing, or came to: text, and never rich's markup, which a pod could write, too."""
+    """State of a notebook, as text: never as rich's markup, which a pod could write, too."""
 
     def render(self, task: Task) -> Text:
         state = task.fields["state"]

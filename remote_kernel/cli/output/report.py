@@ -1,4 +1,4 @@
-"""What a run says at its end: the summary, and what went wrong."""
+"""Report at the end of a run: the summary, and what went wrong."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a terminal shows of a cell's outputs: lines of text, out of Jupyter messages.
+"""Transcript of a cell's outputs for a terminal: lines of text, out of Jupyter messages.
 
 Source of the message types: "Messages on the IOPub channel" of Jupyter's messaging protocol.
 """

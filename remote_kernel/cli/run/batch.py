@@ -38,7 +38,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What came of a job.
+    """Result of one notebook of a batch.
 
     Attributes:
         written: the files.
@@ -54,7 +54,7 @@ class Result:
 
     @property
     def is_good(self) -> bool:
-        """Whether everything went as the user wanted it."""
+        """Return whether everything went as the user wanted it."""
         return self.outcome.failure is None and not self.differences and not self.problem
 
     @property

@@ -32,7 +32,7 @@ MAY_RAISE_TAG = "raises-exception"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to execute and how.
+    """Plan of a run: what to execute and how.
 
     Attributes:
         path: absolute path of the notebook's file; the kernel works in its folder.
@@ -48,7 +48,7 @@ class Plan:
 
 
 class Cause(StrEnum):
-    """Why a run ended before its notebook did."""
+    """Cause of a run's early end."""
 
     ERROR = "error"
     TIMEOUT = "timeout"
@@ -59,7 +59,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """How a run ended early.
+    """Failure that ended a run early.
 
     Attributes:
         cause: the reason.
@@ -82,7 +82,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a run.
+    """Outcome of a run.
 
     Attributes:
         cells: the indexes of the code cells that it was to execute.
@@ -99,12 +99,12 @@ class Outcome:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every cell was executed: no error, and no `sys.exit(0)`, ended the run before."""
+        """Return whether every cell was executed: no error, and no `sys.exit(0)`, ended the run before."""
         return self.failure is None and self.started == len(self.cells)
 
     @property
     def total(self) -> int:
-        """How many code cells there are."""
+        """Return how many code cells there are."""
         return len(self.cells)
 
 

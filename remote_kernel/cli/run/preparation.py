@@ -1,4 +1,4 @@
-"""What is made sure of before anything runs: that notebooks can be read and results be written."""
+"""Checks before a run: that notebooks can be read and results be written."""
 
 import argparse
 import os

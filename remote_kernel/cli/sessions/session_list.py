@@ -1,4 +1,4 @@
-"""Which notebook has which session: what the kernels' files tell, and what the pools say to it.
+"""List of sessions by notebook: the kernels' binding files, completed by what the pools say.
 
 A pool is named by its endpoint; the local pool of an environment by what stands in an endpoint's place for it.
 """

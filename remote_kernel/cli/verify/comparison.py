@@ -1,4 +1,4 @@
-"""Whether a notebook did what its stored outputs say it did."""
+"""Comparison of a notebook's new outputs with its stored ones."""
 
 import json
 import re
@@ -75,7 +75,7 @@ def compare(stored: NotebookNode, executed: NotebookNode, cells: Sequence[int]) 
 
 
 def has_outputs(notebook: NotebookNode) -> bool:
-    """Whether any output is stored."""
+    """Return whether any output is stored."""
     return any(cell.outputs for cell in notebook.cells if cell.cell_type == "code")
 
 

@@ -1,4 +1,4 @@
-"""What in an output may differ from one run of a cell to the next without the cell having done anything else.
+"""Differences between two runs of a cell that do not count: times, addresses, process ids.
 
 A comparison reads each line through `settle`, which puts a name in the place of such text; what is left must be equal.
 A number that a cell computes is compared, whatever its unit: only what is named here may differ, and what users name.
@@ -127,5 +127,5 @@ def _compile(text: str) -> re.Pattern[str]:
 
 
 def is_progress(line: str) -> bool:
-    """Whether a line is a progress bar, which looks as the last moment would have it."""
+    """Return whether a line is a progress bar, which looks as the last moment would have it."""
     return bool(_PROGRESS.search(line)) and not _TABLE.search(line)

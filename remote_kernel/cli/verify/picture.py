@@ -1,4 +1,4 @@
-"""What a picture shows, without what its file says of its making.
+"""Pictures compared by what they show, without what their files say of their making.
 
 Source: "Chunk layout" and "IDAT Image data" of the PNG specification, https://www.w3.org/TR/png-3/.
 """

@@ -1,4 +1,4 @@
-"""Logging in to Azure with `azure-identity`."""
+"""Azure logins by `azure-identity`."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What to tell a user whose Azure login does not work, and the command that mends it."""
+"""Explanations of Azure logins that do not work, with the command that mends each."""
 
 import re
 
@@ -116,7 +116,7 @@ def _refused(code: int, scope: str) -> str:
 
 
 def _is_network(error: Exception) -> bool:
-    """Whether there was no connection, or none to its end; credentials wrap what their transport raised."""
+    """Return whether there was no connection, or none to its end; credentials wrap what their transport raised."""
     from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 
     cause: BaseException | None = error

@@ -38,7 +38,7 @@ _STOPPING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 
 class Choice(Enum):
-    """What becomes of a file that is here and differs from that of the session."""
+    """Choice for a file that is here and differs from that of the session."""
 
     REPLACE = auto()
     KEEP = auto()  # and the session's is not fetched
@@ -55,7 +55,7 @@ class Differing:
 
 @dataclass(frozen=True, slots=True)
 class DownloadPlan:
-    """What a download is going to do.
+    """Plan of a download.
 
     Attributes:
         places: where all that is wanted goes.

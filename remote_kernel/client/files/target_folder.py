@@ -48,7 +48,7 @@ class Found:
 
 
 class TargetFolder:
-    """Where a download goes.
+    """Folder that a download goes to.
 
     All methods raise `OSError` as the system does, and `TransferError` for what is in the way.
 
@@ -271,7 +271,8 @@ def _is_ours(status: os.stat_result) -> bool:
 
 
 def _is_link(status: os.stat_result) -> bool:
-    """Whether it is a link, or what Windows calls a junction; other reparse points are files of a cloud service."""
+    """Return whether it is a link, or what Windows calls a junction; other reparse points are files of a cloud
+    service."""
     is_junction = getattr(status, "st_reparse_tag", 0) == getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", -1)
     return stat.S_ISLNK(status.st_mode) or is_junction
 

@@ -1,4 +1,4 @@
-"""What uploads and downloads have in common: how far they are, and how they go on after a line was cut."""
+"""Transfer of files: progress, piece size, and retries, for uploads and downloads."""
 
 import asyncio
 import hashlib
@@ -28,7 +28,7 @@ MAX_NAMES = 3
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
-    """How far a transfer is; whoever shows it looks at it as often as it likes.
+    """Progress of a transfer; whoever shows it looks at it as often as it likes.
 
     Attributes:
         is_upload: which way.
@@ -98,7 +98,7 @@ class Progress:
 
 @dataclass(slots=True)
 class Told:
-    """What there is to say about a transfer.
+    """Remarks about a transfer.
 
     Attributes:
         failures: a sentence for each file that did not go, and should have.
@@ -110,7 +110,7 @@ class Told:
 
 
 class PieceSize:
-    """How many bytes to move with the next request: what the line has been seen to carry in about a second.
+    """Size in bytes of the next request: about what the line has carried in a second.
 
     Args:
         largest: what the transport can carry.
@@ -185,7 +185,7 @@ class Patience:
 
 
 def _is_too_large(error: PoolError) -> bool:
-    """Whether a proxy, or Azure's front door, takes less at once than what was sent."""
+    """Return whether a proxy, or Azure's front door, takes less at once than what was sent."""
     return isinstance(error, PoolRefused) and error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 

@@ -31,7 +31,7 @@ class LocalItem:
 
 @dataclass(slots=True)
 class UploadPlan:
-    """What an upload is going to send.
+    """Plan of an upload.
 
     Attributes:
         items: folders before what is in them.

@@ -1,4 +1,4 @@
-"""Whom to trust where an organisation has certificates of its own."""
+"""Certificate authorities of an organisation's own."""
 
 import ssl
 from collections.abc import Mapping

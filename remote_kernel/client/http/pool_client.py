@@ -199,7 +199,7 @@ async def _read_error(response: Response, endpoint: Endpoint, identifier: Identi
 
 
 def is_of_no_session(error: PoolRefused) -> bool:
-    """Whether a refusal says that there is no such session."""
+    """Return whether a refusal says that there is no such session."""
     return error.status == HTTPStatus.NOT_FOUND or error.code in _NO_SESSION_CODES
 
 
@@ -210,7 +210,7 @@ def error_words(fields: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _says_full(status: int, code: str, message: str) -> bool:
-    """Whether this is the 404 that one page of Azure's documentation gives to a pool without a free session."""
+    """Return whether this is the 404 that one page of Azure's documentation gives to a pool without a free session."""
     return status == HTTPStatus.NOT_FOUND and bool(_FULL.search(f"{code} {message}"))
 
 

@@ -1,4 +1,4 @@
-"""Why a pool refuses a token, as far as the token itself tells, and the command that mends it."""
+"""Explanations of 401 and 403 from the token's own claims, with the command that mends each."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""How requests reach a pool: over plain HTTP to this machine, or over TLS to anywhere.
+"""Transports to a pool: plain HTTP to this machine, or TLS to anywhere.
 
 Two ways because they need different things. On this machine every microsecond counts and there is nothing to secure;
 that is `remote_kernel.io.http1`. A pool in Azure is behind TLS and perhaps a proxy, which httpx knows all about, and
@@ -54,7 +54,7 @@ class Broke(Exception):
 
 
 class NotHttp(Broke):
-    """What came is not HTTP, or ends where it must not."""
+    """Bytes that are not HTTP, or end where they must not."""
 
 
 class NotTaken(Broke):

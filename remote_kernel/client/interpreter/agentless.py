@@ -1,4 +1,4 @@
-"""The way to a pod that can have no agent: cells run in its built-in interpreter, one execution each.
+"""Route to a pod that can have no agent: cells run in its built-in interpreter, one execution each.
 
 This side speaks for the agent that is not there. What a cell shows comes when it ends; everything that needs a
 conversation with a running cell is missing, and the first cell says so.

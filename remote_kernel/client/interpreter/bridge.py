@@ -1,4 +1,4 @@
-"""The way to a pod of a built-in interpreter: our own agent, brought along and spoken to through short executions.
+"""Route through a built-in interpreter to our own agent, brought along and spoken to by short executions.
 
 All requests of one session share one pump, which sends them in exchanges, one after another, as the pool runs them.
 While a cell runs, an exchange waits in the pod for news, but never for long, as what is sent meanwhile has to wait for

@@ -1,4 +1,4 @@
-"""Requests that go to an agent in exchanges, and what there is of their answers."""
+"""Requests that go to an agent in exchanges, with the pieces of their answers."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ class BridgedRequests:
 
     @property
     def is_urgent(self) -> bool:
-        """Whether there is something to come."""
+        """Return whether there is something to come."""
         return self.is_busy or not self.status or not self.is_stream
 
     @property

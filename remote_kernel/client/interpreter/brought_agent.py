@@ -30,7 +30,7 @@ START_SECONDS = 60.0
 
 
 class TooMuch(PoolRefused):
-    """What was to be handed on is more than the pool takes."""
+    """A request body that is larger than the pool takes."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE, code="TooLarge")

@@ -63,7 +63,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
-    """What became of a cell.
+    """Outcome of a cell.
 
     Attributes:
         count: its number.

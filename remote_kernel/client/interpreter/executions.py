@@ -1,4 +1,4 @@
-"""Running code of ours in a pod's built-in interpreter through `POST /executions`."""
+"""Executions of our own code in a pod's built-in interpreter, by `POST /executions`."""
 
 import asyncio
 import json
@@ -128,7 +128,7 @@ async def stop_session(pool: PoolClient) -> None:
 
 
 async def has_session(pool: PoolClient) -> bool:
-    """Whether a pool of interpreters may have a session for the identifier; takes none. Raises `PoolError`."""
+    """Return whether a pool of interpreters may have a session for the identifier; takes none. Raises `PoolError`."""
     try:
         await pool.request("GET", SESSION_PATH)
     except PoolRefused as error:

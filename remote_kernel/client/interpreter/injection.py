@@ -1,4 +1,4 @@
-"""What is sent to a pod's built-in interpreter: fixed code of ours with an argument that is data, and back the answer.
+"""Code injected into a pod's built-in interpreter: a fixed program, an argument that is data, an answer.
 
 Nothing of it is left in the interpreter: the code runs in a namespace of its own, as an expression without a value, and
 removes itself from the history.

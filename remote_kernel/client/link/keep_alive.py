@@ -1,4 +1,4 @@
-"""How long a pod is kept from cooling down, and when it has to be called for that."""
+"""Keep-alive of a pod: how long it is wanted, and when the next call is due."""
 
 import time
 
@@ -6,7 +6,7 @@ from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
 
 
 class KeepAlive:
-    """What is known of a pod's cooldown, and what keeps its user from it.
+    """Keep-alive of one pod against the pool's cooldown.
 
     Args:
         keepalive_seconds: how long after the last use the pod is kept.
@@ -28,17 +28,17 @@ class KeepAlive:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether the pod is to be kept."""
+        """Return whether the pod is to be kept."""
         return self.is_busy or self.seconds() > 0
 
     @property
     def has_cooled_down(self) -> bool:
-        """Whether the pool has taken the pod by now, unless others use it; not known before the first call."""
+        """Return whether the pool has taken the pod by now, unless others use it; not known before the first call."""
         return self.called_at > 0 and time.monotonic() > self.called_at + self.cooldown_seconds
 
     @property
     def interval_seconds(self) -> float:
-        """How often to call: two calls may be late or get lost."""
+        """Return how often to call: two calls may be late or get lost."""
         return self.cooldown_seconds / 3
 
     def note_use(self) -> None:

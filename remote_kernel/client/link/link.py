@@ -50,7 +50,7 @@ HELD_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """Where a link is: whose life of the interpreter it follows, and up to which journal entry."""
+    """Position of a link: the epoch that it follows, and its cursor in the journal."""
 
     epoch: str
     cursor: int
@@ -101,13 +101,16 @@ class Link:
 
     @property
     def position(self) -> Position | None:
-        """Where the link is; `None` before it was first attached and after the session was lost."""
+        """Return where the link is; `None` before it was first attached and after the session was lost."""
         return self._position
 
     @property
     def may_leave_session(self) -> bool:
-        """Whether a call may have taken a session that the link does not follow: a pod that has not answered yet, or
-        the new one that was there when the link came back for one that is gone."""
+        """Return whether a call may have taken a session that the link does not follow.
+
+        That is a pod that has not answered yet, or the new one that was there when the link came back for one that is
+        gone.
+        """
         return self._position is None and self._may_have_taken and not self.keep_alive.has_cooled_down
 
     @property
@@ -116,12 +119,12 @@ class Link:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether the link is up or tries to be."""
+        """Return whether the link is up or tries to be."""
         return self._wanted.is_set()
 
     @property
     def waiting_bytes(self) -> int:
-        """How much of what was sent the pod has not accepted."""
+        """Return how much of what was sent the pod has not accepted."""
         return sum(send_queue.bytes for send_queue in set(self._send_queues.values()))
 
     def open(self) -> None:
@@ -221,14 +224,14 @@ class Link:
             await self._fail(when_given_up(problem, self._wait_seconds))
 
     def _has_held(self) -> bool:
-        """Whether the event stream was of use before it broke."""
+        """Return whether the event stream was of use before it broke."""
         return self._position != self._attached_to or time.monotonic() - self._attached_at >= HELD_SECONDS
 
     def _is_idle(self) -> bool:
         return not (self.keep_alive.is_wanted or any(send_queue.queue for send_queue in self._send_queues.values()))
 
     def _patience(self, problem: RemoteKernelError) -> float:
-        """How long to go on trying: for ever where a cell may be running in the session."""
+        """Return how long to go on trying: for ever where a cell may be running in the session."""
         is_for_ever = self._position is not None and not isinstance(problem, PoolFull)
         return float("inf") if is_for_ever else patience(problem, self._wait_seconds)
 

@@ -1,4 +1,4 @@
-"""Who is told what a link brings."""
+"""Listener of a link: protocol of who is told what the link brings."""
 
 from typing import Protocol
 
@@ -8,7 +8,7 @@ from remote_kernel.core.wire import frames as wire
 
 
 class Listener(Protocol):
-    """Who owns a link. None of the calls may raise; all run in the link's own tasks, in order."""
+    """Owner of a link. None of the calls may raise; all run in the link's own tasks, in order."""
 
     async def attached(self, hello: wire.Hello) -> None:
         """The link is up."""
@@ -26,7 +26,7 @@ class Listener(Protocol):
         """The link is down, or what was sent does not get through; it is being tried again."""
 
     async def delivered(self) -> None:
-        """What did not get through has."""
+        """Return what did not get through has."""
 
     async def refused(self, message: wire.Message, error: RemoteKernelError) -> None:
         """The pod does not take this one message, and will never; the link is up."""

@@ -1,4 +1,4 @@
-"""What a user is told when the state of a session is lost."""
+"""Explanations of a lost session."""
 
 import time
 

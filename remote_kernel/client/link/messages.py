@@ -1,4 +1,4 @@
-"""Sending messages to a kernel in a pod, in one request."""
+"""Messages to a kernel in a pod, sent in one request."""
 
 import asyncio
 import secrets

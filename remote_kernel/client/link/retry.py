@@ -1,4 +1,4 @@
-"""When to try again, how soon, and what to say meanwhile."""
+"""Retry rules: which errors pass, how long to wait for each, and the waiting line's words."""
 
 import random
 from collections.abc import Awaitable, Callable
@@ -33,7 +33,7 @@ class Backoff:
 
 
 def is_passing(problem: RemoteKernelError) -> bool:
-    """Whether trying again may help."""
+    """Return whether trying again may help."""
     if isinstance(problem, PoolRefused):
         return problem.status in {408, 500, 502, 503, 504} and problem.code != wire.AGENT_FAILED
     return isinstance(problem, PoolUnreachable | PoolFull)
@@ -46,7 +46,7 @@ def patience(problem: RemoteKernelError, wait_seconds: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What the cell shows while it waits: a few words before the time, perhaps some after it, perhaps sentences."""
+    """Words of the waiting line: some before the time, perhaps some after it, perhaps sentences."""
 
     reason: str
     detail: str = ""
@@ -55,7 +55,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
-    """What was done against a full pool, and what the user can do.
+    """Room in a full pool: what was done for it, and what the user can do.
 
     Attributes:
         freed: how many sessions were given back that nobody could come back to.

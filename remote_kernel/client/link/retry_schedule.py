@@ -1,4 +1,4 @@
-"""How long a link has been trying in vain, and when it tries again."""
+"""Outage of a link: its length so far, and the pause before the next try."""
 
 import time
 from dataclasses import replace
@@ -27,7 +27,7 @@ class RetrySchedule:
 
     @property
     def has_begun(self) -> bool:
-        """Whether a try has failed already."""
+        """Return whether a try has failed already."""
         return self._full_since is not None or self._silent_since is not None
 
     def end(self, *, for_good: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""The messages that wait for one ordered way up."""
+"""Send queue of one channel: numbers, batches and drops messages."""
 
 import asyncio
 import secrets

@@ -1,4 +1,4 @@
-"""The way to a session, found out from the pool: to an agent in its pods, or into its pods' built-in interpreters."""
+"""Route to a session, found out from the pool: to an agent in its pods, or into their built-in interpreters."""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
@@ -150,7 +150,7 @@ def _plain(pool: PoolClient, reason: str) -> Route:
 
 
 def _is_not_understood(error: PoolRefused) -> bool:
-    """Whether nobody there knows such a request."""
+    """Return whether nobody there knows such a request."""
     return error.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED} and error.code not in _AGENT_CODES
 
 

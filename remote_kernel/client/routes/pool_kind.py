@@ -1,4 +1,4 @@
-"""What the pods of a pool turned out to be, remembered for the kernels that come after."""
+"""Kind of a pool's pods, remembered for later kernels."""
 
 import contextlib
 import hashlib
@@ -14,14 +14,14 @@ INTERPRETER_SECONDS = 86_400.0
 
 
 class PoolKind(StrEnum):
-    """What the pods of a pool are."""
+    """Kind of a pool's pods."""
 
     AGENT = "agent"
     INTERPRETER = "interpreter"
 
 
 class PoolKindStore:
-    """What a pool turned out to be the last time, so that the next kernel need not try.
+    """Store of the kind that a pool had the last time, so that the next kernel need not try.
 
     Args:
         runtime_folder: Jupyter's.

@@ -1,4 +1,4 @@
-"""What a link needs of the way to its session: requests that are answered, and answers that go on."""
+"""Route protocol: request/response and streams of wire version 2."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager

@@ -54,12 +54,12 @@ class ApiVersion(StrEnum):
 
     @property
     def has_code_execute(self) -> bool:
-        """Whether code goes to `/code/execute`, and bodies are wrapped in "properties"."""
+        """Return whether code goes to `/code/execute`, and bodies are wrapped in "properties"."""
         return self < ApiVersion.V2024_10_02
 
     @property
     def has_session(self) -> bool:
-        """Whether sessions can be looked at and deleted, and the pool described."""
+        """Return whether sessions can be looked at and deleted, and the pool described."""
         return self >= ApiVersion.V2025_02_02
 
 
@@ -124,7 +124,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionRequest:
-    """What a client asks to execute.
+    """Execution request of a client.
 
     Attributes:
         timeout_seconds: how long it may take; `None` for the service's own limit.
@@ -247,7 +247,7 @@ def _invalid(message: str, target: str) -> ApiRefusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of executed code.
+    """Outcome of executed code.
 
     Attributes:
         value: the last expression's value as JSON: see `interpreter_values`.

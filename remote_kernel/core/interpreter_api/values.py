@@ -1,4 +1,4 @@
-"""What a cell shows, as the one value that Azure's interpreter API returns for it.
+"""Values of the interpreter API: a cell's outputs as the one value that Azure returns for them.
 
 The API knows of a single value: the last expression's, or a picture. Source: the examples of the 2025-10-02 preview in
 Azure's REST API specifications, and the clients on PyPI for pictures and for what the oldest versions return.
@@ -28,7 +28,7 @@ def picture_of(data: Mapping[str, Any]) -> dict[str, str] | None:
 
 
 class ValueForm(StrEnum):
-    """Which of Python's own literals come back as JSON, and which as the text that Jupyter shows.
+    """Form of a value: which of Python's literals come back as JSON, and which as text.
 
     JSON: all that have a JSON form are JSON: 4, "text", [1, 2].
     SCALARS: numbers, strings and the like are JSON; lists and dictionaries are text. The oldest versions do so.
@@ -40,7 +40,7 @@ class ValueForm(StrEnum):
     JUPYTER = "jupyter"
 
     def wants_json(self, value: Any) -> bool:
-        """Whether a literal with a JSON form comes back as that."""
+        """Return whether a literal with a JSON form comes back as that."""
         is_scalar = isinstance(value, bool | int | float | str | None)
         return self is ValueForm.JSON or is_scalar == (self is ValueForm.SCALARS)
 
@@ -62,7 +62,7 @@ def value_of(data: Mapping[str, Any], form: ValueForm = ValueForm.JSON) -> Any:
 
 
 def _is_json(value: Any) -> bool:
-    """Whether a value has a JSON form in which it is the same for everybody: no sets, no not-a-number."""
+    """Return whether a value has a JSON form in which it is the same for everybody: no sets, no not-a-number."""
     try:
         json.dumps(value, allow_nan=False)
     except (ValueError, TypeError, RecursionError):

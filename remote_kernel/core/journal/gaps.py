@@ -1,4 +1,4 @@
-"""What a journal could not keep: how much it was, and the few entries of it that no reader can do without."""
+"""Gaps of a journal: counts of dropped entries, and the few that no reader can do without."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence

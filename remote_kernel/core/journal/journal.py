@@ -1,4 +1,4 @@
-"""What a pod's kernel has said, numbered, bounded, ready to be read again from any position.
+"""Journal of a pod's kernel: numbered messages, bounded, read again from any position.
 
 The newest entries are in memory, older ones in files, and what does not fit there either is dropped, oldest first. So
 what is kept is the end of what was said, without holes, and before it the few small entries that no reader can do
@@ -31,7 +31,7 @@ ESSENTIAL_BYTES = 4 * 1024 * 1024
 
 
 class File(Protocol):
-    """Where older entries go. Both may raise `OSError`, after which the file is only closed."""
+    """File for older entries. Both methods may raise `OSError`, after which the file is only closed."""
 
     def append(self, data: bytes) -> None:
         """Add bytes at the end."""
@@ -45,7 +45,7 @@ class File(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much a journal keeps, in bytes of encoded frames; the newest entry stays in memory whatever its size."""
+    """Limits of a journal, in bytes of encoded frames; the newest entry stays in memory whatever its size."""
 
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     disk_bytes: int = DEFAULT_DISK_BYTES
@@ -56,7 +56,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What a reader gets: `gap` comes before `entries`, runs of whole frames; `cursor` is where to go on.
+    """Batch for a reader: `gap` comes before `entries`, runs of whole frames; `cursor` is where to go on.
 
     Of the bytes that were said, `entries` lack `cut_bytes`: those of a reply of which only a short form was kept.
     """
@@ -68,7 +68,7 @@ class Batch:
 
     @property
     def size(self) -> int:
-        """How many bytes of what was said it stands for, those that were dropped included."""
+        """Return how many bytes of what was said it stands for, those that were dropped included."""
         return sum(map(len, self.entries)) + self.cut_bytes + (self.gap.bytes if self.gap else 0)
 
 
@@ -119,12 +119,12 @@ class Journal:
 
     @property
     def memory_bytes(self) -> int:
-        """How many bytes of entries are in memory."""
+        """Return how many bytes of entries are in memory."""
         return self._memory_bytes
 
     @property
     def disk_bytes(self) -> int:
-        """How many bytes of entries are in files."""
+        """Return how many bytes of entries are in files."""
         return sum(segment.size for segment in self._segments)
 
     @property

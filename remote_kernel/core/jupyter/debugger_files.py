@@ -61,7 +61,7 @@ class CellFiles:
 
 
 def is_debugger_s(header_part: bytes) -> bool:
-    """Whether a kernel's message is one of its debugger."""
+    """Return whether a kernel's message is one of its debugger."""
     return b'"debug_reply"' in header_part or b'"debug_event"' in header_part
 
 

@@ -13,7 +13,7 @@ _CELLS, _ONLY = "cells", "only_these"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aim:
-    """What may be interrupted.
+    """Aim of an interrupt: the cells that it is for.
 
     Attributes:
         cells: message ids of the requests that the interrupt is for; empty for whatever runs.

@@ -1,4 +1,4 @@
-"""What a kernel says of itself, as front ends need it: checked when a pod says it, and when it is read from a file.
+"""Contents of `kernel_info_reply` as front ends need them: checked when a pod says them, and when read from a file.
 
 Source: `kernel_info_reply` in "Messaging in Jupyter". jupyter_client takes the protocol's version apart and speaks as
 it says; Jupyter Server and nbconvert want the language's name and the file's ending. A reply without these would end

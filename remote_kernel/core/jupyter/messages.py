@@ -56,7 +56,7 @@ class Signer:
 
 
 class Header(NamedTuple):
-    """What routing needs of a header; empty strings where a field is missing."""
+    """Header fields that routing needs; empty strings where a field is missing."""
 
     msg_id: str
     msg_type: str
@@ -98,12 +98,13 @@ def parse_reply(content: bytes) -> dict[str, Any]:
 
 
 def is_error(content: bytes) -> bool:
-    """Whether the content of a reply says that what was asked for has failed."""
+    """Return whether the content of a reply says that what was asked for has failed."""
     return b'"error"' in content and parse_reply(content).get("status") == "error"
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a kernel can answer to this: JSON may hold halves of characters, which end its handler without a word."""
+    """Return whether a kernel can answer to this: JSON may hold halves of characters, which end its handler without
+    a word."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""How long a pool keeps a pod that nobody calls."""
+"""Cooldown of a pool: how long it keeps a pod that nobody calls."""
 
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.numbers import COOLDOWN

@@ -1,4 +1,4 @@
-"""Which Azure login opens a session pool, and what an Entra token says of itself."""
+"""Azure credentials by name, and the claims of an Entra token."""
 
 import base64
 import json

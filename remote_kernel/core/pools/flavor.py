@@ -4,20 +4,23 @@ from enum import StrEnum
 
 
 class Flavor(StrEnum):
-    """What the pods of a pool are: an image with this package's agent, or Azure's built-in Python interpreter."""
+    """Flavor of a pool: an image with this package's agent, or Azure's built-in Python interpreter."""
 
     CUSTOM = "custom"
     INTERPRETER = "interpreter"
 
 
 class Sandbox(StrEnum):
-    """What the code in a pod is kept from: nothing, or writing files and starting programs."""
+    """Sandbox of a pod's code: none, or one that keeps it from writing files and starting programs."""
 
     NONE = "none"
     STRICT = "strict"
 
 
 def has_interpreter_address(endpoint: str) -> bool:
-    """Whether an endpoint looks like that of a pool of built-in interpreters: the pool's long path is in it, which the
-    address of a pool of custom containers never has ("Use session pools" in Azure's documentation)."""
+    """Return whether an endpoint looks like that of a pool of built-in interpreters.
+
+    The pool's long path is in it, which the address of a pool of custom containers never has ("Use session pools" in
+    Azure's documentation).
+    """
     return "/sessionpools/" in endpoint.lower()

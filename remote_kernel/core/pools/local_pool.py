@@ -1,4 +1,4 @@
-"""How a kernel finds the local pool of its environment: which one that is, and the contents of its runtime file."""
+"""Runtime file of an environment's local pool, by which its kernels find it."""
 
 import hashlib
 import json
@@ -44,12 +44,12 @@ class Environment:
 
     @property
     def endpoint(self) -> str:
-        """What stands in an endpoint's place for this environment's local pool."""
+        """Return what stands in an endpoint's place for this environment's local pool."""
         return LOCAL_SCHEME + self.name
 
 
 def is_local(endpoint: str) -> bool:
-    """Whether this is the local pool of an environment; "" is that of nobody knows which one."""
+    """Return whether this is the local pool of an environment; "" is that of nobody knows which one."""
     return not endpoint or endpoint.startswith(LOCAL_SCHEME)
 
 
@@ -60,7 +60,7 @@ def environment_name(endpoint: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningPool:
-    """Where a local pool listens, what it accepts as bearer token, and which process it is.
+    """Running local pool: its endpoint, its bearer token, its process.
 
     Attributes:
         python: path of the environment's interpreter, for people.

@@ -1,4 +1,4 @@
-"""Which environment variables a pod may see: what programs need to run, nothing that opens something."""
+"""Environment of a pod: the variables that programs need to run, and none that opens something."""
 
 import re
 from collections.abc import Mapping
@@ -33,5 +33,5 @@ def _is_allowed(name: str) -> bool:
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether a variable has the name of a secret, or holds a URL with a password."""
+    """Return whether a variable has the name of a secret, or holds a URL with a password."""
     return bool(_SECRET_NAME.search(name) or _URL_WITH_CREDENTIALS.search(value))

@@ -21,7 +21,8 @@ _CHALLENGE = re.compile(rf"[0-9a-f]{{{2 * CHALLENGE_BYTES}}}")
 
 
 def is_challenge(text: str) -> bool:
-    """Whether `text` is a challenge that may be answered: of one length and one alphabet, and so no other text."""
+    """Return whether `text` is a challenge that may be answered: of one length and one alphabet, and so no other
+    text."""
     return _CHALLENGE.fullmatch(text) is not None
 
 
@@ -38,5 +39,6 @@ def make_proof(token: str, challenge: str, address: tuple[str, int]) -> str:
 
 
 def is_proof(answer: str, token: str, challenge: str, address: tuple[str, int]) -> bool:
-    """Whether `answer` is what `make_proof` returns; the time that this takes does not tell how near it comes."""
+    """Return whether `answer` is what `make_proof` returns; the time that this takes does not tell how near it
+    comes."""
     return hmac.compare_digest(answer.encode(errors="replace"), make_proof(token, challenge, address).encode())

@@ -1,4 +1,4 @@
-"""What a log holds: a line for each event, with its time, and nothing that is secret.
+"""Log lines: one for each event, with its time, and nothing that is secret.
 
 A line is one JSON object with `time` (UTC), `level`, `program`, `pid`, `event`, and what belongs to the event. People
 see it as Jupyter's own log lines look: `[I 2026-11-25 09:23:13.123 kernel 4711] attached seconds=1.2`. Control

@@ -17,7 +17,8 @@ def host_of(url: str) -> str:
 
 
 def is_protected(url: str) -> bool:
-    """Whether nobody on the way can change what comes from a URL: there is TLS, or no way that leaves this machine."""
+    """Return whether nobody on the way can change what comes from a URL: there is TLS, or no way that leaves this
+    machine."""
     try:
         parts = urlsplit(url)
         return bool(parts.hostname) and (

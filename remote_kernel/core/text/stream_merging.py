@@ -38,7 +38,7 @@ class _Printed:
     text: bytes
 
     def is_like(self, other: "_Printed") -> bool:
-        """Whether both have the same parent, metadata and name."""
+        """Return whether both have the same parent, metadata and name."""
         return self.message.parts[1:3] == other.message.parts[1:3] and self.opening == other.opening
 
 

@@ -1,4 +1,4 @@
-"""How a kernel and an agent without a port of its own talk: batches of requests and answers, one exchange at a time.
+"""Batches of requests and answers, for an agent without a port of its own: one exchange at a time.
 
 An agent that a kernel has brought into a pod of a built-in interpreter is reached through short executions only. Each
 carries one `Exchange` in and the pieces of answers out. A request is called once and then read, in as many exchanges as
@@ -50,7 +50,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """What a kernel says.
+    """Batch that a kernel sends.
 
     Attributes:
         calls: new requests.
@@ -72,7 +72,7 @@ class Exchange:
 
     @property
     def count(self) -> int:
-        """How many answers it asks for."""
+        """Return how many answers it asks for."""
         return len(self.calls) + len(self.reads)
 
     def pack(self) -> bytes:
@@ -114,7 +114,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """What there is of one answer.
+    """Piece of one answer.
 
     Attributes:
         status: an HTTP status; 0 as long as there is no answer.

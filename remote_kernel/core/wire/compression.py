@@ -1,4 +1,4 @@
-"""Which bytes are worth compressing for a slow line, and how: with zlib, as every Python has it, at its fastest.
+"""Compression for slow lines: zlib at its fastest, for what is worth it.
 
 Text and JSON shrink to a fifth or less at some 200 MB/s. Pictures in base64 repeat nothing, so that looking for
 repetitions only takes time; Huffman's code alone takes a quarter of them away, at the same speed. It never makes less

@@ -118,7 +118,7 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """How far a file has been received: the first `bytes` of it; whether it is in its place."""
+    """State of an upload: the first `bytes` of the file are there; whether it is in its place."""
 
     pod: Annotated[str, NAME]
     bytes: int

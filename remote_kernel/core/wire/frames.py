@@ -111,7 +111,7 @@ class Message:
 
     @property
     def size(self) -> int:
-        """How many bytes its parts have."""
+        """Return how many bytes its parts have."""
         return sum(map(len, self.parts))
 
 
@@ -186,7 +186,7 @@ class End:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peers:
-    """How many other readers follow the same kernel; sent when it changes, and at first when there are any."""
+    """Count of other readers of the same kernel; sent when it changes, and at first when there are any."""
 
     count: int
 
@@ -421,7 +421,7 @@ def encode_all(frames: Iterable[Frame]) -> bytes:
 
 
 def is_compressed(frames: bytes) -> bool:
-    """Whether a run of frames begins with a compressed one."""
+    """Return whether a run of frames begins with a compressed one."""
     return frames[4:5] == bytes([FrameType.COMPRESSED])
 
 

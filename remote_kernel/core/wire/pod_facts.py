@@ -1,4 +1,4 @@
-"""What a pod tells of itself, for people: `facts` in the answer to `GET /api/v2/session?facts=1&kernel=NAME`."""
+"""Description of a pod for people: `facts` in the answer to `GET /api/v2/session?facts=1&kernel=NAME`."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -14,7 +14,7 @@ class ConnectionBroke(Exception):
 
 
 class NotHttp(ConnectionBroke):
-    """What came is not HTTP, or ends where it must not."""
+    """Bytes that are not HTTP, or end where they must not."""
 
 
 # What a body of many small chunks takes beside them, for each byte of it.
@@ -74,7 +74,7 @@ class Answer:
         self.is_complete = True
 
     def _has_length(self) -> bool:
-        """Whether the head says where the body ends (RFC 9112, 6.3)."""
+        """Return whether the head says where the body ends (RFC 9112, 6.3)."""
         return any(name in {b"content-length", b"transfer-encoding"} for name, _ in self.headers)
 
     # What the parser calls

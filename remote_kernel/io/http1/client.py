@@ -142,7 +142,7 @@ class Client:
         await asyncio.gather(*(self._add_idle() for _ in range(missing)), return_exceptions=True)
 
     async def can_connect(self) -> bool:
-        """Whether a connection can be had, which is kept for the next request."""
+        """Return whether a connection can be had, which is kept for the next request."""
         try:
             await self._add_idle()
         except NoConnection:

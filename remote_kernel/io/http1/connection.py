@@ -216,7 +216,7 @@ class Connection(Receiving):
 
     @property
     def is_done(self) -> bool:
-        """Whether request and answer are complete and another request may follow."""
+        """Return whether request and answer are complete and another request may follow."""
         answer = self._answer
         is_over = answer is not None and answer.allows_another and not answer.pieces
         return is_over and self._is_sent and self._failure is None and not self.is_closed

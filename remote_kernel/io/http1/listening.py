@@ -1,4 +1,4 @@
-"""Where a server of ours listens, and what is said when it cannot."""
+"""Listening sockets of our servers, and the reason when one cannot be had."""
 
 import argparse
 import contextlib

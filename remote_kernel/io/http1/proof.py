@@ -1,5 +1,4 @@
-"""What a connection to the local pool begins with: the pool's proof that it knows its token
-(`core.pools.pool_proof`)."""
+"""Proof, at the start of each connection to the local pool, that it knows its token (`core.pools.pool_proof`)."""
 
 import asyncio
 import secrets
@@ -61,7 +60,7 @@ async def _ask(connection: Connection, challenge: str) -> str:
 
 
 async def proves(host: str, port: int, token: str) -> bool:
-    """Whether a program at this address knows `token`."""
+    """Return whether a program at this address knows `token`."""
     client = Client.tcp(host, port, keepalive_seconds=PROOF_SECONDS, introduce=demand_proof(token))
     try:
         return await client.can_connect()

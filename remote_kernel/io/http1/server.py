@@ -1,4 +1,4 @@
-"""What our servers add to uvicorn's protocol: answers in one write, limits for the heads of requests, and an end for
+"""Additions to uvicorn's HTTP protocol: answers in one write, limits for the heads of requests, and an end for
 answers whose client has gone.
 
 An answer's head goes out with the first of its body. Each write is a system call that wakes whoever reads, so a small
@@ -130,7 +130,7 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
 
     @property
     def is_idle_stranger(self) -> bool:
-        """Whether nobody knows who is at the other end, and nothing is being answered there."""
+        """Return whether nobody knows who is at the other end, and nothing is being answered there."""
         return not self._is_known and (self.cycle is None or self.cycle.response_complete)
 
     def _vouch(self) -> None:

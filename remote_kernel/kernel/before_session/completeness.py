@@ -1,4 +1,4 @@
-"""Whether code can be run as it is, as far as the text alone tells: for consoles, before there is a session to ask."""
+"""Completeness of code, as far as the text alone tells: for consoles, before there is a session to ask."""
 
 import ast
 import codeop
@@ -35,7 +35,7 @@ def judge(code: str) -> dict[str, str]:
 
 
 def _may_go_on(code: str) -> bool:
-    """Whether the last line belongs to a block, which an empty line ends at a prompt."""
+    """Return whether the last line belongs to a block, which an empty line ends at a prompt."""
     statements = ast.parse(code).body
     is_block = bool(statements) and isinstance(getattr(statements[-1], "body", None), list)
     last = code.rsplit("\n", 1)[-1]

@@ -1,4 +1,4 @@
-"""What becomes of a request that comes before there is a session: the table.
+"""Table of what becomes of each request that comes before there is a session.
 
 Looking at a notebook takes no session. So what front ends ask by themselves is answered as a kernel would that has run
 nothing, and only what a person or a program wants done takes one.
@@ -14,7 +14,7 @@ from remote_kernel.core.jupyter.messages import parse_object
 
 
 class Treatment(StrEnum):
-    """What to do with a request as long as there is no session, and none on its way.
+    """Treatment of a request as long as there is no session, and none on its way.
 
     ANSWERED: here, at once.
     IGNORED: a kernel that has run nothing has nothing to say to it.

@@ -1,4 +1,4 @@
-"""What the local kernel answers by itself: contents of replies, with nothing of the pod in them."""
+"""Replies of the local kernel's own: contents with nothing of the pod in them."""
 
 from collections.abc import Mapping
 from typing import Any

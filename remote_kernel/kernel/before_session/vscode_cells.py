@@ -1,4 +1,4 @@
-"""What VS Code does behind the user's back when a notebook is opened, kept until there is a session to do it in.
+"""Hidden cells of VS Code, kept from a notebook's opening until there is a session to run them in.
 
 VS Code runs cells of its own as soon as a kernel is ready, and waits for their end before it believes in the kernel.
 Looking at a notebook must not take a session: until a cell of the user needs one, these cells are answered here and
@@ -41,7 +41,7 @@ class VsCodeCells:
         return "execute_reply", dict(_REPLY)
 
     def _is_hidden(self, message: Message) -> bool:
-        """Whether this is a cell of VS Code's own; the user's have a `cellId`, and extensions allow no input."""
+        """Return whether this is a cell of VS Code's own; the user's have a `cellId`, and extensions allow no input."""
         content = parse_object(message.parts[3])
         flags = [content.get(name) for name in ("store_history", "stop_on_error", "silent", "allow_stdin")]
         if flags != [False, False, False, True] or "cellId" in parse_object(message.parts[2]):
@@ -57,7 +57,7 @@ class VsCodeCells:
         return taken
 
     def has_ended_before(self, message: Message) -> bool:
-        """Whether this iopub message belongs to a cell that its front end takes for ended long ago."""
+        """Return whether this iopub message belongs to a cell that its front end takes for ended long ago."""
         if not self._sent or (msg_id := parse_parent(message.parts[1]).msg_id) not in self._sent:
             return False
         if b'"idle"' in message.parts[3] and parse_header(message.parts[0]).msg_type == "status":

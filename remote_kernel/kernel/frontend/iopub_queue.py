@@ -1,4 +1,4 @@
-"""What is on its way to the front ends on iopub, bounded, so that a slow front end slows the session and not memory."""
+"""Bounded queue of iopub messages: a slow front end slows the session and takes no memory."""
 
 import asyncio
 import logging
@@ -77,7 +77,7 @@ class IopubQueue:
 
     @property
     def has_room(self) -> bool:
-        """Whether another message may come."""
+        """Return whether another message may come."""
         return not self._waiting and self._has_room_for_bytes()
 
     async def room(self) -> None:

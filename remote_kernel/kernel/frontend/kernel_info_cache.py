@@ -1,4 +1,4 @@
-"""What the pod's kernel said of itself the last time, so that `kernel_info` can be answered at once."""
+"""Cache of the pod's last `kernel_info_reply`, so that `kernel_info` is answered at once."""
 
 import contextlib
 import hashlib

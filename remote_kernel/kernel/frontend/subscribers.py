@@ -35,7 +35,7 @@ Inode = int
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """What the system knows of one connection.
+    """State of one connection, as the system knows it.
 
     Attributes:
         unsent: bytes that the other end has not taken, though they are there.

@@ -1,4 +1,4 @@
-"""The words of a command line that is being typed, quoted as in a shell."""
+"""Words of a command line that is being typed, quoted as in a shell."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Tab, and questions about code, in lines that are ours; all others are for the kernel in the pod."""
+"""Completion and inspection of `%session` lines; all others are for the kernel in the pod."""
 
 import asyncio
 import re
@@ -116,7 +116,7 @@ def _typed(code: str, cursor: int) -> tuple[int, Typed] | None:
 
 
 def is_ours(code: str) -> bool:
-    """Whether a question about a cell is one about our commands."""
+    """Return whether a question about a cell is one about our commands."""
     words = code.split()
     return bool(_ASKED.fullmatch(code)) and (len(words) == 1 or words[1] in list(Verb))
 

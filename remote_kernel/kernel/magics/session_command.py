@@ -127,7 +127,7 @@ def split(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """What an upload or download is asked to do.
+    """Request to upload or download.
 
     Attributes:
         to: the folder that it goes to; "" where the line names none.

@@ -1,4 +1,4 @@
-"""The card of `%session`: where the cells run, since when, for how long, and how the pod is."""
+"""Status card of `%session`: where the cells run, since when, for how long, and how the pod is."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ FOOTER = "tells of files, upload, download, keep, reset, release and the rest."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolUsage:
-    """How many sessions a pool has, and may have."""
+    """Usage of a pool: its sessions, and their limit."""
 
     sessions: int
     max_sessions: int
@@ -47,7 +47,7 @@ class PoolUsage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What is known, each part of it only where it is.
+    """Contents of the status card; each field is set only where it is known.
 
     Attributes:
         place: which pool, for people.

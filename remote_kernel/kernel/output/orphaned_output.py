@@ -1,4 +1,4 @@
-"""What cells said that were left running, which no front end may be showing.
+"""Orphaned output: messages of cells that were left running, which no front end may be showing.
 
 They are those that an earlier process of this kernel had sent, and those that have ended here and not in the session.
 """
@@ -47,7 +47,7 @@ class OrphanedOutput:
 
     @property
     def is_active(self) -> bool:
-        """Whether there is anything to look for."""
+        """Return whether there is anything to look for."""
         return self._is_open or bool(self._parents)
 
     def note(self, message: Message) -> None:

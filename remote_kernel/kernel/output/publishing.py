@@ -1,4 +1,4 @@
-"""What the session says to everybody, and what the user is told of it besides."""
+"""Publishing of iopub messages from the pod, with notices of ours where the user needs them."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Sentences of ours about the session, shown in the cell that runs, or in the next one."""
+"""Notices about the session, shown in the cell that runs, or in the next one."""
 
 from collections.abc import Callable
 

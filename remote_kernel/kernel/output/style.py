@@ -1,4 +1,4 @@
-"""How our outputs look: HTML that follows the colours of the front end.
+"""Style of our outputs: HTML that follows the colours of the front end.
 
 Everything is styled in place, as front ends drop style sheets, and inherits text colour and background, so that it is
 legible in light and dark. Other colours come from JupyterLab's variables, then VS Code's, then a middle tone that both

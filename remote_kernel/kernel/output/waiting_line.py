@@ -1,4 +1,4 @@
-"""One line in the cell that waits, which counts the time and goes away when the waiting ends."""
+"""Waiting line of a cell: counts the time and goes away when the waiting ends."""
 
 import asyncio
 import time

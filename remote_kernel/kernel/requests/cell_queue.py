@@ -1,4 +1,4 @@
-"""Cells and commands take turns: a command waits for the cells before it, and the cells behind it for the command."""
+"""Queue of cells and commands: a command waits for the cells before it, and the cells behind it for the command."""
 
 import asyncio
 from collections import deque

@@ -1,4 +1,4 @@
-"""What comes from the session, and who gets it."""
+"""Deliveries from the session: each message to who is to have it."""
 
 import logging
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How requests end to which the session does not reply: each is told, once, and what stands behind it is aborted."""
+"""Failures of requests to which the session does not reply: one error each, and an abort of what stands behind."""
 
 import asyncio
 import time
@@ -56,7 +56,7 @@ class Failures:
 
     @property
     def is_settling(self) -> bool:
-        """Whether cells still arrive that were sent before the loss could be seen."""
+        """Return whether cells still arrive that were sent before the loss could be seen."""
         return self._settling is not None
 
     def begin_to_settle(self, loss: SessionLost) -> None:

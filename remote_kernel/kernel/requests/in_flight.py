@@ -58,7 +58,7 @@ class InFlightRequests:
 
     @property
     def is_executing(self) -> bool:
-        """Whether any of them runs code."""
+        """Return whether any of them runs code."""
         return any(request.is_execute for request in self)
 
     @property
@@ -78,7 +78,7 @@ class InFlightRequests:
 
     @property
     def is_left_busy(self) -> bool:
-        """Whether the session runs something that nobody here waits for."""
+        """Return whether the session runs something that nobody here waits for."""
         return self._is_left_busy
 
     @is_left_busy.setter

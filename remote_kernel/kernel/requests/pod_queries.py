@@ -1,4 +1,4 @@
-"""Questions of our own to the kernel in the pod; what it says to them is for no front end."""
+"""Probes of our own of the kernel in the pod; its replies to them are for no front end."""
 
 import asyncio
 import secrets
@@ -36,7 +36,7 @@ class PodQueries:
         self._open: dict[str, PodQuery] = {}
 
     async def has_magic(self, link: Link | None, name: str) -> bool:
-        """Whether the kernel in the pod has a line magic of this name, as far as it tells in time."""
+        """Return whether the kernel in the pod has a line magic of this name, as far as it tells in time."""
         if link is None or not link.is_attached:
             return False
         expressions = {"has": _HAS_MAGIC.format(name=repr(name))}

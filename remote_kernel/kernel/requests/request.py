@@ -42,7 +42,7 @@ class Request:
 
     @property
     def is_cell(self) -> bool:
-        """Whether a user sees the result."""
+        """Return whether a user sees the result."""
         return self.is_execute and not self.is_silent
 
     @property

@@ -1,4 +1,4 @@
-"""The way to the session: opened by the first message that needs it, which waits meanwhile."""
+"""Uplink to the session: opened by the first message that needs it, which waits meanwhile."""
 
 import asyncio
 
@@ -60,31 +60,32 @@ class Uplink:
 
     @property
     def has_session(self) -> bool:
-        """Whether a session exists, or will for the sake of an earlier message."""
+        """Return whether a session exists, or will for the sake of an earlier message."""
         return bool(self._session.is_known or self._early or len(self._requests))
 
     @property
     def is_ahead(self) -> bool:
-        """Whether a session is on its way that no message has asked for."""
+        """Return whether a session is on its way that no message has asked for."""
         link = self._session.link
         is_looking = self._naming is not None or self._opening is not None or (link is not None and link.is_wanted)
         return self._is_eager and is_looking
 
     @property
     def is_attached(self) -> bool:
-        """Whether the session can be reached right now, as far as anybody knows."""
+        """Return whether the session can be reached right now, as far as anybody knows."""
         return self._session.link is not None and self._session.link.is_attached
 
     @property
     def may_find_it_busy(self) -> bool:
-        """Whether a session is looked for that may run what nobody here waits for."""
+        """Return whether a session is looked for that may run what nobody here waits for."""
         link = self._session.link
         is_looking = self._opening is not None if link is None else link.is_wanted
         is_of_earlier_process = self._session.is_known and self._attachment.hello is None
         return is_looking and (is_of_earlier_process or self._requests.is_left_busy)
 
     def has_room_for(self, message: Message) -> bool:
-        """Whether a message may wait with the others; what answers a prompt or looks into a running cell always may."""
+        """Return whether a message may wait with the others; what answers a prompt or looks into a running cell
+        always may."""
         if message.channel is not Channel.SHELL:
             return True
         link = self._session.link

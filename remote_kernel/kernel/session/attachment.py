@@ -1,4 +1,4 @@
-"""Whether the link to the pod is up, for what has to wait until it is."""
+"""Attachment of the link, for what has to wait until it is up."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ class Attachment:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether a command waits."""
+        """Return whether a command waits."""
         return self._awaited is not None and not self._awaited.done()
 
     def expect(self) -> asyncio.Future[None]:

@@ -1,4 +1,4 @@
-"""Which session this kernel belongs to: decided once, then remembered for as long as the kernel lives."""
+"""Binding of a kernel to its session: decided once, then remembered for as long as the kernel lives."""
 
 import contextlib
 import fcntl
@@ -42,7 +42,7 @@ _PROJECT_MARKS = (".git", "pyproject.toml")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """What a kernel is bound to, and how far it has come.
+    """Binding of a kernel: its session, and how far it has followed it.
 
     Attributes:
         kernel: name of the kernel in the pod.
@@ -80,7 +80,7 @@ class Binding:
 
     @property
     def can_be_found(self) -> bool:
-        """Whether another kernel, or this one in a later process, finds the session by the notebook or a name.
+        """Return whether another kernel, or this one in a later process, finds the session by the notebook or a name.
 
         What is private or a process's own is gone for good with the process: nobody knows its name.
         """
@@ -146,7 +146,7 @@ def identifier_of(
 
 
 class BindingFile:
-    """Where a kernel remembers its binding over its own restarts.
+    """File in which a kernel remembers its binding over its own restarts.
 
     A restarted kernel gets the same connection file with the same key; a new kernel in a file of the same name
     has another key, and so another binding.
@@ -162,7 +162,7 @@ class BindingFile:
 
     @property
     def path(self) -> Path:
-        """Where the binding is, for as long as the kernel or one that can come back to it lives."""
+        """Return where the binding is, for as long as the kernel or one that can come back to it lives."""
         return self._path
 
     def load(self) -> Binding | None:
@@ -241,7 +241,7 @@ def read_binding(path: Path) -> Binding | None:
 
 
 def is_locked(cursor: Path) -> bool:
-    """Whether a kernel holds its cursor file; the system lets go of it however the kernel ends."""
+    """Return whether a kernel holds its cursor file; the system lets go of it however the kernel ends."""
     try:
         with cursor.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -253,7 +253,7 @@ def is_locked(cursor: Path) -> bool:
 
 
 def _is_readable(binding: Binding) -> bool:
-    """Whether what a pod has said of itself, and the rest, is as it may be; raises `WireError` as well."""
+    """Return whether what a pod has said of itself, and the rest, is as it may be; raises `WireError` as well."""
     EPOCH.check(binding.epoch or "none", "an epoch")
     NAME.check(binding.pod, "a pod's name")
     AMOUNT.check(binding.keep_until, "a time")

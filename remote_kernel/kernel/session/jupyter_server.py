@@ -144,7 +144,7 @@ def _reachable(address: IPv4Address | IPv6Address) -> str:
 
 
 def _is_this_machine(host: str) -> bool:
-    """Whether a socket can be bound to the host's address, as to those of this machine alone."""
+    """Return whether a socket can be bound to the host's address, as to those of this machine alone."""
     try:
         kind, _, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)[0]
         with socket.socket(kind, socket.SOCK_DGRAM) as probe:

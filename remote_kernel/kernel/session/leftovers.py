@@ -24,7 +24,7 @@ SHOWN_NOTEBOOKS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """What may still become of a kernel whose binding is on disk.
+    """Outlook for a kernel whose binding is on disk.
 
     Attributes:
         is_alive: whether its process lives.
@@ -108,7 +108,7 @@ def _look_at(runtime_folder: Path, path: Path, binding: Binding) -> Outlook:
 
 
 def _has_file(runtime_folder: Path, path: Path, binding: Binding) -> bool:
-    """Whether a kernel that was started with the connection file would find this very binding."""
+    """Return whether a kernel that was started with the connection file would find this very binding."""
     connection_file = Path(binding.connection_file)
     try:
         key = str(json.loads(connection_file.read_text(encoding="utf-8"))["key"]).encode()
@@ -120,7 +120,8 @@ def _has_file(runtime_folder: Path, path: Path, binding: Binding) -> bool:
 
 
 def _lives(pid: int) -> bool:
-    """Whether there is a process of that number, or of its successor's: better one session too many than too few."""
+    """Return whether there is a process of that number, or of its successor's: better one session too many than too
+    few."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

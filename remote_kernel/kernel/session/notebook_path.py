@@ -1,4 +1,4 @@
-"""Which notebook this kernel belongs to, from whoever knows: settings, Jupyter, VS Code, papermill."""
+"""Path of the kernel's notebook, from whoever knows: settings, Jupyter, VS Code, papermill."""
 
 import ast
 import os
@@ -19,7 +19,7 @@ _ASSIGNMENT = re.compile(r"^(__vsc_ipynb_file__|PAPERMILL_INPUT_PATH)\s*=\s*(.+?
 
 @dataclass(slots=True)
 class Hints:
-    """What the messages of a front end say about the notebook's path; the first word counts."""
+    """Hints about the notebook's path in a front end's messages; the first counts."""
 
     vscode: str = ""
     papermill: str = ""
@@ -109,7 +109,7 @@ def canonical(path: str) -> Path:
 
 
 def is_file_path(path: str) -> bool:
-    """Whether `path` is one of a file, and not of a contents drive such as `RTC:`, which may name anything."""
+    """Return whether `path` is one of a file, and not of a contents drive such as `RTC:`, which may name anything."""
     return not has_drive_prefix(path) or Path(path).exists()
 
 

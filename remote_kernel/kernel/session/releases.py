@@ -1,4 +1,4 @@
-"""Giving sessions back, also those that could not be reached when their kernels ended.
+"""Releases of sessions, also of those that could not be reached when their kernels ended.
 
 A release is written down before it is tried. What did not work within the second or two that a kernel has at its end
 is done by the next kernel of the user that starts, as long as the pool would not have taken the session by itself.
@@ -44,7 +44,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Returned:
-    """What came of giving a session back.
+    """Result of giving a session back.
 
     Attributes:
         stopped: whether the pod was stopped.
@@ -116,7 +116,7 @@ class Releases:
                 path.unlink()
 
     def any(self) -> bool:
-        """Whether there may be any."""
+        """Return whether there may be any."""
         with contextlib.suppress(OSError):
             return next(self._folder.glob("*.json"), None) is not None
         return False

@@ -106,12 +106,13 @@ class Session:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is a session, as far as this process, or an earlier one of the same kernel, has been told."""
+        """Return whether there is a session, as far as this process, or an earlier one of the same kernel, has been
+        told."""
         return self._binding is not None and bool(self._binding.epoch) and not self._binding.restart
 
     @property
     def is_named(self) -> bool:
-        """Whether anybody has told which notebook this is, so that no front end has to be heard first."""
+        """Return whether anybody has told which notebook this is, so that no front end has to be heard first."""
         names = ("REMOTE_KERNEL_NOTEBOOK", "REMOTE_KERNEL_IDENTIFIER", "JPY_SESSION_NAME")
         return self._binding is not None or any(map(self._environ.get, names))
 
@@ -141,7 +142,7 @@ class Session:
 
     @property
     def is_private(self) -> bool:
-        """Whether nobody knew the notebook, so that the session is this kernel's alone."""
+        """Return whether nobody knew the notebook, so that the session is this kernel's alone."""
         return self._binding is not None and self._binding.is_private
 
     @property
@@ -151,12 +152,12 @@ class Session:
 
     @property
     def is_local(self) -> bool:
-        """Whether the pool is the user's own on this machine."""
+        """Return whether the pool is the user's own on this machine."""
         return not self._environ.get("REMOTE_KERNEL_ENDPOINT", "").strip()
 
     @property
     def place(self) -> str:
-        """Which pool, for people."""
+        """Return which pool, for people."""
         if self.is_local:
             return "local pool on this machine"
         return f"session pool at {host_of(self._environ['REMOTE_KERNEL_ENDPOINT'].strip())}"

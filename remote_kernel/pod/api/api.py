@@ -1,4 +1,4 @@
-"""What a pod answers: wire version 2, whatever way a request has come."""
+"""Requests of wire version 2 and a pod's answers, whatever way a request has come."""
 
 import asyncio
 import json
@@ -49,7 +49,7 @@ _STATUS_OF: dict[type[RemoteKernelError], int] = {
 
 @dataclass(slots=True)
 class Pod:
-    """What all requests share.
+    """State that all requests share.
 
     Attributes:
         folder: where the interpreters run.

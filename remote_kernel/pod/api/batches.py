@@ -53,7 +53,7 @@ class Request:
 
     @property
     def is_over(self) -> bool:
-        """Whether all of the answer has been read."""
+        """Return whether all of the answer has been read."""
         return self.is_complete and not self.unread
 
     async def _run(self, api: Api, call: exchange.Call) -> None:

@@ -37,7 +37,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a request is answered with.
+    """Answer to a request.
 
     Attributes:
         body: all of it, or its pieces as they come; whoever sends them closes the iterator.

@@ -1,4 +1,4 @@
-"""What a pod answers about its files; `core.wire.files` defines the requests."""
+"""Requests about a pod's files, as `core.wire.files` defines them."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What a cell has said, gathered into the one reply that the interpreter API gives."""
+"""Outcome of a cell: its messages gathered into the one reply that the interpreter API gives."""
 
 import re
 from collections import defaultdict

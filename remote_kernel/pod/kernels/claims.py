@@ -1,4 +1,5 @@
-"""Who uses the kernels of a pod, and what one of them may give back: plain decisions; `now` is any clock in seconds."""
+"""Claims to the kernels of a pod, and what one of their users may give back: plain decisions; `now` is any clock in
+seconds."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -9,7 +10,7 @@ MAX_CLAIMS = 256
 
 
 class Claims:
-    """Who has used one kernel, and when. A claim ends as a session does that nobody calls: after the cooldown.
+    """Claims to one kernel: its users, and when they used it. A claim ends after the cooldown, as a session does.
 
     Args:
         seconds: the cooldown.
@@ -70,7 +71,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What is to end.
+    """Verdict on a release: what is to end.
 
     Attributes:
         ends_kernel: whether the kernel that was named may be shut down.

@@ -1,4 +1,4 @@
-"""How fast a kernel may talk: no faster than those who listen can take, as a program that prints to a slow terminal."""
+"""Flow control: holds an interpreter that outruns its readers until they have caught up."""
 
 import asyncio
 import time

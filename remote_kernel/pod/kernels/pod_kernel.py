@@ -76,7 +76,7 @@ class Execution:
         return bool(self.began_at) and not self.is_idle
 
     def stops_on_error(self) -> bool:
-        """Whether an error in this request aborts the ones behind it ("Execute" in the messaging protocol)."""
+        """Return whether an error in this request aborts the ones behind it ("Execute" in the messaging protocol)."""
         try:
             content = parse_object(self.content)
         except WireError:  # what the kernel has made of it is its reply
@@ -143,7 +143,7 @@ class PodKernel:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request to execute has no reply yet."""
+        """Return whether a request to execute has no reply yet."""
         return bool(self._executions)
 
     @property
@@ -152,7 +152,7 @@ class PodKernel:
         return self._current.pid if self._current else None
 
     def knows(self, epoch: str) -> bool:
-        """Whether `epoch` is, or was, one of this kernel: a cursor from then is still good."""
+        """Return whether `epoch` is, or was, one of this kernel: a cursor from then is still good."""
         return epoch in self._epochs
 
     @property
@@ -205,7 +205,7 @@ class PodKernel:
 
     @property
     def is_of_one_process(self) -> bool:
-        """Whether nobody but the process that has asked for it knows its name."""
+        """Return whether nobody but the process that has asked for it knows its name."""
         return self.name.startswith(FRESH_PREFIX)
 
     def end_when_left(self, seconds: float, then: Callable[[], None]) -> None:
@@ -383,7 +383,7 @@ class PodKernel:
         return task
 
     def _takes_at_once(self, headers: Sequence[Header]) -> bool:
-        """Whether nothing has to be waited for in passing on such messages, so that nothing can be cancelled."""
+        """Return whether nothing has to be waited for in passing on such messages, so that nothing can be cancelled."""
         is_ready = self._current is not None and not self._shutdowns.has(self.name) and not self._lock.locked()
         is_ready = is_ready and not self._has_unwanted
         return is_ready and _ACTED_ON.isdisjoint(header.msg_type for header in headers)
@@ -469,7 +469,7 @@ class PodKernel:
             await self._interrupt_interpreter()
 
     def _is_hit(self, aim: Aim, *, seen: int) -> bool:
-        """Whether an interrupt hits what it is for: it may have been on its way while other things were run.
+        """Return whether an interrupt hits what it is for: it may have been on its way while other things were run.
 
         Args:
             seen: the journal position that its front end had been shown.

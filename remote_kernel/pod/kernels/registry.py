@@ -1,4 +1,4 @@
-"""Which kernels a pod has, and how they are started."""
+"""Registry of a pod's kernels, and how they are started."""
 
 import asyncio
 import time
@@ -109,7 +109,7 @@ class Registry:
 
     @property
     def is_leaving(self) -> bool:
-        """Whether the pod is about to be stopped."""
+        """Return whether the pod is about to be stopped."""
         return self._leaves_until > time.monotonic()
 
     def leave(self, reader: str) -> None:

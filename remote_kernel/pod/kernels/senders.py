@@ -44,7 +44,7 @@ class Senders:
         self._forgotten_position = -1
 
     def is_new(self, sender: str, number: int) -> bool:
-        """Whether a message was not accepted so far, as far as that is known."""
+        """Return whether a message was not accepted so far, as far as that is known."""
         last = self._last.get(sender)
         return last is None or number > last.number
 

@@ -37,7 +37,7 @@ class Shutdowns:
         self._add(kernel, self._give_up(starting))
 
     def has(self, kernel: str) -> bool:
-        """Whether one of that kernel's is left."""
+        """Return whether one of that kernel's is left."""
         return kernel in self._tasks.values()
 
     async def wait(self, kernel: str) -> None:

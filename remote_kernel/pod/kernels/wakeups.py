@@ -1,4 +1,4 @@
-"""When those who follow a kernel are told that it has said something.
+"""Wake-ups of a kernel's readers, coalesced where more is about to follow.
 
 Each time wakes the agent's own reader, the pool, the local kernel and the front end, one after the other, while the
 interpreter wants a processor, too. That a request has begun shows nothing by itself, nor that it was received; and a

@@ -1,4 +1,4 @@
-"""Going to the background."""
+"""Detaching a daemon from its terminal."""
 
 import os
 from pathlib import Path

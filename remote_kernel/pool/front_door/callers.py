@@ -1,4 +1,4 @@
-"""Who may call the pool."""
+"""Callers of the pool: authentication and allowed hosts."""
 
 import hmac
 from typing import TYPE_CHECKING

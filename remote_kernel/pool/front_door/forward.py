@@ -1,4 +1,4 @@
-"""Passing a request on to a pod and its answer back, piece by piece as they come."""
+"""Forwarding of a request to a pod and of its answer back, piece by piece as they come."""
 
 from collections.abc import Iterable
 

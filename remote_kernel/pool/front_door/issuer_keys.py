@@ -44,7 +44,7 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What an issuer has published: its name, as tokens have it in `iss`, and its public keys by their ids."""
+    """Published facts of an issuer: its name, as tokens have it in `iss`, and its public keys by their ids."""
 
     name: str
     keys: Mapping[str, Any] = field(repr=False)
@@ -64,7 +64,7 @@ class KeyRing:
         return self._published.name if self._published is not None else ""
 
     def should_ask(self, key_id: str, now: float) -> bool:
-        """Whether the issuer is to be asked before a token of this key is judged."""
+        """Return whether the issuer is to be asked before a token of this key is judged."""
         if self._asked_at is None:
             return True
         since = now - self._asked_at

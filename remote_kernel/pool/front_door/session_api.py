@@ -1,4 +1,4 @@
-"""What Azure's front door itself answers about sessions: `/session`, `/listSessions`, `/metadata`."""
+"""Session API of Azure's front door: `/session`, `/listSessions`, `/metadata`."""
 
 import importlib.metadata
 import platform

@@ -1,4 +1,4 @@
-"""Who may see the page: whoever came by a link that worked once. `now` is a clock in seconds that the caller chooses.
+"""Admission to the page, by a link that works once. `now` is a clock in seconds that the caller chooses.
 
 A browser cannot send the pool's token with what it is asked to open, and should not have it: what it opens is in its
 history.
@@ -42,7 +42,7 @@ class Admission:
         return self._visits.add(self._make_secret(), now + VISIT_SECONDS)
 
     def admits(self, visit: str, now: float) -> bool:
-        """Whether `visit` is the secret of a visit that goes on."""
+        """Return whether `visit` is the secret of a visit that goes on."""
         return self._visits.holds(visit, now)
 
 

@@ -1,4 +1,4 @@
-"""Whether pods compute. The page asks them past the front door, so that looking at a session keeps none alive."""
+"""Pulse of pods: do they compute? Asked past the front door, so that looking at a session keeps none alive."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ MAX_ANSWER_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulse:
-    """What a pod says of its kernels: how many it has, and whether one of them executes something."""
+    """Pulse of a pod: how many kernels it has, and whether one of them executes something."""
 
     kernels: int
     is_busy: bool

@@ -59,7 +59,7 @@ _HEADERS = {
 
 
 class _Who(Enum):
-    """Who may come in, beside those who have the pool's token."""
+    """Visitors who may come in, beside those who have the pool's token."""
 
     ANYBODY = auto()  # it is the same for all, or says how to come in
     VISITOR = auto()
@@ -97,7 +97,7 @@ class Site:
         }
 
     def owns(self, scope: Scope) -> bool:
-        """Whether a request is for the page. One for "/" that names a session or the pool is for a pod."""
+        """Return whether a request is for the page. One for "/" that names a session or the pool is for a pod."""
         path: str = scope["path"]
         if path != ROOT_PATH:
             return path.startswith(PAGE_PREFIX)
@@ -106,7 +106,7 @@ class Site:
         return request.method == "GET" and not names_pod
 
     def admits(self, scope: Scope) -> bool:
-        """Whether a request may come in without the pool's token."""
+        """Return whether a request may come in without the pool's token."""
         route = self._routes.get(scope["path"])
         if not self.owns(scope) or route is None or route.who is _Who.NOBODY:
             return False
@@ -174,7 +174,8 @@ def _cookie_name(request: Request) -> str:
 
 
 def _is_from_this_page(request: Request) -> bool:
-    """Whether a request was made by a page from this address and port, which a browser says truly of every POST."""
+    """Return whether a request was made by a page from this address and port, which a browser says truly of every
+    POST."""
     return request.headers.get("origin") == f"http://{request.headers['host']}"
 
 

@@ -1,4 +1,4 @@
-"""What the page shows: numbers of the pool as the words that stand on the page.
+"""View of the page: the pool's numbers as the words that stand on the page.
 
 The same view is written into the page by the server and sent to it as JSON afterwards.
 """
@@ -36,7 +36,7 @@ _TEXTS_OF_NOBODY = {
 
 
 class State(StrEnum):
-    """What a session is doing."""
+    """State of a session, as the page shows it."""
 
     STARTING = "starting"
     BUSY = "busy"
@@ -70,7 +70,7 @@ class EventView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChartView:
-    """What the plot is drawn from. Times are seconds before now.
+    """Data of the plot. Times are seconds before now.
 
     Attributes:
         seconds: how much time the plot shows.

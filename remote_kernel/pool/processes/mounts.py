@@ -1,4 +1,4 @@
-"""Giving each pod a `/mnt/data` of its own, where Azure's pods have their files and clients' code looks for them."""
+"""Mounts: a `/mnt/data` of each pod's own, where Azure's pods have their files and clients' code looks for them."""
 
 import os
 import subprocess
@@ -23,7 +23,8 @@ def with_data_mounted(folder: str, command: Sequence[str]) -> tuple[str, ...]:
 
 
 def can_mount() -> bool:
-    """Whether this system lets us: Linux does, as far as it allows namespaces, which containers often may not have."""
+    """Return whether this system lets us: Linux does, as far as it allows namespaces, which containers often may not
+    have."""
     if sys.platform != "linux":
         return False
     with tempfile.TemporaryDirectory() as folder:

@@ -145,7 +145,7 @@ class Pod:
 
 
 class _Process(asyncio.SubprocessProtocol):
-    """What the event loop says about a process, as two futures."""
+    """Events of a process, as two futures."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.ready: asyncio.Future[None] = loop.create_future()
