@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from remote_kernel.core.jupyter.debugger_files import CellFiles
 from remote_kernel.core.jupyter.messages import Author, parse_header
 from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC, Channel
 from remote_kernel.pod.kernels.interpreter import Interpreter
@@ -30,6 +31,7 @@ class LightKernel:
 
     def __init__(self) -> None:
         self.kernel_info = KERNEL_INFO
+        self.cell_files = CellFiles()
         self.exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._author = Author("light")
         self._receive: Receive = lambda _channel, _parts: None
@@ -51,6 +53,9 @@ class LightKernel:
 
     def _say(self, parent: bytes, msg_type: str, content: dict[str, Any], channel: Channel = Channel.IOPUB) -> None:
         self._receive(channel, self._author.write(msg_type, content, parent=parent, date=datetime.now(UTC)))
+
+    def take_cell_files(self, earlier: CellFiles) -> None:
+        """Nothing here is debugged."""
 
     def hold(self, reason: str, is_held: bool) -> None:
         """Nothing here could be stopped."""
