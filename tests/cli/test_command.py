@@ -134,9 +134,11 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.split() == []
 
 
-@pytest.mark.parametrize("closing", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
-@pytest.mark.parametrize("words", ["--version", "list", "run --help", "run missing.ipynb"])
-def test_closed_streams_are_no_reason_for_a_traceback(tmp_path: Path, closing: str, words: str) -> None:
+@pytest.mark.parametrize(
+    ("words", "closing"),
+    [("--version", ">&-"), ("list", "2>&-"), ("run --help", "<&- >&- 2>&-"), ("run missing.ipynb", ">&- 2>&-")],
+)
+def test_closed_streams_are_no_reason_for_a_traceback(tmp_path: Path, words: str, closing: str) -> None:
     command = ["sh", "-c", f'exec "$@" {words} {closing}', "sh", *COMMAND]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == (2 if "missing" in words else 0)

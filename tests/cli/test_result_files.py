@@ -127,12 +127,12 @@ def test_rescued_result_replaces_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "n.rescued.html").read_text() == "of yesterday"
 
 
-@pytest.mark.parametrize("option", ["-o", "--html", "--junit"])
+@pytest.mark.parametrize("option", ["-o", "--junit"])
 def test_result_goes_to_standard_output_and_nothing_else_does(tmp_path: Path, option: str) -> None:
     notebook = write_notebook(tmp_path / "n.ipynb", "print('said')")
     command = [*COMMAND, "run", str(notebook), "--kernel", "python3", option, "/dev/stdout"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    beginning = {"-o": "{", "--html": "<!DOCTYPE html>", "--junit": "<?xml"}[option]
+    beginning = {"-o": "{", "--junit": "<?xml"}[option]
     assert done.stdout.startswith(beginning)
     assert "1 cell in" in done.stderr
     if option == "-o":

@@ -68,8 +68,8 @@ def test_a_kernel_under_nohup_lives_on(start_notebook: Start) -> None:
 
 
 def test_private_kernels_that_are_killed_one_after_another_never_fill_the_pool() -> None:
-    with Pool.start("--max-sessions", "5") as pool:
-        for number in range(7):
+    with Pool.start("--max-sessions", "2") as pool:
+        for number in range(4):
             notebook = Notebook.start(environ=environ_of(pool))
             try:
                 started = time.monotonic()
@@ -150,7 +150,7 @@ def test_notebooks_that_nbclient_ends_at_once_go_through_a_small_pool(monkeypatc
         for name, value in environ_of(pool).items():
             monkeypatch.setenv(name, value)
         began = time.monotonic()
-        for number in range(4):
+        for number in range(3):
             notebook = new_notebook(cells=[new_code_cell(f"print({number})")])
             client = NotebookClient(
                 notebook, kernel_name="remote", shutdown_kernel="immediate", kernel_manager_class=AsyncKernelManager

@@ -411,7 +411,7 @@ def test_upload_over_the_limit_is_refused_and_leaves_nothing(files: httpx.Client
 
 @pytest.fixture(scope="module")
 def interpreter_pod() -> Iterator[httpx.Client]:
-    options = ("--flavor", "interpreter", "--sandbox", "strict", "--sync-limit", "2")
+    options = ("--flavor", "interpreter", "--sandbox", "strict", "--sync-limit", "4")
     with (
         Pod.start(Path(tempfile.mkdtemp(prefix="rk-")), *options) as pod,
         httpx.Client(base_url=pod.endpoint, params={"api-version": NEW.value}, timeout=TIMEOUT_SECONDS) as client,
