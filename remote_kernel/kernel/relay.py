@@ -193,7 +193,9 @@ class Relay:
             cells = self._requests.executing
             if cells:  # it may arrive when they have ended, and others run
                 parts = (*parts[:3], Aim(cells=frozenset(cells)).to_content(), *parts[4:])
-            self._interrupts.send(link, Message(channel=Channel.CONTROL, parts=parts), request.info.msg_id)
+            is_for_others = link.peers and not self._requests.has_begun
+            send = self._interrupts.send_soon if is_for_others else self._interrupts.send
+            send(link, Message(channel=Channel.CONTROL, parts=parts), request.info.msg_id)
 
     async def _free_cells(self) -> None:
         """End what waits for the session, without the session; one that exists is still looked for."""
@@ -205,6 +207,7 @@ class Relay:
 
     async def _shut_down(self, request: Request, parts: tuple[bytes, ...]) -> None:
         restart = parse_object(parts[3]).get("restart") is True
+        self._interrupts.close()
         _log.info(LogEvent("shutdown", restart=restart))
         await self._replies.answer(request, "shutdown_reply", {"status": "ok", "restart": restart})
         self._farewell = Farewell(Message(channel=Channel.CONTROL, parts=parts), restart)
@@ -217,7 +220,7 @@ class Relay:
         await self._completion.aclose()
         await self._uplink.aclose()
         await self._failures.aclose()
-        self._interrupts.forget()
+        self._interrupts.close()
         await self._line.end()
         if self._farewell is None:
             await self._session.leave()

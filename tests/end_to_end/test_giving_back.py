@@ -1,6 +1,7 @@
 """Nobody's session is taken: a kernel gives back what it knew, and only if nobody else uses it."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.driver import Notebook, Pool, run_in_pod, wait_until
 from tests.faults.proxy import FaultProxy
@@ -42,6 +43,32 @@ def test_a_kernel_whose_session_is_gone_does_not_take_another_s_new_one(start_no
     second.run("a = 42")
     first.close()
     assert second.run("a").result == "42"
+
+
+def test_a_cell_of_another_kernel_is_not_interrupted_by_a_shutdown(start_notebook: Start, tmp_path: Path) -> None:
+    """Front ends interrupt a kernel before they shut it down."""
+    first, second = (start_notebook(REMOTE_KERNEL_IDENTIFIER="still-runs") for _ in range(2))
+    first.run("a = 42")
+    second.run("a")
+    end = tmp_path / "end"
+    msg_id = second.client.execute(
+        f"import os, time\nprint('go', flush=True)\nwhile not os.path.exists({str(end)!r}): time.sleep(0.01)"
+    )
+    for kernel in (first, second):
+        kernel.wait_iopub(lambda message: message["content"].get("text") == "go\n")
+    first.close()
+    end.touch()
+    assert second.reply_to(msg_id)["status"] == "ok"
+
+
+def test_a_cell_of_another_kernel_can_be_interrupted(start_notebook: Start) -> None:
+    first, second = (start_notebook(REMOTE_KERNEL_IDENTIFIER="interrupted-by-another") for _ in range(2))
+    first.run("a = 42")
+    second.run("a")
+    msg_id = second.client.execute("import time\nprint('go', flush=True); time.sleep(600)")
+    first.wait_iopub(lambda message: message["content"].get("text") == "go\n")
+    first.manager.interrupt_kernel()
+    assert second.reply_to(msg_id)["ename"] == "KeyboardInterrupt"
 
 
 def test_a_session_that_is_used_through_http_is_not_given_back_under_its_user(

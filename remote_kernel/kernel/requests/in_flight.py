@@ -62,6 +62,11 @@ class InFlightRequests:
         return any(request.is_execute for request in self)
 
     @property
+    def has_begun(self) -> bool:
+        """Return whether the session works on any that runs code."""
+        return any(request.is_execute and request.has_begun for request in self)
+
+    @property
     def executing(self) -> list[str]:
         """The message ids of those that run code."""
         return [request.info.msg_id for request in self if request.is_execute]

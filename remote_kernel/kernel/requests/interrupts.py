@@ -17,6 +17,9 @@ UNREACHABLE = Wait("the session cannot be reached to interrupt it (interrupt aga
 # A pod that is there acknowledges an interrupt within milliseconds.
 INTERRUPT_SECONDS = 2.0
 
+# Front ends interrupt a kernel before they shut it down, in one go; nobody else's cell is to be hit by that.
+SHUTDOWN_FOLLOWS_SECONDS = 0.25
+
 
 class Interrupts:
     """The interrupts that the pod has not acknowledged.
@@ -33,6 +36,7 @@ class Interrupts:
         self._asked: dict[str, frozenset[str]] = {}
         self._author = Author(f"kernel-{secrets.token_hex(8)}")
         self._timer: asyncio.TimerHandle | None = None
+        self._held: asyncio.TimerHandle | None = None
 
     def send(self, link: Link, message: Message, msg_id: str) -> None:
         """Send one; the user is told unless it is acknowledged soon."""
@@ -42,6 +46,15 @@ class Interrupts:
             self._tell()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(INTERRUPT_SECONDS, self._tell)
+
+    def send_soon(self, link: Link, message: Message, msg_id: str) -> None:
+        """Send one that may hit another kernel's cell, unless a shutdown follows."""
+        self._withdraw()
+        self._held = asyncio.get_running_loop().call_later(SHUTDOWN_FOLLOWS_SECONDS, self.send, link, message, msg_id)
+
+    def _withdraw(self) -> None:
+        if self._held is not None:
+            self._held.cancel()
 
     def _tell(self) -> None:
         self.are_told = True
@@ -89,3 +102,8 @@ class Interrupts:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def close(self) -> None:
+        """Send and expect nothing any more."""
+        self._withdraw()
+        self.forget()
