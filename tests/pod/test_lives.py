@@ -206,6 +206,17 @@ async def test_interpreter_that_nobody_has_asked_for_ends_with_the_next_restart(
     assert life.interpreters[0].exited.done()
 
 
+async def test_interpreter_that_a_restart_has_started_ends_when_its_kernel_is_left(life: Life) -> None:
+    await life.accept(restart())
+    await life.starting[0]
+    is_left = asyncio.Event()
+    life.kernel.end_when_left(0.0, is_left.set)
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await is_left.wait()
+        await life.shutdowns.wait("main")
+    assert life.interpreters[0].exited.done()
+
+
 LAST_WORDS = """
 import atexit, pathlib, time
 unflushed = open('unflushed', 'w')

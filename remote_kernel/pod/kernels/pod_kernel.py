@@ -219,7 +219,8 @@ class PodKernel:
         left = self._claims.seconds_left(self._readers, time.monotonic())
         if self.is_ending:
             return
-        if self._starting is not None:  # who asked for it waits for that, and follows afterwards
+        # Who asked for it waits for the start, and follows afterwards; for that of a restart nobody may be waiting.
+        if self._starting is not None and not self._starting.done():
             left = max(left, START_LOOK_SECONDS)
         if left > 0:
             self.end_when_left(left, then)
