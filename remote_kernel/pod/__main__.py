@@ -123,7 +123,7 @@ def strict_environ(scratch: Path) -> dict[str, str]:
 
 
 async def serve(arguments: argparse.Namespace, scratch: Path, listener: socket.socket | None) -> None:
-    """Run until SIGTERM, or, when supervised, until standard input ends; without `listener` on the Unix socket."""
+    """Run until a signal, or, when supervised, until standard input ends; without `listener` on the Unix socket."""
     with _naming_what_fails():
         data = arguments.data or (AZURE_DATA if os.access(AZURE_DATA, os.W_OK) else Path.cwd())
         data.mkdir(parents=True, exist_ok=True)
@@ -144,8 +144,9 @@ async def serve(arguments: argparse.Namespace, scratch: Path, listener: socket.s
         executions.stop()
         server.should_exit = True
 
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop)
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # nohup means it
+            asyncio.get_running_loop().add_signal_handler(signum, stop)
     if arguments.supervised:
         _call_at_end_of_input(stop)
     await anyio.lowlevel.checkpoint()  # loads what an answer that streams needs, which takes as long as a few cells

@@ -41,7 +41,7 @@ def test_a_pod_ends_with_its_input_and_takes_everything_along() -> None:
     assert not scratch.exists()
 
 
-@pytest.mark.parametrize("end", ["end of input", "SIGTERM"])
+@pytest.mark.parametrize("end", ["end of input", "SIGTERM", "SIGHUP"])
 def test_exit_handlers_run_when_a_pod_is_stopped(tmp_path: Path, end: str) -> None:
     code = f"""
 import atexit, os, pathlib, time
@@ -55,8 +55,8 @@ atexit.register(lambda: (time.sleep(0.2), pathlib.Path('handled').touch()))
         httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client,
     ):
         run_in_pod(client, code)
-        if end == "SIGTERM":
-            pod.process.send_signal(signal.SIGTERM)
+        if end != "end of input":
+            pod.process.send_signal(signal.Signals[end])
             assert pod.process.wait(10) == 0
     assert (tmp_path / "handled").exists()
     assert (tmp_path / "unflushed").read_text() == "text"
