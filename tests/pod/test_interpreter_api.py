@@ -431,7 +431,7 @@ def test_pod_of_an_interpreter_pool_knows_nothing_of_notebooks(
 
 def test_synchronous_execution_cannot_ask_for_more_than_the_limit(interpreter_pod: httpx.Client) -> None:
     resource = execute(interpreter_pod, "import time\ntime.sleep(60)", timeoutInSeconds=100)
-    assert resource["error"]["error"]["message"] == "The execution took longer than 2 s."
+    assert resource["error"]["error"]["message"] == "The execution took longer than 4 s."
 
 
 @pytest.mark.parametrize(
