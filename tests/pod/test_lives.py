@@ -217,6 +217,24 @@ async def test_interpreter_that_a_restart_has_started_ends_when_its_kernel_is_le
     assert life.interpreters[0].exited.done()
 
 
+@pytest.mark.parametrize(
+    ("channel", "content"), [(Channel.SHELL, {"silent": False}), (Channel.CONTROL, {"code": "1", "silent": False})]
+)
+async def test_request_without_a_reply_on_shell_keeps_no_kernel_busy(
+    life: Life, channel: Channel, content: dict[str, object]
+) -> None:
+    parts = AUTHOR.write("execute_request", content, date=utc_now())
+    msg_id = parse_header(parts[0]).msg_id
+    await life.accept(Message(channel=channel, parts=parts, sequence=1))
+    assert life.kernel.is_busy
+
+    def is_end(frame: Frame) -> bool:
+        return isinstance(frame, Message) and b'"idle"' in frame.parts[3] and msg_id.encode() in frame.parts[1]
+
+    await life.wait_frame(is_end)
+    assert not life.kernel.is_busy
+
+
 LAST_WORDS = """
 import atexit, pathlib, time
 unflushed = open('unflushed', 'w')

@@ -143,8 +143,8 @@ class PodKernel:
 
     @property
     def is_busy(self) -> bool:
-        """Return whether a request to execute has no reply yet."""
-        return bool(self._executions)
+        """Return whether a request to execute is not done; one that cannot be read gets no reply at all."""
+        return any(not execution.is_idle for execution in self._executions.values())
 
     @property
     def pid(self) -> int | None:
