@@ -3,6 +3,7 @@
 import base64
 import json
 import struct
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,32 @@ def test_what_may_differ_is_passed_over(before: str, after: str) -> None:
 )
 def test_what_a_cell_computed_is_compared(before: str, after: str) -> None:
     assert settle(before) != settle(after)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["x", "1", "1,", "1,,", "1.", "a-", "a_", "/a", "━", "━ ", "datetime.datetime(1, 2, 3, 4, 5", "\x1b[", "12 x"],
+)
+def test_time_to_settle_grows_with_the_length_and_no_faster(piece: str) -> None:
+    line = piece * (100_000 // len(piece))
+    began = time.process_time()
+    settle(line)
+    is_progress(line)
+    assert time.process_time() - began < 5  # a fraction of a second; where it grew with the square, minutes
+
+
+@pytest.mark.parametrize(
+    ("line", "settled"),
+    [
+        ("see,/tmp/ipykernel_1/2.py:3,and", "<cell>,and"),
+        ("'/a/site-packages/x' \"/b/dist-packages/y\"", "'<packages>/x' \"<packages>/y\""),
+        (f"fig1-a-plot_{'0a' * 16}", "fig1-a-plot_<id>"),
+        ("a,5 s and 1,000 s", "a,<duration> and <duration>"),
+        ("7 runs, 1,000 loops each", "7 runs, <count> loops each"),
+    ],
+)
+def test_what_may_differ_is_found_within_a_line(line: str, settled: str) -> None:
+    assert settle(line) == settled
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,12 @@ PATTERN_TAG = "verify-ignore="
 METADATA_FIELD = "remote_kernel"
 METADATA_LIST = "verify_ignore"
 
-# In this order: a pattern sees what those before it have left.
+# In this order: a pattern sees what those before it have left. Each looks at a character a few times at most, as a page
+# with a picture in it is one line of a million: what repeats begins where a run of it begins, or has an end.
 _PATTERNS = [
     (re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))"), ""),
     # How IPython names cells in tracebacks and warnings.
-    (re.compile(r"\S*ipykernel_\d+/\d+\.py(?::\d+)?"), "<cell>"),
+    (re.compile(r"(?<!\S)\S*ipykernel_\d+/\d+\.py(?::\d+)?"), "<cell>"),
     (re.compile(r"<ipython-input-\d+-[0-9a-f]+>"), "<cell>"),
     (re.compile(r"\b(In|Out)\s?\[\d+\]"), r"\1 [<count>]"),
     (
@@ -29,7 +30,7 @@ _PATTERNS = [
     ),
     # Of an object without a text of its own; a number in this notation may be a result.
     (re.compile(r"(?<=\bat )0x[0-9a-fA-F]{6,16}\b"), "<address>"),
-    (re.compile(r"[^\s'\"<>(),]*/(?:site|dist)-packages/"), "<packages>/"),
+    (re.compile(r"(?<![^\s'\"<>(),])[^\s'\"<>(),]*/(?:site|dist)-packages/"), "<packages>/"),
     (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "<id>"),
     (re.compile(r"\bIPY_MODEL_[0-9a-f]{32}\b"), "<id>"),
     (re.compile(r"\bT_[0-9a-f]{5}(?=\b|_)"), "<id>"),  # a styled table of pandas
@@ -37,10 +38,10 @@ _PATTERNS = [
     (re.compile(r"\bpod-[0-9a-f]{6}\b"), "<pod>"),
     (re.compile(r"\b(pid|process id)([ =:]+)\d+\b", re.IGNORECASE), r"\1\2<number>"),
     # Of Altair, folium, Plotly and others that name the parts of a page at random.
-    (re.compile(r"\b((?:[A-Za-z]+[_-])+)[0-9a-f]{32}\b"), r"\1<id>"),
+    (re.compile(r"\b((?:[A-Za-z]+[_-]){1,20})[0-9a-f]{32}\b"), r"\1<id>"),
     (re.compile(r"\b(localhost|127\.0\.0\.1):\d+\b"), r"\1:<port>"),
     (re.compile(r"\bCPU times: .*"), "CPU times: <duration>"),
-    (re.compile(r"\b[\d,]+ loops? each\b"), "<count> loops each"),
+    (re.compile(r"(?<![\d,])\b[\d,]+ loops? each\b"), "<count> loops each"),
     # A time of midnight is that of a date in a table.
     (
         re.compile(
@@ -55,7 +56,7 @@ _PATTERNS = [
     ),
     (re.compile(r"(?<![\d-] )\b\d{1,2}:\d\d:\d\d(?:[.,]\d+)?(?: ?[AP]M\b)?"), "<time>"),
     (re.compile(r"\b(?:\d{1,2}:\d\d ?[AP]M\b|(?<=\bat )\d\d:\d\d\b)"), "<time>"),
-    (re.compile(r"\bdatetime\.datetime\(\d+(?:, \d+){4,6}\b[^)]*\)"), "<time>"),
+    (re.compile(r"\bdatetime\.datetime\(\d+(?:, \d+){4,6}\b[^)]{0,200}\)"), "<time>"),
     # A date that says when something was printed; any other may be a result.
     (
         re.compile(
@@ -67,9 +68,9 @@ _PATTERNS = [
         ),
         r"\1<date>",
     ),
-    (re.compile(r"(?<![\w.])\d[\d.,]*\s?(?:[kKMGT]i?)?B/s(?:ec)?\b"), "<rate>"),
+    (re.compile(r"(?<![\w.])(?<![\d.,],)\d[\d.,]*\s?(?:[kKMGT]i?)?B/s(?:ec)?\b"), "<rate>"),
     (
-        re.compile(r"(?<![\w.])\d[\d.,]*(?:e[+-]?\d+)?\s?(?:ns|[µμu]s|ms|s|secs?|seconds?|min|mins|minutes?)\b"),
+        re.compile(r"(?<![\w.])(?<![\d.,],)\d[\d.,]*(?:e[+-]?\d+)?\s?(?:ns|[µμu]s|ms|s|secs?|seconds?|min|mins|minutes?)\b"),
         "<duration>",
     ),
 ]  # fmt: skip
@@ -78,9 +79,9 @@ _PATTERNS = [
 _SVG_NAME = re.compile(r"(?<=[\"#])[a-zA-Z]{0,2}[0-9a-f]{10}\b")
 
 _PROGRESS = re.compile(
-    r"\d+%\|"  # tqdm
-    r"|\b\d+\s?\w+ \[\d+:\d\d, "  # tqdm without a total
-    r"|[━╸╺].*(?:\d%|\d/\d)"  # rich, pip
+    r"\d%\|"  # tqdm
+    r"|\b\d{1,20}\s?\w{1,20} \[\d{1,20}:\d\d, "  # tqdm without a total
+    r"|^[^━╸╺]*[━╸╺].*(?:\d%|\d/\d)"  # rich, pip
     r"|<progress\b"
 )
 # A heavy line may belong to a table, too.
