@@ -394,6 +394,29 @@ async def test_a_cooldown_of_ages_is_a_day() -> None:
             assert link.keep_alive.cooldown_seconds == 86_400.0
 
 
+async def test_streams_that_end_at_once_do_not_make_us_call_all_the_time() -> None:
+    async with hostile(lambda _: stream(hello(), wire.encode(wire.End(reason="cap")), ends=True)) as server:
+        link, front_end = link_to(server)
+        async with followed(link, link._pool):
+            link.open()
+            await front_end.wait(lambda: front_end.hellos)
+            began = time.monotonic()
+            await front_end.wait(lambda: len(front_end.hellos) >= 3)
+            assert time.monotonic() - began > 0.6
+
+
+async def test_a_pod_that_misses_an_epoch_that_was_not_named_costs_the_cell_that_asked() -> None:
+    refusal = {"error": {"code": wire.EPOCH_MISMATCH, "message": "No."}}
+    async with hostile(lambda _: say(refusal, 409)) as server:
+        link, front_end = link_to(server)
+        async with followed(link, link._pool):
+            link.send(execute("1"))
+            await front_end.wait(lambda: front_end.errors)
+            assert link.waiting_bytes == 0
+        assert server.count(wire.EVENTS_PATH) == 1
+    assert [str(error) for error in front_end.errors] == ["No."]
+
+
 async def test_a_message_s_answer_that_does_not_end_costs_that_request() -> None:
     posts = 0
 

@@ -245,7 +245,7 @@ async def test_a_stream_that_the_agent_ends_before_the_platform_would_is_no_outa
     async with linked_inside(max_stream_seconds=0.1) as (link, front_end):
         await run(link, front_end, "import time\nfor i in range(40):\n    print(i, flush=True)\n    time.sleep(0.02)")
     assert front_end.printed() == "".join(f"{number}\n" for number in range(40))
-    assert len(front_end.hellos) > 3
+    assert len(front_end.hellos) >= 2
     assert (front_end.waits, front_end.errors) == ([], [])
 
 

@@ -47,6 +47,10 @@ EXPLANATION_SECONDS = 1.0
 # An event stream that broke sooner, and brought nothing, is no reason to believe that the next one lasts.
 HELD_SECONDS = 2.0
 
+# Streams that end as planned last minutes. To one that was over sooner the link comes back no faster than this, as a
+# pod does not decide how often it is called.
+MIN_STREAM_SECONDS = 0.5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
@@ -200,6 +204,8 @@ class Link:
                 self.rest()
             elif problem is not None:
                 await self._wait_out(problem, schedule)
+            else:
+                await _wait_for(self._given_up, self._attached_at + MIN_STREAM_SECONDS - time.monotonic())
 
     def _note_break(self, error: PoolError, schedule: RetrySchedule) -> None:
         was_attached = self._attached.is_set()
@@ -293,9 +299,9 @@ class Link:
                         if pause or len(frames) == wire.FRAMES_AT_ONCE:
                             await asyncio.sleep(pause)
         except PoolRefused as error:
-            if error.code == wire.EPOCH_MISMATCH:
+            if error.code == wire.EPOCH_MISMATCH and (has_greeted or "epoch" in params):
                 raise pod_gone(self._heard_at) from None
-            raise
+            raise  # before any epoch was named, it is a refusal as any other
         except (PoolFull, Unauthorized, Forbidden):
             self._may_have_taken = False
             raise
