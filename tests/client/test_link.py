@@ -320,15 +320,23 @@ async def test_a_pool_that_never_answers_is_given_up(kernel: str) -> None:
     assert "127.0.0.1:9" in str(error)
 
 
-async def test_an_error_of_an_earlier_process_s_cell_aborts_nothing_of_the_next(pod: PodProcess, kernel: str) -> None:
+async def test_an_error_of_an_earlier_process_s_cell_aborts_nothing_of_the_next(
+    pod: PodProcess, kernel: str, tmp_path: Path
+) -> None:
+    # What is not in ipykernel's queue when a cell fails is not aborted by it.
+    gate = tmp_path / "gate"
+    fails = f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists():\n    time.sleep(0.01)\n1 / 0"
     async with linked(pod.endpoint, kernel) as (link, front_end):
         await run(link, front_end, "pass")
         position = link.position
         await run(link, front_end, "1 / 0")
     async with linked(pod.endpoint, kernel, position=position) as (link, front_end):
-        request, failing, behind = execute("print('ran')"), execute("1 / 0"), execute("print('never')")
+        request, failing, behind = execute("print('ran')"), execute(fails), execute("print('never')")
         for message in (request, failing, behind):
             link.send(message)
+        while link.waiting_bytes:  # noqa: ASYNC110 - nobody is told when the pod has accepted all
+            await asyncio.sleep(0)
+        gate.touch()
         await front_end.wait(lambda: front_end.reply_to(behind))
         aborted = front_end.reply_to(behind)
         assert aborted is not None
