@@ -1,7 +1,11 @@
 """Nobody's session is taken: a kernel gives back what it knew, and only if nobody else uses it."""
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.driver import Notebook, Pool, run_in_pod, wait_until
 from tests.faults.proxy import FaultProxy
@@ -100,6 +104,23 @@ def test_a_release_that_is_made_up_for_later_takes_nothing_from_who_came_meanwhi
         third = start_notebook(REMOTE_KERNEL_IDENTIFIER="made-up-by", REMOTE_KERNEL_ENDPOINT=proxy.endpoint)
         third.run("pass")
         assert second.run("a").result == "42"
+
+
+@pytest.mark.parametrize("ends", ["shutdown", "SIGTERM"])
+def test_a_kernel_that_was_restarted_and_has_run_nothing_since_gives_its_session_back(
+    start_notebook: Start, pool: Pool, ends: str
+) -> None:
+    before = len(pool.sessions())
+    notebook = start_notebook()  # whose session is private
+    notebook.run("a = 42")
+    notebook.manager.restart_kernel()
+    notebook.wait_answers()
+    assert len(pool.sessions()) == before + 1
+    if ends == "SIGTERM":
+        os.kill(notebook.pid, signal.SIGTERM)
+        wait_until(lambda: not notebook.manager.is_alive())
+    notebook.close()
+    wait_until(lambda: len(pool.sessions()) == before)
 
 
 def test_a_reset_says_who_else_loses_the_session_and_they_are_told(start_notebook: Start) -> None:

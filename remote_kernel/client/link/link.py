@@ -142,8 +142,8 @@ class Link:
         self._send_queues[message.channel if behind is None else behind].put(message, max(seen, self._before_us))
         self.open()
 
-    async def send_now(self, message: wire.Message) -> int:
-        """Send one message outside the queues, once, and return how many kernels the pod has after it.
+    async def send_now(self, message: wire.Message) -> str:
+        """Send one message outside the queues, once, and return the epoch after it, "" where the pod does not tell.
 
         For the last words of a process that has no time to wait; raises `PoolError` when they did not arrive.
         """

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from remote_kernel.client.routes.route import Route
-from remote_kernel.core.errors import PoolUnreachable
+from remote_kernel.core.errors import PoolUnreachable, WireError
+from remote_kernel.core.numbers import EPOCH
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.compression import INLINE_BYTES
 
@@ -42,8 +43,11 @@ def _compress(frames: bytes) -> bytes:
     return b"".join(wire.compressed(frames))
 
 
-async def post_once(pool: Route, target: Mapping[str, str], message: wire.Message, epoch: str) -> int:
-    """Send one message, once; return how many kernels the pod has after it. Raises `PoolError`, as `post` does."""
+async def post_once(pool: Route, target: Mapping[str, str], message: wire.Message, epoch: str) -> str:
+    """Send one message, once; return the epoch after it, "" where the pod does not tell. Raises `PoolError`, as `post`
+    does."""
     answer = await post(pool, target, [replace(message, sequence=1)], sender=secrets.token_hex(8), epoch=epoch)
-    kernels = answer.get("kernels")
-    return kernels if type(kernels) is int and kernels >= 0 else 1
+    try:
+        return EPOCH.check(answer.get("epoch"), "an epoch")
+    except WireError:
+        return ""

@@ -50,6 +50,7 @@ class Binding:
         is_private: nobody knew the notebook, so the session is this kernel's alone.
         epoch: which life of the interpreter the link followed; "" for none.
         restart: whether a restart was asked for and may not have happened.
+        restarted: epoch that came of a restart, until the link follows one again; it is only to be given back.
         untold: how the state was lost that `epoch` no longer names, until a cell has been told; "" for no loss.
         pod: which one has the files that the user counts on; "" for none, also once they were told to be lost.
         keep_until: until when the user wants the pod kept warm at least (seconds since 1970).
@@ -67,6 +68,7 @@ class Binding:
     is_private: bool = False
     epoch: str = ""
     restart: bool = False
+    restarted: str = ""
     untold: str = ""
     pod: str = ""
     keep_until: float = 0.0
@@ -255,6 +257,7 @@ def is_locked(cursor: Path) -> bool:
 def _is_readable(binding: Binding) -> bool:
     """Return whether what a pod has said of itself, and the rest, is as it may be; raises `WireError` as well."""
     EPOCH.check(binding.epoch or "none", "an epoch")
+    EPOCH.check(binding.restarted or "none", "an epoch")
     NAME.check(binding.pod, "a pod's name")
     AMOUNT.check(binding.keep_until, "a time")
     AMOUNT.check(binding.cooldown_seconds, "a cooldown")
@@ -265,6 +268,10 @@ def _is_readable(binding: Binding) -> bool:
     return all(isinstance(text, str) for text in texts) and 0 <= binding.parent < 2**31
 
 
-def after_restart(binding: Binding) -> Binding:
-    """Return the binding once the pod has restarted the interpreter: whatever is there now is right."""
-    return replace(binding, epoch="", restart=False, untold="")
+def after_restart(binding: Binding, epoch: str = "") -> Binding:
+    """Return the binding once the pod has restarted the interpreter: whatever is there now is right.
+
+    Args:
+        epoch: what is there, as far as the pod has told.
+    """
+    return replace(binding, epoch="", restart=False, restarted=epoch or binding.restarted, untold="")

@@ -54,7 +54,7 @@ def release_of(binding: Binding, now: float) -> Release:
         identifier=binding.identifier,
         kernel=binding.kernel,
         kernelspec=binding.kernelspec,
-        epoch=binding.epoch,
+        epoch=binding.epoch or binding.restarted,
         expires_at=now + binding.cooldown_seconds,
         reader=binding.reader,
     )

@@ -78,6 +78,7 @@ class Session:
         self._tidying = Tidying(folders.runtime, self._releases, self._route)
         self._access: Access | None = None
         self._has_left = False
+        self._started_at = time.monotonic()
         self._binding = self._take_up(self._file.load())
         self._keep_until = self._binding.keep_until if self._binding else 0.0
         self.pool: Route | None = None
@@ -270,10 +271,10 @@ class Session:
 
         As patiently as a session is waited for: where the pod is gone, the pool needs room for another to tell us so.
         """
-        schedule = RetrySchedule()
+        schedule, restarted = RetrySchedule(), ""
         while binding.epoch:
             try:
-                await link.send_now(_restart_message())
+                restarted = await link.send_now(_restart_message())
                 break
             except PoolError as error:
                 if isinstance(error, PoolRefused) and error.code == wire.EPOCH_MISMATCH:
@@ -284,7 +285,7 @@ class Session:
                     raise when_given_up(error, self.wait_seconds) from None
                 await listener.waiting(describe_wait(error, room))
                 await asyncio.sleep(pause)
-        self._remember(after_restart(binding))
+        self._remember(after_restart(binding, restarted))
         link.start_anew()
 
     def note_busy(self, is_busy: bool) -> None:
@@ -301,7 +302,8 @@ class Session:
         # The cursor first: with the old epoch a new cursor is refused, with a new epoch an old one would skip output.
         self._file.save_cursor(cursor)
         if epoch != self._binding.epoch:
-            self._remember(replace(self._binding, epoch=epoch, cooldown_seconds=self.link.keep_alive.cooldown_seconds))
+            cooldown_seconds = self.link.keep_alive.cooldown_seconds
+            self._remember(replace(self._binding, epoch=epoch, restarted="", cooldown_seconds=cooldown_seconds))
 
     async def restart(self, message: wire.Message) -> None:
         """Have the pod start a fresh interpreter, now or, when it cannot be reached, before the next cell."""
@@ -310,8 +312,9 @@ class Session:
         await self._stop_following()
         self._remember(replace(self._binding, restart=True, untold=""))
         link = self.link
-        if link is not None and (link.position is None or await self._farewell(message)):
-            self._remember(after_restart(self._binding))
+        restarted = "" if link is not None and link.position is None else await self._farewell(message)
+        if restarted is not None:
+            self._remember(after_restart(self._binding, restarted))
         log.info(LogEvent("restarting", is_done=not self._binding.restart))
         await self._close()
 
@@ -327,18 +330,23 @@ class Session:
         release = self._what_to_release()
         if release is not None:
             written = self._releases.add(release)
-            with contextlib.suppress(PoolError, TimeoutError):
-                if pool is None:  # this process has not looked for the session so far
-                    raise PoolUnreachable("There is no way to the pool.")
-                try:
-                    async with asyncio.timeout(FAREWELL_SECONDS):
-                        returned = await give_back(pool, release)
-                    log.info(LogEvent("session given back", is_stopped=returned.stopped, others=returned.others))
-                except PoolFull:
-                    log.info(LogEvent("session gone"))  # who has one is let in
-                self._releases.remove(written)
+            with contextlib.suppress(RemoteKernelError, TimeoutError):
+                async with asyncio.timeout(FAREWELL_SECONDS):
+                    if pool is None:  # this process has not looked for the session so far
+                        settings = Settings.from_environ(self._environ)
+                        await self._tidying.catch_up(settings, self._choose_access(settings))
+                    else:
+                        await self._do(release, pool)
+                        self._releases.remove(written)
         await self._close()
         self._file.remove()
+
+    async def _do(self, release: Release, pool: Route) -> None:
+        try:
+            returned = await give_back(pool, release)
+            log.info(LogEvent("session given back", is_stopped=returned.stopped, others=returned.others))
+        except PoolFull:
+            log.info(LogEvent("session gone"))  # who has one is let in
 
     async def let_go(self, listener: Listener) -> Returned:
         """Give the session back on the user's order, while the kernel lives on; the user is to hear who else used it.
@@ -383,28 +391,36 @@ class Session:
         if binding is None:
             return None
         if link is None:
-            epoch, cooldown_seconds = binding.epoch, DEFAULT_COOLDOWN_SECONDS
+            epoch, cooldown_seconds = binding.epoch or self._restarted, DEFAULT_COOLDOWN_SECONDS
             is_there = bool(epoch)  # an earlier process of this kernel has had it
         else:
-            epoch, cooldown_seconds = link.position.epoch if link.position else "", link.keep_alive.cooldown_seconds
+            epoch = link.position.epoch if link.position else self._restarted
+            cooldown_seconds = link.keep_alive.cooldown_seconds
             is_warm = link.is_attached or not link.keep_alive.has_cooled_down
-            is_there = is_warm if link.position else link.may_leave_session
+            is_there = is_warm if link.position else link.may_leave_session or bool(epoch)
         if not is_there:
             return None
         return replace(release_of(binding, time.time()), epoch=epoch, expires_at=time.time() + cooldown_seconds)
 
-    async def _farewell(self, message: wire.Message) -> bool:
-        """Send the last message; whether it arrived, or has nobody to go to any more."""
+    @property
+    def _restarted(self) -> str:
+        """Return the epoch of a restart that this process is to give back; "" once the pool has taken it."""
+        if self._binding is None or time.monotonic() - self._started_at > self._binding.cooldown_seconds:
+            return ""
+        return self._binding.restarted
+
+    async def _farewell(self, message: wire.Message) -> str | None:
+        """Send the last message; return the epoch after it, "" where it has nobody to go to any more, `None` where it
+        may not have arrived."""
         if self.link is None:
-            return False
+            return None
         try:
             async with asyncio.timeout(FAREWELL_SECONDS):
-                await self.link.send_now(message)
+                return await self.link.send_now(message)
         except PoolRefused as error:
-            return error.code == wire.EPOCH_MISMATCH
+            return "" if error.code == wire.EPOCH_MISMATCH else None
         except (PoolError, TimeoutError):
-            return False
-        return True
+            return None
 
     async def leave(self) -> None:
         """Part without having been asked to: what somebody can come back to stays, the rest is given back."""

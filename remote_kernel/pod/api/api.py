@@ -152,7 +152,7 @@ class Api:
             kernel.wake_readers_soon()
             await wakeups.wait()  # the answer travels with what the kernel says to it
         self._pod.registry.remove_closed()
-        return Answer.of_json({"accepted": accepted, "kernels": len(self._pod.registry.kernels)})
+        return Answer.of_json({"accepted": accepted, "kernels": len(self._pod.registry.kernels), "epoch": kernel.epoch})
 
     async def _events(self, call: Call) -> Answer:
         self._pod.last_call = self._pod.clock()
