@@ -89,6 +89,16 @@ def test_the_ending_of_a_script_leads_to_no_other_folder(ending: str, believed: 
     )
 
 
+@pytest.mark.parametrize(
+    ("exporter", "believed"),
+    [("python", "python"), ("os.abort", None), ("results.evil.Exporter", None), ("", None), (7, None)],
+)
+def test_a_converter_is_a_name_and_no_path(exporter: object, believed: str | None) -> None:
+    language = {"name": "python", "nbconvert_exporter": exporter}
+    checked = checked_kernel_info({**KERNEL_INFO, "language_info": language})
+    assert checked["language_info"].get("nbconvert_exporter") == believed
+
+
 def test_what_a_real_kernel_says_is_kept_as_it_is() -> None:
     content = {**local_answers.kernel_info(None), "something": {"new": [1]}, "debugger": True}
     assert checked_kernel_info(content) == content

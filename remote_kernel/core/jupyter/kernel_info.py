@@ -26,6 +26,9 @@ _TEXTS = {"implementation": "unknown", "implementation_version": "", "banner": "
 _LANGUAGE_TEXTS = {"version": "", "mimetype": "text/plain", "file_extension": ".txt"}
 _OPTIONAL_LANGUAGE_TEXTS = ("pygments_lexer", "nbconvert_exporter")
 
+# nbconvert imports what has a dot in its name.
+_EXPORTER = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
 # nbconvert, and "Save as script", put it behind the name of a file that they write on this machine.
 _ENDING = re.compile(r"\.[A-Za-z0-9_+-]{1,20}")
 
@@ -64,6 +67,8 @@ def _checked_language(language: Mapping[str, Any]) -> dict[str, Any]:
     for field in _OPTIONAL_LANGUAGE_TEXTS:
         if not isinstance(language.get(field, ""), str):
             del checked[field]
+    if not _EXPORTER.fullmatch(checked.get("nbconvert_exporter", "script")):
+        del checked["nbconvert_exporter"]
     if not _ENDING.fullmatch(checked["file_extension"]):
         checked["file_extension"] = _LANGUAGE_TEXTS["file_extension"]
     if not isinstance(language.get("codemirror_mode", ""), str | dict):
