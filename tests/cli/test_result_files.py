@@ -127,6 +127,18 @@ def test_rescued_result_replaces_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "n.rescued.html").read_text() == "of yesterday"
 
 
+def test_a_folder_that_takes_no_such_name_is_not_the_last_one_to_be_tried(tmp_path: Path) -> None:
+    # Where no file can be made none can be removed: neither with a name that is too long nor on a disk that takes none.
+    ending = "x" * 300
+    assert rescue(tmp_path / f"report.{ending}", "precious", tmp_path / "n.ipynb") is None
+
+
+def test_result_of_a_notebook_with_a_long_name_is_rescued(tmp_path: Path) -> None:
+    rescued = rescue(tmp_path / "gone" / "out.ipynb", "precious", tmp_path / f"{'ä' * 123}.ipynb")
+    assert rescued is not None
+    assert (rescued.parent, rescued.read_text()) == (tmp_path, "precious")
+
+
 @pytest.mark.parametrize("option", ["-o", "--junit"])
 def test_result_goes_to_standard_output_and_nothing_else_does(tmp_path: Path, option: str) -> None:
     notebook = write_notebook(tmp_path / "n.ipynb", "print('said')")

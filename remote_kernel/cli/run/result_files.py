@@ -4,6 +4,7 @@ A regular file is replaced in one step. What is none, such as `/dev/stdout` or a
 file that cannot be replaced, such as one that is mounted by itself.
 """
 
+import contextlib
 import errno
 import os
 import secrets
@@ -21,6 +22,9 @@ _IRREPLACEABLE = frozenset({errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM,
 
 # Of a file that was written under another name than the user gave.
 RESCUED = "rescued"
+
+# Of a notebook's name, so that there is room for the rest of the new one.
+MAX_STEM_BYTES = 150
 
 
 def check_writable(path: Path) -> None:
@@ -91,15 +95,17 @@ def rescue(path: Path, text: str, notebook: Path, *, errors: str = "strict") -> 
         `None` where it can be written nowhere.
     """
     suffix = path.suffix or ".ipynb"
+    stem = os.fsencode(notebook.stem)[:MAX_STEM_BYTES].decode(errors="ignore")
     for folder in (path.resolve().parent, notebook.resolve().parent, Path.cwd(), Path(tempfile.gettempdir())):
-        for name in (f"{notebook.stem}.{RESCUED}{suffix}", f"{notebook.stem}.{RESCUED}-{secrets.token_hex(4)}{suffix}"):
+        for name in (f"{stem}.{RESCUED}{suffix}", f"{stem}.{RESCUED}-{secrets.token_hex(4)}{suffix}"):
             target = folder / name
             try:
                 _write_new(target, text.encode("utf-8", errors))
             except FileExistsError:
                 continue
             except OSError:
-                target.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # a disk that takes no file may let none go either
+                    target.unlink()
                 break
             return target
     return None
