@@ -84,6 +84,14 @@ def test_an_interpreter_of_a_process_that_is_gone_ends_by_itself_whoever_keeps_t
         assert names == ["main", "run-living"]
 
 
+def test_kernel_that_could_not_start_gives_its_name_to_another_kernelspec(client: httpx.Client) -> None:
+    params = {"kernel": "main", "kernelspec": "no-such-kernel"}
+    assert client.post(wire.EXECUTE_PATH, params=params, json={"code": "1"}).status_code == 404
+    run_in_pod(client, "1")
+    answer = client.post(wire.EXECUTE_PATH, params=params, json={"code": "1"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "EpochMismatch")
+
+
 def test_an_interpreter_of_a_process_that_is_gone_keeps_no_pod(client: httpx.Client) -> None:
     run_in_pod(client, "1", kernel="run-killed")
     follow(client, "a")

@@ -135,6 +135,7 @@ class PodKernel:
         self._claims = Claims(claim_seconds)
         self._ending_alone: asyncio.TimerHandle | None = None
         self._was_sent_something = False
+        self._was_started = False
         self._is_interrupted = False
         self._revoked: OrderedDict[str, None] = OrderedDict()
         self._last_error: dict[str, int] = {}
@@ -145,6 +146,11 @@ class PodKernel:
     def is_busy(self) -> bool:
         """Return whether a request to execute is not done; one that cannot be read gets no reply at all."""
         return any(not execution.is_idle for execution in self._executions.values())
+
+    @property
+    def has_failed(self) -> bool:
+        """Return whether it never had an interpreter, and none is starting."""
+        return not self._was_started and (self._starting is None or self._starting.done())
 
     @property
     def pid(self) -> int | None:
@@ -267,6 +273,7 @@ class PodKernel:
         interpreter.take_cell_files(self._cell_files)
         self._cell_files = interpreter.cell_files
         self._current = interpreter
+        self._was_started = True
         interpreter.listen(self._receive)
         self._watch = start(self._watch_exit(interpreter), "watch", on_failure=self._end_unwatched)
 

@@ -79,6 +79,9 @@ class Registry:
         if kernel is not None and kernel.is_ending:
             self._ending.append(self._kernels.pop(name))
             kernel = None
+        if kernel is not None and kernel.kernelspec != kernelspec and kernel.has_failed:
+            self._kernels.pop(name).close()  # whoever asked for it has been told that there is none
+            kernel = None
         if kernel is None:
             if len(self._kernels) >= MAX_KERNELS:
                 raise TooManyKernels(
