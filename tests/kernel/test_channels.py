@@ -367,3 +367,24 @@ def test_a_kernel_that_has_become_deaf_ends_and_says_so(tmp_path: Path, what: st
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
     assert "failed inside" in done.stderr
+
+
+def test_the_end_of_the_heartbeat_is_the_end_of_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_sockets: object) -> None:
+        raise zmq.ZMQError(zmq.EFAULT)
+
+    async def handle(*_message: object) -> None: ...
+
+    async def serve() -> None:
+        channels = Channels(Connection.read(path))
+        channels.bind()
+        try:
+            await channels.serve(handle)
+        finally:
+            channels.close()
+
+    path = tmp_path / "c.json"
+    write_connection_file(path, key=b"secret")
+    monkeypatch.setattr(zmq, "proxy", fail)
+    with pytest.raises(ExceptionGroup, match="unhandled errors"):
+        asyncio.run(serve())

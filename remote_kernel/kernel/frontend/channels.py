@@ -216,10 +216,12 @@ class Channels:
             try:
                 zmq.proxy(socket, socket)
             except zmq.ContextTerminated:
-                socket.close()
+                pass
             except zmq.ZMQError as error:
                 with contextlib.suppress(RuntimeError):  # the loop may be closed already
                     loop.call_soon_threadsafe(ended.set_exception, error)
+            finally:
+                socket.close()  # `close` would wait for it
 
         threading.Thread(target=echo, daemon=True, name="heartbeat").start()
 
