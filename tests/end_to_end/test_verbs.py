@@ -48,6 +48,14 @@ def test_reset_gives_a_new_pod(notebook: Notebook) -> None:
     assert notebook.run(WHICH_POD).result != pod
 
 
+def test_a_kernel_that_was_just_restarted_can_give_its_pod_back(notebook: Notebook) -> None:
+    notebook.run(LEAVE_TRACES)
+    notebook.manager.restart_kernel()
+    notebook.client.wait_for_ready(timeout=60)
+    assert "was given back" in notebook.run("%session reset").displayed
+    assert notebook.run(TRACES).result == "(False, False)"
+
+
 def test_exit_handlers_run_whatever_ends_the_interpreter(start_notebook: Start, tmp_path: Path) -> None:
     notebook = start_notebook()
 

@@ -114,6 +114,8 @@ class Actions:
 
     async def _let_go(self, *, is_reset: bool) -> Shown:
         await self._settle()
+        if self._session.is_restarted and self._link is None:  # there is one that this process has not looked for
+            await self._reach()
         if (link := self._link) is None:
             return _say(session_command.NO_SESSION)
         returned = await self._session.let_go(self._listener)

@@ -403,6 +403,11 @@ class Session:
         return replace(release_of(binding, time.time()), epoch=epoch, expires_at=time.time() + cooldown_seconds)
 
     @property
+    def is_restarted(self) -> bool:
+        """Return whether a session should be there, with an interpreter that a restart has started, unused so far."""
+        return bool(self._restarted)
+
+    @property
     def _restarted(self) -> str:
         """Return the epoch of a restart that this process is to give back; "" once the pool has taken it."""
         if self._binding is None or time.monotonic() - self._started_at > self._binding.cooldown_seconds:
