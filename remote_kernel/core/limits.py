@@ -24,6 +24,7 @@ class Limit:
         expansion: how many bytes may become of each one that is compressed.
         frames: in what one read brings.
         entries: in all pages of a list.
+        name_chars: of the names of all these entries.
         pages: requests that one list may take.
         nesting: objects and lists within one another in its JSON.
     """
@@ -35,6 +36,7 @@ class Limit:
     expansion: int | None = None
     frames: int | None = None
     entries: int | None = None
+    name_chars: int | None = None
     pages: int | None = None
     nesting: int | None = None
 
@@ -68,6 +70,7 @@ LISTING = Limit(
     reason="1,000 entries a page, each with a path of up to 4 KB; a list of more is a case for an archive.",
     bytes=8 * MEGABYTE,
     entries=200_000,
+    name_chars=32_000_000,
     pages=1000,
     nesting=16,
 )

@@ -481,12 +481,13 @@ def entries(start: int, count: int, name: str = "f{}") -> list[dict[str, object]
     ("listing", "text"),
     [
         (lambda start: {"entries": entries(start, 1000), "next": start + 1000}, "more than 5,000 files"),
+        (lambda start: {"entries": entries(start, 100, "x" * 4000 + "{}"), "next": start + 100}, "too long names"),
         (lambda start: {"entries": entries(start, 1), "next": start + 1}, "in too small pieces"),
         (lambda _start: {"entries": entries(0, 10), "next": 10}, "does not come to an end"),
         (lambda _start: {"entries": [], "next": 1}, "does not come to an end"),
         (lambda start: {"entries": entries(start, 10), "next": start + 5}, "does not come to an end"),
     ],
-    ids=["endless", "in small pieces", "the same again", "nothing", "back"],
+    ids=["endless", "long names", "in small pieces", "the same again", "nothing", "back"],
 )
 async def test_a_listing_without_an_end_is_given_up(listing: object, text: str) -> None:
     def answer(asked: Asked) -> AsyncIterator[bytes]:
@@ -495,9 +496,12 @@ async def test_a_listing_without_an_end_is_given_up(listing: object, text: str) 
     async with hostile(answer) as server:
         pool = server.pool()
         with pytest.raises(TransferError, match=text):
-            await RemoteFiles(pool, limit=replace(limits.LISTING, entries=5000, pages=100)).list("folder")
+            await RemoteFiles(pool, limit=replace(limits.LISTING, entries=5000, name_chars=100_000, pages=100)).list(
+                "folder"
+            )
         await pool.aclose()
         assert len(server.asked) <= 100
+        assert server.taken_bytes < 1_000_000
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ def describe(limit: Limit) -> str:
         said.append(f"{limit.frames:,} frames")
     if limit.entries is not None:
         said.append(f"{limit.entries:,} entries in all")
+    if limit.name_chars is not None:
+        said.append(f"{limit.name_chars // 1_000_000} million characters of names")
     if limit.pages is not None:
         said.append(f"{limit.pages:,} pages")
     if limit.nesting is not None:

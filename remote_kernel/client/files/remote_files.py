@@ -61,20 +61,22 @@ class RemoteFiles:
             TransferError: the list is longer than one may be, or goes round in circles.
         """
         entries: list[wire.RemoteEntry] = []
+        name_chars = 0
         params = {"path": path, "recursive": "1" if is_recursive else "0"}
         for _ in range(self._limit.pages or 0):
             answer = await self._request("GET", wire.FILES_PATH, {**params, "start": str(len(entries))})
             listing = _parse(wire.Listing.from_json, answer)
             entries += listing.entries
+            name_chars += sum(len(entry.path) for entry in listing.entries)
             if not listing.next:
                 return entries
-            if len(entries) > (self._limit.entries or 0):
+            if len(entries) > (self._limit.entries or 0) or name_chars > (self._limit.name_chars or 0):
                 break
             if listing.next != len(entries) or not listing.entries:
                 raise TransferError(f"The session's list of '{shown(path)}' does not come to an end.")
         raise TransferError(
-            f"'{shown(path)}' in the session has more than {self._limit.entries:,} files, or its list comes in too "
-            "small pieces: pack them into one archive there."
+            f"'{shown(path)}' in the session has more than {self._limit.entries:,} files, too long names, or its list "
+            "comes in too small pieces: pack them into one archive there."
         )
 
     async def describe(self, path: str, *, with_checksum: bool = False) -> wire.Metadata:
