@@ -229,7 +229,16 @@ async def test_issuer_whose_name_fits_no_header_is_not_one(name: str) -> None:
 
 # The first one leads here, by a name that is none of this machine's.
 @pytest.mark.parametrize(
-    "url", ["http://0.0.0.0:{port}/keys", "ftp://127.0.0.1/keys", "file:///etc/passwd", "//x", "["]
+    "url",
+    [
+        "http://0.0.0.0:{port}/keys",
+        "ftp://127.0.0.1/keys",
+        "file:///etc/passwd",
+        "//x",
+        "[",
+        "http://localhost:99999/",
+        "https://xn--/",
+    ],
 )
 async def test_keys_are_fetched_from_nowhere_that_others_could_change_them(url: str) -> None:
     with run_issuer() as issuer:

@@ -21,8 +21,12 @@ def is_protected(url: str) -> bool:
     machine."""
     try:
         parts = urlsplit(url)
-        return bool(parts.hostname) and (
-            parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES)
+        return (
+            bool(parts.hostname)
+            and parts.port != 0
+            and (  # a port that is none raises
+                parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES)
+            )
         )
     except ValueError:
         return False

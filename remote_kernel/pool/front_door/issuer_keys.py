@@ -140,7 +140,7 @@ async def fetch(url: str) -> Published:
                 raise Unavailable
             document = await _get_object(client, keys_url)
         name, entries = metadata["issuer"], document["keys"]
-    except (httpx.HTTPError, httpx.InvalidURL, WireError, KeyError):
+    except (httpx.HTTPError, httpx.InvalidURL, WireError, KeyError, ValueError):  # the last for a host that is no name
         raise Unavailable from None
     if not isinstance(name, str) or _NAME.fullmatch(name) is None or not isinstance(entries, list):
         raise Unavailable
