@@ -193,7 +193,7 @@ class Relay:
             cells = self._requests.executing
             if cells:  # it may arrive when they have ended, and others run
                 parts = (*parts[:3], Aim(cells=frozenset(cells)).to_content(), *parts[4:])
-            is_for_others = link.peers and not self._requests.has_begun
+            is_for_others = link.is_attached and link.peers and not self._requests.has_begun
             send = self._interrupts.send_soon if is_for_others else self._interrupts.send
             send(link, Message(channel=Channel.CONTROL, parts=parts), request.info.msg_id)
 
