@@ -13,7 +13,7 @@ from remote_kernel.core.pools.pool_proof import PROOF_PATH
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.io.http1.listening import ACCEPTED_AT_ONCE, QUEUE_LENGTH, allow_many_files
 from remote_kernel.io.http1.server import ServerProtocol
-from remote_kernel.io.tasks import go_on, start
+from remote_kernel.io.tasks import start
 from remote_kernel.pool.front_door.app import PoolApp
 from remote_kernel.pool.front_door.callers import Callers
 from remote_kernel.pool.options import Options
@@ -78,7 +78,7 @@ async def serve(
     callers = _make_callers(options, token)
     app = PoolApp(pool, callers, options.flavor, options.request_cap, stop=lambda: _resolve(stopped, 0), log=log)
     server = _Server(_server_config(app, max_connections))
-    serving = start(go_on(server.serve(sockets=[listener])), "server")
+    serving = start(server.serve(sockets=[listener]), "server")
     waits: set[asyncio.Future[int] | asyncio.Task[None]] = {stopped, serving}
     if options.is_daemon:
         waits.add(start(pool.wait_unused(options.idle_exit_seconds), "idle exit"))
@@ -86,7 +86,9 @@ async def serve(
         pool.start()
         announce()
         done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        has_failed = any(wait.exception() for wait in done)
+        has_failed = serving in done or any(wait.exception() for wait in done)
+        if serving in done and serving.exception() is None:
+            _log.error(LogEvent("failed inside", task="server", reason="it has ended by itself"))
     finally:
         server.should_exit = True
         await pool.aclose()
