@@ -86,8 +86,8 @@ async def serve(
         pool.start()
         announce()
         done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        has_failed = serving in done or any(wait.exception() for wait in done)
-        if serving in done and serving.exception() is None:
+        has_failed = serving in done or any(not wait.cancelled() and wait.exception() for wait in done)
+        if serving in done and (serving.cancelled() or serving.exception() is None):
             _log.error(LogEvent("failed inside", task="server", reason="it has ended by itself"))
     finally:
         server.should_exit = True
