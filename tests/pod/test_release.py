@@ -49,6 +49,17 @@ def test_a_pod_that_is_given_back_takes_nobody_in_but_who_gave_it_back(client: h
     assert follow(client, "b") == 200
 
 
+def test_a_pod_that_is_given_back_takes_nobody_in_who_comes_back_to_it_either(client: httpx.Client) -> None:
+    assert follow(client, "a") == 200
+    epoch = epoch_of(client)
+    # Somebody whose claim has ended, to a kernel that was never used, would not keep the pod.
+    assert release(client, kernel="another", epoch="", reader="a")["stops"] is True
+    params = {"epoch": epoch, "after": "0", "reader": "b"}
+    with client.stream("GET", wire.EVENTS_PATH, params=params) as response:
+        assert response.status_code == 503
+    assert client.post(wire.MESSAGES_PATH, params={"epoch": epoch, "sender": "b"}, content=b"").status_code == 503
+
+
 def test_who_has_followed_has_a_claim_until_it_gives_it_up(client: httpx.Client) -> None:
     for reader in ("a", "b"):
         follow(client, reader)

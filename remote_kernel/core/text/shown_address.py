@@ -21,13 +21,8 @@ def is_protected(url: str) -> bool:
     machine."""
     try:
         parts = urlsplit(url)
-        return (
-            bool(parts.hostname)
-            and parts.port != 0
-            and (  # a port that is none raises
-                parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES)
-            )
-        )
+        is_place = bool(parts.hostname) and parts.port != 0  # to ask for a port that is none raises
+        return is_place and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES))
     except ValueError:
         return False
 

@@ -73,8 +73,7 @@ class Registry:
             TooManyKernels: there is no room for one more.
             PodLeaving: the pod is about to go.
         """
-        if self.is_leaving:
-            raise PodLeaving("The pod has been given back: ask again, for another.")
+        self._check_not_leaving()
         kernel = self._kernels.get(name)
         if kernel is not None and kernel.is_ending:
             self._ending.append(self._kernels.pop(name))
@@ -104,7 +103,13 @@ class Registry:
         return kernel
 
     def get(self, name: str, epoch: str) -> PodKernel:
-        """Return the kernel of that name that knows `epoch`; raises `EpochMismatch` when there is none."""
+        """Return the kernel of that name that knows `epoch`.
+
+        Raises:
+            EpochMismatch: there is none.
+            PodLeaving: the pod is about to go.
+        """
+        self._check_not_leaving()
         kernel = self._kernels.get(name)
         if kernel is None or not kernel.knows(epoch):
             raise EpochMismatch("The session that this request speaks of is gone.")
@@ -114,6 +119,10 @@ class Registry:
     def is_leaving(self) -> bool:
         """Return whether the pod is about to be stopped."""
         return self._leaves_until > time.monotonic()
+
+    def _check_not_leaving(self) -> None:
+        if self.is_leaving:
+            raise PodLeaving("The pod has been given back: ask again, for another.")
 
     def leave(self, reader: str) -> None:
         """Take in nobody for a moment, in which `reader` has the pod stopped."""
