@@ -249,7 +249,18 @@ def test_tagged_cells_may_do_as_they_like(tag: str) -> None:
     assert lines_between([out("1")], [out("2")], "other") != []
 
 
-@pytest.mark.parametrize("stored", [3, None, {"output_type": "stream"}, {"output_type": "display_data", "data": 3}, {}])
+@pytest.mark.parametrize(
+    "stored",
+    [
+        3,
+        None,
+        {"output_type": "stream"},
+        {"output_type": "stream", "name": "stdout", "text": [1]},
+        {"output_type": "display_data", "data": 3},
+        {"output_type": ["stream"], "text": "x"},
+        {},
+    ],
+)
 def test_stored_output_that_is_none_is_a_difference_and_ends_nothing(stored: object) -> None:
     fields = json.loads(to_text(new_notebook(cells=[new_code_cell("print('x')")])))
     fields["cells"][0]["outputs"] = [stored]
@@ -257,6 +268,16 @@ def test_stored_output_that_is_none_is_a_difference_and_ends_nothing(stored: obj
     after = new_notebook(cells=[new_code_cell("print('x')", outputs=[out("x\n")])])
     (difference,) = compare(before, after, [0])
     assert sorted(difference.lines) == ["+x", f"-{MALFORMED}"]
+
+
+def test_data_that_is_no_text_is_compared_as_it_is() -> None:
+    first, second = (new_notebook(cells=[new_code_cell("x")]) for _ in range(2))
+    for number, notebook in enumerate((first, second)):
+        data = {"text/plain": [number]}
+        notebook.cells[0].outputs = [NotebookNode(output_type="display_data", data=data, metadata={})]
+    assert compare(first, first, [0]) == []
+    (difference,) = compare(first, second, [0])
+    assert difference.lines == ("-[0]", "+[1]")
 
 
 def test_users_name_patterns_of_their_own_in_a_tag_or_in_metadata() -> None:

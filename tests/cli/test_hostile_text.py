@@ -35,6 +35,19 @@ CELLS = (
 )
 
 
+MALFORMED = [
+    ("stream", {"name": "stdout", "text": 5}),
+    ("stream", {}),
+    ("display_data", {"data": 5, "metadata": {}}),
+    ("display_data", {"data": {"text/plain": [1]}, "metadata": {}}),
+    ("update_display_data", {"data": 5, "transient": 5}),
+    ("execute_result", {"data": {"text/plain": "x"}, "metadata": 5, "execution_count": "x"}),
+    ("error", {"ename": "E", "evalue": "why", "traceback": 5}),
+    ("error", {}),
+    ("comm_msg", {}),
+]
+
+
 def controls(text: str) -> set[str]:
     """Return the control characters of a text that are neither tabs nor ends of lines."""
     return {character for character in text if unicodedata.category(character) == "Cc"} - {"\n", "\t"}
@@ -172,3 +185,14 @@ def test_every_console_is_one_that_cleans() -> None:
 def test_scripts_of_completion_pass_as_they_are(shell: str) -> None:
     assert not controls(run_command("completion", shell).stdout)
     assert r"\x1b" not in run_command("completion", shell).stdout
+
+
+def test_malformed_messages_cost_themselves_and_not_the_run(tmp_path: Path) -> None:
+    send = "kernel = get_ipython().kernel\n" + "".join(
+        f"kernel.send_response(kernel.iopub_socket, {kind!r}, {content!r})\n" for kind, content in MALFORMED
+    )
+    notebook = write_notebook(tmp_path / "n.ipynb", f"{send}print('after')", "print('next')")
+    done = run_command("run", notebook, "--kernel", "python3", "-o", tmp_path / "out.ipynb")
+    assert (done.status, "Traceback" in done.stderr) == (0, False)
+    cells = json.loads((tmp_path / "out.ipynb").read_text())["cells"]
+    assert [cell["outputs"][-1]["text"] for cell in cells] == [["after\n"], ["next\n"]]

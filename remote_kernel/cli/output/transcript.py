@@ -35,18 +35,18 @@ class Transcript:
         return clean(self._pending[:MAX_PENDING_CHARS])
 
     def feed(self, message: Mapping[str, Any]) -> list[str]:
-        """Take a message of the IOPub channel and return the lines that it completes."""
+        """Take a message of the IOPub channel and return the lines that it completes; of a malformed one none."""
         content = message["content"]
-        match message["msg_type"]:
-            case "stream":
-                return self._feed_stream(content["name"], content["text"])
-            case "update_display_data":
-                return self._feed_update(describe_data(content["data"]))
-            case "display_data" | "execute_result":
-                return [*self.close(), *_clean_lines(describe_data(content["data"]))]
-            case "error":
+        match message["msg_type"], content:
+            case "stream", {"name": str(name), "text": str(text)}:
+                return self._feed_stream(name, text)
+            case "update_display_data", {"data": dict(data)}:
+                return self._feed_update(describe_data(data))
+            case "display_data" | "execute_result", {"data": dict(data)}:
+                return [*self.close(), *_clean_lines(describe_data(data))]
+            case "error", _:
                 return [*self.close(), *_clean_lines("\n".join(traceback_lines(content)))]
-            case "clear_output":
+            case "clear_output", _:
                 self._pending = ""
         return []
 
@@ -111,5 +111,7 @@ def _size(count: int) -> str:
 
 def traceback_lines(content: Mapping[str, Any]) -> list[str]:
     """Return the lines of an `error` message or output; a kernel without tracebacks still has name and value."""
-    text = "\n".join(map(str, content.get("traceback") or [])) or f"{content.get('ename')}: {content.get('evalue')}"
+    trace = content.get("traceback")
+    text = "\n".join(map(str, trace)) if isinstance(trace, list) else ""
+    text = text or f"{content.get('ename')}: {content.get('evalue')}"
     return text.split("\n")

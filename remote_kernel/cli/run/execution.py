@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from jupyter_core.utils import ensure_async
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
-from nbformat import NotebookNode
+from nbformat import NotebookNode, ValidationError
 
 from remote_kernel.cli.output.transcript import traceback_lines
 from remote_kernel.cli.run.kernel_process import KernelDied, KernelProcess
@@ -158,6 +158,10 @@ def _tags(cell: NotebookNode) -> list[str]:
     return tags
 
 
+# What nbclient makes of a message that is not as the messaging protocol has it.
+_MALFORMED = (AttributeError, KeyError, TypeError, ValidationError)
+
+
 class _Client(NotebookClient):
     """nbclient, with somebody who listens to the messages."""
 
@@ -168,7 +172,10 @@ class _Client(NotebookClient):
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
         if msg["msg_type"] != "error" or self.allow_errors or MAY_RAISE_TAG in _tags(cell):
             self._hear(msg)
-        return super().process_message(msg, cell, cell_index)
+        try:
+            return super().process_message(msg, cell, cell_index)
+        except _MALFORMED:  # by the pod, or by a program in it: it costs that message, and not the run
+            return None
 
 
 class _Run:

@@ -125,7 +125,8 @@ def _mend_cell(cell: dict[str, Any]) -> None:
     tags = metadata.get("tags", [])
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         metadata["tags"] = [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
-    if not isinstance(cell.get("attachments", {}), dict):
+    attachments = cell.get("attachments", {})
+    if not isinstance(attachments, dict) or not all(isinstance(bundle, dict) for bundle in attachments.values()):
         del cell["attachments"]
     if cell["cell_type"] == "code":
         cell.setdefault("execution_count", None)
@@ -137,8 +138,18 @@ def _mend_cell(cell: dict[str, Any]) -> None:
 
 def _mend_output(output: Any) -> dict[str, Any]:
     """Return an output that can be looked at; one that is none has a type that no output has."""
-    has_data = isinstance(output, dict) and isinstance(output.get("data", {}), dict)
-    return output if has_data else {"output_type": "malformed"}
+    is_one = (
+        isinstance(output, dict)
+        and isinstance(output.get("output_type", ""), str)
+        and isinstance(output.get("data", {}), dict)
+        and _is_text(output.get("text", ""))
+    )
+    return output if is_one else {"output_type": "malformed"}
+
+
+def _is_text(value: object) -> bool:
+    """Return whether something is a text, or the lines of one."""
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(line, str) for line in value))
 
 
 def without_outputs(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -162,8 +162,11 @@ def _describe_data(mime: str, value: Any, own: Patterns) -> Iterator[_Line]:
         yield from _text_lines(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False), settled, f"[{mime}] ")
 
 
-def _join(value: str | list[str]) -> str:
-    return value if isinstance(value, str) else "".join(value)
+def _join(value: str | list[Any]) -> str:
+    """Return a text, which may be stored as its lines; of what is no text the JSON."""
+    if isinstance(value, str):
+        return value
+    return "".join(value) if all(isinstance(line, str) for line in value) else json.dumps(value)
 
 
 def _text_lines(text: str, settled: Callable[[str], str], heading: str) -> Iterator[_Line]:
