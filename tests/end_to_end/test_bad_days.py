@@ -442,12 +442,16 @@ def test_a_message_that_is_too_large_ends_its_cell_and_nothing_else(notebook: No
     assert notebook.run("a, 'b' in globals()").result == "(42, False)"
 
 
-def test_ending_a_notebook_whose_session_is_gone_takes_no_new_one(start_notebook: Start, pool: Pool) -> None:
+def test_ending_a_notebook_whose_session_is_gone_takes_no_new_one(
+    start_notebook: Start, pool: Pool, private_folders: Path
+) -> None:
     notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="lost-pod-3", REMOTE_KERNEL_KEEPALIVE_MINUTES="0")
     notebook.run("pass")
     with pool.client() as client:
         before = len(pool.sessions())
         client.post("/.management/stopSession", params={"identifier": "lost-pod-3"}).raise_for_status()
+    logs = private_folders / "runtime" / "remote-kernel" / "logs"
+    wait_until(lambda: any('"SessionLost"' in log.read_text() for log in logs.glob("kernel-*.log")))
     notebook.close()
     assert len(pool.sessions()) == before - 1
 
