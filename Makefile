@@ -3,6 +3,7 @@
 #   make demo                  execute notebooks/quickstart.ipynb in a session of the local pool
 #   make test [ARGS="-k run"]  the tests, or those that pytest's arguments select
 #   make unit [ARGS="-k wire"]  those that start no process, in less than 20 seconds
+#   make slow                  tests of the benchmarks and the image, and others that take long for what changes rarely
 #   make repeat [RUNS=20]      the tests, so many times in a row, to find those that need luck; in an hour and a half
 #   make browser               what users see in JupyterLab and on the pool's page, in a real browser, in two minutes
 #   make contract              what holds on every way to a pod, and on that of REMOTE_KERNEL_LIVE_ENDPOINT; in minutes
@@ -21,7 +22,7 @@
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo notebooks test unit repeat contract soak bench peers many profile performance large scale image browser places hub clients lint clean
+.PHONY: demo notebooks test unit slow repeat contract soak bench peers many profile performance large scale image browser places hub clients lint clean
 .DELETE_ON_ERROR:
 
 # As an installation has it: every kernel and pod that a test or a benchmark starts would compile the package anew.
@@ -61,6 +62,9 @@ test: $(VENV)/test.stamp
 
 unit: $(VENV)/test.stamp
 	$(BIN)/python -m pytest --unit --numprocesses 2 --dist loadfile $(ARGS)
+
+slow: $(VENV)/test.stamp
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m slow $(ARGS)
 
 repeat: $(VENV)/test.stamp
 	$(BIN)/python -m tests.repeat $(or $(RUNS),20)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 TESTS = """
@@ -42,6 +44,7 @@ def run_tests(folder: Path, text: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_what_programs_wrote_is_shown_where_their_test_fails(tmp_path: Path) -> None:
     said = run_tests(tmp_path, TESTS)
     sections = dict(

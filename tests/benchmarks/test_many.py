@@ -7,6 +7,8 @@ import pytest
 from benchmarks.many import front_door, notebooks
 from benchmarks.many.places import LightPool, light_pool
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[LightPool]:

@@ -12,6 +12,8 @@ from benchmarks.report import rows_of, to_markdown
 from benchmarks.rounds import take
 from tests.driver import Pool
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def contestant(pool: Pool) -> Iterator[Contestant]:

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.timeline import FRONT_END, INTERPRETER, LANES, STEPS, SessionNotices, draw, follow, measure, stays_of
+
+pytestmark = pytest.mark.slow
 
 OUR_LANES = [lane for lane in LANES if lane not in {FRONT_END, INTERPRETER}]
 

@@ -68,6 +68,7 @@ def test_cells_command_no_terminal(notebook: Path) -> None:
     assert text.rindex(PLAIN) > text.rindex("hidden")  # no colour of the cell's outlasts it
 
 
+@pytest.mark.slow
 def test_cells_command_no_terminal_when_several_run(notebook: Path, tmp_path: Path) -> None:
     other = write_notebook(
         tmp_path / "[red]o.ipynb", "raise type('[link=https://evil.example]x\\x1b]0;y\\x07', (Exception,), {})"
@@ -95,6 +96,7 @@ def test_there_is_no_control_character_in_a_pipe(notebook: Path, tmp_path: Path,
     ElementTree.fromstring(xml)
 
 
+@pytest.mark.slow
 def test_terminal_of_somebody_who_wants_no_colours_gets_none(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "n.ipynb", "print('\\x1b[1;31mred\\x1b[0m'); 1 / 0")
     _, text = show_on_terminal("run", notebook, "--kernel", "python3", NO_COLOR="1")

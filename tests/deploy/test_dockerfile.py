@@ -202,6 +202,7 @@ def _move_environment(old: Path, new: Path) -> None:
     shutil.rmtree(old)
 
 
+@pytest.mark.slow
 def test_what_the_dockerfile_makes_runs_cells_and_ends(tmp_path: Path) -> None:
     run = InTheTestEnvironment()
     check(make_image(tmp_path, run))
