@@ -58,7 +58,7 @@ notebooks: $(VENV)/demo.stamp
 # More processes than most machines in CI have processors, as most tests wait; in the order of the files, as otherwise
 # those of few but long tests come last, and the processes wait for one another.
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 unit: $(VENV)/test.stamp
 	$(BIN)/python -m pytest --unit --numprocesses 2 --dist loadfile $(ARGS)
