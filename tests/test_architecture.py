@@ -13,6 +13,7 @@ import remote_kernel
 
 PACKAGE = Path(remote_kernel.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
+TESTS = Path(__file__).parent
 
 # Part of the package: what it may import of the others. `injected` is sent as text.
 ARROWS = {
@@ -87,6 +88,12 @@ def test_core_is_pure(path: Path) -> None:
     modules = {name.split(".")[0] for name in imports_of(path)} - {"remote_kernel"}
     assert modules <= sys.stdlib_module_names
     assert not modules & IMPURE
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if part_of(name_of(path)) == "core"], ids=name_of)
+def test_each_module_of_core_has_a_test_file_of_its_own(path: Path) -> None:
+    file = TESTS / path.relative_to(PACKAGE).with_name(f"test_{path.name}")
+    assert path.name == "__init__.py" or file.exists()
 
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES}), ids=lambda path: path.name)

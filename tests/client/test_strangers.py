@@ -20,7 +20,7 @@ from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.core.errors import PoolError
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.pools.local_pool import PAGE_LINK_PATH, RunningPool
-from remote_kernel.core.pools.pool_proof import PROOF_PATH, is_proof, make_proof
+from remote_kernel.core.pools.pool_proof import PROOF_PATH, is_proof
 from remote_kernel.io.http1 import proof, proves
 from remote_kernel.io.local_pools import folder_of, make_folder, this_environment
 from remote_kernel.pool.daemon.registration import Registration
@@ -186,14 +186,3 @@ async def test_pool_proves_itself_without_a_token_and_tells_nothing_besides() ->
         assert (other.status_code, TOKEN in other.text) == (403, False)
         assert (await nobody.get(f"{running.endpoint}/.local/status")).status_code == 401
         assert (await nobody.post(running.endpoint + PAGE_LINK_PATH)).status_code == 401
-
-
-def test_proof_is_good_for_one_token_one_challenge_and_one_address() -> None:
-    here, there = ("127.0.0.1", 1), ("127.0.0.1", 2)
-    made = make_proof("a", "00", here)
-    assert is_proof(made, "a", "00", here)
-    assert not is_proof(made, "b", "00", here)
-    assert not is_proof(made, "a", "01", here)
-    assert not is_proof(made, "a", "00", there)
-    assert not is_proof("", "a", "00", here)
-    assert not is_proof("ü", "a", "00", here)

@@ -12,7 +12,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from remote_kernel.core.journal.gaps import MAX_POINTS
 from remote_kernel.core.journal.journal import File, Journal, Limits
-from remote_kernel.core.journal.short_replies import MAX_BYTES, shorten
 from remote_kernel.core.wire.frames import Channel, Gap, Message, decode_all, encode
 from remote_kernel.pod.kernels.journal_files import SpillFile
 
@@ -94,19 +93,6 @@ def test_of_a_large_reply_a_short_form_is_kept_and_no_other_goes_for_it() -> Non
     assert (fields["status"], fields["ename"], fields["traceback"]) == ("error", "ValueError", [])
     assert fields["evalue"].startswith("xxx")
     assert len(fields["evalue"]) < 2000
-
-
-@pytest.mark.parametrize("content", [{f"field {n}": n for n in range(9999)}, {"status": "ok", "x" * 99_999: 1}])
-def test_a_reply_of_any_shape_has_a_short_form(content: dict[str, object]) -> None:
-    reply = Message(channel=Channel.CONTROL, parts=(b"{}", b"{}", b"{}", json.dumps(content).encode()))
-    short = shorten(encode(reply))
-    assert short is not None
-    assert len(short) <= MAX_BYTES
-
-
-@pytest.mark.parametrize("entry", [b"x" * 99_999, encode(Message(channel=Channel.IOPUB, parts=(b"x" * 99_999,) * 4))])
-def test_what_is_no_reply_has_no_short_form(entry: bytes) -> None:
-    assert shorten(entry) is None
 
 
 def test_what_is_known_of_what_was_dropped_is_bounded() -> None:
