@@ -40,6 +40,9 @@ def main(argv: list[str] | None = None) -> int:
         return asyncio.run(run(arguments.connection_file))
     except RemoteKernelError as error:
         print(f"remote-kernel: {error}", file=sys.stderr)
+        from remote_kernel.kernel.own_log import log_refusal
+
+        log_refusal(arguments.connection_file, error)
         return 2
     except Exception as error:
         from remote_kernel.kernel.defects import report_defect

@@ -6,19 +6,19 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from remote_kernel import __version__
-from remote_kernel.core.errors import RemoteKernelError, SettingsError
+from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.settings import Settings, Start, log_level
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.io.local_pools import this_environment
-from remote_kernel.io.log_files import KERNEL_PREFIX, SUFFIX, log_folder, log_to_file, log_to_stderr
+from remote_kernel.io.log_files import log_to_stderr
 from remote_kernel.io.tasks import go_on
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.frontend.channels import Channels, Connection
 from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
+from remote_kernel.kernel.own_log import open_log
 from remote_kernel.kernel.relay import Relay
 from remote_kernel.kernel.session.session import Session
 
@@ -37,7 +37,7 @@ async def serve(connection: Connection, channels: Channels, parent: int) -> int:
     """
     log_to_stderr("remote-kernel", log_level(os.environ))
     folders = Folders.of_user()
-    _open_log(folders, connection.path)
+    open_log(folders, connection.path)
     session = Session(
         os.environ, folders, connection_file=connection.path, connection_key=connection.key, parent=parent
     )
@@ -71,17 +71,6 @@ async def serve(connection: Connection, channels: Channels, parent: int) -> int:
         channels.close()
     _log.info(LogEvent("stopped", has_died=relay.has_died))
     return int(relay.has_died)
-
-
-def _open_log(folders: Folders, connection_file: Path) -> None:
-    """Write a log of this kernel's own, under the name by which Jupyter's own log calls it."""
-    try:
-        folder = log_folder(os.environ, folders.runtime)
-    except SettingsError as error:
-        _log.warning(LogEvent("no log file", text=str(error)))
-        return
-    path = folder / f"{KERNEL_PREFIX}{connection_file.stem.removeprefix(KERNEL_PREFIX)}{SUFFIX}"
-    log_to_file(path, "kernel", log_level(os.environ, "INFO"), _log)
 
 
 def _readable_settings() -> Settings:

@@ -140,7 +140,9 @@ def test_a_kernel_whose_front_end_was_gone_before_it_looked_ends(tmp_path: Path)
         ("[]", "is not a Jupyter connection file"),
         ('{"shell_port": "x"}', "is not a Jupyter connection file"),
         ('{"transport": "pigeon"}', "use tcp or ipc"),
-        ('{"signature_scheme": "hmac-md5"}', "use tcp or ipc with hmac-sha256"),
+        ('{"signature_scheme": "hmac-sha257", "key": "k"}', "signed by 'hmac-sha257': use hmac-sha256, or"),
+        ('{"signature_scheme": "hmac-new", "key": "k"}', "signed by 'hmac-new': use hmac-sha256, or"),
+        ('{"signature_scheme": 256, "key": "k"}', "is not a Jupyter connection file"),
         ('{"transport": []}', "is not a Jupyter connection file"),
         ('{"key": 7}', "is not a Jupyter connection file"),
         ('{"shell_port": 1e999}', "is not a Jupyter connection file"),
@@ -173,6 +175,55 @@ def test_a_kernel_that_was_given_half_a_pair_of_keys_listens_nowhere(tmp_path: P
     assert kernel.returncode == 2
     assert kernel.stderr.count("\n") == 1
     assert "asks for encryption" in kernel.stderr
+
+
+@pytest.mark.parametrize("scheme", ["hmac-sha512", "hmac-md5", "hmac-sha3_256", "hmac-blake2s"])
+def test_messages_are_signed_as_the_front_end_wants_it(tmp_path: Path, scheme: str) -> None:
+    path = tmp_path / "c.json"
+    write_connection_file(path, key=b"secret", signature_scheme=scheme)
+    process = start(path)
+    client, stranger = connect(path), connect(path)
+    stranger.session.signature_scheme = "hmac-sha256"
+    try:
+        assert client.session.signature_scheme == scheme
+        wait_ready(client)
+        stranger.shutdown()
+        client.shutdown(reply=True, timeout=10)
+        assert process.wait(10) == 0
+    finally:
+        client.stop_channels()
+        stranger.stop_channels()
+        process.kill()
+        process.wait()
+
+
+def test_a_scheme_of_signatures_says_nothing_without_a_key(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text('{"signature_scheme": "hmac-sha257"}')
+    assert Connection.read(path).key == b""
+
+
+def test_why_a_kernel_did_not_start_is_on_standard_error_and_in_the_log(tmp_path: Path) -> None:
+    path = tmp_path / "kernel-1.json"
+    write_connection_file(path, key=b"secret")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"signature_scheme": "hmac-none"}))
+    command = [sys.executable, "-m", "remote_kernel", "-f", str(path)]
+    environ = {**os.environ, "REMOTE_KERNEL_LOG": str(tmp_path / "logs")}
+    kernel = subprocess.run(command, capture_output=True, text=True, timeout=30, env=environ, check=False)
+    assert kernel.returncode == 2
+    assert kernel.stderr.count("\n") == 1
+    assert "signed by 'hmac-none'" in kernel.stderr
+    (line,) = (tmp_path / "logs" / "kernel-1.log").read_text().splitlines()
+    assert json.loads(line)["level"] == "error"
+    assert f"remote-kernel: {json.loads(line)['text']}\n" == kernel.stderr
+
+
+def test_why_a_kernel_did_not_start_is_one_sentence_where_no_log_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    command = [sys.executable, "-m", "remote_kernel", "-f", str(tmp_path / "missing.json")]
+    environ = {**os.environ, "REMOTE_KERNEL_LOG": str(tmp_path / "file" / "logs")}
+    kernel = subprocess.run(command, capture_output=True, text=True, timeout=30, env=environ, check=False)
+    assert (kernel.returncode, kernel.stderr.count("\n")) == (2, 1)
 
 
 def test_a_port_in_use_is_told_in_a_sentence(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 Source: "Messaging in Jupyter" of jupyter_client, version 5.4. A message is four JSON parts (header, parent header,
 metadata, content) and any number of binary buffers; on ZeroMQ, routing prefixes, a delimiter and an
-HMAC-SHA256 signature of the four parts go before them.
+HMAC signature of the four parts go before them.
 """
 
 import hashlib
@@ -22,11 +22,34 @@ DELIMITER = b"<IDS|MSG>"
 _decode = json.JSONDecoder().decode
 
 
-class Signer:
-    """Signs and verifies with the key of a connection file; an empty key means that nothing is signed."""
+DEFAULT_SCHEME = "hmac-sha256"
 
-    def __init__(self, key: bytes) -> None:
-        self._template = hmac.new(key, digestmod=hashlib.sha256) if key else None
+
+def parse_scheme(scheme: str) -> str:
+    """Return the hash that a connection file's `signature_scheme` names, `hmac-<hash>`, as hashlib calls it.
+
+    Raises:
+        ValueError: it names none, or one that has no fixed length or is forbidden on this system.
+    """
+    kind, _, name = scheme.partition("-")
+    try:
+        if kind != "hmac" or name not in hashlib.algorithms_guaranteed:
+            raise ValueError(name)
+        Signer(b"key", name).sign([b""] * 4)
+    except (ValueError, TypeError):
+        raise ValueError(f"{scheme!r} signs nothing") from None
+    return name
+
+
+class Signer:
+    """Signs and verifies with the key of a connection file; an empty key means that nothing is signed.
+
+    Args:
+        hash_name: as `parse_scheme` returns it.
+    """
+
+    def __init__(self, key: bytes, hash_name: str = "sha256") -> None:
+        self._template = hmac.new(key, digestmod=getattr(hashlib, hash_name)) if key else None
 
     def sign(self, parts: Sequence[bytes]) -> bytes:
         """Return the hex signature of the first four of `parts`."""

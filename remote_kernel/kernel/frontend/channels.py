@@ -17,7 +17,7 @@ from typing import Any
 import zmq
 
 from remote_kernel.core.errors import SettingsError, WireError
-from remote_kernel.core.jupyter.messages import Author, Signer
+from remote_kernel.core.jupyter.messages import DEFAULT_SCHEME, Author, Signer, parse_scheme
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.text.tally import Tally
 from remote_kernel.core.wire.frames import Channel
@@ -69,6 +69,7 @@ class Connection:
         transport: "tcp" or "ipc".
         ip: address, or for ipc the beginning of the sockets' paths.
         ports: by lower-case channel name, and "hb"; 0 picks a free one.
+        hash_name: of the signatures.
         curve: public and secret key of CurveZMQ, where the front end wants the transport encrypted.
     """
 
@@ -77,6 +78,7 @@ class Connection:
     ip: str
     key: bytes = field(repr=False)
     ports: dict[str, int]
+    hash_name: str = "sha256"
     curve: tuple[bytes, bytes] | None = field(default=None, repr=False)
 
     @classmethod
@@ -90,7 +92,7 @@ class Connection:
             fields = json.loads(path.read_text(encoding="utf-8"))
             ports = {name: int(fields.get(f"{name}_port", 0)) for name in ("shell", "control", "stdin", "iopub", "hb")}
             key = _text(fields, "key", "").encode()
-            scheme = _text(fields, "signature_scheme", "hmac-sha256")
+            scheme = _text(fields, "signature_scheme", DEFAULT_SCHEME)
             transport, ip = _text(fields, "transport", "tcp"), _text(fields, "ip", "127.0.0.1")
             curve_keys = [_text(fields, name, "") for name in _CURVE_KEYS]
             are_ports = all(0 <= port < 65536 for port in ports.values())
@@ -100,15 +102,22 @@ class Connection:
             raise SettingsError(f"{path} is not a Jupyter connection file.") from error
         if not are_ports:
             raise SettingsError(f"{path} names a port that is none: use numbers from 0, for a free one, to 65535.")
-        if scheme != "hmac-sha256" or transport not in {"tcp", "ipc"}:
-            raise SettingsError(f"{path} asks for {transport!r} with {scheme!r}; use tcp or ipc with hmac-sha256.")
+        if transport not in {"tcp", "ipc"}:
+            raise SettingsError(f"{path} asks for the transport {transport!r}: use tcp or ipc.")
+        try:
+            hash_name = parse_scheme(scheme if key else DEFAULT_SCHEME)  # without a key nothing is signed
+        except ValueError:
+            raise SettingsError(
+                f"{path} asks for messages that are signed by {scheme!r}: use {DEFAULT_SCHEME}, or hmac- with the name "
+                "of another hash of Python's hashlib."
+            ) from None
         if any(curve_keys) and not all(map(_CURVE_KEY.fullmatch, curve_keys)):
             raise SettingsError(
                 f"{path} asks for encryption and does not have both of {' and '.join(_CURVE_KEYS)}, of 40 characters "
                 "each: write both, or neither for connections that are not encrypted."
             )
         curve = (curve_keys[0].encode(), curve_keys[1].encode()) if any(curve_keys) else None
-        return cls(path=path, transport=transport, ip=ip, key=key, ports=ports, curve=curve)
+        return cls(path=path, transport=transport, ip=ip, key=key, ports=ports, hash_name=hash_name, curve=curve)
 
     def place(self, name: str) -> str:
         """Say where a channel is, for people."""
@@ -145,7 +154,7 @@ class Channels:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._signer = Signer(connection.key)
+        self._signer = Signer(connection.key, connection.hash_name)
         self._author = Author(secrets.token_hex(16))
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._sockets: dict[Channel, ZmqSocket] = {}

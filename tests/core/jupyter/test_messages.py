@@ -1,12 +1,13 @@
 """The messaging protocol's envelope, against jupyter_client's own."""
 
+import hashlib
 from datetime import UTC, datetime
 
 import pytest
 from jupyter_client.session import Session
 
 from remote_kernel.core.errors import WireError
-from remote_kernel.core.jupyter.messages import DELIMITER, Author, Signer, parse_header, parse_object
+from remote_kernel.core.jupyter.messages import DELIMITER, Author, Signer, parse_header, parse_object, parse_scheme
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -39,6 +40,40 @@ def test_a_message_without_a_key_is_not_signed() -> None:
     frames = Signer(b"").to_zmq(parts)
     assert frames == [DELIMITER, b"", *parts]
     assert Signer(b"").from_zmq(frames) == ([], parts)
+
+
+SHORTENED_AT_WILL = {"shake_128", "shake_256"}
+
+
+@pytest.mark.parametrize("name", sorted(hashlib.algorithms_guaranteed - SHORTENED_AT_WILL))
+def test_every_hash_that_jupyter_client_signs_with_is_one_of_ours(name: str) -> None:
+    scheme = f"hmac-{name}"
+    session = Session(key=b"key", signature_scheme=scheme)
+    signer = Signer(b"key", parse_scheme(scheme))
+    prefixes, parts = signer.from_zmq(session.serialize(session.msg("kernel_info_request"), ident=b"me"))
+    assert (prefixes, parse_header(parts[0]).msg_type) == ([b"me"], "kernel_info_request")
+    _, rest = session.feed_identities(signer.to_zmq(parts))
+    assert session.deserialize(rest)["msg_type"] == "kernel_info_request"
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        "",
+        "hmac",
+        "hmac-",
+        "sha256",
+        "HMAC-sha256",
+        "hmac-sha257",
+        "hmac-SHA256",
+        "hmac-new",
+        "hmac-shake_128",
+        "hmac-\n",
+    ],
+)
+def test_a_scheme_that_is_none_is_refused(scheme: str) -> None:
+    with pytest.raises(ValueError, match="signs nothing"):
+        parse_scheme(scheme)
 
 
 @pytest.mark.parametrize(
