@@ -5,7 +5,7 @@ import random
 
 from benchmarks.scale.clock import Clock, Queue
 from benchmarks.scale.people import HOUR
-from remote_kernel.client.link.retry import MAX_BACKOFF_SECONDS
+from remote_kernel.client.retry import MAX_BACKOFF_SECONDS
 from remote_kernel.core.identity import Identifier
 from remote_kernel.pool.front_door.refusals import MAX_RETRY_AFTER_SECONDS
 from remote_kernel.pool.sessions import Changes, Full, Limits, PodNumber, Sessions
@@ -13,7 +13,7 @@ from remote_kernel.pool.sessions import Changes, Full, Limits, PodNumber, Sessio
 # A pod that is not among the ready ones: the image is there, the interpreter has to start.
 POD_START_SECONDS = 12.0
 
-# The time between a kernel's requests to a full pool: `client.link.retry.Backoff` at its longest, on average.
+# The time between a kernel's requests to a full pool: `client.retry.backoff` at its longest, on average.
 POLL_SECONDS = MAX_RETRY_AFTER_SECONDS + 0.75 * MAX_BACKOFF_SECONDS
 
 

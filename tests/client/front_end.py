@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.link.link import Link
-from remote_kernel.client.link.retry import Wait
+from remote_kernel.client.retry import Wait
 from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.jupyter.messages import Author, parse_header, parse_object

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from remote_kernel.client.interpreter.bridged_requests import refusal
-from remote_kernel.client.link.retry import is_passing
+from remote_kernel.client.retry import is_passing
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.batches import GONE, Call, Exchange, Piece, unpack_pieces

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
-from remote_kernel.client.link.retry import Backoff, Wait, describe_wait, is_passing
+from remote_kernel.client.retry import Budget, Retry, Wait, describe_wait
 from remote_kernel.core.download_paths import shown
 from remote_kernel.core.errors import PoolError, PoolRefused
 from remote_kernel.core.text.human_numbers import count_of, format_bytes, format_seconds
@@ -150,23 +150,23 @@ class Patience:
     def __init__(self, progress: Progress, piece: PieceSize, seconds: float) -> None:
         self._progress = progress
         self._piece = piece
-        self._seconds = seconds
+        self._budget = Budget(full_seconds=seconds, silent_seconds=seconds)
 
     async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Return what `attempt` returns in the end, which may be made any number of times; raises as it does."""
-        gives_up_at = time.monotonic() + self._seconds
-        backoff = Backoff()
+        retry = Retry()
         while True:
             try:
                 result = await attempt()
             except PoolError as error:
                 if _is_too_large(error) and self._piece.refuse():
                     continue
-                if not is_passing(error) or time.monotonic() > gives_up_at:
+                wait = retry.next_wait(error, time.monotonic(), self._budget)
+                if wait is None:
                     raise
                 self._piece.shrink()
                 self._progress.wait = describe_wait(error)
-                await asyncio.sleep(backoff.next(error))
+                await asyncio.sleep(wait)
             else:
                 self._progress.wait = None
                 return result

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,7 @@ from typing import Any
 from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.interpreter.executions import Executions
 from remote_kernel.client.interpreter.injection import Injection, Module
-from remote_kernel.client.link.retry import Backoff, is_passing
+from remote_kernel.client.retry import Budget, Retry
 from remote_kernel.core.errors import NoAnswer, PoolUnreachable, RemoteKernelError, WireError
 from remote_kernel.core.interpreter_api.executions import SYNC_LIMIT_SECONDS
 from remote_kernel.core.json_text import parse_unpacked_object
@@ -20,9 +21,6 @@ from remote_kernel.core.limits import CELL
 from remote_kernel.core.numbers import COUNT, EPOCH
 from remote_kernel.core.pools.cooldown import parse_cooldown
 from remote_kernel.core.wire.compression import INLINE_BYTES, inflate
-
-# An execution that was ended before its end is asked about again; the interpreter may need a moment.
-MAX_FAILURES = 3
 
 # What a cell may show, as front ends know it.
 _SHOWN = frozenset({"stream", "display_data", "update_display_data", "execute_result", "clear_output", "error"})
@@ -38,6 +36,10 @@ class Unreadable(PoolUnreachable):
 
     def __init__(self, message: str = UNREADABLE) -> None:
         super().__init__(message)
+
+
+# An execution that was ended before its end is asked about again; the interpreter may need a moment.
+BUDGET = Budget(max_counted=3, counted=(NoAnswer, Unreadable))
 
 
 class Lost(Exception):
@@ -136,17 +138,16 @@ class Cells:
 
     async def _insist(self, what: Mapping[str, object]) -> dict[str, Any]:
         """Have the interpreter do something, however often that has to be asked for; it does it once."""
-        backoff = Backoff()
-        failures = 0
+        retry = Retry()
         while True:
             try:
                 answer = await self._ask(what)
             except RemoteKernelError as error:
-                failures += isinstance(error, NoAnswer | Unreadable)
-                if is_passing(error) and failures < MAX_FAILURES:
-                    await asyncio.sleep(backoff.next(error))
-                    continue
-                return _unknown(str(error))
+                wait = retry.next_wait(error, time.monotonic(), BUDGET)
+                if wait is None:
+                    return _unknown(str(error))
+                await asyncio.sleep(wait)
+                continue
             if answer["status"] == "lost":
                 raise Lost
             return _unknown("") if answer["status"] == "unknown" else answer

@@ -18,9 +18,15 @@ from remote_kernel.client.link.keep_alive import KeepAlive
 from remote_kernel.client.link.listener import Listener
 from remote_kernel.client.link.loss import interpreter_gone, pod_gone
 from remote_kernel.client.link.messages import post, post_once
-from remote_kernel.client.link.retry import Backoff, MakeRoom, describe_wait, is_passing, patience, when_given_up
-from remote_kernel.client.link.retry_schedule import RetrySchedule
 from remote_kernel.client.link.send_queue import SendQueue
+from remote_kernel.client.retry import (
+    Budget,
+    MakeRoom,
+    Retry,
+    describe_wait,
+    first_contact,
+    when_given_up,
+)
 from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import (
     Forbidden,
@@ -185,16 +191,16 @@ class Link:
 
     async def _follow(self) -> None:
         """Keep an event stream open while it is wanted."""
-        schedule = RetrySchedule()
+        retry = Retry()
         while True:
             await self._wanted.wait()
             self._given_up.clear()
             problem: PoolError | None = None
             try:
                 await self._read_events()
-                schedule.end()
+                retry.succeed()
             except PoolError as error:
-                self._note_break(error, schedule)
+                self._note_break(error, retry)
                 problem = error
             except (RemoteKernelError, OSError) as error:
                 self._attached.clear()
@@ -203,30 +209,30 @@ class Link:
             if self._is_idle():
                 self.rest()
             elif problem is not None:
-                await self._wait_out(problem, schedule)
+                await self._wait_out(problem, retry)
             else:
                 await _wait_for(self._given_up, self._attached_at + MIN_STREAM_SECONDS - time.monotonic())
 
-    def _note_break(self, error: PoolError, schedule: RetrySchedule) -> None:
+    def _note_break(self, error: PoolError, retry: Retry) -> None:
         was_attached = self._attached.is_set()
-        is_news = was_attached or not schedule.has_begun
+        is_news = was_attached or not retry.has_begun
         _log.log(logging.INFO if is_news else logging.DEBUG, describe_break(error, was_attached))
         self._attached.clear()
         if was_attached:
             self._pool.drop_idle()  # the way they take is most likely gone as well
-            schedule.end(for_good=self._has_held())
+            retry.succeed(for_good=self._has_held())
 
-    async def _wait_out(self, problem: PoolError, schedule: RetrySchedule) -> None:
+    async def _wait_out(self, problem: PoolError, retry: Retry) -> None:
         """Wait until it is time to try again, or give up."""
         room = None
         if isinstance(problem, PoolFull) and self._make_room is not None:
-            room = schedule.note_room(await self._make_room())
-        pause = schedule.pause(problem, self._patience(problem)) if is_passing(problem) else 0.0
-        if pause > 0:
+            room = retry.note_room(await self._make_room(), time.monotonic())
+        pause = retry.next_wait(problem, time.monotonic(), self._budget())
+        if pause is not None:
             await self._listener.waiting(describe_wait(problem, room))
             await _wait_for(self._given_up, pause)
         else:
-            schedule.end(for_good=False)
+            retry.succeed(for_good=False)
             await self._fail(when_given_up(problem, self._wait_seconds))
 
     def _has_held(self) -> bool:
@@ -236,10 +242,9 @@ class Link:
     def _is_idle(self) -> bool:
         return not (self.keep_alive.is_wanted or any(send_queue.queue for send_queue in self._send_queues.values()))
 
-    def _patience(self, problem: RemoteKernelError) -> float:
+    def _budget(self) -> Budget:
         """Return how long to go on trying: for ever where a cell may be running in the session."""
-        is_for_ever = self._position is not None and not isinstance(problem, PoolFull)
-        return float("inf") if is_for_ever else patience(problem, self._wait_seconds)
+        return first_contact(self._wait_seconds) if self._position is None else Budget(full_seconds=self._wait_seconds)
 
     async def _fail(self, problem: RemoteKernelError) -> None:
         self._wanted.clear()
@@ -368,7 +373,7 @@ class Link:
     # Up
 
     async def _carry(self, send_queue: SendQueue) -> None:
-        backoff, has_failed = Backoff(), False
+        retry = Retry()
         while True:
             await send_queue.filled.wait()
             await self._attached.wait()
@@ -384,17 +389,16 @@ class Link:
             except RemoteKernelError as error:
                 if send_queue.sender != sender:
                     continue  # dropped meanwhile, and whoever sent it has been told
-                if is_passing(error):
-                    has_failed = True
+                wait = retry.next_wait(error, time.monotonic())
+                if wait is not None:
                     await self._listener.waiting(describe_wait(error))
-                    await _wait_for(dropped, backoff.next(error))
+                    await _wait_for(dropped, wait)
                 else:
                     await self._note_refusal(error, send_queue, len(batch), position.epoch)
                 continue
-            backoff.reset()
-            if has_failed:
-                has_failed = False
+            if retry.has_begun:
                 await self._listener.delivered()
+            retry.succeed()
             if send_queue.sender == sender:
                 send_queue.done(len(batch))
 

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from remote_kernel.client.link.retry import Wait
+from remote_kernel.client.retry import Wait
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.wire import frames as wire
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from remote_kernel.client.link.retry import Wait
+from remote_kernel.client.retry import Wait
 from remote_kernel.io.tasks import start
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.output import style

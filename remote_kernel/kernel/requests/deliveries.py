@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 
-from remote_kernel.client.link.retry import Wait
+from remote_kernel.client.retry import Wait
 from remote_kernel.core.errors import RemoteKernelError, SessionLost
 from remote_kernel.core.jupyter.messages import parse_header, parse_parent
 from remote_kernel.core.text.log_lines import LogEvent

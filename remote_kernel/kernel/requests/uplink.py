@@ -3,7 +3,7 @@
 import asyncio
 
 from remote_kernel.client.link.listener import Listener
-from remote_kernel.client.link.retry import Wait
+from remote_kernel.client.retry import Wait
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.wire.frames import Channel, Message
 from remote_kernel.io.tasks import start

@@ -16,8 +16,7 @@ from remote_kernel.client.access import Access, choose_access
 from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.link.link import Link, Position
 from remote_kernel.client.link.listener import Listener
-from remote_kernel.client.link.retry import MakeRoom, describe_wait, is_passing, patience, when_given_up
-from remote_kernel.client.link.retry_schedule import RetrySchedule
+from remote_kernel.client.retry import MakeRoom, Retry, describe_wait, first_contact, when_given_up
 from remote_kernel.client.routes.detected_route import DetectedRoute
 from remote_kernel.client.routes.pool_kind import PoolKindStore
 from remote_kernel.client.routes.route import Route
@@ -271,7 +270,7 @@ class Session:
 
         As patiently as a session is waited for: where the pod is gone, the pool needs room for another to tell us so.
         """
-        schedule, restarted = RetrySchedule(), ""
+        retry, restarted = Retry(), ""
         while binding.epoch:
             try:
                 restarted = await link.send_now(_restart_message())
@@ -279,12 +278,12 @@ class Session:
             except PoolError as error:
                 if isinstance(error, PoolRefused) and error.code == wire.EPOCH_MISMATCH:
                     break
-                room = schedule.note_room(await make_room()) if isinstance(error, PoolFull) else None
-                pause = schedule.pause(error, patience(error, self.wait_seconds)) if is_passing(error) else 0.0
-                if not pause:
+                room = retry.note_room(await make_room(), time.monotonic()) if isinstance(error, PoolFull) else None
+                wait = retry.next_wait(error, time.monotonic(), first_contact(self.wait_seconds))
+                if wait is None:
                     raise when_given_up(error, self.wait_seconds) from None
                 await listener.waiting(describe_wait(error, room))
-                await asyncio.sleep(pause)
+                await asyncio.sleep(wait)
         self._remember(after_restart(binding, restarted))
         link.start_anew()
 

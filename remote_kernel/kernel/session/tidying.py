@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from remote_kernel.client.access import Access, LocalAccess
-from remote_kernel.client.link.retry import Room
+from remote_kernel.client.retry import Room
 from remote_kernel.client.routes.detected_route import DetectedRoute
 from remote_kernel.core.errors import PoolFull, RemoteKernelError
 from remote_kernel.core.identity import Identifier

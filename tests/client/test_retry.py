@@ -1,0 +1,87 @@
+"""How long is tried in vain: in a queue, without an answer, and with both in turn."""
+
+import pytest
+from hypothesis import given, strategies
+
+from remote_kernel.client.retry import (
+    MAX_BACKOFF_SECONDS,
+    SOON_SECONDS,
+    Budget,
+    Retry,
+    Room,
+    backoff,
+    first_contact,
+)
+from remote_kernel.core.errors import (
+    Forbidden,
+    NoAnswer,
+    PoolFull,
+    PoolRefused,
+    PoolUnreachable,
+    RemoteKernelError,
+    SessionLost,
+)
+
+FULL, SILENT = PoolFull("full"), PoolUnreachable("silent")
+BUDGET = first_contact(300)
+
+
+def test_a_moment_without_an_answer_does_not_end_the_wait_in_a_queue() -> None:
+    retry = Retry()
+    assert retry.next_wait(FULL, 0, BUDGET)
+    assert retry.next_wait(SILENT, 100, BUDGET)
+    assert retry.next_wait(FULL, 109, BUDGET)
+    assert retry.next_wait(SILENT, 118, BUDGET)
+    assert retry.next_wait(FULL, 300, BUDGET) is None, "300 s in the queue, in spite of the two moments"
+
+
+def test_the_wait_in_a_queue_begins_with_it_however_long_there_was_no_answer() -> None:
+    retry, budget = Retry(), Budget(full_seconds=300)
+    assert retry.next_wait(SILENT, 0, budget)
+    assert retry.next_wait(FULL, 36_000, budget)
+    assert retry.next_wait(FULL, 36_299, budget)
+    assert retry.next_wait(FULL, 36_300, budget) is None
+
+
+def test_no_answer_for_too_long_ends_the_wait() -> None:
+    retry = Retry()
+    assert retry.next_wait(SILENT, 0, BUDGET)
+    assert retry.next_wait(SILENT, 10, BUDGET) is None
+    assert retry.has_begun
+    retry.succeed(for_good=False)
+    assert not retry.has_begun
+
+
+def test_waits_grow_with_each_failure_until_one_try_is_good() -> None:
+    retry = Retry(chance=lambda: 1.0)
+    assert [retry.next_wait(SILENT, 0) for _ in range(7)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, MAX_BACKOFF_SECONDS]
+    retry.succeed(for_good=False)
+    assert retry.next_wait(SILENT, 0) == MAX_BACKOFF_SECONDS
+    retry.succeed()
+    assert retry.next_wait(SILENT, 0) == 0.1
+
+
+def test_a_session_that_was_given_back_is_asked_for_soon() -> None:
+    retry, full = Retry(), PoolFull("full", retry_after_seconds=60)
+    assert retry.note_room(Room(freed=1), 0).freed == 1
+    assert retry.note_room(Room(freed=2), 0).freed == 3
+    assert retry.next_wait(full, 1) == SOON_SECONDS
+    assert retry.note_room(Room(hint="others"), 6) == Room(freed=3, hint="others")
+    assert (retry.next_wait(full, 6) or 0) > 60
+
+
+def test_errors_that_count_end_it_when_there_are_too_many() -> None:
+    retry, budget = Retry(), Budget(max_counted=2, counted=(NoAnswer,))
+    assert retry.next_wait(NoAnswer(), 0, budget)
+    assert retry.next_wait(SILENT, 0, budget)
+    assert retry.next_wait(NoAnswer(), 0, budget) is None
+
+
+@pytest.mark.parametrize("error", [Forbidden(), SessionLost(), PoolRefused("no", status=400)])
+def test_what_does_not_pass_is_not_tried_again(error: RemoteKernelError) -> None:
+    assert Retry().next_wait(error, 0) is None
+
+
+@given(strategies.integers(0, 10_000), strategies.floats(0, 1))
+def test_no_wait_is_none_or_longer_than_the_longest(attempt: int, chance: float) -> None:
+    assert 0.05 <= backoff(attempt, chance) <= MAX_BACKOFF_SECONDS
