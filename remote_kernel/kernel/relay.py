@@ -2,10 +2,9 @@
 
 The relay reads headers to route and copies everything else. The exceptions are requests that must be answered whatever
 the network does (`kernel_info`, interrupt, shutdown), requests to a kernel that has run nothing yet
-(`before_session`), `%session` with its Tab (`magics`) and the probe whether the pod has a magic of that name
-(`requests.pod_queries`), requests that cannot be passed on, which end with an error like one of the kernel's own
-(`requests.failures`), and printed text that has piled up, which the link hands over in fewer messages
-(`core.text.stream_merging`). What comes back is for `requests.deliveries`.
+(`before_session`), `%session` with its Tab (`magics`), requests that cannot be passed on, which end with an error like
+one of the kernel's own (`requests.failures`), and printed text that has piled up, which the link hands over in fewer
+messages (`core.text.stream_merging`). What comes back is for `requests.deliveries`.
 """
 
 import asyncio
@@ -34,7 +33,6 @@ from remote_kernel.kernel.requests.deliveries import Deliveries
 from remote_kernel.kernel.requests.failures import Failures
 from remote_kernel.kernel.requests.in_flight import InFlightRequests
 from remote_kernel.kernel.requests.interrupts import Interrupts
-from remote_kernel.kernel.requests.pod_queries import PodQueries
 from remote_kernel.kernel.requests.replies import Replies
 from remote_kernel.kernel.requests.request import Interrupted, Request
 from remote_kernel.kernel.requests.uplink import MAX_WAITING_BYTES, Uplink
@@ -98,10 +96,8 @@ class Relay:
             channels, self._requests, self._replies, hidden, known, kernelspec=kernelspec,
             open_session=lambda: self._uplink.open(), send=lambda message: self._uplink.send(message),
         )  # fmt: skip
-        self._pod_queries = PodQueries()
         self._cell_queue = CellQueue(
             self._replies,
-            is_for_pod=self._is_for_pod,
             perform=self._perform,
             execute=self._execute_now,
             is_executing=lambda: self._requests.is_executing,
@@ -113,7 +109,7 @@ class Relay:
             channels=channels, session=session, known=known, requests=self._requests, replies=self._replies,
             cell_queue=self._cell_queue, line=self._line, interrupts=self._interrupts, attachment=self._attachment,
             publishing=Publishing(channels, self._requests, self._replies, hidden, self._missed),
-            sessionless=self._sessionless, failures=self._failures, pod_queries=self._pod_queries,
+            sessionless=self._sessionless, failures=self._failures,
         )  # fmt: skip
         self._uplink = Uplink(
             channels, session, self._requests, hidden, self._attachment, self._line, self.listener, self._hints
@@ -121,7 +117,7 @@ class Relay:
         self._actions = Actions(
             channels, session, self._missed, self._attachment, self.listener, reach=self._reach, settle=self._settle
         )
-        self._completion = Completion(self._replies, self._actions.list_remote, self._pod_queries.magics)
+        self._completion = Completion(self._replies, self._actions.list_remote)
 
     def _find_waiting_cell(self) -> Request | None:
         cell = self._requests.first_cell
@@ -257,9 +253,6 @@ class Relay:
         else:
             await self._replies.fail(request, loss)
 
-    async def _is_for_pod(self, command: Command) -> bool:
-        return await self._pod_queries.has_magic(self._session.link, command.magic)
-
     async def _perform(self, request: Request, command: Command) -> None:
         try:
             await self._actions.perform(request, command)
@@ -269,7 +262,6 @@ class Relay:
         if command.verb in {Verb.RESET, Verb.RELEASE}:
             self._replies.end_left_busy()
             self._interrupts.forget_given_up()
-            self._pod_queries.forget()
 
     async def _reach(self) -> None:
         """Return when the session can be reached; raises `RemoteKernelError`, which may be an earlier loss."""

@@ -145,6 +145,9 @@ def test_an_upload_may_come_before_the_first_cell(start_notebook: Start, folder:
         ("%session download ../../etc", "A path may not contain '..'"),
         ("%session files nothing", "There is no folder 'nothing' in the session"),
         ("%session files a b", "One path at a time"),
+        ("%session --help", "There is no '%session --help'. Did you mean '%session help'?"),
+        ("%session where am I", "There is no '%session where'. '%session help' lists what there is."),
+        ("%session reset now", "Nothing may stand behind '%session reset'."),
         ("%session keep long", "Say for how long, up to 7d"),
         ("%session keep 9d", "Say for how long, up to 7d"),
     ],
@@ -255,7 +258,7 @@ def test_tab_puts_no_line_and_no_option_of_the_pod_s_into_a_cell(notebook: Noteb
 def test_tab_and_questions_about_other_code_are_the_pod_s(notebook: Notebook) -> None:
     notebook.run("%config IPCompleter.use_jedi = False\na_long_name = 1")
     assert complete(notebook, "a_long_n") == ["a_long_name"]
-    assert "%session anything enumerate" in complete(notebook, "%session anything enum")
+    assert complete(notebook, "%session anything enum") == []
     inspected = notebook.request("shell", "inspect_request", {"code": "%session", "cursor_pos": 8, "detail_level": 0})
     assert "%session upload" in inspected["data"]["text/plain"]
 

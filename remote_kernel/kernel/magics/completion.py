@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Container, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,10 @@ ListRemote = Callable[[str], Awaitable[list[tuple[str, bool]]]]
 
 MAX_MATCHES = 500
 
-_LINE = re.compile(r"\s*%(?:remote_)?session[ \t]+(?P<rest>[^\n]*?)\s*")
-_ASKED = re.compile(r"\s*%(?P<magic>(?:remote_)?session)\b[^\n]*\s*")
+_OPTIONS: Mapping[str, Sequence[str]] = {Verb.UPLOAD: ["--to"], Verb.DOWNLOAD: ["--to", "--force"]}
+
+_LINE = re.compile(r"\s*%session[ \t]+(?P<rest>[^\n]*?)\s*")
+_ASKED = re.compile(r"\s*%session\b[^\n]*\s*")
 
 
 class Completion:
@@ -29,13 +31,11 @@ class Completion:
 
     Args:
         list_remote: lists a folder of the session.
-        theirs: the names that the kernel in the pod is known to have magics of.
     """
 
-    def __init__(self, replies: Replies, list_remote: ListRemote, theirs: Container[str]) -> None:
+    def __init__(self, replies: Replies, list_remote: ListRemote) -> None:
         self._replies = replies
         self._list_remote = list_remote
-        self._theirs = theirs
         self._tasks: set[asyncio.Task[None]] = set()
 
     def takes(self, request: Request, content_part: bytes) -> bool:
@@ -46,12 +46,9 @@ class Completion:
         code, cursor = content.get("code"), content.get("cursor_pos")
         if not isinstance(code, str) or not isinstance(cursor, int):
             return False
-        asked_of = _ASKED.fullmatch(code)
-        if asked_of is None or asked_of["magic"] in self._theirs:
-            return False
         is_completion = request.info.msg_type == "complete_request"
         typed = _typed(code, cursor)
-        if typed is None if is_completion else not is_ours(code):
+        if typed is None if is_completion else not _ASKED.fullmatch(code):
             return False
         asked = self._complete(typed, cursor) if typed and is_completion else _inspect()
         task = start(self._answer(request, asked), "completion")
@@ -82,20 +79,20 @@ class Completion:
     async def _candidates(self, line: Typed) -> tuple[str, list[str]]:
         if not line.words:
             return "magic", [verb for verb in Verb if verb and verb.startswith(line.word)]
-        verb, before = Verb(line.words[0]), line.words[-1]
-        if verb is Verb.KEEP:
+        verb, before = line.words[0], line.words[-1]
+        if verb == Verb.KEEP:
             return "keyword", [text for text in ("45m", "2h", "8h", "off") if text.startswith(line.word)]
         if line.word.startswith("--"):
-            options = {Verb.UPLOAD: ["--to"], Verb.DOWNLOAD: ["--to", "--force"]}.get(verb, [])
+            options = _OPTIONS.get(verb, ())
             return "keyword", [name for name in options if name.startswith(line.word) and name not in line.words]
         if verb not in (Verb.FILES, Verb.UPLOAD, Verb.DOWNLOAD):
             return "keyword", []
         is_target = before == "--to"
         head, slash, _ = line.word.rpartition("/")
         folder = head or slash
-        is_local = (verb is Verb.UPLOAD) != is_target
+        is_local = (verb == Verb.UPLOAD) != is_target
         names = await asyncio.to_thread(list_local, folder) if is_local else await self._list_remote(folder)
-        return "path", match_paths(line, names, folders_only=is_target or verb is Verb.FILES)
+        return "path", match_paths(line, names, folders_only=is_target or verb == Verb.FILES)
 
     async def aclose(self) -> None:
         """Stop looking."""
@@ -109,16 +106,7 @@ def _typed(code: str, cursor: int) -> tuple[int, Typed] | None:
     match = _LINE.fullmatch(code)
     if match is None or cursor < match.start("rest"):
         return None
-    line = scan(code[match.start("rest") : cursor])
-    first = line.words[0] if line.words else line.word
-    is_known = first in list(Verb) if line.words else any(verb.startswith(first) for verb in Verb)
-    return (match.start("rest"), line) if is_known else None
-
-
-def is_ours(code: str) -> bool:
-    """Return whether a question about a cell is one about our commands."""
-    words = code.split()
-    return bool(_ASKED.fullmatch(code)) and (len(words) == 1 or words[1] in list(Verb))
+    return match.start("rest"), scan(code[match.start("rest") : cursor])
 
 
 async def _inspect() -> dict[str, Any]:

@@ -1,18 +1,16 @@
 """`%session`: what a user can ask of the session from a cell, answered by the local kernel.
 
-Only lines that begin with the words below are taken; anything else behind `%session` goes to the kernel in the pod like
-any other code, and so do these where that kernel has a magic of this name.
+A cell that is one such line is ours, whatever stands behind the name. A line magic of the same name in the pod's kernel
+is called by `get_ipython().run_line_magic`.
 """
 
 import re
 import shlex
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import StrEnum
 
 from remote_kernel.core.errors import UsageError
-
-# The second one is for those whose kernel in the pod has a magic of the first one's name.
-NAMES = ("session", "remote_session")
 
 
 class Verb(StrEnum):
@@ -32,16 +30,30 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A line that is ours, unless the kernel in the pod has a magic of its name.
+    """A `%session` line.
 
     Attributes:
-        rest: what stands behind the verb, as it was typed.
-        magic: the name that it was called by.
+        word: the first word behind `%session`, of which some are verbs.
+        rest: what stands behind that, as it was typed.
     """
 
-    verb: Verb
+    word: str
     rest: str = ""
-    magic: str = NAMES[0]
+
+    @property
+    def verb(self) -> Verb:
+        """Return what is to be done; raises `UsageError` where the line does not say."""
+        try:
+            verb = Verb(self.word)
+        except ValueError:
+            near = get_close_matches(self.word.lower(), [verb for verb in Verb if verb], n=1, cutoff=0.5)
+            meant = f"Did you mean '%session {near[0]}'? " if near else ""
+            raise UsageError(
+                f"There is no '%session {self.word}'. {meant}'%session help' lists what there is."
+            ) from None
+        if self.rest and verb not in _TAKE_ARGUMENTS:
+            raise UsageError(f"Nothing may stand behind '%session {verb}'. '%session help' lists what there is.")
+        return verb
 
 
 USAGE = {
@@ -72,7 +84,7 @@ Tab completes the words and the paths. On this machine, paths are relative to th
 the folder that cells run in. A transfer that was interrupted goes on where it stopped when its cell is run again. A
 download without --force replaces nothing: what is here and differs is kept, and the session's file put beside it.
 
-Where the kernel in the pod has a magic of this name, that one gets the line; %remote_session is another name for ours.
+A line magic of this name in the pod's kernel is called by get_ipython().run_line_magic("session", "…").
 
 Interrupt stops a cell. Restart gives a fresh interpreter in the same pod, with its files. Shutdown is a release.
 """
@@ -90,7 +102,7 @@ NO_FILES = "There are no files: the session's folder is empty."
 NOTHING_MISSED = "Nothing was missed."
 
 _LINE = re.compile(
-    r"\s*%(?P<magic>session|remote_session)(?:[ \t]+(?P<verb>\w+)(?P<rest>[ \t][^\n]*)?)?[ \t]*(?P<question>\?{0,2})\s*"
+    r"\s*%session(?![^\s?])(?:[ \t]+(?P<word>[^\s?]\S*?)(?P<rest>[ \t][^\n]*)?)?[ \t]*(?P<question>\?{0,2})\s*"
 )
 _TAKE_ARGUMENTS = frozenset({Verb.FILES, Verb.UPLOAD, Verb.DOWNLOAD, Verb.KEEP})
 _UNITS = {"": 60.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -104,14 +116,7 @@ def parse(code: object) -> Command | None:
     match = _LINE.fullmatch(code) if isinstance(code, str) else None
     if match is None:
         return None
-    try:
-        verb = Verb(match["verb"] or "")
-    except ValueError:
-        return None
-    rest = (match["rest"] or "").strip()
-    if rest and verb not in _TAKE_ARGUMENTS:
-        return None
-    return Command(Verb.HELP if match["question"] else verb, rest, match["magic"])
+    return Command(Verb.HELP) if match["question"] else Command(match["word"] or "", (match["rest"] or "").strip())
 
 
 def split(text: str) -> list[str]:

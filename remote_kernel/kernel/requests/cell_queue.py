@@ -23,7 +23,6 @@ class CellQueue:
     """The cells and commands that wait for a command, and the command that is being done.
 
     Args:
-        is_for_pod: says whether the kernel in the pod has a magic of a command's name, which then goes there.
         perform: does a command and shows what comes of it; raises `RemoteKernelError` when it cannot be done.
         execute: passes a cell on.
         is_executing: says whether cells before this one have no reply yet.
@@ -36,14 +35,12 @@ class CellQueue:
         self,
         replies: Replies,
         *,
-        is_for_pod: Callable[[Command], Awaitable[bool]],
         perform: Callable[[Request, Command], Awaitable[None]],
         execute: Callable[[Request, Parts], Awaitable[None]],
         is_executing: Callable[[], bool],
     ) -> None:
         self.current: Request | None = None
         self._replies = replies
-        self._is_for_pod = is_for_pod
         self._perform = perform
         self._execute = execute
         self._is_executing = is_executing
@@ -63,25 +60,21 @@ class CellQueue:
         if command:
             # In a task of its own, as other requests are answered meanwhile.
             self.current = request
-            self._commanding = start(self._run(request, parts, command), "command")
+            self._commanding = start(self._run(request, command), "command")
         else:
             await self._execute(request, parts)
 
-    async def _run(self, request: Request, parts: Parts, command: Command) -> None:
+    async def _run(self, request: Request, command: Command) -> None:
         self._replies.say_busy(request)
         try:
-            if is_for_pod := await self._is_for_pod(command):
-                await self._execute(request, parts)
-            else:
-                await self._perform(request, command)
+            await self._perform(request, command)
         except (Exception, asyncio.CancelledError) as error:
             self._commanding = self.current = None
             await self._replies.fail(request, _explain(error))
             await self.abort()
             return
         self._commanding = self.current = None
-        if not is_for_pod:
-            await self._replies.answer(request, request.reply_type, local_answers.execute_content(self._last_reply))
+        await self._replies.answer(request, request.reply_type, local_answers.execute_content(self._last_reply))
         await self._go_on()
 
     async def cell_ended(self, reply: bytes) -> None:

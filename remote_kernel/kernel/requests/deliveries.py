@@ -19,7 +19,6 @@ from remote_kernel.kernel.requests.cell_queue import CellQueue
 from remote_kernel.kernel.requests.failures import Failures
 from remote_kernel.kernel.requests.in_flight import InFlightRequests
 from remote_kernel.kernel.requests.interrupts import Interrupts
-from remote_kernel.kernel.requests.pod_queries import PodQueries
 from remote_kernel.kernel.requests.replies import Replies
 from remote_kernel.kernel.session.attachment import Attachment
 from remote_kernel.kernel.session.session import Session
@@ -43,7 +42,6 @@ class Deliveries:
     publishing: Publishing
     sessionless: Sessionless
     failures: Failures
-    pod_queries: PodQueries
 
     async def attached(self, hello: wire.Hello) -> None:
         """See `Listener`."""
@@ -67,8 +65,6 @@ class Deliveries:
         # Before, not after: if this process is killed in between, a front end that saw a message twice would take the
         # second for a replay attack and stop ("Duplicate Signature" in jupyter_client).
         self.session.note_position()
-        if self.pod_queries.takes(message):
-            return
         if message.channel is Channel.IOPUB:
             self.publishing.publish(message)
         else:
@@ -119,7 +115,6 @@ class Deliveries:
     async def failed(self, error: RemoteKernelError) -> None:
         """See `Listener`."""
         _log.warning(LogEvent("failed", error=error.name, text=str(error)))
-        self.pod_queries.forget()
         is_awaited = self.attachment.fail(error)
         if isinstance(error, SessionLost):
             self.interrupts.forget_given_up()
