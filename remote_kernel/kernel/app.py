@@ -7,6 +7,7 @@ or two. So this binds the sockets first; the rest is loaded while nobody could b
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("-f", metavar="FILE", dest="connection_file", type=Path, required=True, help="connection file")
     arguments, _ = parser.parse_known_args(argv)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # until there is something to interrupt
     try:
         return asyncio.run(run(arguments.connection_file))
     except RemoteKernelError as error:

@@ -3,18 +3,22 @@
 import asyncio
 import logging
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from remote_kernel import __version__
 from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.jupyter.messages import Author
 from remote_kernel.core.settings import Settings, Start, log_level
 from remote_kernel.core.text.log_lines import LogEvent
+from remote_kernel.core.wire.frames import Channel
 from remote_kernel.io.local_pools import this_environment
 from remote_kernel.io.log_files import log_to_stderr
-from remote_kernel.io.tasks import go_on
+from remote_kernel.io.tasks import go_on, start
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.frontend.channels import Channels, Connection
 from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
@@ -55,8 +59,7 @@ async def serve(connection: Connection, channels: Channels, parent: int) -> int:
     loop.add_signal_handler(signal.SIGTERM, relay.stopped.set)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which is what nohup asks for
         loop.add_signal_handler(signal.SIGHUP, relay.stopped.set)
-    # An interrupt is a message here; Ctrl-C in a terminal is for the front end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    loop.add_signal_handler(signal.SIGINT, _interrupt, relay, Author(f"signals-{secrets.token_hex(8)}"))
     try:
         async with asyncio.TaskGroup() as tasks:  # whose failure ends this process: Jupyter starts another then
             serving = tasks.create_task(go_on(channels.serve(relay.handle)))
@@ -68,9 +71,18 @@ async def serve(connection: Connection, channels: Channels, parent: int) -> int:
             serving.cancel()
             watching.cancel()
     finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # front ends interrupt a kernel that is to end
         channels.close()
     _log.info(LogEvent("stopped", has_died=relay.has_died))
     return int(relay.has_died)
+
+
+def _interrupt(relay: Relay, author: Author) -> None:
+    """Do what an `interrupt_request` asks for, with nobody to reply to: so a front end interrupts where somebody has
+    changed the kernelspec's `interrupt_mode`, and Ctrl-C where a kernel was started in a terminal."""
+    parts = author.write("interrupt_request", {}, date=datetime.now(UTC))
+    start(relay.handle(Channel.CONTROL, [], parts), "interrupt")
 
 
 def _readable_settings() -> Settings:

@@ -302,8 +302,9 @@ class Channels:
             await asyncio.sleep(GATHERING_SECONDS)
 
     async def send(self, channel: Channel, prefixes: list[bytes], parts: tuple[bytes, ...]) -> None:
-        """Send a message that exists already to the front end that `prefixes` names."""
-        self._sockets[channel].send(self._signer.to_zmq(parts, prefixes))
+        """Send a message that exists already to the front end that `prefixes` names; none, where nobody has asked."""
+        if prefixes:
+            self._sockets[channel].send(self._signer.to_zmq(parts, prefixes))
 
     async def room(self) -> None:
         """Return when the front ends have taken enough of what was published for more to come."""
