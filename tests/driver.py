@@ -51,7 +51,9 @@ class Pool:
     @classmethod
     @contextmanager
     def start(cls, *options: str, stderr: IO[bytes] | None = None, prefix: Sequence[str] = ()) -> Iterator["Pool"]:
-        command = [*prefix, sys.executable, "-m", "remote_kernel.pool", "--port", "0", "--json", *options]
+        """Start a pool, with no pods in advance unless `options` say so: most tests would not use the last of them."""
+        ours = ["--port", "0", "--ready", "0", "--json"]
+        command = [*prefix, sys.executable, "-m", "remote_kernel.pool", *ours, *options]
         with (
             _kept("pool", stderr) as kept,
             subprocess.Popen(command, stdout=subprocess.PIPE, stderr=kept, text=True) as process,

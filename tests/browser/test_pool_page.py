@@ -170,7 +170,7 @@ def test_page_works_without_a_script(open_page: Open, pool: Pool) -> None:
 
 
 def test_page_says_that_the_pool_has_gone(open_page: Open) -> None:
-    with Pool.start("--ready", "0") as leaving:
+    with Pool.start() as leaving:
         page = open_page(leaving)
         start_session(leaving, "session-0")
         expect(rows(page)).to_have_count(1)

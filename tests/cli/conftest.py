@@ -10,7 +10,7 @@ from tests.driver import Pool, run_in_pod
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
     """A pool for the tests of one file; most never take a session, so no pod waits for one."""
-    with Pool.start("--ready", "0") as running:
+    with Pool.start() as running:
         yield running
 
 

@@ -88,7 +88,7 @@ def test_pool_in_order_passes_every_check_and_keeps_no_session(monkeypatch: pyte
 
 
 def test_interpreter_pool_is_known_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Pool.start("--flavor", "interpreter", "--ready", "0") as pool:
+    with Pool.start("--flavor", "interpreter") as pool:
         # A cold pod on a busy machine.
         done = examine("--timeout", 60, endpoint=pool.endpoint, token=pool.token, monkeypatch=monkeypatch)
         assert (done.status, done.stderr) == (0, "")
@@ -98,7 +98,7 @@ def test_interpreter_pool_is_known_as_such(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.contract
 def test_interpreter_pool_that_can_have_no_agent_is_known_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Pool.start("--flavor", "interpreter", "--sandbox", "strict", "--ready", "0") as pool:
+    with Pool.start("--flavor", "interpreter", "--sandbox", "strict") as pool:
         done = examine("--timeout", 60, endpoint=pool.endpoint, token=pool.token, monkeypatch=monkeypatch)
         assert (done.status, done.stderr) == (0, "")
         assert "can have no agent" in done.stdout.splitlines()[-1]
@@ -107,7 +107,7 @@ def test_interpreter_pool_that_can_have_no_agent_is_known_as_such(monkeypatch: p
 
 
 def test_full_pool_is_told_without_asking_for_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Pool.start("--max-sessions", "1", "--ready", "0") as pool:
+    with Pool.start("--max-sessions", "1") as pool:
         with pool.client() as client:
             run_in_pod(client, "1", identifier="somebody-else")
         (before,) = pool.sessions()
@@ -255,7 +255,7 @@ def test_https_where_http_is_spoken_is_told(pool: Pool, monkeypatch: pytest.Monk
 
 
 def test_check_that_is_ended_by_a_signal_gives_its_session_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Pool.start("--ready", "0") as pool:
+    with Pool.start() as pool:
         monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", pool.endpoint)
         monkeypatch.setenv("REMOTE_KERNEL_TOKEN", pool.token)
         with start_command("doctor", "--timeout", "60") as process:

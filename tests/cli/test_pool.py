@@ -39,7 +39,7 @@ def test_status_shows_sessions_and_neither_identifier_nor_token(capsys: pytest.C
 
 
 def test_status_as_json_has_endpoint_and_token(capsys: pytest.CaptureFixture[str]) -> None:
-    with Pool.start("--ready", "0") as pool:
+    with Pool.start() as pool:
         assert main(["pool", "status", "--json"]) == 0
         status = json.loads(capsys.readouterr().out)
     assert (status["endpoint"], status["token"], status["pid"]) == (pool.endpoint, pool.token, pool.process.pid)
@@ -48,7 +48,7 @@ def test_status_as_json_has_endpoint_and_token(capsys: pytest.CaptureFixture[str
 
 
 def test_stop_ends_the_pool(capsys: pytest.CaptureFixture[str]) -> None:
-    with Pool.start("--ready", "0") as pool:
+    with Pool.start() as pool:
         assert main(["pool", "stop"]) == 0
         assert pool.process.wait(10) == 0
     assert capsys.readouterr().out == "The local pool has stopped.\n"
@@ -58,7 +58,7 @@ def test_open_prints_a_link_that_works_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("BROWSER", "true")  # the command that does nothing
-    with Pool.start("--ready", "0") as pool:
+    with Pool.start() as pool:
         assert main(["pool", "status", "--open"]) == 0
         link = capsys.readouterr().out.splitlines()[-1]
         assert link.startswith(f"{pool.endpoint}/")
@@ -71,7 +71,7 @@ def test_open_leads_the_browser_there_by_a_private_file(tmp_path: Path, monkeypa
     browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {tmp_path / "url"}\n')
     browser.chmod(0o700)
     monkeypatch.setenv("BROWSER", str(browser))
-    with Pool.start("--ready", "0"):
+    with Pool.start():
         command = [*COMMAND, "pool", "status", "--open", "--json"]
         link = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)["page"]
         file = Path((tmp_path / "url").read_text().removeprefix("file://"))
@@ -86,7 +86,7 @@ def test_nothing_is_opened_where_there_is_no_browser(
 ) -> None:
     for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    with Pool.start("--ready", "0"):
+    with Pool.start():
         assert main(["pool", "status", "--open"]) == 0
     assert "works once" in capsys.readouterr().out
     assert not list(Path(os.environ["JUPYTER_RUNTIME_DIR"]).rglob("*.html"))

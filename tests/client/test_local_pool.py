@@ -135,7 +135,7 @@ async def test_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyP
 
 
 async def test_pool_in_a_terminal_is_found() -> None:
-    with Pool.start("--ready", "0") as running:
+    with Pool.start() as running:
         pool = await LocalPool(options=OPTIONS).locate()
         assert (pool.endpoint, pool.token, pool.pid) == (running.endpoint, running.token, running.process.pid)
 

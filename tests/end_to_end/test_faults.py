@@ -88,7 +88,7 @@ def test_a_laptop_that_sleeps_finds_everything_when_it_wakes(pool: Pool) -> None
 
 
 def test_a_cell_that_runs_while_the_pool_turns_us_away_is_said_to_go_on(pool: Pool) -> None:
-    with FaultProxy.before(pool.endpoint) as proxy, Pool.start("--ready", "0") as other:
+    with FaultProxy.before(pool.endpoint) as proxy, Pool.start() as other:
         environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
         notebook = Notebook.start(environ={**environ, "REMOTE_KERNEL_IDENTIFIER": "turned-away"})
         try:

@@ -82,7 +82,7 @@ def test_private_kernels_that_are_killed_one_after_another_never_fill_the_pool()
 
 
 def test_what_killed_kernels_left_is_given_back_when_the_pool_is_full_and_the_line_says_so(tmp_path: Path) -> None:
-    with Pool.start("--max-sessions", "3", "--ready", "0") as pool:
+    with Pool.start("--max-sessions", "3") as pool:
         mine = {**environ_of(pool), "REMOTE_KERNEL_NOTEBOOK": str(tmp_path / "my report.ipynb")}
         stays = Notebook.start(environ=mine)
         left = [Notebook.start(environ={**environ_of(pool), **more}) for more in ({}, fresh(tmp_path / "x"))]

@@ -23,7 +23,7 @@ def try_execute(client: httpx.Client, identifier: str) -> int:
 
 
 def test_the_mistake_a_random_identifier_per_request_hits_the_ceiling() -> None:
-    with Pool.start("--ready", "0") as pool, pool.client() as client:
+    with Pool.start() as pool, pool.client() as client:
         statuses = [try_execute(client, f"random-{number}") for number in range(6)]
     assert statuses == [200] * 5 + [429]
 
@@ -35,7 +35,7 @@ def test_the_fix_one_identifier_for_all_requests_is_one_pod(pool: Pool) -> None:
 
 
 def test_the_second_request_finds_the_same_pod_and_its_variables_sooner() -> None:
-    with Pool.start("--ready", "0") as pool, pool.client() as client:
+    with Pool.start() as pool, pool.client() as client:
         seconds = []
         for code in ("a = 41", "print(a + 1)"):
             started = time.monotonic()

@@ -25,7 +25,7 @@ HARD_LIMIT = 128
 
 
 def test_idle_connections_cost_no_session() -> None:
-    with Pool.start("--ready", "0", prefix=few_files(HARD_LIMIT)) as pool, contextlib.ExitStack() as stack:
+    with Pool.start(prefix=few_files(HARD_LIMIT)) as pool, contextlib.ExitStack() as stack:
         clients = [stack.enter_context(pool.client()) for _ in range(4)]
         stdout_of(run_in_pod(clients[0], "value = 42", identifier="a-session"))
         for client in clients:

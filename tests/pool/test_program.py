@@ -91,7 +91,7 @@ def test_five_sessions_work_at_once_and_the_sixth_is_refused(five: Pool) -> None
 
 
 def test_runtime_file_names_the_pool_and_is_private(tmp_path: Path) -> None:
-    with Pool.start("--ready", "0") as pool:
+    with Pool.start() as pool:
         registered = RunningPool.from_json(runtime_file().read_text())
         assert registered == RunningPool(
             endpoint=pool.endpoint,
@@ -106,7 +106,7 @@ def test_runtime_file_names_the_pool_and_is_private(tmp_path: Path) -> None:
 
 
 def test_second_pool_leaves_the_first_one_registered_and_says_so() -> None:
-    with Pool.start("--ready", "0") as first:
+    with Pool.start() as first:
         before = runtime_file().read_text()
         with start_program("--port", "0", "--ready", "0") as second:
             assert second.stdout is not None
@@ -119,10 +119,10 @@ def test_second_pool_leaves_the_first_one_registered_and_says_so() -> None:
 
 
 def test_pool_that_was_killed_is_replaced_in_the_runtime_file() -> None:
-    with Pool.start("--ready", "0") as first:
+    with Pool.start() as first:
         first.process.kill()
         first.process.wait()
-        with Pool.start("--ready", "0") as second:
+        with Pool.start() as second:
             registered = RunningPool.from_json(runtime_file().read_text())
             assert registered is not None
             assert registered.pid == second.process.pid
@@ -137,7 +137,7 @@ def test_pod_dies_with_its_kernel_when_the_pool_is_killed() -> None:
 
 
 def test_cooldown_frees_a_slot_and_a_killed_pod_does() -> None:
-    with Pool.start("--max-sessions", "1", "--cooldown", "3", "--ready", "0") as pool:
+    with Pool.start("--max-sessions", "1", "--cooldown", "3") as pool:
         first = int(printed(run_cell(pool, "x = 1; import os; print(os.getppid())", identifier="first")))
         assert run_cell(pool, "1", identifier="second").status_code == 429
         wait_until(lambda: pool.sessions() == [])
