@@ -17,7 +17,7 @@ from tests.driver import Notebook, Pool, run_in_pod, wait_until
 @pytest.fixture
 def local_pool(private_folders: Path) -> Iterator[Pool]:
     """The pool that this user's kernels find by themselves."""
-    with Pool.start("--ready", "1") as pool:
+    with Pool.start("--ready", "0") as pool:
         yield pool
 
 

@@ -57,7 +57,7 @@ def test_a_front_end_that_does_not_read_costs_no_memory_and_is_told_what_it_miss
                 started = status()["cursor"]
                 msg_id = notebook.client.execute(FLOOD)
                 # More than memory and disk may hold: the cell was slowed down, then let go on without its reader.
-                wait_until(lambda: status()["cursor"] > started + 500)
+                wait_until(lambda: status()["cursor"] > started + 400)
                 notebook.manager.interrupt_kernel()
                 wait_until(lambda: not status()["is_busy"])
             kernel_bytes, agent_bytes = peaks

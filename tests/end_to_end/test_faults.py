@@ -13,14 +13,28 @@ import pytest
 from tests.certificate import FILE_NAME, make_certificate
 from tests.driver import Notebook, Pool, run_in_pod, stdout_of, wait_until
 from tests.faults.proxy import FaultProxy, Plan, RandomPlans
-from tests.faults.runs import run_seed
+from tests.faults.runs import notebook_behind, run_cells, run_seed
 
 RUN_COUNT = "sum(1 for _ in open('count'))"
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(3))
 def test_cells_run_once_and_their_output_is_whole(pool: Pool, seed: int) -> None:
     outcome = run_seed(pool, seed)
+    assert outcome.is_good, outcome
+
+
+@pytest.fixture(scope="module")
+def line(pool: Pool) -> Iterator[tuple[FaultProxy, Notebook]]:
+    """A line, and a notebook whose session it leads to."""
+    with FaultProxy.before(pool.endpoint) as proxy, notebook_behind(proxy, pool) as notebook:
+        notebook.run("pass")
+        yield proxy, notebook
+
+
+@pytest.mark.parametrize("seed", range(3, 12))
+def test_cells_of_a_session_that_is_there_run_once(line: tuple[FaultProxy, Notebook], seed: int) -> None:
+    outcome = run_cells(*line, seed)
     assert outcome.is_good, outcome
 
 

@@ -29,8 +29,9 @@ def fresh(tmp_path: Path) -> dict[str, str]:
     return {"REMOTE_KERNEL_NOTEBOOK": str(tmp_path / "n.ipynb"), "REMOTE_KERNEL_FRESH": "1"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("is_fresh", [False, True])
+@pytest.mark.parametrize(
+    ("number", "is_fresh"), [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGHUP, True)]
+)
 def test_a_session_of_one_process_is_given_back_at_a_signal(
     start_notebook: Start, pool: Pool, tmp_path: Path, number: signal.Signals, is_fresh: bool
 ) -> None:
@@ -68,8 +69,8 @@ def test_a_kernel_under_nohup_lives_on(start_notebook: Start) -> None:
 
 
 def test_private_kernels_that_are_killed_one_after_another_never_fill_the_pool() -> None:
-    with Pool.start("--max-sessions", "2") as pool:
-        for number in range(4):
+    with Pool.start("--max-sessions", "1") as pool:
+        for number in range(3):
             notebook = Notebook.start(environ=environ_of(pool))
             try:
                 started = time.monotonic()
@@ -146,11 +147,11 @@ def test_a_front_end_that_is_killed_leaves_no_private_session(pool: Pool, tmp_pa
 
 
 def test_notebooks_that_nbclient_ends_at_once_go_through_a_small_pool(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Pool.start("--max-sessions", "2") as pool:
+    with Pool.start("--max-sessions", "1") as pool:
         for name, value in environ_of(pool).items():
             monkeypatch.setenv(name, value)
         began = time.monotonic()
-        for number in range(3):
+        for number in range(2):
             notebook = new_notebook(cells=[new_code_cell(f"print({number})")])
             client = NotebookClient(
                 notebook, kernel_name="remote", shutdown_kernel="immediate", kernel_manager_class=AsyncKernelManager

@@ -109,26 +109,31 @@ def notebook_behind(proxy: FaultProxy, pool: Pool) -> Iterator[Notebook]:
 
 
 def run_seed(pool: Pool, seed: int) -> Outcome:
-    """Run a notebook's cells while the line fails, then see what happened."""
+    """Run a notebook's cells while the line fails, from before its session starts; then see what happened."""
+    with FaultProxy.before(pool.endpoint) as proxy, notebook_behind(proxy, pool) as notebook:
+        return run_cells(proxy, notebook, seed)
+
+
+def run_cells(proxy: FaultProxy, notebook: Notebook, seed: int) -> Outcome:
+    """Run cells while the line fails, then see what happened; the notebook is left as it was found."""
     outcome = Outcome(seed=seed, runs=1)
     chance = random.Random(seed)
-    with FaultProxy.before(pool.endpoint) as proxy, notebook_behind(proxy, pool) as notebook:
-        plans = RandomPlans(seed)
-        proxy.plan = plans
-        for number in range(CELLS_PER_RUN):
-            task = make_task(chance, number)
-            if chance.random() < 0.3:
-                proxy.cut()  # the stream that is open, wherever it is
-            cell = notebook.run(task.code)
-            outcome.cells += 1
-            outcome.cells_lost += cell.reply["status"] == "aborted" or "SessionLost" in str(cell.reply)
-            outcome.bytes_expected += len(task.expected)
-            outcome.bytes_wrong += count_wrong(task.expected, task.shown(cell))
-        outcome.faults = plans.injected
-        proxy.plan = lambda _number: Plan()
-        counts = Counter(map(int, notebook.run("print(*runs)").stdout.split()))
-        outcome.cells_twice += sum(count > 1 for count in counts.values())
-        outcome.cells_lost += CELLS_PER_RUN - len(counts)
+    plans = RandomPlans(seed)
+    proxy.plan = plans
+    for number in range(CELLS_PER_RUN):
+        task = make_task(chance, number)
+        if chance.random() < 0.3:
+            proxy.cut()  # the stream that is open, wherever it is
+        cell = notebook.run(task.code)
+        outcome.cells += 1
+        outcome.cells_lost += cell.reply["status"] == "aborted" or "SessionLost" in str(cell.reply)
+        outcome.bytes_expected += len(task.expected)
+        outcome.bytes_wrong += count_wrong(task.expected, task.shown(cell))
+    outcome.faults = plans.injected
+    proxy.plan = lambda _number: Plan()
+    counts = Counter(map(int, notebook.run("print(*runs); runs.clear()").stdout.split()))
+    outcome.cells_twice += sum(count > 1 for count in counts.values())
+    outcome.cells_lost += CELLS_PER_RUN - len(counts)
     return outcome
 
 
