@@ -5,11 +5,18 @@ import signal
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.driver import Notebook, Pool
 from tests.error_output import error_output, log_sections
 from tests.unit import starts_processes
+
+# By the clock, Hypothesis would take what waits for a processor for slow.
+hypothesis.settings.register_profile(
+    "busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy machine")
 
 
 @pytest.fixture

@@ -72,5 +72,5 @@ class SendersMachine(RuleBasedStateMachine):
             self.post(name, data.draw(strategies.sampled_from(self.sent[name])))
 
 
-SendersMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+SendersMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
 TestAnyOrder = SendersMachine.TestCase

@@ -166,7 +166,7 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(claims=st.dictionaries(st.sampled_from(CLAIMS), json_values, max_size=4), header=st.dictionaries(
     st.sampled_from(["alg", "kid", "typ", "crit", "b64", "jwk", "x5c"]), json_values, max_size=3))  # fmt: skip
 def test_whatever_the_token_the_answer_is_no_fault(

@@ -259,7 +259,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert set(self.owners.values()) <= set(self.alive)
 
 
-PoolMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+PoolMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=40)
 TestAnyHistory = PoolMachine.TestCase
 
 

@@ -255,5 +255,5 @@ class JournalMachine(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-JournalMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+JournalMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=60)
 TestJournal = JournalMachine.TestCase
