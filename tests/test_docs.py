@@ -114,6 +114,7 @@ def test_the_defaults_in_the_table_are_those_of_the_code() -> None:
         "SCOPE": defaults.scope.value,
         "POD_KERNEL": defaults.pod_kernel,
         "FRESH": int(defaults.is_fresh),
+        "HISTORY": int(defaults.keeps_history),
         "WAIT_SECONDS": f"{defaults.wait_seconds:g}",
         "KEEPALIVE_MINUTES": f"{defaults.keepalive_minutes:g}",
     }.items():

@@ -38,6 +38,7 @@ class Settings:
         pod_kernel: name of the kernelspec in the pod.
         is_fresh: whether to use an interpreter of one's own in the pod, which goes at shutdown.
         start: when the session is taken.
+        keeps_history: whether the code of cells is kept on this machine, for arrow-up.
         wait_seconds: how long a cell waits for a free session or a lost link.
         keepalive_minutes: how long after the last activity the pod is kept warm.
     """
@@ -53,6 +54,7 @@ class Settings:
     pod_kernel: str = DEFAULT_KERNELSPEC
     is_fresh: bool = False
     start: Start = Start.LAZY
+    keeps_history: bool = True
     wait_seconds: float = DEFAULT_WAIT_SECONDS
     keepalive_minutes: float = DEFAULT_KEEPALIVE_MINUTES
 
@@ -74,8 +76,9 @@ class Settings:
             project=environ.get("REMOTE_KERNEL_PROJECT", ""),
             identifier=parse_identifier(literal) if literal else None,
             pod_kernel=environ.get("REMOTE_KERNEL_POD_KERNEL", "") or DEFAULT_KERNELSPEC,
-            is_fresh=_parse_switch(environ, "REMOTE_KERNEL_FRESH"),
+            is_fresh=_parse_switch(environ, "REMOTE_KERNEL_FRESH", default=False),
             start=_parse_start(environ.get("REMOTE_KERNEL_START", "")),
+            keeps_history=_parse_switch(environ, "REMOTE_KERNEL_HISTORY", default=True),
             wait_seconds=_parse_number(environ, "REMOTE_KERNEL_WAIT_SECONDS", DEFAULT_WAIT_SECONDS),
             keepalive_minutes=_parse_number(environ, "REMOTE_KERNEL_KEEPALIVE_MINUTES", DEFAULT_KEEPALIVE_MINUTES),
         )
@@ -146,11 +149,14 @@ def _parse_number(environ: Mapping[str, str], name: str, default: float) -> floa
     return number
 
 
-def _parse_switch(environ: Mapping[str, str], name: str) -> bool:
+_SWITCH = {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}
+
+
+def _parse_switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
     text = environ.get(name, "").lower()
-    if text not in {"", "0", "1", "true", "false"}:
+    if text and text not in _SWITCH:
         raise SettingsError(f"{name} is {text!r}: use 1 or 0")
-    return text in {"1", "true"}
+    return _SWITCH.get(text, default)
 
 
 def log_level(environ: Mapping[str, str], default: str = "WARNING") -> str:

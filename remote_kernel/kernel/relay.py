@@ -95,6 +95,7 @@ class Relay:
         self._sessionless = Sessionless(
             channels, self._requests, self._replies, hidden, known, kernelspec=kernelspec,
             open_session=lambda: self._uplink.open(), send=lambda message: self._uplink.send(message),
+            read_history=lambda request: session.read_history(request, self._hints),
         )  # fmt: skip
         self._cell_queue = CellQueue(
             self._replies,
@@ -231,6 +232,7 @@ class Relay:
         if not self._uplink.has_session:
             self._hints.read(parts[2], parts[3])
         content = parse_object(parts[3])
+        self._session.history.note(content)
         request.is_silent = content.get("silent") is True
         request.is_attended = content.get("allow_stdin") is True
         self._replies.note_audience(request)

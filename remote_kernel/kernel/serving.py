@@ -19,6 +19,7 @@ from remote_kernel.core.wire.frames import Channel
 from remote_kernel.io.local_pools import this_environment
 from remote_kernel.io.log_files import log_to_stderr
 from remote_kernel.io.tasks import go_on, start
+from remote_kernel.kernel.before_session.history import History
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.frontend.channels import Channels, Connection
 from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
@@ -42,10 +43,15 @@ async def serve(connection: Connection, channels: Channels, parent: int) -> int:
     log_to_stderr("remote-kernel", log_level(os.environ))
     folders = Folders.of_user()
     open_log(folders, connection.path)
-    session = Session(
-        os.environ, folders, connection_file=connection.path, connection_key=connection.key, parent=parent
-    )
     settings = _readable_settings()
+    session = Session(
+        os.environ,
+        folders,
+        connection_file=connection.path,
+        connection_key=connection.key,
+        parent=parent,
+        history=History(folders.data if settings.keeps_history else None),
+    )
     endpoint, kernelspec = settings.endpoint or this_environment().endpoint, settings.pod_kernel
     _log.info(
         LogEvent(
@@ -86,11 +92,14 @@ def _interrupt(relay: Relay, author: Author) -> None:
 
 
 def _readable_settings() -> Settings:
-    """Return the settings, or those by default: what cannot be used is told in the first cell, not here."""
+    """Return the settings, or those by default: what cannot be used is told in the first cell, not here.
+
+    Nobody knows then whether a history is wanted.
+    """
     try:
         return Settings.from_environ(os.environ)
     except RemoteKernelError:
-        return Settings()
+        return Settings(keeps_history=False)
 
 
 async def _watch_parent(parent: int, stopped: asyncio.Event) -> None:

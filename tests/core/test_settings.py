@@ -23,6 +23,7 @@ def test_every_variable_is_read() -> None:
             "REMOTE_KERNEL_POD_KERNEL": "ir",
             "REMOTE_KERNEL_FRESH": "true",
             "REMOTE_KERNEL_START": "eager",
+            "REMOTE_KERNEL_HISTORY": "off",
             "REMOTE_KERNEL_WAIT_SECONDS": "1.5",
             "REMOTE_KERNEL_KEEPALIVE_MINUTES": "0",
         }
@@ -37,6 +38,7 @@ def test_every_variable_is_read() -> None:
         pod_kernel="ir",
         is_fresh=True,
         start=Start.EAGER,
+        keeps_history=False,
         wait_seconds=1.5,
         keepalive_minutes=0,
     )
@@ -53,6 +55,7 @@ def test_every_variable_is_read() -> None:
         ("REMOTE_KERNEL_ENDPOINT", "https://pool.example/\x1b]0;x"),
         ("REMOTE_KERNEL_SCOPE", "everyone"),
         ("REMOTE_KERNEL_FRESH", "perhaps"),
+        ("REMOTE_KERNEL_HISTORY", "ask"),
         ("REMOTE_KERNEL_TOKEN", "a\nb"),
         ("REMOTE_KERNEL_TOKEN", "naïve"),
         ("REMOTE_KERNEL_WAIT_SECONDS", "long"),

@@ -54,6 +54,30 @@ def console(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Console]:
     console.close()
 
 
+ARROW_UP = "\x1b[A"
+
+
+def test_arrow_up_in_a_fresh_console_shows_what_was_run_in_the_last_one(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", pool.endpoint)
+    monkeypatch.setenv("REMOTE_KERNEL_TOKEN", pool.token)
+    first = Console()
+    first.type("print(40 + 1)", "\n41")
+    first.leave()
+    wait_until(lambda: not pool.sessions())
+    monkeypatch.setenv("PROMPT_TOOLKIT_NO_CPR", "1")  # nobody answers where the cursor is
+    command = ["-m", "jupyter_console", "--kernel", "remote"]
+    second = pexpect.spawn(sys.executable, command, encoding="utf-8", timeout=TIMEOUT_SECONDS, dimensions=(40, 120))
+    try:
+        second.expect(r"In \[")
+        second.send(ARROW_UP)
+        second.expect(r"40.{0,40}\+.{0,40}1")  # in colours
+        assert pool.sessions() == []
+    finally:
+        second.close(force=True)
+
+
 def test_a_console_runs_asks_is_interrupted_and_gives_its_session_back(console: Console, pool: Pool) -> None:
     assert pool.sessions() == []  # a prompt takes no session
     console.type("x = 20")

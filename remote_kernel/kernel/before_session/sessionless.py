@@ -1,7 +1,8 @@
 """Requests before there is a session: each is answered, waits, or is left to take one, as `first_requests` says."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from remote_kernel.core.jupyter import debugger_files
 from remote_kernel.core.jupyter.messages import parse_object
@@ -20,6 +21,7 @@ MAX_HELD = 32
 MAX_HELD_BYTES = 1 << 20
 
 Held = tuple[Request, Message]
+ReadHistory = Callable[[Mapping[str, Any]], Awaitable[list[list[Any]]]]
 
 
 class Sessionless:
@@ -29,11 +31,13 @@ class Sessionless:
         kernelspec: the kernel in the pod.
         open_session: begins to look for a session, without waiting for it.
         send: sends a message to the session.
+        read_history: returns what a `history_request` asks for.
     """
 
     def __init__(
         self, channels: Channels, requests: InFlightRequests, replies: Replies, hidden: VsCodeCells,
         known: KernelInfoCache, *, kernelspec: str, open_session: Callable[[], None], send: Callable[[Message], None],
+        read_history: ReadHistory,
     ) -> None:  # fmt: skip
         self._channels = channels
         self._requests = requests
@@ -43,6 +47,7 @@ class Sessionless:
         self._kernelspec = kernelspec
         self._open_session = open_session
         self._send = send
+        self._read_history = read_history
         self._held: deque[Held] = deque()
         self._debugging: deque[Held] = deque()
         self._has_made_up_debug_info = False
@@ -100,6 +105,8 @@ class Sessionless:
         reply = local_answers.without_session(msg_type, content, is_python=self._is_python)
         if msg_type == "connect_request":
             reply |= self._channels.ports
+        elif msg_type == "history_request":
+            reply |= {"history": await self._read_history(content)}
         await self._replies.answer(request, request.reply_type, reply)
 
     def _ignore(self, request: Request) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from remote_kernel.client.access import Access, choose_access
 from remote_kernel.client.http.pool_client import PoolClient
@@ -30,6 +31,7 @@ from remote_kernel.core.wire import frames as wire
 from remote_kernel.io.local_pools import this_environment
 from remote_kernel.io.log_files import log_folder, remove_old
 from remote_kernel.io.tasks import start
+from remote_kernel.kernel.before_session.history import History
 from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.requests.request import Interrupted
@@ -63,13 +65,16 @@ class Session:
         link: to the pod; `None` before it was first needed.
         pool: what carries requests to the pod, along with the link.
         wait_seconds: how long to wait for a pool that is full or does not answer.
+        history: of the notebook's cells; it has its place once the kernel is bound.
     """
 
     def __init__(
-        self, environ: Mapping[str, str], folders: Folders, *, connection_file: Path, connection_key: bytes, parent: int
-    ) -> None:
+        self, environ: Mapping[str, str], folders: Folders, *, connection_file: Path, connection_key: bytes,
+        parent: int, history: History | None = None,
+    ) -> None:  # fmt: skip
         self._environ = environ
         self._folders = folders
+        self.history = history or History(None)
         self._connection_file = connection_file
         self._parent = parent
         self._file = BindingFile(folders.runtime, connection_file=connection_file, key=connection_key)
@@ -191,6 +196,7 @@ class Session:
             host=socket.gethostname(),
         )
         self._remember(binding)
+        self.history.open(_owner_of_history(settings, binding.notebook))
         self.wait_seconds = settings.wait_seconds
         log.info(LogEvent("bound", notebook=binding.notebook, scope=settings.scope, is_private=binding.is_private))
         access = self._choose_access(settings)
@@ -240,8 +246,23 @@ class Session:
         pool = PoolClient(access, identifier, connects_ahead=connects_ahead)
         return DetectedRoute(pool, PoolKindStore(self._folders.runtime, settings.endpoint))
 
-    def _bind(self, settings: Settings, hints: Hints) -> Binding:
-        notebook = find_notebook(
+    async def read_history(self, request: Mapping[str, Any], hints: Hints) -> list[list[Any]]:
+        """Return the `history` of the reply to a `history_request` with this content, which binds nobody."""
+        try:
+            return await asyncio.to_thread(self._read_history, request, hints)
+        except RemoteKernelError:  # the first cell is told
+            return []
+
+    def _read_history(self, request: Mapping[str, Any], hints: Hints) -> list[list[Any]]:
+        settings = Settings.from_environ(self._environ)
+        if self._binding is not None:
+            notebook = self._binding.notebook
+        else:
+            notebook = str(self._find_notebook(settings, hints) or "")
+        return self.history.read(_owner_of_history(settings, notebook), request)
+
+    def _find_notebook(self, settings: Settings, hints: Hints) -> Path | None:
+        return find_notebook(
             self._environ,
             hints,
             configured=settings.notebook,
@@ -249,6 +270,9 @@ class Session:
             runtime_folder=self._folders.runtime,
             parent=self._parent,
         )
+
+    def _bind(self, settings: Settings, hints: Hints) -> Binding:
+        notebook = self._find_notebook(settings, hints)
         binding = decide(
             settings, self._environ, notebook=notebook, load_key=lambda: load_key(self._environ, self._folders.data)
         )
@@ -450,6 +474,12 @@ class Session:
         if self.pool is not None:
             await self.pool.aclose()
         self.link = None
+
+
+def _owner_of_history(settings: Settings, notebook: str) -> str:
+    """Return what names a history: the notebook or a literal identifier; where nobody knows, as for a console, the
+    user's other kernels of that kind share one, as at home."""
+    return f"{settings.pod_kernel}\n{notebook or settings.identifier or ''}"
 
 
 def _restart_message() -> wire.Message:

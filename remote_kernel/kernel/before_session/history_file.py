@@ -1,0 +1,139 @@
+"""Cells that were run from this machine, by notebook: what arrow-up shows before there is a session to ask.
+
+Each notebook has a file of its own, of one JSON array a line: session, line in it, code. Every writer opens the file
+anew for each cell, so that it may be shortened and removed at any time, and several kernels may write at once.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from remote_kernel.core.numbers import MAX_SEQUENCE
+from remote_kernel.io.private_files import make_private_folder, write_private
+
+FOLDER = "remote-kernel/history"  # inside Jupyter's data folder
+_SUFFIX = ".jsonl"
+
+# A file that is longer loses its older half: some thousands of cells.
+MAX_BYTES = 1 << 20
+# What is longer was pasted, or made by a program.
+MAX_CELL_CHARS = 64 * 1024
+# Notebooks that nobody has used for longest lose theirs.
+MAX_FILES = 200
+
+# How people leave a console, which IPython does not keep either.
+_LEAVING = re.compile(r"(exit|quit)\s*(\(\s*\))?")
+
+
+class Entry(NamedTuple):
+    """One cell.
+
+    Attributes:
+        session: number of the kernel process that it was sent by, counted from 1 in each notebook.
+        line: its place there, from 1.
+    """
+
+    session: int
+    line: int
+    code: str
+
+
+class HistoryFile:
+    """History of one notebook, and of one kernel process that adds to it.
+
+    Args:
+        data_folder: Jupyter's.
+        owner: what names the notebook; its digest is the file's name.
+        max_bytes: how long the file may become.
+    """
+
+    def __init__(self, data_folder: Path, owner: str, *, max_bytes: int = MAX_BYTES) -> None:
+        digest = hashlib.sha256(owner.encode(errors="replace")).hexdigest()
+        self._path = data_folder / FOLDER / f"{digest[:32]}{_SUFFIX}"
+        self._max_bytes = max_bytes
+        self._session = 0
+        self._line = 0
+
+    @property
+    def session(self) -> int:
+        """The number of this process; 0 before it has added a cell."""
+        return self._session
+
+    def read(self) -> list[Entry]:
+        """Return what was kept, in order; nothing where nothing can be read."""
+        try:
+            return list(_parse(self._path.read_bytes()))
+        except OSError:
+            return []
+
+    def append(self, code: str) -> None:
+        """Add a cell; a disk that does not take it costs the history, and nothing else."""
+        with contextlib.suppress(OSError), self._open() as file:
+            if not self._session:
+                self._session = max((entry.session for entry in _parse(_content(file))), default=0) + 1
+                self._remove_old()
+            self._line += 1
+            line = f"{json.dumps([self._session, self._line, code])}\n".encode()
+            size = os.fstat(file).st_size
+            if os.write(file, line) < len(line):  # the disk is full
+                os.ftruncate(file, size)
+            elif size + len(line) > self._max_bytes:
+                self._shorten(_content(file))
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[int]:
+        """Hold the file for this process alone. Raises `OSError`."""
+        make_private_folder(self._path.parent.parent)
+        make_private_folder(self._path.parent)
+        while True:
+            file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if _is_at(self._path, file):  # and was not replaced by a shorter one meanwhile
+                    yield file
+                    return
+            finally:
+                os.close(file)
+
+    def _shorten(self, content: bytes) -> None:
+        """Replace the file, so that a process that is killed meanwhile leaves one of the two."""
+        begin = content.find(b"\n", len(content) - self._max_bytes // 2) + 1
+        write_private(self._path, content[begin:].decode(errors="replace"))
+
+    def _remove_old(self) -> None:
+        ages = {path: path.stat().st_mtime for path in self._path.parent.glob(f"*{_SUFFIX}")}
+        for path in sorted(ages, key=ages.__getitem__, reverse=True)[MAX_FILES:]:
+            path.unlink(missing_ok=True)
+
+
+def can_keep(code: str) -> bool:
+    """Return whether a cell has something in it that anybody wants again, and no more than people write."""
+    return len(code) <= MAX_CELL_CHARS and bool(code.strip()) and not _LEAVING.fullmatch(code.strip())
+
+
+def _content(file: int) -> bytes:
+    return os.pread(file, os.fstat(file).st_size, 0)
+
+
+def _is_at(path: Path, file: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file))
+    except FileNotFoundError:
+        return False
+
+
+def _parse(content: bytes) -> Iterator[Entry]:
+    """Yield the entries, without what is none of ours."""
+    for line in content.splitlines():
+        try:
+            session, number, code = json.loads(line)
+        except (ValueError, TypeError, RecursionError):
+            continue
+        if type(session) is int and type(number) is int and isinstance(code, str) and 0 < session < MAX_SEQUENCE:
+            yield Entry(session, number, code)
