@@ -2,14 +2,15 @@
 
 Exit statuses: 0 done, 1 it failed, 2 what the user gave cannot be used, 130 ended by Ctrl-C (128 plus the signal's
 number). Each subcommand is a module with `add_parser(subparsers)`, which sets `handler`, a function from the parsed
-arguments to the exit status. A module imports what its work needs inside the handler, so that `--help` is quick.
+arguments to the exit status; `arguments.environ` is the process's environment. A module imports what its work needs
+inside the handler, so that `--help` is quick.
 """
 
 import argparse
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from remote_kernel import __version__
 from remote_kernel.cli import completion, doctor, identifier, logs, pool
@@ -32,13 +33,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: from argparse, for `--help`, `--version` and arguments that it cannot parse.
     """
-    with safe_output():
-        return _run(argv)
+    environ = dict(os.environ)
+    with safe_output(environ):
+        return _run(argv, environ)
 
 
-def _run(argv: Sequence[str] | None) -> int:
+def _run(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
     parser = build_parser()
     arguments = parser.parse_args(argv)
+    arguments.environ = environ
     if arguments.handler is None:
         parser.print_help(sys.stderr)
         return UNUSABLE

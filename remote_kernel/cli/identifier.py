@@ -1,7 +1,7 @@
 """`remote-kernel identifier NOTEBOOK`: the session identifier that a kernel of this notebook has."""
 
 import argparse
-import os
+from collections.abc import Mapping
 from dataclasses import replace
 
 from remote_kernel.core.errors import UsageError
@@ -43,8 +43,9 @@ def find_session(arguments: argparse.Namespace) -> tuple[Settings, Identifier]:
 
     if not canonical(arguments.notebook).is_file():
         raise UsageError(f"there is no notebook at {arguments.notebook}")
-    settings = Settings.from_environ(os.environ)
+    environ: Mapping[str, str] = arguments.environ
+    settings = Settings.from_environ(environ)
     if arguments.scope:
         settings = replace(settings, scope=Scope(arguments.scope))
     data = Folders.of_user().data
-    return settings, identifier_of(arguments.notebook, settings, os.environ, lambda: load_key(os.environ, data))
+    return settings, identifier_of(arguments.notebook, settings, environ, lambda: load_key(environ, data))

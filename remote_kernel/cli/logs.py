@@ -1,7 +1,6 @@
 """`remote-kernel logs`: what kernels and the local pool have logged, in the order in which it happened."""
 
 import argparse
-import os
 import sys
 import time
 from dataclasses import replace
@@ -61,7 +60,7 @@ def handle(arguments: argparse.Namespace) -> int:
 
     if arguments.notebook == "":
         raise UsageError("--notebook is empty: name a notebook, or leave it out")
-    folder = log_folder(os.environ, Folders.of_user().runtime)
+    folder = log_folder(arguments.environ, Folders.of_user().runtime)
     notebook = str(canonical(arguments.notebook)) if arguments.notebook else ""
     logs = Logs(folder, notebook)
     lines = logs.read()

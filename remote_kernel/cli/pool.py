@@ -3,9 +3,9 @@
 import argparse
 import asyncio
 import json
-import os
 import sys
 import webbrowser
+from collections.abc import Mapping
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -67,7 +67,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _run(arguments: argparse.Namespace) -> int:
     from remote_kernel.pool.program import run
 
-    return run(options_from(arguments))
+    return run(options_from(arguments), arguments.environ)
 
 
 def _refuse_options(arguments: argparse.Namespace) -> None:
@@ -97,7 +97,7 @@ def _status(arguments: argparse.Namespace) -> int:
         print(NO_POOL, file=sys.stderr)
         return 1
     if link:
-        _open(link)
+        _open(link, arguments.environ)
     return 0
 
 
@@ -133,9 +133,9 @@ def _stop_all() -> int:
     return 0
 
 
-def _open(link: str) -> None:
+def _open(link: str, environ: Mapping[str, str]) -> None:
     """Open the page in a browser, if this machine has one that is not a program in the terminal."""
-    if sys.platform == "darwin" or any(os.environ.get(name) for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")):
+    if sys.platform == "darwin" or any(environ.get(name) for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")):
         # By a file of the user's own: every user of the machine sees what a browser is started with.
         webbrowser.open(write_opener(link).as_uri())
 

@@ -27,11 +27,13 @@ class SafeStream(io.TextIOBase):
     Args:
         stream: where the text goes.
         keeps_colours: whether colours may pass; they are dropped otherwise.
+        can_draw: whether it is a terminal on which the cursor can be moved, as bars need it.
     """
 
-    def __init__(self, stream: TextIO, *, keeps_colours: bool) -> None:
+    def __init__(self, stream: TextIO, *, keeps_colours: bool, can_draw: bool = False) -> None:
         self.stream = stream
         self.keeps_colours = keeps_colours
+        self.can_draw = can_draw
 
     def write(self, text: str) -> int:
         self.stream.write(escape(text, keeps_colours=self.keeps_colours))
@@ -96,29 +98,31 @@ def _ignoring_end() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def safe_output() -> Iterator[None]:
-    """Put a `SafeStream` before standard output and standard error."""
+def safe_output(environ: Mapping[str, str]) -> Iterator[None]:
+    """Put a `SafeStream` before standard output and standard error; `environ` says what the terminal can do."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = map(_safe, before)
+    sys.stdout, sys.stderr = (_safe(stream, environ) for stream in before)
     try:
         yield
     finally:
         sys.stdout, sys.stderr = before
 
 
-def _safe(stream: TextIO | None) -> TextIO:
+def _safe(stream: TextIO | None, environ: Mapping[str, str]) -> TextIO:
     if stream is None:  # closed by whoever has started us
         return open(os.devnull, "w")  # noqa: PTH123 - as long as the process
     if isinstance(stream, SafeStream):
         return stream
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")  # an old locale must not end a run with an error
-    return cast(TextIO, SafeStream(stream, keeps_colours=shows_colours(stream, os.environ)))
+    can_draw = stream.isatty() and environ.get("TERM") != "dumb"
+    keeps_colours = can_draw and not environ.get("NO_COLOR")  # https://no-color.org
+    return cast(TextIO, SafeStream(stream, keeps_colours=keeps_colours, can_draw=can_draw))
 
 
-def shows_colours(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Return whether a stream is a terminal whose user wants colours (https://no-color.org)."""
-    return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+def can_draw(stream: TextIO) -> bool:
+    """Return whether bars can be drawn on a stream of the command."""
+    return isinstance(stream, SafeStream) and stream.can_draw
 
 
 def console_for(stream: TextIO) -> "Console":
@@ -127,7 +131,7 @@ def console_for(stream: TextIO) -> "Console":
     from rich.segment import Segment
 
     under = stream.stream if isinstance(stream, SafeStream) else stream
-    has_colours = shows_colours(under, os.environ)
+    has_colours = isinstance(stream, SafeStream) and stream.keeps_colours
 
     class SafeConsole(Console):
         """Cleans each piece of text that is not rich's own control of the cursor, and lets no link pass."""

@@ -1,17 +1,21 @@
 """Access to a session pool, its endpoint and tokens: configured, or of an environment's local pool."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from remote_kernel.client.auth.azure_login import AzureLogin
 from remote_kernel.client.auth.tokens import Tokens
+from remote_kernel.client.http.certificates import find_bundle
 from remote_kernel.client.http.proxy import find_proxy
 from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.core.errors import PoolUnreachable, SettingsError
 from remote_kernel.core.pools.credential import CredentialKind
 from remote_kernel.core.pools.local_pool import LOOPBACK_NAMES
+from remote_kernel.core.pools.proxies import Proxy
 from remote_kernel.core.settings import Settings
 
 
@@ -21,11 +25,15 @@ class Endpoint:
 
     Attributes:
         must_prove: whether each connection begins with the pool's proof of the token (`core.pools.pool_proof`).
+        proxy: on the way there; `None` for none.
+        bundle: file or folder of the certificate authorities to trust; `None` for the usual ones.
     """
 
     url: str
     token: str = field(repr=False)
     must_prove: bool = False
+    proxy: Proxy | None = None
+    bundle: Path | None = None
 
 
 class Access(Protocol):
@@ -48,8 +56,8 @@ class Access(Protocol):
 class ConfiguredAccess:
     """An endpoint and a ready-made token from the settings."""
 
-    def __init__(self, url: str, token: str) -> None:
-        self._endpoint = Endpoint(url, token)
+    def __init__(self, url: str, token: str, proxy: Proxy | None = None, bundle: Path | None = None) -> None:
+        self._endpoint = Endpoint(url, token, proxy=proxy, bundle=bundle)
         self.is_here = is_here(url)
 
     async def endpoint(self) -> Endpoint:
@@ -62,13 +70,15 @@ class ConfiguredAccess:
 class AzureAccess:
     """An endpoint from the settings, and tokens of an Azure login."""
 
-    def __init__(self, url: str, tokens: Tokens) -> None:
+    def __init__(self, url: str, tokens: Tokens, proxy: Proxy | None = None, bundle: Path | None = None) -> None:
         self._url = url
         self._tokens = tokens
+        self._proxy = proxy
+        self._bundle = bundle
         self.is_here = is_here(url)
 
     async def endpoint(self) -> Endpoint:
-        return Endpoint(self._url, await self._tokens.get())
+        return Endpoint(self._url, await self._tokens.get(), proxy=self._proxy, bundle=self._bundle)
 
     def forget(self, endpoint: Endpoint) -> None:
         self._tokens.forget(endpoint.token)
@@ -78,14 +88,14 @@ class LocalAccess:
     """The local pool of an environment.
 
     Args:
-        starts: whether it is started when there is none.
+        environ: with which it is started when there is none; `None` where it is not to be started.
     """
 
     is_here = True
 
-    def __init__(self, pool: LocalPool, *, starts: bool = True) -> None:
+    def __init__(self, pool: LocalPool, environ: Mapping[str, str] | None = None) -> None:
         self._pool = pool
-        self._starts = starts
+        self._environ = environ
         self._found: Endpoint | None = None
         self._lock = asyncio.Lock()
 
@@ -96,7 +106,7 @@ class LocalAccess:
     async def endpoint(self) -> Endpoint:
         async with self._lock:
             if self._found is None:
-                running = await (self._pool.locate() if self._starts else self._pool.find())
+                running = await (self._pool.find() if self._environ is None else self._pool.locate(self._environ))
                 if running is None:
                     raise PoolUnreachable("The local pool does not run any more.")
                 self._found = Endpoint(running.endpoint, running.token, must_prove=True)
@@ -113,23 +123,26 @@ def is_here(url: str) -> bool:
     return parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES
 
 
-def choose_access(settings: Settings) -> Access:
-    """Return the access that the settings ask for.
+def choose_access(settings: Settings, environ: Mapping[str, str]) -> Access:
+    """Return the access that the settings ask for, over the proxy that `environ` names, with its certificates.
 
     Raises:
-        SettingsError: the endpoint would carry a token in the clear, or what is to be the proxy is none.
+        SettingsError: the endpoint would carry a token in the clear, what is to be the proxy is none, or the
+            certificates are not there.
     """
     if not settings.endpoint:
-        return LocalAccess(LocalPool())
-    find_proxy(settings.endpoint)
+        return LocalAccess(LocalPool(), environ)
+    proxy = find_proxy(settings.endpoint, environ)
+    bundle = find_bundle(environ) if settings.endpoint.startswith("https:") else None
     if settings.token:
-        return ConfiguredAccess(settings.endpoint, settings.token)
+        return ConfiguredAccess(settings.endpoint, settings.token, proxy, bundle)
     parts = urlsplit(settings.endpoint)
     is_local = is_here(settings.endpoint)
     # A test pool on this machine gets an Azure token when somebody asks for that in so many words.
     if parts.scheme == "http" and not (is_local and settings.credential.kind is not CredentialKind.DEFAULT):
         raise SettingsError(_in_the_clear(is_local))
-    return AzureAccess(settings.endpoint, Tokens(AzureLogin(settings.credential, settings.token_scope)))
+    tokens = Tokens(AzureLogin(settings.credential, settings.token_scope, environ))
+    return AzureAccess(settings.endpoint, tokens, proxy, bundle)
 
 
 def _in_the_clear(is_here: bool) -> str:

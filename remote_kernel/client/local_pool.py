@@ -49,8 +49,6 @@ class LocalPool:
     """The local pool of an environment, whichever process it is.
 
     Args:
-        environ: variables of this process, from which the daemon gets what it may see.
-        options: further options of a daemon that has to be started.
         name: of the environment; "" for that of this process, the only one whose pool can be started here.
 
     Attributes:
@@ -58,16 +56,11 @@ class LocalPool:
         is_own: whether it is that of this process's environment.
     """
 
-    def __init__(
-        self, environ: Mapping[str, str] | None = None, options: Sequence[str] = (), *, name: str = ""
-    ) -> None:
-        self._environ = os.environ if environ is None else environ
-        self._options = options
+    def __init__(self, *, name: str = "") -> None:
         own = this_environment().name
         self.is_own = name in {"", own}
         self.endpoint = LOCAL_SCHEME + (name or own)
         self._folder = folder_of(name or own)
-        self._log = log_folder(self._environ, Path(jupyter_runtime_dir())) / POOL_LOG
 
     @classmethod
     def of_all_environments(cls) -> "list[LocalPool]":
@@ -75,22 +68,31 @@ class LocalPool:
         pools = [cls(name=name) for name in registered_names()]
         return sorted(pools, key=lambda pool: not pool.is_own)
 
-    async def locate(self) -> RunningPool:
+    async def locate(self, environ: Mapping[str, str], options: Sequence[str] = ()) -> RunningPool:
         """Return the running pool; start one when there is none.
 
         Any number of processes may ask at the same time: one daemon is started. A pool that was located may have left
         when it is called, since it leaves when unused; locate it again then.
 
+        Args:
+            environ: variables of this process, from which the daemon gets what it may see.
+            options: further options of a daemon that has to be started.
+
         Raises:
             PoolUnreachable: the daemon did not start, or the runtime folder cannot be written.
+            SettingsError: there can be no log where the user wants it.
         """
+        log = log_folder(environ, Path(jupyter_runtime_dir())) / POOL_LOG
         try:
             async with asyncio.timeout(START_TIMEOUT_SECONDS):
-                return await self.find() or await self._start_once()
+                pool = await self.find() or await self._start_once(environ, options)
         except TimeoutError:
-            raise self._failure(f"is not ready after {START_TIMEOUT_SECONDS:.0f} s") from None
+            raise _failure(f"is not ready after {START_TIMEOUT_SECONDS:.0f} s", log) from None
         except OSError as error:
-            raise self._failure(f"cannot be started ({error.strerror})") from None
+            raise _failure(f"cannot be started ({error.strerror})", log) from None
+        if pool is None:
+            raise _failure("ended while it started", log)
+        return pool
 
     async def find(self) -> RunningPool | None:
         """Return the pool if it is running and proves that it is the one that its file names."""
@@ -127,45 +129,14 @@ class LocalPool:
         # What does not begin so could lead a browser to another host.
         return f"{pool.endpoint}{path}" if pool is not None and path.startswith("/") else None
 
-    async def _start_once(self) -> RunningPool:
+    async def _start_once(self, environ: Mapping[str, str], options: Sequence[str]) -> RunningPool | None:
         assert self.is_own
         make_folder(self._folder)
         async with _locked(self._folder / LOCK_FILE) as lock:
-            pool = await self.find()
-            if pool is None:
-                await self._start(lock)
-                pool = await self.find()
-        if pool is None:
-            raise self._failure("ended while it started")
-        return pool
-
-    async def _start(self, lock: int) -> None:
-        """Start a daemon and wait until it is ready or has ended.
-
-        The lock is its standard input until it is ready, so that it stays locked even if we give up meanwhile.
-        """
-        environment = pod_environment(self._environ)
-        environment |= {name: self._environ[name] for name in _DAEMON_VARIABLES if name in self._environ}
-        # -P: no module comes from the folder that we happen to be in.
-        command = [sys.executable, "-P", "-m", "remote_kernel.pool", "--daemon", *self._options]
-        reading, writing = os.pipe()
-        with (
-            os.fdopen(reading, "rb") as output,
-            os.fdopen(writing, "wb") as daemon_output,
-            subprocess.Popen(  # noqa: ASYNC220 - it returns at once, and a cancelled wait leaves nothing open
-                command,
-                stdin=lock,
-                stdout=daemon_output,
-                stderr=subprocess.DEVNULL,
-                env=environment,
-                start_new_session=True,
-            ) as process,
-        ):
-            daemon_output.close()
-            try:
-                await _wait_readable(output.fileno())
-            finally:
-                process.kill()  # it has ended, and goes on as a daemon in a child, unless we give up early
+            if (pool := await self.find()) is not None:
+                return pool
+            await _start(lock, environ, options)
+            return await self.find()
 
     async def _request(self, method: str, pool: RunningPool, path: str) -> dict[str, Any] | None:
         """Return the pool's answer; `None` when it is not there, or another program has its port now."""
@@ -180,11 +151,40 @@ class LocalPool:
         finally:
             await transport.aclose()
 
-    def _failure(self, what: str) -> PoolUnreachable:
-        return PoolUnreachable(
-            f"The local session pool {what}. Its log says more: {self._log}. "
-            "'remote-kernel pool' starts one in a terminal."
-        )
+
+async def _start(lock: int, environ: Mapping[str, str], options: Sequence[str]) -> None:
+    """Start a daemon and wait until it is ready or has ended.
+
+    The lock is its standard input until it is ready, so that it stays locked even if we give up meanwhile.
+    """
+    environment = pod_environment(environ)
+    environment |= {name: environ[name] for name in _DAEMON_VARIABLES if name in environ}
+    # -P: no module comes from the folder that we happen to be in.
+    command = [sys.executable, "-P", "-m", "remote_kernel.pool", "--daemon", *options]
+    reading, writing = os.pipe()
+    with (
+        os.fdopen(reading, "rb") as output,
+        os.fdopen(writing, "wb") as daemon_output,
+        subprocess.Popen(  # noqa: ASYNC220 - it returns at once, and a cancelled wait leaves nothing open
+            command,
+            stdin=lock,
+            stdout=daemon_output,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+        ) as process,
+    ):
+        daemon_output.close()
+        try:
+            await _wait_readable(output.fileno())
+        finally:
+            process.kill()  # it has ended, and goes on as a daemon in a child, unless we give up early
+
+
+def _failure(what: str, log: Path) -> PoolUnreachable:
+    return PoolUnreachable(
+        f"The local session pool {what}. Its log says more: {log}. 'remote-kernel pool' starts one in a terminal."
+    )
 
 
 @contextlib.asynccontextmanager

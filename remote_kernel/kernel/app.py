@@ -9,14 +9,15 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.kernel.frontend.channels import Channels, Connection
 
 
-async def run(connection_file: Path) -> int:
-    """Serve one connection file until a shutdown request, SIGTERM, SIGHUP, or the end of the parent process.
+async def run(connection_file: Path, environ: Mapping[str, str]) -> int:
+    """Serve one connection file in a process with these variables until a shutdown request, SIGTERM, SIGHUP, or the end of the parent process.
 
     Returns the exit status.
     """
@@ -26,7 +27,7 @@ async def run(connection_file: Path) -> int:
     parent = os.getppid()
     from remote_kernel.kernel.serving import serve  # late, see above
 
-    return await serve(connection, channels, parent)
+    return await serve(connection, channels, parent, environ)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,14 +38,15 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("-f", metavar="FILE", dest="connection_file", type=Path, required=True, help="connection file")
     arguments, _ = parser.parse_known_args(argv)
+    environ = dict(os.environ)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # until there is something to interrupt
     try:
-        return asyncio.run(run(arguments.connection_file))
+        return asyncio.run(run(arguments.connection_file, environ))
     except RemoteKernelError as error:
         print(f"remote-kernel: {error}", file=sys.stderr)
         from remote_kernel.kernel.own_log import log_refusal
 
-        log_refusal(arguments.connection_file, error)
+        log_refusal(arguments.connection_file, environ, error)
         return 2
     except Exception as error:
         from remote_kernel.kernel.defects import report_defect

@@ -35,17 +35,20 @@ PARENT_POLL_SECONDS = 1.0
 INIT_PID = 1
 
 
-async def serve(connection: Connection, channels: Channels, parent: int) -> int:
+async def serve(connection: Connection, channels: Channels, parent: int, environ: Mapping[str, str]) -> int:
     """Serve the bound channels until a shutdown request, SIGTERM, SIGHUP, or the end of the process `parent`.
+
+    Args:
+        environ: variables of this process.
 
     Returns the exit status.
     """
-    log_to_stderr("remote-kernel", log_level(os.environ))
+    log_to_stderr("remote-kernel", log_level(environ))
     folders = Folders.of_user()
-    open_log(folders, connection.path)
-    settings = _readable_settings()
+    open_log(folders, connection.path, environ)
+    settings = _readable_settings(environ)
     session = Session(
-        os.environ,
+        environ,
         folders,
         connection_file=connection.path,
         connection_key=connection.key,
@@ -69,7 +72,7 @@ async def serve(connection: Connection, channels: Channels, parent: int) -> int:
     try:
         async with asyncio.TaskGroup() as tasks:  # whose failure ends this process: Jupyter starts another then
             serving = tasks.create_task(go_on(channels.serve(relay.handle)))
-            watching = tasks.create_task(_watch_parent(parent, relay.stopped))
+            watching = tasks.create_task(_watch_parent(parent, environ, relay.stopped))
             channels.admit()
             await relay.start()
             await relay.stopped.wait()
@@ -91,19 +94,19 @@ def _interrupt(relay: Relay, author: Author) -> None:
     start(relay.handle(Channel.CONTROL, [], parts), "interrupt")
 
 
-def _readable_settings() -> Settings:
+def _readable_settings(environ: Mapping[str, str]) -> Settings:
     """Return the settings, or those by default: what cannot be used is told in the first cell, not here.
 
     Nobody knows then whether a history is wanted.
     """
     try:
-        return Settings.from_environ(os.environ)
+        return Settings.from_environ(environ)
     except RemoteKernelError:
         return Settings(keeps_history=False)
 
 
-async def _watch_parent(parent: int, stopped: asyncio.Event) -> None:
-    while os.getppid() == parent and not _is_orphan(parent, os.environ):  # noqa: ASYNC110 - no event tells of it
+async def _watch_parent(parent: int, environ: Mapping[str, str], stopped: asyncio.Event) -> None:
+    while os.getppid() == parent and not _is_orphan(parent, environ):  # noqa: ASYNC110 - no event tells of it
         await asyncio.sleep(PARENT_POLL_SECONDS)
     stopped.set()
 

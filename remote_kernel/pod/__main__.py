@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import anyio
@@ -122,16 +122,18 @@ def strict_environ(scratch: Path) -> dict[str, str]:
     return {"PYTHONSTARTUP": str(Path(__file__).with_name("strict_sandbox.py")), "MPLCONFIGDIR": str(scratch)}
 
 
-async def serve(arguments: argparse.Namespace, scratch: Path, listener: socket.socket | None) -> None:
+async def serve(
+    arguments: argparse.Namespace, scratch: Path, listener: socket.socket | None, environ: Mapping[str, str]
+) -> None:
     """Run until a signal, or, when supervised, until standard input ends; without `listener` on the Unix socket."""
     with _naming_what_fails():
         data = arguments.data or (AZURE_DATA if os.access(AZURE_DATA, os.W_OK) else Path.cwd())
         data.mkdir(parents=True, exist_ok=True)
     name = f"pod-{secrets.token_hex(3)}"
     is_strict = arguments.sandbox == Sandbox.STRICT
-    environ = kernel_environ(os.environ, name) | (strict_environ(scratch) if is_strict else {})
-    cooldown = cooldown_seconds(os.environ)
-    registry = Registry(folder=scratch, data=data, environ=environ, cooldown_seconds=cooldown)
+    cooldown = cooldown_seconds(environ)
+    of_kernels = kernel_environ(environ, name) | (strict_environ(scratch) if is_strict else {})
+    registry = Registry(folder=scratch, data=data, environ=of_kernels, cooldown_seconds=cooldown)
     folder = DataFolder(data, is_read_only=is_strict)
     pod = Pod(registry=registry, folder=folder, name=name, cooldown_seconds=cooldown)
     executions = Executions(registry, kernelspec=arguments.kernel, sync_limit_seconds=arguments.sync_limit)
@@ -210,23 +212,24 @@ def _call_at_end_of_input(stop: Callable[[], None]) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the agent; returns the exit status."""
     arguments = build_parser().parse_args(argv)
-    log_to_stderr("pod", log_level(os.environ), is_json=not sys.stderr.isatty())
+    environ = dict(os.environ)
+    log_to_stderr("pod", log_level(environ), is_json=not sys.stderr.isatty())
     try:
-        _run(arguments)
+        _run(arguments, environ)
     except CannotStart as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
     """Serve between the making and the removal of the private folder; raises `CannotStart`."""
     listener = None if arguments.uds else _listen(arguments.host, arguments.port)
     with listener or contextlib.nullcontext():
         scratch = _make_scratch(arguments.scratch)
         try:
             with contextlib.suppress(KeyboardInterrupt):
-                asyncio.run(serve(arguments, scratch, listener))
+                asyncio.run(serve(arguments, scratch, listener, environ))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 

@@ -9,6 +9,7 @@ import contextlib
 import os
 import secrets
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 from remote_kernel.core.errors import RemoteKernelError
@@ -25,14 +26,14 @@ from remote_kernel.pod.kernels.registry import Registry
 LOOK_SECONDS = 1.0
 
 
-async def run(folder: Path, data: Path) -> None:
+async def run(folder: Path, data: Path, environ: Mapping[str, str]) -> None:
     """Serve until the folder is gone, or SIGTERM."""
-    name = os.environ.get("REMOTE_KERNEL_POD") or f"pod-{secrets.token_hex(3)}"
+    name = environ.get("REMOTE_KERNEL_POD") or f"pod-{secrets.token_hex(3)}"
     scratch = folder / "k"
     scratch.mkdir(mode=0o700, exist_ok=True)
-    cooldown = cooldown_seconds(os.environ)
-    environ = kernel_environ(os.environ, name)
-    registry = Registry(folder=scratch, data=data, environ=environ, cooldown_seconds=cooldown)
+    cooldown = cooldown_seconds(environ)
+    of_kernels = kernel_environ(environ, name)
+    registry = Registry(folder=scratch, data=data, environ=of_kernels, cooldown_seconds=cooldown)
     pod = Pod(registry=registry, folder=DataFolder(data), name=name, cooldown_seconds=cooldown)
     exchanges = Exchanges(Api(pod), lease_seconds(pod.cooldown_seconds))
     socket = folder / "s"
@@ -67,7 +68,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
     log_to_stderr("pod", "WARNING")  # a file beside it; see `remote_kernel.injected.start`
-    asyncio.run(run(arguments.folder, arguments.data))
+    asyncio.run(run(arguments.folder, arguments.data, dict(os.environ)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """`python -m remote_kernel.pool`: the same program as `remote-kernel pool`."""
 
 import argparse
+import os
 import sys
 
 from remote_kernel.pool.options import add_options, options_from
@@ -12,7 +13,7 @@ def main() -> int:
         prog="python -m remote_kernel.pool", description="Run a session pool on this machine."
     )
     add_options(parser)
-    return run(options_from(parser.parse_args()))
+    return run(options_from(parser.parse_args()), dict(os.environ))
 
 
 if __name__ == "__main__":

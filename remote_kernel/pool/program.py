@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,16 +32,16 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def run(options: Options) -> int:
-    """Run a pool until it is stopped; return the exit status of the program."""
+def run(options: Options, environ: Mapping[str, str]) -> int:
+    """Run a pool in a process with these variables until it is stopped; return the exit status of the program."""
     try:
-        return _run(options)
+        return _run(options, environ)
     except KeyboardInterrupt:  # before the event loop takes care of signals
         return 130
 
 
-def _run(options: Options) -> int:
-    log = log_folder(os.environ, Path(jupyter_runtime_dir())) / POOL_LOG
+def _run(options: Options, environ: Mapping[str, str]) -> int:
+    log = log_folder(environ, Path(jupyter_runtime_dir())) / POOL_LOG
     registration = Registration(folder_of(this_environment().name))
     if options.is_daemon:
         if registration.find_live_pool() is not None:
@@ -57,7 +58,7 @@ def _run(options: Options) -> int:
     from remote_kernel.pool.server import endpoint_of, serve
     from remote_kernel.pool.session_pool import SessionPool
 
-    _set_up_logging(options, log)
+    _set_up_logging(options, log, environ)
     try:
         listener = open_listener(options.host, options.port)
     except OSError as error:
@@ -83,7 +84,7 @@ def _run(options: Options) -> int:
                     partial(
                         SessionPool,
                         options.limits,
-                        pod_environment(os.environ),
+                        pod_environment(environ),
                         _pod_command(options),
                         # So that who has the token, and may do anything, can tell the sessions from one another.
                         label_key=pool.token.encode(),
@@ -161,11 +162,11 @@ def _describe(options: Options, pool: RunningPool, is_registered: bool, other: R
     )
 
 
-def _set_up_logging(options: Options, log: Path) -> None:
+def _set_up_logging(options: Options, log: Path, environ: Mapping[str, str]) -> None:
     """Log to the file, and, in the foreground, to the terminal."""
     if not options.is_daemon:  # whose standard error is the file
-        log_to_stderr("pool", log_level(os.environ))
-    log_to_file(log, "pool", log_level(os.environ, "INFO"), _log)
+        log_to_stderr("pool", log_level(environ))
+    log_to_file(log, "pool", log_level(environ, "INFO"), _log)
     # The pool's page shows what a terminal should not.
     logging.getLogger("remote_kernel.pool").setLevel(min(logging.INFO, logging.root.level))
 

@@ -27,21 +27,21 @@ def jwt_of(**claims: object) -> str:
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "http://localhost:1", "http://pool.example"])
 def test_an_azure_token_does_not_go_over_http_by_default(endpoint: str) -> None:
     with pytest.raises(SettingsError, match="http:// address"):
-        choose_access(settings(ENDPOINT=endpoint))
+        choose_access(settings(ENDPOINT=endpoint), {})
 
 
 def test_a_credential_that_is_named_goes_to_a_test_pool_on_this_machine() -> None:
-    access = choose_access(settings(ENDPOINT="http://127.0.0.1:1", CREDENTIAL="managed-identity"))
+    access = choose_access(settings(ENDPOINT="http://127.0.0.1:1", CREDENTIAL="managed-identity"), {})
     assert isinstance(access, AzureAccess)
 
 
 def test_a_credential_that_is_named_goes_no_further_than_this_machine_in_the_clear() -> None:
     with pytest.raises(SettingsError, match="use https://"):
-        choose_access(settings(ENDPOINT="http://pool.example", CREDENTIAL="cli"))
+        choose_access(settings(ENDPOINT="http://pool.example", CREDENTIAL="cli"), {})
 
 
 def test_a_ready_made_token_wins() -> None:
-    access = choose_access(settings(ENDPOINT="https://pool.example", TOKEN="t", CREDENTIAL="cli"))
+    access = choose_access(settings(ENDPOINT="https://pool.example", TOKEN="t", CREDENTIAL="cli"), {})
     assert isinstance(access, ConfiguredAccess)
 
 

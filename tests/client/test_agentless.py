@@ -35,9 +35,20 @@ def identifier() -> Identifier:
 
 
 @pytest.fixture
-async def linked(interpreters: Pool, identifier: Identifier) -> AsyncIterator[tuple[Link, FrontEnd, CountingClient]]:
-    client = CountingClient(interpreters.endpoint, interpreters.token, identifier)
-    plain, front_end = AgentlessRoute(client, "the test has none"), FrontEnd()
+def client(interpreters: Pool, identifier: Identifier) -> CountingClient:
+    return CountingClient(interpreters.endpoint, interpreters.token, identifier)
+
+
+@pytest.fixture
+def plain(client: CountingClient) -> AgentlessRoute:
+    return AgentlessRoute(client, "the test has none")
+
+
+@pytest.fixture
+async def linked(
+    client: CountingClient, plain: AgentlessRoute
+) -> AsyncIterator[tuple[Link, FrontEnd, CountingClient]]:  # fmt: skip
+    front_end = FrontEnd()
     link = Link(plain, front_end, kernel="main", kernelspec="python3", wait_seconds=30.0, keepalive_seconds=60.0)
     async with followed(link, plain, client):
         await run(link, front_end, "pass")  # the notice
@@ -116,19 +127,22 @@ async def test_cells_with_the_same_id_are_different_cells(linked: Linked) -> Non
     assert front_end.printed() == "first\nsecond\n"
 
 
-async def test_what_keeps_the_session_warm_is_an_execution_of_what_the_pool_counts(linked: Linked) -> None:
-    link, front_end, client = linked
+async def test_what_keeps_the_session_warm_is_an_execution_of_what_the_pool_counts(
+    linked: Linked, plain: AgentlessRoute
+) -> None:
+    _, front_end, client = linked
     assert front_end.hellos[0].cooldown_seconds == 600.0
-    plain = link._pool
     client.paths.clear()
     assert await plain.request("GET", wire.SESSION_PATH) == {"kernels": [{"epoch": front_end.hellos[0].epoch}]}
     assert client.paths == ["/executions"]
 
 
-async def test_a_session_that_was_found_gone_while_it_is_kept_warm_is_told(linked: Linked) -> None:
-    link, front_end, client = linked
+async def test_a_session_that_was_found_gone_while_it_is_kept_warm_is_told(
+    linked: Linked, plain: AgentlessRoute
+) -> None:
+    _, front_end, client = linked
     await client.request("DELETE", "/session")
-    await link._pool.request("GET", wire.SESSION_PATH)
+    await plain.request("GET", wire.SESSION_PATH)
     await front_end.wait(lambda: front_end.errors)
     assert [type(error) for error in front_end.errors] == [SessionLost]
 

@@ -31,7 +31,7 @@ CLIENT = "22222222-2222-4222-8222-222222222222"
 
 
 def login(credential: str, scope: str = DEFAULT_TOKEN_SCOPE) -> str:
-    return AzureLogin(parse_credential(credential), scope).get_token().value
+    return AzureLogin(parse_credential(credential), scope, os.environ).get_token().value
 
 
 def failure(credential: str) -> PoolError:
@@ -78,7 +78,7 @@ class TestManagedIdentity:
         assert login("default") == issuer.given[0]
 
     def test_every_request_is_for_a_new_token(self, issuer: Issuer) -> None:
-        access = AzureLogin(parse_credential("managed-identity"), DEFAULT_TOKEN_SCOPE)
+        access = AzureLogin(parse_credential("managed-identity"), DEFAULT_TOKEN_SCOPE, os.environ)
         assert access.get_token() != access.get_token()
 
     @pytest.mark.parametrize("status", [429, 500, 503])
@@ -360,7 +360,7 @@ class TestBrowser:
     ) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
         browser = register(SignIn(authority))
-        access = AzureLogin(parse_credential("browser"), DEFAULT_TOKEN_SCOPE)
+        access = AzureLogin(parse_credential("browser"), DEFAULT_TOKEN_SCOPE, os.environ)
         assert [access.get_token().value for _ in range(2)] == ["the-token", "the-token"]
         assert browser.opened == 1
         assert authority.requests[0]["code"] == "the-code"

@@ -195,14 +195,17 @@ async def test_a_large_message_goes_up_as_a_file_that_does_not_stay(interpreters
 
 async def test_a_large_message_whose_execution_never_ran_leaves_no_file(interpreters: Pool, used: Identifier) -> None:
     class Cut(CountingClient):
-        """A client that cannot have anything run."""
+        """A client that cannot have anything run for a while."""
+
+        is_cut = True
 
         async def _send(self, endpoint: Endpoint, method: str, path: str, *rest: Any) -> Response:
-            if path == "/executions":
+            if self.is_cut and path == "/executions":
                 raise PoolUnreachable("The connection was cut.")
             return await super()._send(endpoint, method, path, *rest)
 
-    client, cut = (each(interpreters.endpoint, interpreters.token, used) for each in (CountingClient, Cut))
+    client = CountingClient(interpreters.endpoint, interpreters.token, used)
+    cut = Cut(interpreters.endpoint, interpreters.token, used)
     brought_agent = BroughtAgent(cut)
     content = random.Random(1).randbytes(200_000)
     large = Exchange(calls=[Call(id="a", method="POST", path="/", params={}, content=content)])
@@ -211,7 +214,7 @@ async def test_a_large_message_whose_execution_never_ran_leaves_no_file(interpre
             await brought_agent.carry(large)
     list_files = "import os; print([name for name in os.listdir() if name.startswith('.rk-')])"
     assert (await execute_beside(client, list_files))["stdout"].count(".rk-") == 2
-    brought_agent._executions._pool = client
+    cut.is_cut = False
     await brought_agent.carry(Exchange())
     assert (await execute_beside(client, list_files))["stdout"] == "[]\n"
     await asyncio.gather(client.aclose(), cut.aclose())

@@ -8,6 +8,7 @@ import ssl
 import time
 import zlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -236,12 +237,12 @@ async def test_a_full_pool_does_not_decide_how_long_is_waited(text: str, seconds
 # Events
 
 
-def link_to(server: Hostile) -> tuple[Link, FrontEnd]:
-    front_end = FrontEnd()
-    link = Link(
-        server.pool(), front_end, kernel="main", kernelspec="python3", wait_seconds=30.0, keepalive_seconds=60.0
-    )
-    return link, front_end
+@asynccontextmanager
+async def linked_to(server: Hostile) -> AsyncIterator[tuple[Link, FrontEnd]]:
+    pool, front_end = server.pool(), FrontEnd()
+    link = Link(pool, front_end, kernel="main", kernelspec="python3", wait_seconds=30.0, keepalive_seconds=60.0)
+    async with followed(link, pool):
+        yield link, front_end
 
 
 class Ticks:
@@ -357,13 +358,11 @@ async def test_numbers_that_nothing_has_cost_the_connection_and_nothing_else(fra
         connections += 1
         return stream(frames) if connections == 1 else stream(hello(), wire.encode(wire.Peers(count=7)))
 
-    async with hostile(answer) as server:
-        link, front_end = link_to(server)
-        async with followed(link, link._pool):
-            link.open()
-            await front_end.wait(lambda: front_end.peers == [7])
-            assert link.position is not None
-            assert link.position.cursor == 0
+    async with hostile(answer) as server, linked_to(server) as (link, front_end):
+        link.open()
+        await front_end.wait(lambda: front_end.peers == [7])
+        assert link.position is not None
+        assert link.position.cursor == 0
     assert front_end.errors == []
 
 
@@ -372,47 +371,45 @@ async def test_a_cooldown_of_nothing_does_not_make_us_call_all_the_time(cooldown
     def answer(asked: Asked) -> AsyncIterator[bytes]:
         return stream(hello(cooldown_seconds=cooldown)) if asked.path == wire.EVENTS_PATH else say({"kernels": []})
 
-    async with hostile(answer) as server:
-        link, front_end = link_to(server)
-        async with followed(link, link._pool):
-            link.open()
-            await front_end.wait(lambda: front_end.hellos)
-            began = time.monotonic()
-            while server.count(wire.SESSION_PATH) < 3:
-                server.wakeups.clear()
-                await server.wakeups.wait()
-            assert time.monotonic() - began > 0.6
-            assert link.keep_alive.cooldown_seconds == 1.0
+    async with hostile(answer) as server, linked_to(server) as (link, front_end):
+        link.open()
+        await front_end.wait(lambda: front_end.hellos)
+        began = time.monotonic()
+        while server.count(wire.SESSION_PATH) < 3:
+            server.wakeups.clear()
+            await server.wakeups.wait()
+        assert time.monotonic() - began > 0.6
+        assert link.keep_alive.cooldown_seconds == 1.0
 
 
 async def test_a_cooldown_of_ages_is_a_day() -> None:
-    async with hostile(lambda _: stream(hello(cooldown_seconds=1e300))) as server:
-        link, front_end = link_to(server)
-        async with followed(link, link._pool):
-            link.open()
-            await front_end.wait(lambda: front_end.hellos)
-            assert link.keep_alive.cooldown_seconds == 86_400.0
+    async with (
+        hostile(lambda _: stream(hello(cooldown_seconds=1e300))) as server,
+        linked_to(server) as (link, front_end),
+    ):
+        link.open()
+        await front_end.wait(lambda: front_end.hellos)
+        assert link.keep_alive.cooldown_seconds == 86_400.0
 
 
 async def test_streams_that_end_at_once_do_not_make_us_call_all_the_time() -> None:
-    async with hostile(lambda _: stream(hello(), wire.encode(wire.End(reason="cap")), ends=True)) as server:
-        link, front_end = link_to(server)
-        async with followed(link, link._pool):
-            link.open()
-            await front_end.wait(lambda: front_end.hellos)
-            began = time.monotonic()
-            await front_end.wait(lambda: len(front_end.hellos) >= 3)
-            assert time.monotonic() - began > 0.6
+    async with (
+        hostile(lambda _: stream(hello(), wire.encode(wire.End(reason="cap")), ends=True)) as server,
+        linked_to(server) as (link, front_end),
+    ):
+        link.open()
+        await front_end.wait(lambda: front_end.hellos)
+        began = time.monotonic()
+        await front_end.wait(lambda: len(front_end.hellos) >= 3)
+        assert time.monotonic() - began > 0.6
 
 
 async def test_a_pod_that_misses_an_epoch_that_was_not_named_costs_the_cell_that_asked() -> None:
     refusal = {"error": {"code": wire.EPOCH_MISMATCH, "message": "No."}}
-    async with hostile(lambda _: say(refusal, 409)) as server:
-        link, front_end = link_to(server)
-        async with followed(link, link._pool):
-            link.send(execute("1"))
-            await front_end.wait(lambda: front_end.errors)
-            assert link.waiting_bytes == 0
+    async with hostile(lambda _: say(refusal, 409)) as server, linked_to(server) as (link, front_end):
+        link.send(execute("1"))
+        await front_end.wait(lambda: front_end.errors)
+        assert link.waiting_bytes == 0
         assert server.count(wire.EVENTS_PATH) == 1
     assert [str(error) for error in front_end.errors] == ["No."]
 
@@ -427,12 +424,10 @@ async def test_a_message_s_answer_that_does_not_end_costs_that_request() -> None
         posts += 1
         return endless() if posts == 1 else say({"accepted": 1, "kernels": 1})
 
-    async with hostile(answer) as server:
-        link, front_end = link_to(server)
-        async with followed(link, link._pool):
-            link.send(execute("1"))
-            await front_end.wait(lambda: front_end.deliveries)
-            assert link.waiting_bytes == 0
+    async with hostile(answer) as server, linked_to(server) as (link, front_end):
+        link.send(execute("1"))
+        await front_end.wait(lambda: front_end.deliveries)
+        assert link.waiting_bytes == 0
         assert server.taken_bytes < SLACK_BYTES
     assert front_end.errors == []
 

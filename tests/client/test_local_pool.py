@@ -27,9 +27,9 @@ OPTIONS = ("--ready", "0")
 
 LOCATE = """
 import asyncio
-import contextlib
+import os
 from remote_kernel.client.local_pool import LocalPool
-print(asyncio.run(LocalPool(options=("--ready", "0")).locate()).pid)
+print(asyncio.run(LocalPool().locate(os.environ, ("--ready", "0"))).pid)
 """
 
 
@@ -59,8 +59,8 @@ async def wait_until(is_true: Callable[[], bool]) -> None:
 
 
 async def test_pool_is_started_once_and_found_again() -> None:
-    pool = await LocalPool(options=OPTIONS).locate()
-    assert await LocalPool(options=OPTIONS).locate() == pool
+    pool = await LocalPool().locate(os.environ, OPTIONS)
+    assert await LocalPool().locate(os.environ, OPTIONS) == pool
     assert await LocalPool().find() == pool
 
 
@@ -78,7 +78,7 @@ async def test_ten_kernels_at_once_start_one_pool() -> None:
 async def test_daemon_has_no_parent_no_terminal_and_none_of_our_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_CLIENT_SECRET", "secret")
     monkeypatch.setenv("REMOTE_KERNEL_TOKEN", "secret")
-    pool = await LocalPool(options=OPTIONS).locate()
+    pool = await LocalPool().locate(os.environ, OPTIONS)
     daemon = psutil.Process(pool.pid)
     assert daemon.ppid() != os.getpid()
     assert daemon.terminal() is None
@@ -88,18 +88,18 @@ async def test_daemon_has_no_parent_no_terminal_and_none_of_our_secrets(monkeypa
 
 
 async def test_log_and_runtime_file_are_private() -> None:
-    await LocalPool(options=OPTIONS).locate()
+    await LocalPool().locate(os.environ, OPTIONS)
     assert stat.S_IMODE(folder().stat().st_mode) == 0o700
     for path in (folder() / "pool.json", log(), folder() / "pool.lock"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 async def test_pool_that_was_killed_is_not_found_and_replaced() -> None:
-    first = await LocalPool(options=OPTIONS).locate()
+    first = await LocalPool().locate(os.environ, OPTIONS)
     os.kill(first.pid, signal.SIGKILL)
     await wait_until(lambda: not psutil.pid_exists(first.pid))
     assert await LocalPool().find() is None
-    assert (await LocalPool(options=OPTIONS).locate()).pid != first.pid
+    assert (await LocalPool().locate(os.environ, OPTIONS)).pid != first.pid
 
 
 @pytest.mark.parametrize("text", ["", "not JSON", "{}", '{"endpoint": "file:///", "token": "t", "pid": 1}', "\xff\xfe"])
@@ -107,7 +107,7 @@ async def test_unreadable_runtime_file_is_replaced(text: str) -> None:
     make_folder(folder())
     (folder() / "pool.json").write_text(text, encoding="latin-1")
     assert await LocalPool().find() is None
-    pool = await LocalPool(options=OPTIONS).locate()
+    pool = await LocalPool().locate(os.environ, OPTIONS)
     assert read_registered() == pool
 
 
@@ -130,18 +130,18 @@ async def test_other_program_on_the_pools_old_port_is_not_taken_for_it() -> None
 async def test_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{unused.getsockname()[1]}")
-        pool = await LocalPool(options=OPTIONS).locate()
+        pool = await LocalPool().locate(os.environ, OPTIONS)
         assert await LocalPool().find() == pool
 
 
 async def test_pool_in_a_terminal_is_found() -> None:
     with Pool.start() as running:
-        pool = await LocalPool(options=OPTIONS).locate()
+        pool = await LocalPool().locate(os.environ, OPTIONS)
         assert (pool.endpoint, pool.token, pool.pid) == (running.endpoint, running.token, running.process.pid)
 
 
 async def test_status_says_where_and_what() -> None:
-    pool = await LocalPool(options=OPTIONS).locate()
+    pool = await LocalPool().locate(os.environ, OPTIONS)
     status = await LocalPool().status()
     assert status is not None
     assert status | json.loads(pool.to_json()) == status
@@ -154,26 +154,26 @@ async def test_without_a_pool_there_is_nothing_to_show_or_stop() -> None:
 
 
 async def test_stop_returns_when_the_pool_is_gone() -> None:
-    pool = await LocalPool().locate()
+    pool = await LocalPool().locate(os.environ)
     assert await LocalPool().stop()
     assert read_registered() is None
     await wait_until(lambda: not psutil.pid_exists(pool.pid))
 
 
 async def test_unused_pool_leaves() -> None:
-    pool = await LocalPool(options=(*OPTIONS, "--idle-exit", "1")).locate()
+    pool = await LocalPool().locate(os.environ, (*OPTIONS, "--idle-exit", "1"))
     await wait_until(lambda: not psutil.pid_exists(pool.pid))
     assert read_registered() is None
 
 
 async def test_daemon_that_cannot_start_is_one_sentence_that_names_the_log() -> None:
     with pytest.raises(PoolUnreachable, match=r"pool\.log"):
-        await LocalPool(options=("--host", "no-such-host.invalid")).locate()
+        await LocalPool().locate(os.environ, ("--host", "no-such-host.invalid"))
     assert "no-such-host.invalid" in log().read_text()
 
 
 async def test_a_daemon_leaves_the_pool_that_runs_already_in_its_place() -> None:
-    pool = await LocalPool(options=OPTIONS).locate()
+    pool = await LocalPool().locate(os.environ, OPTIONS)
     command = [sys.executable, "-m", "remote_kernel.pool", "--daemon", *OPTIONS]
     second = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
     assert (second.returncode, second.stdout) == (1, "")
@@ -187,17 +187,17 @@ async def test_a_daemon_leaves_the_pool_that_runs_already_in_its_place() -> None
 async def test_runtime_folder_that_cannot_be_made_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", "/dev/null/runtime")
     with pytest.raises(PoolUnreachable, match="cannot be started"):
-        await LocalPool(options=OPTIONS).locate()
+        await LocalPool().locate(os.environ, OPTIONS)
 
 
 @pytest.mark.parametrize("file", ["pool.lock", "pool.log"])
 async def test_interrupted_start_leaves_one_pool_or_none(file: str) -> None:
     """The log is what the daemon makes just before it gets free of the process that started it."""
-    starting = asyncio.create_task(LocalPool(options=OPTIONS).locate())
+    starting = asyncio.create_task(LocalPool().locate(os.environ, OPTIONS))
     await wait_until(lambda: (log().with_name(file) if file == log().name else folder() / file).exists())
     starting.cancel()
     await asyncio.gather(starting, return_exceptions=True)
-    pool = await LocalPool(options=OPTIONS).locate()
+    pool = await LocalPool().locate(os.environ, OPTIONS)
     assert daemons() == {pool.pid}
 
 

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import json
 import ssl
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
-from remote_kernel.client.access import ConfiguredAccess, Endpoint
+from remote_kernel.client.access import ConfiguredAccess, Endpoint, choose_access
 from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.retry import Retry, describe_wait, is_passing
 from remote_kernel.core.errors import (
@@ -23,14 +25,19 @@ from remote_kernel.core.errors import (
     Unauthorized,
 )
 from remote_kernel.core.identity import Identifier
+from remote_kernel.core.settings import Settings
 from tests.client.serving import Answer, serve
 
 pytestmark = pytest.mark.anyio
 
 
-async def ask(url: str) -> PoolError:
+def client_of(url: str, environ: Mapping[str, str] = MappingProxyType({})) -> PoolClient:
+    return PoolClient(choose_access(Settings(endpoint=url, token="a-token"), environ), Identifier("an-identifier"))
+
+
+async def ask(url: str, environ: Mapping[str, str] = MappingProxyType({})) -> PoolError:
     """Ask a pool for something that it refuses."""
-    pool = PoolClient(ConfiguredAccess(url, "a-token"), Identifier("an-identifier"))
+    pool = client_of(url, environ)
     try:
         with pytest.raises(PoolError) as raised:
             await pool.request("GET", "/api/v2/session")
@@ -123,37 +130,31 @@ async def test_a_certificate_that_nobody_knows_is_not_waited_for(server_certific
     assert not is_passing(error)
 
 
-async def test_the_file_named_in_the_sentence_mends_it(
-    server_certificate: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+async def test_the_file_named_in_the_sentence_mends_it(server_certificate: ssl.SSLContext, tmp_path: Path) -> None:
+    environ = {"SSL_CERT_FILE": str(tmp_path / "server.pem")}
     with serve(lambda _request: (200, {}, b'{"a": 1}'), server_certificate) as port:
-        pool = PoolClient(ConfiguredAccess(f"https://127.0.0.1:{port}", "a-token"), Identifier("an-identifier"))
+        pool = client_of(f"https://127.0.0.1:{port}", environ)
         assert await pool.request("GET", "/") == {"a": 1}
         await pool.aclose()
 
 
-async def test_a_proxy_that_is_not_there_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://me:hunter2@127.0.0.1:9")
-    error = await ask("https://pool.example")
+async def test_a_proxy_that_is_not_there_is_named_without_its_password() -> None:
+    error = await ask("https://pool.example", {"HTTPS_PROXY": "http://me:hunter2@127.0.0.1:9"})
     assert isinstance(error, PoolUnreachable)
     assert "through the proxy 127.0.0.1:9" in str(error)
     assert "HTTPS_PROXY" in str(error)
     assert "hunter2" not in str(error)
 
 
-async def test_a_proxy_that_refuses_is_said_to(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_proxy_that_refuses_is_said_to() -> None:
     with serve(lambda _request: (407, {}, b"")) as port:
-        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
-        error = await ask("https://pool.example")
+        error = await ask("https://pool.example", {"HTTPS_PROXY": f"http://127.0.0.1:{port}"})
     assert isinstance(error, PoolUnreachable)
     assert "407" in str(error)
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
-async def test_a_socks_proxy_leads_to_the_pool(
-    server_certificate: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
-) -> None:
+async def test_a_socks_proxy_leads_to_the_pool(server_certificate: ssl.SSLContext, tmp_path: Path, scheme: str) -> None:
     asked: list[bytes] = []
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -177,14 +178,13 @@ async def test_a_socks_proxy_leads_to_the_pool(
                 writer.write(piece)
         writer.close()
 
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+    environ = {"SSL_CERT_FILE": str(tmp_path / "server.pem")}
     with serve(lambda _request: (200, {}, b'{"a": 1}'), server_certificate) as port:
         async with await asyncio.start_server(relay, "127.0.0.1", 0) as proxy:
-            monkeypatch.setenv("ALL_PROXY", f"{scheme}://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
-            pool = PoolClient(ConfiguredAccess(f"https://127.0.0.1:{port}", "a-token"), Identifier("an-identifier"))
+            environ["ALL_PROXY"] = f"{scheme}://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+            pool = client_of(f"https://127.0.0.1:{port}", environ)
             assert await pool.request("GET", "/") == {"a": 1}
-            monkeypatch.setenv("NO_PROXY", "127.0.0.0/8")
-            around = PoolClient(ConfiguredAccess(f"https://127.0.0.1:{port}", "a-token"), Identifier("an-identifier"))
+            around = client_of(f"https://127.0.0.1:{port}", environ | {"NO_PROXY": "127.0.0.0/8"})
             assert await around.request("GET", "/") == {"a": 1}
             await around.aclose()
             await pool.aclose()
@@ -192,13 +192,10 @@ async def test_a_socks_proxy_leads_to_the_pool(
 
 
 @pytest.mark.parametrize(("name", "value"), [("ALL_PROXY", "socks://127.0.0.1:1"), ("https_proxy", "http://me:pw@a:b")])
-async def test_what_names_no_proxy_is_a_sentence(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    monkeypatch.setenv(name, value)
-    pool = PoolClient(ConfiguredAccess("https://pool.example", "a-token"), Identifier("an-identifier"))
+def test_what_names_no_proxy_is_a_sentence(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name} .*write http://host:port") as raised:
-        await pool.request("GET", "/")
+        client_of("https://pool.example", {name: value})
     assert "pw" not in str(raised.value)
-    await pool.aclose()
 
 
 async def test_the_connection_for_the_second_request_is_made_while_the_first_is_on_its_way() -> None:

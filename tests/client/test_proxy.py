@@ -33,18 +33,18 @@ def test_proxy_is_shown_without_its_password(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, shown: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    proxy = find_proxy(POOL)
+    proxy = find_proxy(POOL, os.environ)
     assert proxy is not None
     assert (proxy.address, proxy.variable) == (shown, name)
     assert "sesame" not in repr(proxy)
-    assert find_proxy("http://127.0.0.1:80") is None
+    assert find_proxy("http://127.0.0.1:80", os.environ) is None
     monkeypatch.setenv("NO_PROXY", "pool.example")
-    assert find_proxy(POOL) is None
+    assert find_proxy(POOL, os.environ) is None
 
 
 def test_proxy_for_plain_http_is_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "x://")
-    assert find_proxy(POOL) is None
+    assert find_proxy(POOL, os.environ) is None
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
@@ -56,7 +56,7 @@ def test_what_is_no_proxy_is_told_in_a_sentence_that_does_not_repeat_it(
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=f"{name} is not the address of a proxy") as raised:
-        choose_access(Settings(endpoint=POOL, token="t"))
+        choose_access(Settings(endpoint=POOL, token="t"), os.environ)
     assert "sesame" not in str(raised.value)
     monkeypatch.setenv("REMOTE_KERNEL_TOKEN", "t")
     done = run_command("doctor", "--endpoint", POOL)
@@ -66,11 +66,8 @@ def test_what_is_no_proxy_is_told_in_a_sentence_that_does_not_repeat_it(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("value", ["http://ada:sesame@127.0.0.1:1", "ada:sesame@127.0.0.1:1"])
-async def test_proxy_that_does_not_answer_is_told_without_its_password(
-    monkeypatch: pytest.MonkeyPatch, value: str
-) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", value)
-    transport = TlsTransport(POOL)
+async def test_proxy_that_does_not_answer_is_told_without_its_password(value: str) -> None:
+    transport = TlsTransport(POOL, find_proxy(POOL, {"HTTPS_PROXY": value}))
     with pytest.raises(NoConnection) as raised:
         await transport.send("GET", "/", "t", b"", 1.0)
     await transport.aclose()

@@ -89,7 +89,7 @@ async def test_stranger_on_the_pools_old_port_is_sent_a_challenge_and_nothing_el
         assert await LocalPool().make_page_link() is None
         assert not await LocalPool().stop()
         assert await asyncio.to_thread(Registration(runtime_file().parent).find_live_pool) is None
-        pool = await LocalPool(options=OPTIONS).locate()
+        pool = await LocalPool().locate(os.environ, OPTIONS)
     assert pool.endpoint != stranger.endpoint
     only_challenged(stranger)
 
@@ -109,7 +109,7 @@ def only_challenged(stranger: Stranger) -> None:
 
 
 async def test_client_that_knew_the_pool_sends_a_stranger_on_its_port_nothing(less_patience: None) -> None:
-    client = PoolClient(LocalAccess(LocalPool(options=OPTIONS)), Identifier("a-secret-name"), connects_ahead=True)
+    client = PoolClient(LocalAccess(LocalPool(), os.environ), Identifier("a-secret-name"), connects_ahead=True)
     try:
         await client.request("GET", "/listSessions")
         known = await LocalPool().find()

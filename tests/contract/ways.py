@@ -118,7 +118,7 @@ def _prepare_live(stack: ExitStack, pools: Pools) -> Prepared:
         with pytest.MonkeyPatch.context() as monkeypatch:
             for name, value in environ.items():
                 monkeypatch.setenv(name, value)
-            asyncio.run(_stop_live(choose_access(Settings.from_environ(os.environ))))
+            asyncio.run(_stop_live(choose_access(Settings.from_environ(os.environ), os.environ)))
 
     return environ, take_pod
 

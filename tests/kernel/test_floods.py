@@ -1,12 +1,26 @@
 """What a pod can make the kernel remember of it."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
 
 from remote_kernel.core.jupyter.messages import Author
 from remote_kernel.core.wire.frames import Channel, Message
+from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.output.orphaned_output import MAX_BYTES, MAX_CELLS, OrphanedOutput
 from remote_kernel.kernel.output.session_notices import MAX_WAITING, SessionNotices
+
+
+class Said:
+    """Takes what is published."""
+
+    def __init__(self) -> None:
+        self.contents: list[Mapping[str, Any]] = []
+
+    def say(self, _msg_type: str, content: Mapping[str, Any], _parent: bytes) -> None:
+        self.contents.append(content)
 
 
 def printed(number: int, text: str = "x") -> Message:
@@ -42,8 +56,12 @@ def test_what_was_missed_is_the_newest_that_fits() -> None:
 
 
 def test_only_so_many_notes_wait_for_a_cell() -> None:
-    # No cell runs, so nothing is shown.
-    notes = SessionNotices(None, lambda: None)  # type: ignore[arg-type]
+    said = Said()
+    notes = SessionNotices(cast(Channels, said), lambda: running)
+    running: Any = None
     for number in range(10_000):
         notes.tell(f"output was dropped, {number}")
-    assert len(notes._waiting) == MAX_WAITING
+    assert said.contents == []
+    running = SimpleNamespace(header=b"{}")
+    notes.show()
+    assert len(said.contents) == MAX_WAITING

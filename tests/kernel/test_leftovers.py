@@ -1,5 +1,6 @@
 """Which sessions of ended kernels are of no use to anybody, and what is said of the others."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -68,8 +69,11 @@ class Left:
 
     def end(self) -> None:
         """Let go of the file, as the system does when the process ends."""
-        assert self.file._cursor_file is not None
-        fcntl.flock(self.file._cursor_file, fcntl.LOCK_UN)
+        locked = self.file.path.with_suffix(".cursor").stat()
+        for descriptor in (int(path.name) for path in Path("/dev/fd").iterdir()):
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.fstat(descriptor), locked):
+                    fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     def collect(self, *, only_recent: bool = True) -> list[str]:
         """Return the readers whose sessions are to be given back."""

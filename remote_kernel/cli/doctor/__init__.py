@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import json
-import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -85,7 +84,7 @@ async def _examine(arguments: argparse.Namespace) -> "list[Finding]":
     from remote_kernel.cli.doctor.machine import check_machine
     from remote_kernel.cli.doctor.pool import check_pool
 
-    environ = dict(os.environ)
+    environ = dict(arguments.environ)
     if arguments.endpoint is not None:
         environ["REMOTE_KERNEL_ENDPOINT"] = arguments.endpoint
     findings = []

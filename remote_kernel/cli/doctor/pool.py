@@ -39,7 +39,7 @@ async def check_pool(
         timeout_seconds: for all that the pool has to answer.
         takes_session: whether to allocate a session, where the pool is not known to be full, and to give it back.
     """
-    examination = _Examination(Settings.from_environ(environ), timeout_seconds)
+    examination = _Examination(environ, timeout_seconds)
     checks: list[tuple[str, Callable[[], Awaitable[tuple[Status, str]]]]] = [
         ("pool", examination.check_address),
         ("other pools", examination.check_other_pools),
@@ -66,8 +66,9 @@ async def check_pool(
 class _Examination:
     """The checks and what they have learned; each returns how it is and what to say, "" where it does not apply."""
 
-    def __init__(self, settings: Settings, timeout_seconds: float) -> None:
-        self._settings = settings
+    def __init__(self, environ: Mapping[str, str], timeout_seconds: float) -> None:
+        self._environ = environ
+        self._settings = settings = Settings.from_environ(environ)
         self._timeout_seconds = timeout_seconds
         self._left = timeout_seconds
         self._local: LocalPool | None = None if settings.endpoint else LocalPool()
@@ -113,11 +114,11 @@ class _Examination:
 
     async def check_address(self) -> tuple[Status, str]:
         """Find the endpoint; the local pool is started where there is none, as a kernel would."""
-        self._access = choose_access(self._settings)
+        self._access = choose_access(self._settings, self._environ)
         if self._local is None:
             return Status.OK, self._settings.endpoint
         self._has_started_local = await self._local.find() is None
-        running = await self._local.locate()
+        running = await self._local.locate(self._environ)
         self._url = running.endpoint
         how = "started for this check" if self._has_started_local else f"process {running.pid}"
         return Status.OK, f"the local pool at {running.endpoint}, {how}"
@@ -133,7 +134,7 @@ class _Examination:
     async def check_name(self) -> tuple[Status, str]:
         """Resolve the host's name, unless a proxy is to do that."""
         host = self._parts.hostname or ""
-        if find_proxy(self._url) is not None or host in LOOPBACK_NAMES:
+        if find_proxy(self._url, self._environ) is not None or host in LOOPBACK_NAMES:
             return Status.OK, ""
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
@@ -144,7 +145,7 @@ class _Examination:
 
     async def check_connection(self) -> tuple[Status, str]:
         """Connect to the pool, or to the proxy before it."""
-        proxy = find_proxy(self._url)
+        proxy = find_proxy(self._url, self._environ)
         host, port = (self._parts.hostname or "", self._parts.port) if proxy is None else (proxy.host, proxy.port)
         port = port or (443 if self._parts.scheme == "https" else 80)
         began = monotonic()

@@ -2,13 +2,13 @@
 
 import argparse
 import asyncio
-import os
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from remote_kernel.cli.identifier import find_session
+from remote_kernel.cli.terminal import can_draw
 from remote_kernel.core.errors import TransferError
 from remote_kernel.core.identity import Identifier, Scope
 from remote_kernel.core.settings import Settings
@@ -152,7 +152,7 @@ def _transfer(arguments: argparse.Namespace, progress: "Progress", work: Work) -
             def run(step: Coroutine[Any, Any, T]) -> T:
                 return runner.run(_with_bar(arguments.quiet, progress, step))
 
-            route = runner.run(_open_route(settings, identifier))
+            route = runner.run(_open_route(settings, identifier, arguments.environ))
             try:
                 told = work(RemoteFiles(route), settings.wait_seconds, run)
             finally:
@@ -171,20 +171,20 @@ def _transfer(arguments: argparse.Namespace, progress: "Progress", work: Work) -
     return 1 if told.failures else 0
 
 
-async def _open_route(settings: Settings, identifier: Identifier) -> "DetectedRoute":
+async def _open_route(settings: Settings, identifier: Identifier, environ: Mapping[str, str]) -> "DetectedRoute":
     from remote_kernel.client.access import choose_access
     from remote_kernel.client.http.pool_client import PoolClient
     from remote_kernel.client.routes.detected_route import DetectedRoute
     from remote_kernel.client.routes.pool_kind import PoolKindStore
     from remote_kernel.kernel.folders import Folders
 
-    pool = PoolClient(choose_access(settings), identifier)
+    pool = PoolClient(choose_access(settings, environ), identifier)
     return DetectedRoute(pool, PoolKindStore(Folders.of_user().runtime, settings.endpoint))
 
 
 async def _with_bar(is_quiet: bool, progress: "Progress", step: Coroutine[Any, Any, T]) -> T:
     """Make a step, on a terminal with a bar that shows how far it is."""
-    if is_quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if is_quiet or not can_draw(sys.stderr):
         return await step
     from remote_kernel.cli.files.transfer_bar import TransferBar
 

@@ -1,6 +1,5 @@
 """Progress of a run: a live bar under the cells' output on a terminal, plain lines elsewhere."""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, TextIO
 
@@ -13,7 +12,7 @@ from rich.text import Text
 from remote_kernel.cli.output.transcript import Transcript
 from remote_kernel.cli.run.batch import Display, Job, Result
 from remote_kernel.cli.run.execution import code_cells
-from remote_kernel.cli.terminal import console_for
+from remote_kernel.cli.terminal import can_draw, console_for
 from remote_kernel.core.text.terminal_text import clean
 
 INTERRUPTING = "interrupting the cell (Ctrl-C leaves at once)"
@@ -21,7 +20,7 @@ INTERRUPTING = "interrupting the cell (Ctrl-C leaves at once)"
 
 def choose_display(jobs: Sequence[Job], stream: TextIO, *, is_quiet: bool) -> Display:
     """Return what suits `stream`; `is_quiet` leaves out everything but bars on a terminal."""
-    is_terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
+    is_terminal = can_draw(stream)
     if len(jobs) > 1:
         from remote_kernel.cli.output.progress_of_many import PlainBatch, TerminalBatch
 

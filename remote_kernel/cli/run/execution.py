@@ -6,7 +6,7 @@ running cell, gives it a moment to end by itself, and ends the run with what the
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from time import monotonic
@@ -37,12 +37,14 @@ class Plan:
     Attributes:
         path: absolute path of the notebook's file; the kernel works in its folder.
         kernel: name of a kernelspec; what the notebook's metadata says does not matter.
+        environ: variables of this process, which the kernel gets as well.
         cell_seconds: how long one cell may take, with its wait for a session; `None` for no limit.
         allow_errors: whether to go on after a cell that raised.
     """
 
     path: Path
     kernel: str
+    environ: Mapping[str, str] = field(repr=False)
     cell_seconds: float | None = None
     allow_errors: bool = False
 
@@ -195,7 +197,7 @@ class _Run:
             allow_errors=plan.allow_errors,
             iopub_timeout=OUTPUT_SECONDS,
         )
-        self._kernel = KernelProcess(self._client)
+        self._kernel = KernelProcess(self._client, plan.environ)
 
     async def to_end(self, signals: Signals, watch: Watch) -> Failure | None:
         """Execute all cells between the start and the stop of the kernel; cancelled, kill the kernel."""

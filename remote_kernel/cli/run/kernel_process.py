@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from jupyter_core.utils import ensure_async
@@ -29,13 +30,17 @@ class KernelDied(Exception):
 class KernelProcess:
     """A kernel process and the nbclient that talks to it.
 
+    Args:
+        environ: of this process, which the kernel's goes on.
+
     Attributes:
         is_urgent: set it to have the kernel killed when it does not end within a moment.
     """
 
-    def __init__(self, client: NotebookClient) -> None:
+    def __init__(self, client: NotebookClient, environ: Mapping[str, str]) -> None:
         self.is_urgent = False
         self._client = client
+        self._environ = environ
         self._manager = client.create_kernel_manager()
         self._manager.client_factory = PatientClient
         # ZeroMQ drops what passes its limit of 1,000 waiting messages, which a slow terminal makes easy.
@@ -52,7 +57,7 @@ class KernelProcess:
             await self._client.async_start_new_kernel(
                 cwd=str(notebook.parent),
                 env={
-                    **os.environ,
+                    **self._environ,
                     "REMOTE_KERNEL_NOTEBOOK": str(notebook),
                     # The notebook may be open in an editor: its variables there are not ours to change.
                     "REMOTE_KERNEL_FRESH": "1",

@@ -1,7 +1,6 @@
 """Checks before a run: that notebooks can be read and results be written."""
 
 import argparse
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -40,7 +39,7 @@ def prepare(arguments: argparse.Namespace) -> list[Job]:
     jobs = [_prepare_job(arguments, path, parameters) for path in paths]
     _check_results(jobs, arguments.junit)
     if is_ours(spec):
-        _check_settings(spec, jobs[0].plan.path)
+        _check_settings(spec, jobs[0].plan)
     return jobs
 
 
@@ -73,7 +72,7 @@ def _find_kernel(name: str, *, has_parameters: bool) -> "KernelSpec":
     return spec
 
 
-def _check_settings(spec: "KernelSpec", notebook: Path) -> None:
+def _check_settings(spec: "KernelSpec", plan: Plan) -> None:
     """Find out before anything runs what the kernel would say in the first cell; raises `UsageError`."""
     from remote_kernel.client.access import choose_access
     from remote_kernel.kernel.folders import Folders
@@ -81,11 +80,11 @@ def _check_settings(spec: "KernelSpec", notebook: Path) -> None:
     from remote_kernel.kernel.session.identity_key import load_key
 
     # A kernelspec may name variables of the environment, which Jupyter puts in.
-    own = {name: Template(value).safe_substitute(os.environ) for name, value in spec.env.items()}
-    environ = {**os.environ, **own}
+    own = {name: Template(value).safe_substitute(plan.environ) for name, value in spec.env.items()}
+    environ = {**plan.environ, **own}
     settings = Settings.from_environ(environ)
-    choose_access(settings)
-    identifier_of(str(notebook), settings, environ, lambda: load_key(environ, Folders.of_user().data))
+    choose_access(settings, environ)
+    identifier_of(str(plan.path), settings, environ, lambda: load_key(environ, Folders.of_user().data))
 
 
 def _prepare_job(arguments: argparse.Namespace, path: Path, parameters: dict[str, Any]) -> Job:
@@ -107,6 +106,7 @@ def _prepare_job(arguments: argparse.Namespace, path: Path, parameters: dict[str
         plan=Plan(
             path=path.parent.resolve() / path.name,
             kernel=arguments.kernel,
+            environ=arguments.environ,
             cell_seconds=arguments.cell_seconds,
             allow_errors=arguments.allow_errors,
         ),

@@ -3,9 +3,8 @@
 import argparse
 import asyncio
 import json
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from remote_kernel.core.errors import RemoteKernelError, UsageError
@@ -70,7 +69,7 @@ def show(arguments: argparse.Namespace) -> int:
     """Handle the command."""
     from remote_kernel.cli.sessions.session_list import list_sessions
 
-    rows = asyncio.run(list_sessions(os.environ))
+    rows = asyncio.run(list_sessions(arguments.environ))
     if arguments.json:
         print(json.dumps([row.to_json() for row in rows]))
     elif rows:
@@ -107,13 +106,13 @@ def stop_sessions(arguments: argparse.Namespace) -> int:
 async def _stop_sessions(arguments: argparse.Namespace) -> int:
     from remote_kernel.cli.sessions.session_list import ALIVE, list_sessions
 
-    rows = await list_sessions(os.environ)
+    rows = await list_sessions(arguments.environ)
     chosen = rows if arguments.all else _choose(rows, arguments.sessions)
     outcomes = []
     # A session of several kernels is stopped once.
     for row in {(row.endpoint, row.identifier): row for row in reversed(chosen)}.values():
         alive = sum(other.kernel == ALIVE for other in rows if _is_of_one_session(other, row))
-        reason = await _try_to_stop(row, chosen)
+        reason = await _try_to_stop(row, chosen, arguments.environ)
         outcomes.append({"label": row.label, "notebook": row.notebook, "stopped": not reason, "reason": reason})
         if not arguments.json:
             _tell(row, reason, alive)
@@ -124,13 +123,13 @@ async def _stop_sessions(arguments: argparse.Namespace) -> int:
     return 0 if all(outcome["stopped"] for outcome in outcomes) else 1
 
 
-async def _try_to_stop(row: "Row", chosen: "Sequence[Row]") -> str:
+async def _try_to_stop(row: "Row", chosen: "Sequence[Row]", environ: Mapping[str, str]) -> str:
     """Stop a session and forget the kernels in `chosen` that it had and that are gone; return why not, or ""."""
     from remote_kernel.cli.sessions.session_list import GONE
 
     try:
         if row.state != GONE:
-            await _stop(row)
+            await _stop(row, environ)
     except (RemoteKernelError, TimeoutError) as error:
         return str(error) or "its pool does not answer"
     for kernel in chosen:
@@ -167,7 +166,7 @@ def _choose(rows: "Sequence[Row]", wanted: Sequence[str]) -> "list[Row]":
     return chosen
 
 
-async def _stop(row: "Row") -> None:
+async def _stop(row: "Row", environ: Mapping[str, str]) -> None:
     from remote_kernel.cli.sessions.session_list import choose_pool
     from remote_kernel.client.http.pool_client import PoolClient
     from remote_kernel.client.interpreter.executions import stop_session
@@ -176,7 +175,7 @@ async def _stop(row: "Row") -> None:
     from remote_kernel.kernel.folders import Folders
     from remote_kernel.kernel.session.releases import stop_pod
 
-    pool = PoolClient(choose_pool(row.endpoint, os.environ), row.identifier)
+    pool = PoolClient(choose_pool(row.endpoint, environ), row.identifier)
     try:
         async with asyncio.timeout(STOP_SECONDS):
             # The local pool may be of either kind, and knows both requests.

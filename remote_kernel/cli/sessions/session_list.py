@@ -106,8 +106,8 @@ async def _running_pools() -> dict[str, RunningPool]:
 def choose_pool(endpoint: str, environ: Mapping[str, str]) -> Access:
     """Return the access to a pool that a kernel used; it starts no local one. Raises `SettingsError`."""
     if is_local(endpoint):
-        return LocalAccess(LocalPool(environ, name=environment_name(endpoint)), starts=False)
-    return choose_access(replace(Settings.from_environ(environ), endpoint=endpoint))
+        return LocalAccess(LocalPool(name=environment_name(endpoint)))
+    return choose_access(replace(Settings.from_environ(environ), endpoint=endpoint), environ)
 
 
 async def _ask(endpoint: str, environ: Mapping[str, str], local: Mapping[str, RunningPool]) -> dict[str, Any] | None:

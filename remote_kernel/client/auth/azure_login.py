@@ -1,7 +1,6 @@
 """Azure logins by `azure-identity`."""
 
 import contextlib
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -38,7 +37,7 @@ class AzureLogin:
     was refused can be forgotten. The browser's credential stays, as it alone can renew without another sign-in.
     """
 
-    def __init__(self, credential: Credential, scope: str, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, credential: Credential, scope: str, environ: Mapping[str, str]) -> None:
         self._chosen = credential
         self._scope = scope
         self._environ = environ

@@ -25,13 +25,12 @@ def find_bundle(environ: Mapping[str, str]) -> Path | None:
     return path
 
 
-def tls_context(environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Return what connections to a pool are made with.
+def tls_context(bundle: Path | None) -> ssl.SSLContext:
+    """Return what connections to a pool are made with, by the certificates that `find_bundle` has found.
 
     Raises:
-        SettingsError: the certificates of the environment cannot be read.
+        SettingsError: they cannot be read.
     """
-    bundle = find_bundle(environ)
     if bundle is None:
         import httpx  # every kernel loads this module, and few need httpx
 

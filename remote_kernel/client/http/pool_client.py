@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 
 from remote_kernel.client.access import Access, Endpoint
 from remote_kernel.client.http.bounds import limit_of
-from remote_kernel.client.http.proxy import find_proxy
 from remote_kernel.client.http.rejections import describe_forbidden, describe_unauthorized
 from remote_kernel.client.http.transport import (
     WRITE_SECONDS,
@@ -144,7 +143,7 @@ class PoolClient:
             return await transport.send(method, f"{path}?{query}", endpoint.token, content, read_seconds, media_type)
         except NoConnection as error:
             self._access.forget(endpoint)
-            raise _no_connection(endpoint.url, error) from error
+            raise _no_connection(endpoint, error) from error
         except Broke as error:
             raise _unreachable(error) from error
 
@@ -152,7 +151,8 @@ class PoolClient:
         leads_to = endpoint.url, endpoint.token if endpoint.must_prove else ""
         if self._transport is None or self._leads_to != leads_to:
             await self.aclose()
-            self._transport, self._leads_to = transport_to(*leads_to), leads_to
+            self._transport = transport_to(*leads_to, proxy=endpoint.proxy, bundle=endpoint.bundle)
+            self._leads_to = leads_to
             if self._connects_ahead:
                 self._warming = start(self._transport.warm_up(), "connecting ahead")
         return self._transport
@@ -254,15 +254,15 @@ def parse_object(body: bytes, limit: Limit) -> dict[str, Any]:
         return {}
 
 
-def _no_connection(url: str, error: NoConnection) -> PoolError:
+def _no_connection(endpoint: Endpoint, error: NoConnection) -> PoolError:
     """Say why there is no connection, and what to do."""
-    host, reason = host_of(url), str(error)
+    host, reason = host_of(endpoint.url), str(error)
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         return PoolUntrusted(
             f"The certificate of the session pool at {host} cannot be verified: set SSL_CERT_FILE to the file with "
             "your organisation's certificates, and check REMOTE_KERNEL_ENDPOINT."
         )
-    if (proxy := find_proxy(url)) is not None:
+    if (proxy := endpoint.proxy) is not None:
         return PoolUnreachable(
             f"The session pool at {host} cannot be reached through the proxy {proxy.address}: {reason}. "
             f"Check {proxy.variable}, or add the host to NO_PROXY."

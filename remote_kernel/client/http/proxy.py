@@ -1,6 +1,5 @@
 """Proxy on the way to a pool: named by the environment or, where that names none, by the system's own settings."""
 
-import os
 import sys
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -11,13 +10,12 @@ from remote_kernel.core.pools.proxies import Proxy, choose_proxy, names_a_proxy,
 _WITH_SETTINGS = ("darwin", "win32")
 
 
-def find_proxy(url: str, environ: Mapping[str, str] | None = None) -> Proxy | None:
+def find_proxy(url: str, environ: Mapping[str, str]) -> Proxy | None:
     """Return the proxy on the way to `url`; `None` where there is none, as for plain HTTP, which is for this machine.
 
     Raises:
         SettingsError: a variable does not name a proxy that can be used.
     """
-    environ = os.environ if environ is None else environ
     if urlsplit(url).scheme != "https":
         return None
     if names_a_proxy(environ) or not sys.platform.startswith(_WITH_SETTINGS):

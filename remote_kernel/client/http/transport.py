@@ -9,15 +9,15 @@ asks for that: so no caller can be made to hold more than the table of limits sa
 """
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from remote_kernel.client.http.bounds import limit_of
-from remote_kernel.client.http.proxy import find_proxy
 from remote_kernel.core.limits import Limit
+from remote_kernel.core.pools.proxies import Proxy
 from remote_kernel.io import http1
 
 if TYPE_CHECKING:
@@ -106,14 +106,18 @@ class Transport(Protocol):
         """Close every connection."""
 
 
-def transport_to(url: str, secret: str = "") -> Transport:
+def transport_to(
+    url: str, secret: str = "", *, proxy: Proxy | None = None, bundle: Path | None = None
+) -> Transport:  # fmt: skip
     """Return a transport to the server at this URL (http:// or https://).
 
     Args:
         secret: what a server over plain HTTP must prove to know on each connection before a request is sent on it; ""
             where nothing is to be proved.
+        proxy: on the way to https://; `None` for none.
+        bundle: certificate authorities for https://; `None` for the usual ones.
     """
-    return TlsTransport(url) if url.startswith("https:") else LoopbackTransport(url, secret)
+    return TlsTransport(url, proxy, bundle) if url.startswith("https:") else LoopbackTransport(url, secret)
 
 
 class LoopbackTransport:
@@ -225,8 +229,10 @@ def _of_connection(error: http1.ConnectionBroke) -> Broke:
 class TlsTransport:
     """See `Transport`; httpx, which takes a quarter of a second to import, is loaded with the first request."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, proxy: Proxy | None = None, bundle: Path | None = None) -> None:
         self._url = url
+        self._proxy = proxy
+        self._bundle = bundle
         self._client: httpx.AsyncClient | None = None
 
     async def send(
@@ -263,12 +269,11 @@ class TlsTransport:
         if self._client is None:
             limits = httpx.Limits(max_connections=None, keepalive_expiry=KEEPALIVE_SECONDS)
             headers = {"accept-encoding": "identity", "user-agent": USER_AGENT}
-            proxy = find_proxy(self._url)
             # Without httpx's own view of the environment, in which a proxy that is none is a traceback, and a file of
             # passwords replaces the token.
             self._client = httpx.AsyncClient(
-                verify=tls_context(os.environ), headers=headers, limits=limits, trust_env=False,
-                proxy=proxy.url if proxy is not None else None,
+                verify=tls_context(self._bundle), headers=headers, limits=limits, trust_env=False,
+                proxy=self._proxy.url if self._proxy is not None else None,
             )  # fmt: skip
         return self._client
 

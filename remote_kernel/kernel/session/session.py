@@ -229,7 +229,7 @@ class Session:
 
     def _choose_access(self, settings: Settings) -> Access:
         if self._access is None:
-            self._access = choose_access(settings)
+            self._access = choose_access(settings, self._environ)
         return self._access
 
     async def _run(self, link: Link, listener: Listener) -> None:

@@ -100,15 +100,14 @@ async def serving(writes: list[bytes], options: list[int], app: App = answer) ->
     class Watched(ServerProtocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             options.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
-            super().connection_made(transport)
-            inner = self.transport._transport  # type: ignore[attr-defined]
-            write = inner.write
+            write = transport.write
 
             def note(data: bytes) -> None:
                 writes.append(data)
                 write(data)
 
-            inner.write = note
+            transport.write = note  # type: ignore[method-assign,assignment]
+            super().connection_made(transport)
 
     server = Server(uvicorn.Config(app, port=0, http=Watched, lifespan="off", log_level="error"))
     task = asyncio.create_task(server.serve())

@@ -1,0 +1,90 @@
+"""Rules of the code that types and linters do not hold, read from the syntax trees."""
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "remote_kernel"
+
+# Where processes begin: each reads the environment once, and passes on what it has read. Beside these, libraries read
+# it themselves: azure-identity, httpx and OpenSSL (`SSL_CERT_DIR`), jupyter_core, rich.
+READERS_OF_THE_ENVIRONMENT = {
+    "cli/__init__.py": "the command",
+    "kernel/app.py": "the local kernel",
+    "pool/__main__.py": "the local pool",
+    "pod/__main__.py": "the pod's agent",
+    "pod/brought_agent.py": "the agent that a kernel brings along",
+    "injected/cell.py": "what a built-in interpreter runs",
+}
+
+# Of libraries that have no public way, or call it their protocol for subclasses.
+PRIVATE_OF_OTHERS = {
+    "_exit": "os, where it is documented",
+    "_getframe": "sys, where it is documented",
+    "_actions": "argparse",
+    "_HelpAction": "argparse",
+    "_SubParsersAction": "argparse",
+    "_selector": "asyncio",
+    "_showtraceback": "IPython, for subclasses",
+    "_iopub_channel": "jupyter_client",
+    "_make_url": "jupyter_client",
+    "_message_received": "jupyter_kernel_client",
+    "_run": "langchain, for subclasses",
+    # Of ours, where nothing else can be made to fail in this way.
+    "_sockets": "pod.kernels.interpreter",
+    "_arrival": "io.zmq_socket",
+}
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def reads_environment(node: ast.AST) -> bool:
+    names = {"environ", "environb", "getenv", "getenvb"}
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "os" and bool(names & {alias.name for alias in node.names})
+    return isinstance(node, ast.Attribute) and ast.unparse(node.value) == "os" and node.attr in names
+
+
+def test_environment_is_read_once_where_a_process_begins() -> None:
+    readings = Counter(
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(tree_of(path))
+        if reads_environment(node)
+    )
+    assert readings == dict.fromkeys(READERS_OF_THE_ENVIRONMENT, 1)
+
+
+def is_of_self(node: ast.Attribute) -> bool:
+    return ast.unparse(node.value) in {"self", "cls", "super()"}
+
+
+def is_private_of_another(node: ast.Attribute) -> bool:
+    return node.attr.startswith("_") and not node.attr.startswith("__") and not is_of_self(node)
+
+
+def own_names(tree: ast.Module) -> set[str]:
+    """Return the attributes that the classes of a module define."""
+    names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and is_of_self(node)}
+    for owner in (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
+        for node in owner.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                names.add(node.name)
+            elif isinstance(node, ast.AnnAssign):
+                names.add(ast.unparse(node.target))
+    return names
+
+
+def test_nobody_reaches_into_the_private_attributes_of_others() -> None:
+    """Of another object that is used which the same module defines: it is of a class of its own."""
+    places: dict[str, list[str]] = {}
+    for path in (path for folder in (PACKAGE, ROOT / "tests", ROOT / "benchmarks") for path in folder.rglob("*.py")):
+        tree = tree_of(path)
+        own = own_names(tree)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and is_private_of_another(node) and node.attr not in own:
+                places.setdefault(node.attr, []).append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert places.keys() == PRIVATE_OF_OTHERS.keys(), places
