@@ -16,7 +16,7 @@ from typing import Any
 from jupyter_core.paths import jupyter_runtime_dir
 
 from remote_kernel.client.http.bounds import limit_of
-from remote_kernel.client.http.transport import Broke, LoopbackTransport, NoConnection
+from remote_kernel.client.http.transport import DEFAULT_TIMINGS, Broke, LoopbackTransport, NoConnection, Timings
 from remote_kernel.core.errors import PoolUnreachable, WireError
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.pools.local_pool import (
@@ -49,6 +49,7 @@ class LocalPool:
     """The local pool of an environment, whichever process it is.
 
     Args:
+        timings: of what it is asked.
         name: of the environment; "" for that of this process, the only one whose pool can be started here.
 
     Attributes:
@@ -56,7 +57,8 @@ class LocalPool:
         is_own: whether it is that of this process's environment.
     """
 
-    def __init__(self, *, name: str = "") -> None:
+    def __init__(self, *, name: str = "", timings: Timings = DEFAULT_TIMINGS) -> None:
+        self._timings = timings
         own = this_environment().name
         self.is_own = name in {"", own}
         self.endpoint = LOCAL_SCHEME + (name or own)
@@ -97,7 +99,9 @@ class LocalPool:
     async def find(self) -> RunningPool | None:
         """Return the pool if it is running and proves that it is the one that its file names."""
         pool = read_pool(self._folder)
-        return pool if pool is not None and await proves(*pool.address, pool.token) else None
+        if pool is None or not await proves(*pool.address, pool.token, self._timings.proof_seconds):
+            return None
+        return pool
 
     async def status(self) -> dict[str, Any] | None:
         """Return what the running pool says of itself, with `endpoint`, `token` and `pid`; `None` without a pool."""
@@ -140,7 +144,7 @@ class LocalPool:
 
     async def _request(self, method: str, pool: RunningPool, path: str) -> dict[str, Any] | None:
         """Return the pool's answer; `None` when it is not there, or another program has its port now."""
-        transport = LoopbackTransport(pool.endpoint, pool.token)
+        transport = LoopbackTransport(pool.endpoint, pool.token, self._timings)
         try:
             answer = await transport.send(method, path, pool.token, b"", REQUEST_TIMEOUT_SECONDS)
             if answer.status >= HTTPStatus.BAD_REQUEST:

@@ -25,7 +25,7 @@ SOON_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How long to go on trying.
+    """Bounds on how long to go on trying.
 
     Waiting in a queue and not getting through are two things, with a time each: who has been cut off for hours has not
     queued yet, and a moment without a connection is no reason to leave the queue.

@@ -17,7 +17,10 @@ from remote_kernel.kernel.frontend.channels import Channels, Connection
 
 
 async def run(connection_file: Path, environ: Mapping[str, str]) -> int:
-    """Serve one connection file in a process with these variables until a shutdown request, SIGTERM, SIGHUP, or the end of the parent process.
+    """Serve one connection file until a shutdown request, SIGTERM, SIGHUP, or the end of the parent process.
+
+    Args:
+        environ: variables of this process.
 
     Returns the exit status.
     """

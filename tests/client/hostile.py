@@ -16,6 +16,7 @@ from anyio.from_thread import start_blocking_portal
 
 from remote_kernel.client.access import ConfiguredAccess
 from remote_kernel.client.http.pool_client import PoolClient
+from remote_kernel.client.http.transport import DEFAULT_TIMINGS, Timings
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.wire import frames as wire
 
@@ -58,8 +59,8 @@ class Hostile:
     taken_bytes: int = 0
     wakeups: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def pool(self, identifier: str = "identifier") -> PoolClient:
-        return PoolClient(ConfiguredAccess(self.endpoint, "token"), Identifier(identifier))
+    def pool(self, identifier: str = "identifier", timings: Timings = DEFAULT_TIMINGS) -> PoolClient:
+        return PoolClient(ConfiguredAccess(self.endpoint, "token"), Identifier(identifier), timings=timings)
 
     def count(self, path: str) -> int:
         """Return how often something was asked for."""

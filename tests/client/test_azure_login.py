@@ -19,7 +19,7 @@ import httpx
 import jwt
 import pytest
 
-from remote_kernel.client.auth.azure_login import AzureLogin
+from remote_kernel.client.auth.azure_login import DEFAULT_TIMINGS, AzureLogin, Timings
 from remote_kernel.client.http.certificates import BUNDLE_VARIABLES
 from remote_kernel.core.errors import PoolError, PoolUnreachable, PoolUntrusted, SettingsError, Unauthorized
 from remote_kernel.core.pools.credential import DEFAULT_TOKEN_SCOPE, parse_credential
@@ -30,13 +30,13 @@ TENANT = "11111111-1111-4111-8111-111111111111"
 CLIENT = "22222222-2222-4222-8222-222222222222"
 
 
-def login(credential: str, scope: str = DEFAULT_TOKEN_SCOPE) -> str:
-    return AzureLogin(parse_credential(credential), scope, os.environ).get_token().value
+def login(credential: str, scope: str = DEFAULT_TOKEN_SCOPE, timings: Timings = DEFAULT_TIMINGS) -> str:
+    return AzureLogin(parse_credential(credential), scope, os.environ, timings).get_token().value
 
 
-def failure(credential: str) -> PoolError:
+def failure(credential: str, timings: Timings = DEFAULT_TIMINGS) -> PoolError:
     with pytest.raises(PoolError) as raised:
-        login(credential)
+        login(credential, timings=timings)
     assert raised.value.__cause__ is None
     return raised.value
 
@@ -152,13 +152,10 @@ class TestAzureCli:
     def test_one_that_hangs_or_prints_rubbish_is_the_reason(
         self, az: Path, monkeypatch: pytest.MonkeyPatch, credential: str, script: str, reason: str
     ) -> None:
-        monkeypatch.setattr(
-            "remote_kernel.client.auth.azure_login.PROCESS_SECONDS", 1
-        )  # a constant of a whole minute's patience
         monkeypatch.setenv("PATH", f"{az.parent}:/usr/bin:/bin")
         az.write_text(f"#!/bin/sh\n{script}\n")
         az.chmod(0o755)
-        error = failure(credential)
+        error = failure(credential, Timings(process_seconds=1))
         assert isinstance(error, Unauthorized)
         assert str(error).startswith(reason)
         assert "'az account get-access-token --resource https://dynamicsessions.io'" in str(error)

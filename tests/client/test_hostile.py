@@ -18,7 +18,7 @@ from remote_kernel.client.files.download import Choice, Download
 from remote_kernel.client.files.remote_files import RemoteFiles
 from remote_kernel.client.files.transfer import Progress
 from remote_kernel.client.files.upload import Upload, plan_upload
-from remote_kernel.client.http import transport
+from remote_kernel.client.http.transport import DEFAULT_TIMINGS, Timings
 from remote_kernel.client.interpreter.bridge import Bridge
 from remote_kernel.client.interpreter.cells import Cells, Unreadable
 from remote_kernel.client.interpreter.executions import Executions
@@ -65,9 +65,9 @@ def context(
     return server_certificate if request.param == "https" else None
 
 
-async def refused(server: Hostile, method: str, path: str) -> PoolError:
+async def refused(server: Hostile, method: str, path: str, timings: Timings = DEFAULT_TIMINGS) -> PoolError:
     """Ask for something that is not taken, and return the error."""
-    pool = server.pool()
+    pool = server.pool(timings=timings)
     try:
         with pytest.raises(PoolError) as raised:
             await pool.request(method, path)
@@ -173,13 +173,9 @@ async def promises() -> AsyncIterator[bytes]:
         await asyncio.sleep(0.01)
 
 
-async def test_an_answer_that_is_only_ever_promised_is_given_up(
-    context: ssl.SSLContext | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("CONNECT_SECONDS", "WRITE_SECONDS"):
-        monkeypatch.setattr(transport, name, 0.2)  # theirs is too long for a test
+async def test_an_answer_that_is_only_ever_promised_is_given_up(context: ssl.SSLContext | None) -> None:
     async with hostile(lambda _: promises(), context) as server:
-        pool = server.pool()
+        pool = server.pool(timings=Timings(connect_seconds=0.2, write_seconds=0.2))
         with pytest.raises(PoolUnreachable):
             await pool.request("GET", wire.SESSION_PATH, read_seconds=0.3)
         await pool.aclose()
@@ -192,12 +188,9 @@ async def drips() -> AsyncIterator[bytes]:
         await asyncio.sleep(0.01)
 
 
-async def test_an_answer_that_comes_in_drips_is_given_up(
-    context: ssl.SSLContext | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transport, "DRIP_SECONDS", 0.2)  # half a minute is too long for a test
+async def test_an_answer_that_comes_in_drips_is_given_up(context: ssl.SSLContext | None) -> None:
     async with hostile(lambda _: drips(), context) as server:
-        assert "in drips" in str(await refused(server, "GET", wire.SESSION_PATH))
+        assert "in drips" in str(await refused(server, "GET", wire.SESSION_PATH, Timings(drip_seconds=0.2)))
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,13 @@ import pytest
 
 from remote_kernel.client.access import LocalAccess
 from remote_kernel.client.http.pool_client import PoolClient
+from remote_kernel.client.http.transport import Timings
 from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.core.errors import PoolError
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.pools.local_pool import PAGE_LINK_PATH, RunningPool
 from remote_kernel.core.pools.pool_proof import PROOF_PATH, is_proof
-from remote_kernel.io.http1 import proof, proves
+from remote_kernel.io.http1 import proves
 from remote_kernel.io.local_pools import folder_of, make_folder, this_environment
 from remote_kernel.pool.daemon.registration import Registration
 from remote_kernel.pool.sessions import Limits
@@ -53,10 +54,8 @@ def no_daemon_left(private_folders: Path) -> Iterator[None]:
     asyncio.run(LocalPool().stop())
 
 
-@pytest.fixture
-def less_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have those that say nothing found out sooner."""
-    monkeypatch.setattr(proof, "PROOF_SECONDS", 0.5, raising=True)
+# Those that say nothing are found out sooner.
+IMPATIENT = Timings(proof_seconds=0.5)
 
 
 def runtime_file() -> Path:
@@ -79,26 +78,25 @@ def requests_in(received: bytes) -> set[str]:
 
 
 @pytest.mark.parametrize("does", STRANGERS.values(), ids=STRANGERS)
-async def test_stranger_on_the_pools_old_port_is_sent_a_challenge_and_nothing_else(
-    does: Answer, less_patience: None
-) -> None:
+async def test_stranger_on_the_pools_old_port_is_sent_a_challenge_and_nothing_else(does: Answer) -> None:
     with Stranger(does) as stranger:
         leave_behind(RunningPool(endpoint=stranger.endpoint, token=SECRET, pid=os.getpid()))
-        assert await LocalPool().find() is None
-        assert await LocalPool().status() is None
-        assert await LocalPool().make_page_link() is None
-        assert not await LocalPool().stop()
+        pool_here = LocalPool(timings=IMPATIENT)
+        assert await pool_here.find() is None
+        assert await pool_here.status() is None
+        assert await pool_here.make_page_link() is None
+        assert not await pool_here.stop()
         assert await asyncio.to_thread(Registration(runtime_file().parent).find_live_pool) is None
-        pool = await LocalPool().locate(os.environ, OPTIONS)
+        pool = await pool_here.locate(os.environ, OPTIONS)
     assert pool.endpoint != stranger.endpoint
     only_challenged(stranger)
 
 
-async def test_stranger_who_says_nothing_is_given_up(less_patience: None) -> None:
+async def test_stranger_who_says_nothing_is_given_up() -> None:
     with Stranger(lambda said: b"") as stranger:
         leave_behind(RunningPool(endpoint=stranger.endpoint, token=SECRET, pid=os.getpid()))
-        assert await LocalPool().find() is None
-        assert await LocalPool().make_page_link() is None
+        assert await LocalPool(timings=IMPATIENT).find() is None
+        assert await LocalPool(timings=IMPATIENT).make_page_link() is None
     only_challenged(stranger)
 
 
@@ -108,8 +106,10 @@ def only_challenged(stranger: Stranger) -> None:
     assert b"authorization" not in stranger.received.lower()
 
 
-async def test_client_that_knew_the_pool_sends_a_stranger_on_its_port_nothing(less_patience: None) -> None:
-    client = PoolClient(LocalAccess(LocalPool(), os.environ), Identifier("a-secret-name"), connects_ahead=True)
+async def test_client_that_knew_the_pool_sends_a_stranger_on_its_port_nothing() -> None:
+    client = PoolClient(
+        LocalAccess(LocalPool(), os.environ), Identifier("a-secret-name"), connects_ahead=True, timings=IMPATIENT
+    )
     try:
         await client.request("GET", "/listSessions")
         known = await LocalPool().find()

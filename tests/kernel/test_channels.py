@@ -19,6 +19,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.wire.frames import Channel
 from remote_kernel.kernel.frontend.channels import Channels, Connection
+from remote_kernel.kernel.frontend.timings import Timings
 from tests.driver import is_alive, kernel_manager, wait_until, write_connection_file
 
 
@@ -298,15 +299,14 @@ async def test_a_port_that_is_taken_for_a_moment_is_waited_for(tmp_path: Path, n
 
 
 @pytest.mark.anyio
-async def test_ports_are_waited_for_so_long_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("remote_kernel.kernel.frontend.channels.BIND_SECONDS", 0.5)
+async def test_ports_are_waited_for_so_long_together(tmp_path: Path) -> None:
     path = tmp_path / "c.json"
     write_connection_file(path, key=b"secret")
     connection = Connection.read(path)
     first, last = (socket.create_server(("127.0.0.1", connection.ports[name])) for name in ("shell", "hb"))
     release = threading.Timer(0.4, first.close)
     release.start()
-    channels = Channels(connection)
+    channels = Channels(connection, Timings(bind_seconds=0.5))
     started = time.monotonic()
     with last, pytest.raises(SettingsError, match=f"port {connection.ports['hb']} of 127.0.0.1.* heartbeat channel"):
         channels.bind()

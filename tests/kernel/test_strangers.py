@@ -15,13 +15,9 @@ import zmq
 
 from remote_kernel.core.wire.frames import Channel
 from remote_kernel.kernel.frontend import subscribers
-from remote_kernel.kernel.frontend.channels import Channels, Connection
-from remote_kernel.kernel.frontend.subscribers import (
-    MIN_TAKEN_BYTES,
-    PATIENCE_AGAIN_SECONDS,
-    PATIENCE_SECONDS,
-    Patience,
-)
+from remote_kernel.kernel.frontend.channels import DEFAULT_TIMINGS, Channels, Connection
+from remote_kernel.kernel.frontend.subscribers import MIN_TAKEN_BYTES, Patience
+from remote_kernel.kernel.frontend.timings import Timings
 from tests.driver import Notebook, write_connection_file
 from tests.kernel.test_channels import connect, start
 
@@ -93,12 +89,14 @@ def test_who_announces_too_large_a_message_is_hung_up_on(tmp_path: Path, name: s
 
 
 @asynccontextmanager
-async def serving(tmp_path: Path, transport: str = "tcp") -> AsyncIterator[Channels]:
+async def serving(
+    tmp_path: Path, transport: str = "tcp", timings: Timings = DEFAULT_TIMINGS
+) -> AsyncIterator[Channels]:  # fmt: skip
     """Serve channels that nobody sends anything to."""
     path = tmp_path / "c.json"
     ip = "127.0.0.1" if transport == "tcp" else str(tmp_path / "s")
     write_connection_file(path, ip=ip, key=b"secret", transport=transport)
-    channels = Channels(Connection.read(path))
+    channels = Channels(Connection.read(path), timings)
     channels.bind()
     task = asyncio.create_task(channels.serve(ignore))
     try:
@@ -151,20 +149,17 @@ def context() -> Iterator["zmq.Context[Any]"]:
     context.destroy(linger=0)
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no test wait for as long as a front end may."""
-    monkeypatch.setattr(subscribers, "PATIENCE_SECONDS", 0.5)
+# No test waits for as long as a front end may.
+IMPATIENT = Timings(patience_seconds=0.5)
 
 
 @pytest.mark.anyio
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("transport", ["tcp", "ipc"])
 @pytest.mark.parametrize("size", [1_000, 1_000_000])
 async def test_subscriber_that_does_not_read_does_not_keep_others_from_reading(
     tmp_path: Path, context: "zmq.Context[Any]", transport: str, size: int
 ) -> None:
-    async with serving(tmp_path, transport) as channels:
+    async with serving(tmp_path, transport, IMPATIENT) as channels:
         stuck, healthy = (Subscriber(context, tmp_path / "c.json", receives=receives) for receives in (10, 0))
         for subscriber in (stuck, healthy):
             assert await asyncio.to_thread(subscriber.socket.poll, 10_000)
@@ -181,11 +176,10 @@ async def test_subscriber_that_does_not_read_does_not_keep_others_from_reading(
 
 
 @pytest.mark.anyio
-@pytest.mark.usefixtures("impatient")
 async def test_front_end_that_reads_late_misses_nothing_where_nobody_waits_beside_it(
     tmp_path: Path, context: "zmq.Context[Any]"
 ) -> None:
-    async with serving(tmp_path) as channels:
+    async with serving(tmp_path, timings=IMPATIENT) as channels:
         late = Subscriber(context, tmp_path / "c.json", receives=10)
         contents = [str(number).encode().ljust(1_000) for number in range(10_000)] + [b"end"]
 
@@ -196,7 +190,7 @@ async def test_front_end_that_reads_late_misses_nothing_where_nobody_waits_besid
                 channels.publish(message(content))
 
         publishing = asyncio.create_task(publish())
-        done, _ = await asyncio.wait({publishing}, timeout=3 * subscribers.PATIENCE_SECONDS)
+        done, _ = await asyncio.wait({publishing}, timeout=3 * IMPATIENT.patience_seconds)
         assert not done, "it was held back"
         late.start()
         async with asyncio.timeout(60):
@@ -248,19 +242,19 @@ class TestPatience:
         return subscribers.Connection(unsent=unsent, taken=taken, is_counted=is_counted)
 
     def test_who_takes_nothing_is_cut_off_after_a_while(self) -> None:
-        patience = Patience()
+        patience = Patience(Timings())
         connections = {1: self.connection(unsent=5), 2: self.connection()}
         assert patience.find_stuck(connections, 100.0) == set()
-        assert patience.find_stuck(connections, 99.9 + PATIENCE_SECONDS) == set()
-        assert patience.find_stuck(connections, 100.0 + PATIENCE_SECONDS) == {1}
+        assert patience.find_stuck(connections, 99.9 + Timings().patience_seconds) == set()
+        assert patience.find_stuck(connections, 100.0 + Timings().patience_seconds) == {1}
 
     def test_who_is_alone_is_waited_for(self) -> None:
-        patience = Patience()
+        patience = Patience(Timings())
         for now in (0.0, 1000.0):
             assert patience.find_stuck({1: self.connection(unsent=5), 2: self.connection(unsent=7)}, now) == set()
 
     def test_who_is_slow_is_waited_for_and_a_trickle_is_not_enough(self) -> None:
-        patience = Patience()
+        patience = Patience(Timings())
         for second in range(60):
             slow = self.connection(unsent=5, taken=second * MIN_TAKEN_BYTES)
             trickling = self.connection(unsent=5, taken=second)
@@ -271,16 +265,16 @@ class TestPatience:
         raise AssertionError("it was waited for")
 
     def test_where_the_system_does_not_count_any_change_is_one(self) -> None:
-        patience = Patience()
+        patience = Patience(Timings())
         for second in range(60):
             slow = self.connection(unsent=5, taken=-second, is_counted=False)
             assert patience.find_stuck({1: slow, 2: self.connection()}, float(second)) == set()
 
     def test_who_comes_back_has_less_time(self) -> None:
-        patience = Patience()
+        patience = Patience(Timings())
         connections = {1: self.connection(unsent=5), 2: self.connection()}
         patience.find_stuck(connections, 0.0)
-        assert patience.find_stuck(connections, PATIENCE_SECONDS) == {1}
+        assert patience.find_stuck(connections, Timings().patience_seconds) == {1}
         connections = {3: self.connection(unsent=5), 2: self.connection()}
         patience.find_stuck(connections, 10.0)
-        assert patience.find_stuck(connections, 10.0 + PATIENCE_AGAIN_SECONDS) == {3}
+        assert patience.find_stuck(connections, 10.0 + Timings().patience_again_seconds) == {3}

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -15,15 +16,28 @@ if TYPE_CHECKING:
 
 # Azure's defaults wait for up to five minutes for one connection, and try that ten times. Who waits for the pool tries
 # again anyway, and shows it.
-CONNECT_SECONDS = 10.0
-READ_SECONDS = 20.0
 RETRIES = 1
 
-# A cold `az` takes seconds, and more on a busy machine; azure-identity gives it ten.
-PROCESS_SECONDS = 40
 
-PATIENCE_SECONDS = 60.0
-BROWSER_PATIENCE_SECONDS = 300.0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Timings of a login: how long what gives the tokens may take.
+
+    Attributes:
+        connect_seconds, read_seconds: for a request to Entra.
+        process_seconds: for `az`, which takes seconds where it is cold; azure-identity gives it ten.
+        patience_seconds: for a token …
+        browser_patience_seconds: … and where the user has to sign in for it.
+    """
+
+    connect_seconds: float = 10.0
+    read_seconds: float = 20.0
+    process_seconds: int = 40
+    patience_seconds: float = 60.0
+    browser_patience_seconds: float = 300.0
+
+
+DEFAULT_TIMINGS = Timings()
 
 
 class AzureLogin:
@@ -37,13 +51,16 @@ class AzureLogin:
     was refused can be forgotten. The browser's credential stays, as it alone can renew without another sign-in.
     """
 
-    def __init__(self, credential: Credential, scope: str, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, credential: Credential, scope: str, environ: Mapping[str, str], timings: Timings = DEFAULT_TIMINGS
+    ) -> None:  # fmt: skip
+        self._timings = timings
         self._chosen = credential
         self._scope = scope
         self._environ = environ
         self._browser: TokenCredential | None = None
         is_browser = credential.kind is CredentialKind.BROWSER
-        self.patience_seconds = BROWSER_PATIENCE_SECONDS if is_browser else PATIENCE_SECONDS
+        self.patience_seconds = timings.browser_patience_seconds if is_browser else timings.patience_seconds
 
     def get_token(self) -> Token:
         """Return a new token.
@@ -70,7 +87,7 @@ class AzureLogin:
 
         match self._chosen.kind:
             case CredentialKind.CLI:
-                return stack.enter_context(identity.AzureCliCredential(process_timeout=PROCESS_SECONDS))
+                return stack.enter_context(identity.AzureCliCredential(process_timeout=self._timings.process_seconds))
             case CredentialKind.MANAGED_IDENTITY:
                 # Without our bound on retries: the endpoint of a virtual machine wants to be asked for a minute.
                 options.pop("retry_total")
@@ -86,13 +103,15 @@ class AzureLogin:
                 self._browser = self._browser or identity.InteractiveBrowserCredential(**options)
                 return self._browser
             case CredentialKind.DEFAULT:
-                default = identity.DefaultAzureCredential(process_timeout=PROCESS_SECONDS, **options)
+                process_seconds = self._timings.process_seconds
+                default = identity.DefaultAzureCredential(process_timeout=process_seconds, **options)
                 return stack.enter_context(default)
 
     def _options(self) -> dict[str, Any]:
         """Return what all credentials take that speak HTTP."""
         options: dict[str, Any] = {
-            "connection_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS, "retry_total": RETRIES
+            "connection_timeout": self._timings.connect_seconds, "read_timeout": self._timings.read_seconds,
+            "retry_total": RETRIES,
         }  # fmt: skip
         if bundle := find_bundle(self._environ):
             options["connection_verify"] = str(bundle)

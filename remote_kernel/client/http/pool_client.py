@@ -13,11 +13,13 @@ from remote_kernel.client.access import Access, Endpoint
 from remote_kernel.client.http.bounds import limit_of
 from remote_kernel.client.http.rejections import describe_forbidden, describe_unauthorized
 from remote_kernel.client.http.transport import (
+    DEFAULT_TIMINGS,
     WRITE_SECONDS,
     Broke,
     NoConnection,
     NotTaken,
     Response,
+    Timings,
     Transport,
     transport_to,
 )
@@ -61,6 +63,7 @@ class PoolClient:
     Nothing is retried here but a request refused with 401, once, with a new token: it did not reach the pod.
 
     Args:
+        timings: of each request.
         connects_ahead: whether to connect for the second request while the first one is on its way, as a link needs it:
             events come on one connection, messages go on another.
     """
@@ -70,7 +73,11 @@ class PoolClient:
     # Small enough that a line of 1 Mbit/s carries it before anybody's patience ends, large enough for a fast one.
     piece_bytes = 4 * 1024 * 1024
 
-    def __init__(self, access: Access, identifier: Identifier, *, connects_ahead: bool = False) -> None:
+    def __init__(
+        self, access: Access, identifier: Identifier, *, connects_ahead: bool = False,
+        timings: Timings = DEFAULT_TIMINGS,
+    ) -> None:  # fmt: skip
+        self._timings = timings
         self._access = access
         self._identifier = identifier
         self._transport: Transport | None = None
@@ -151,7 +158,9 @@ class PoolClient:
         leads_to = endpoint.url, endpoint.token if endpoint.must_prove else ""
         if self._transport is None or self._leads_to != leads_to:
             await self.aclose()
-            self._transport = transport_to(*leads_to, proxy=endpoint.proxy, bundle=endpoint.bundle)
+            self._transport = transport_to(
+                *leads_to, proxy=endpoint.proxy, bundle=endpoint.bundle, timings=self._timings
+            )
             self._leads_to = leads_to
             if self._connects_ahead:
                 self._warming = start(self._transport.warm_up(), "connecting ahead")

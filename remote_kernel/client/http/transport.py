@@ -11,6 +11,7 @@ asks for that: so no caller can be made to hold more than the table of limits sa
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -23,18 +24,36 @@ from remote_kernel.io import http1
 if TYPE_CHECKING:
     import httpx
 
-CONNECT_SECONDS = http1.CONNECT_SECONDS
 WRITE_SECONDS = http1.WRITE_SECONDS
 
 # A session is called at least every 100 s (a third of the shortest cooldown), and front doors keep an idle connection
 # for four minutes: so it stays open as long as the session does, and no cell waits for a handshake.
 KEEPALIVE_SECONDS = 110.0
 
-# A body that has an end comes this fast at least, once it has begun to come for so long.
-DRIP_SECONDS = 30.0
+# A body that has an end comes this fast at least, once it has begun to come for `Timings.drip_seconds`.
 MIN_BYTES_PER_SECOND = 1000
 
 USER_AGENT = "remote-session-kernel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Timings of requests: how long what is at the other end may take.
+
+    Attributes:
+        connect_seconds: for a connection; over plain HTTP it has `http1.CONNECT_SECONDS`.
+        write_seconds: for the next piece of a request to be taken; over plain HTTP it has `http1.WRITE_SECONDS`.
+        drip_seconds: how long a body may come as slowly as it likes.
+        proof_seconds: for a local pool's proof of itself.
+    """
+
+    connect_seconds: float = http1.CONNECT_SECONDS
+    write_seconds: float = http1.WRITE_SECONDS
+    drip_seconds: float = 30.0
+    proof_seconds: float = http1.PROOF_SECONDS
+
+
+DEFAULT_TIMINGS = Timings()
 
 
 class NoConnection(Exception):
@@ -107,7 +126,8 @@ class Transport(Protocol):
 
 
 def transport_to(
-    url: str, secret: str = "", *, proxy: Proxy | None = None, bundle: Path | None = None
+    url: str, secret: str = "", *, proxy: Proxy | None = None, bundle: Path | None = None,
+    timings: Timings = DEFAULT_TIMINGS,
 ) -> Transport:  # fmt: skip
     """Return a transport to the server at this URL (http:// or https://).
 
@@ -117,17 +137,20 @@ def transport_to(
         proxy: on the way to https://; `None` for none.
         bundle: certificate authorities for https://; `None` for the usual ones.
     """
-    return TlsTransport(url, proxy, bundle) if url.startswith("https:") else LoopbackTransport(url, secret)
+    if url.startswith("https:"):
+        return TlsTransport(url, proxy, bundle, timings)
+    return LoopbackTransport(url, secret, timings)
 
 
 class LoopbackTransport:
     """See `Transport`, and `transport_to` for the secret."""
 
-    def __init__(self, url: str, secret: str = "") -> None:
+    def __init__(self, url: str, secret: str = "", timings: Timings = DEFAULT_TIMINGS) -> None:
+        self._timings = timings
         parts = urlsplit(url)
         self._base = parts.path
         self._host = parts.netloc.rpartition("@")[2].encode()
-        introduce = http1.demand_proof(secret) if secret else None
+        introduce = http1.demand_proof(secret, timings.proof_seconds) if secret else None
         self._client = http1.Client.tcp(
             parts.hostname or "", parts.port or 80, keepalive_seconds=KEEPALIVE_SECONDS, introduce=introduce
         )
@@ -151,7 +174,7 @@ class LoopbackTransport:
             raise NoConnection(str(error)) from error
         except http1.ConnectionBroke as error:
             raise _of_connection(error) from error
-        return _PlainResponse(response, limit_of(target, response.status, method))
+        return _PlainResponse(response, limit_of(target, response.status, method), self._timings)
 
     async def warm_up(self) -> None:
         await self._client.warm_up(2)  # one for the events, one for the messages
@@ -166,12 +189,13 @@ class LoopbackTransport:
 class _Meter:
     """Sees to it that of a body no more is taken than its kind may have, and that it does not come in drips."""
 
-    def __init__(self, limit: Limit, content_encoding: str) -> None:
+    def __init__(self, limit: Limit, content_encoding: str, timings: Timings) -> None:
         if content_encoding.strip().lower() not in ("", "identity"):
             raise NotTaken("the answer is compressed, which was not asked for")
         self._left = limit.bytes if limit.bytes is not None else float("inf")
         self._began = float("inf") if limit.bytes is None else None
         self._size = 0
+        self._drip_seconds = timings.drip_seconds
 
     def pass_on(self, piece: bytes) -> bytes:
         """Return a piece; raises `NotTaken` where it is too much."""
@@ -181,15 +205,16 @@ class _Meter:
         self._size += len(piece)
         if self._began is None:
             self._began = time.monotonic()
-        if time.monotonic() - self._began > DRIP_SECONDS + self._size / MIN_BYTES_PER_SECOND:
+        if time.monotonic() - self._began > self._drip_seconds + self._size / MIN_BYTES_PER_SECOND:
             raise NotTaken("the answer comes in drips")
         return piece
 
 
 class _PlainResponse:
-    def __init__(self, response: http1.Response, limit: Limit) -> None:
+    def __init__(self, response: http1.Response, limit: Limit, timings: Timings) -> None:
         self._response = response
         self._limit = limit
+        self._timings = timings
 
     @property
     def status(self) -> int:
@@ -199,7 +224,7 @@ class _PlainResponse:
         return self._response.header(name.encode())
 
     def _meter(self) -> _Meter:
-        return _Meter(self._limit, self.header("content-encoding"))
+        return _Meter(self._limit, self.header("content-encoding"), self._timings)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         meter = self._meter()
@@ -229,8 +254,11 @@ def _of_connection(error: http1.ConnectionBroke) -> Broke:
 class TlsTransport:
     """See `Transport`; httpx, which takes a quarter of a second to import, is loaded with the first request."""
 
-    def __init__(self, url: str, proxy: Proxy | None = None, bundle: Path | None = None) -> None:
+    def __init__(
+        self, url: str, proxy: Proxy | None = None, bundle: Path | None = None, timings: Timings = DEFAULT_TIMINGS
+    ) -> None:  # fmt: skip
         self._url = url
+        self._timings = timings
         self._proxy = proxy
         self._bundle = bundle
         self._client: httpx.AsyncClient | None = None
@@ -246,10 +274,13 @@ class TlsTransport:
             self._url + target,
             content=content or None,
             headers={"authorization": f"Bearer {token}"} | ({"content-type": media_type} if media_type else {}),
-            timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS, write=WRITE_SECONDS, pool=None),
+            timeout=httpx.Timeout(
+                read_seconds, connect=self._timings.connect_seconds, write=self._timings.write_seconds, pool=None
+            ),
         )
         # httpx bounds each wait, and a server may say for ever that its answer is about to come.
-        patience = CONNECT_SECONDS + WRITE_SECONDS + len(content) / MIN_BYTES_PER_SECOND + read_seconds
+        patience = self._timings.connect_seconds + self._timings.write_seconds + read_seconds
+        patience += len(content) / MIN_BYTES_PER_SECOND
         try:
             async with asyncio.timeout(patience):
                 response = await client.send(request, stream=True)
@@ -259,7 +290,7 @@ class TlsTransport:
             raise NoConnection(_describe(error), is_of_proxy=isinstance(error, httpx.ProxyError)) from error
         except httpx.HTTPError as error:
             raise _of_httpx(error) from error
-        return _TlsResponse(response, limit_of(target, response.status_code, method))
+        return _TlsResponse(response, limit_of(target, response.status_code, method), self._timings)
 
     def _opened(self) -> "httpx.AsyncClient":
         import httpx
@@ -281,7 +312,7 @@ class TlsTransport:
         """Nothing: httpx connects when there is something to send."""
 
     def drop_idle(self) -> None:
-        """Nothing that httpx could do; a request on a connection that is gone ends after `WRITE_SECONDS`."""
+        """Nothing that httpx could do; a request on a connection that is gone ends after `Timings.write_seconds`."""
 
     async def aclose(self) -> None:
         if self._client is not None:
@@ -289,9 +320,10 @@ class TlsTransport:
 
 
 class _TlsResponse:
-    def __init__(self, response: "httpx.Response", limit: Limit) -> None:
+    def __init__(self, response: "httpx.Response", limit: Limit, timings: Timings) -> None:
         self._response = response
         self._limit = limit
+        self._timings = timings
 
     @property
     def status(self) -> int:
@@ -303,7 +335,7 @@ class _TlsResponse:
     async def chunks(self) -> AsyncIterator[bytes]:
         import httpx
 
-        meter = _Meter(self._limit, self.header("content-encoding"))
+        meter = _Meter(self._limit, self.header("content-encoding"), self._timings)
         try:
             async for chunk in self._response.aiter_raw():  # raw: httpx would unpack a bomb
                 yield meter.pass_on(chunk)

@@ -17,8 +17,8 @@ PROOF_SECONDS = 5.0
 MAX_ANSWER_BYTES = 4096
 
 
-def demand_proof(token: str) -> Callable[[Connection], Awaitable[None]]:
-    """Return what has whoever is at the other end of a new connection prove that it knows `token`.
+def demand_proof(token: str, seconds: float = PROOF_SECONDS) -> Callable[[Connection], Awaitable[None]]:
+    """Return what has whoever is at the other end of a new connection prove in time that it knows `token`.
 
     It raises `NoConnection` where they do not: then nothing has been sent that is anybody's business.
     """
@@ -26,7 +26,7 @@ def demand_proof(token: str) -> Callable[[Connection], Awaitable[None]]:
     async def demand(connection: Connection) -> None:
         challenge = secrets.token_hex(CHALLENGE_BYTES)
         try:
-            async with asyncio.timeout(PROOF_SECONDS):
+            async with asyncio.timeout(seconds):
                 answer = await _ask(connection, challenge)
             is_pool = is_proof(answer, token, challenge, connection.peer)
         except TimeoutError:
@@ -59,9 +59,9 @@ async def _ask(connection: Connection, challenge: str) -> str:
     return body.decode("ascii", errors="replace")
 
 
-async def proves(host: str, port: int, token: str) -> bool:
+async def proves(host: str, port: int, token: str, seconds: float = PROOF_SECONDS) -> bool:
     """Return whether a program at this address knows `token`."""
-    client = Client.tcp(host, port, keepalive_seconds=PROOF_SECONDS, introduce=demand_proof(token))
+    client = Client.tcp(host, port, keepalive_seconds=seconds, introduce=demand_proof(token, seconds))
     try:
         return await client.can_connect()
     finally:

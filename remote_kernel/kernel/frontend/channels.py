@@ -25,8 +25,11 @@ from remote_kernel.io.private_files import write_private
 from remote_kernel.io.tasks import go_on, is_cancelled
 from remote_kernel.io.zmq_socket import ZmqSocket
 from remote_kernel.kernel.frontend.iopub_queue import IopubQueue
+from remote_kernel.kernel.frontend.timings import Timings
 
 _log = logging.getLogger(__name__)
+
+DEFAULT_TIMINGS = Timings()
 
 _SOCKET_TYPES = {
     Channel.SHELL: zmq.ROUTER,
@@ -39,9 +42,6 @@ _SOCKET_TYPES = {
 # Front ends subscribe to everything; the topic is for people who look at the wire.
 _TOPIC = b"remote"
 
-# Front ends choose free ports before we bind them; meanwhile a connection of some other program may have taken one. So
-# long all five are tried for.
-BIND_SECONDS = 2.0
 BIND_AGAIN_SECONDS = 0.05
 
 # Whoever can connect to a port may announce a message of any size, for which ZeroMQ makes room before anybody has seen
@@ -152,8 +152,9 @@ def _text(fields: Mapping[str, Any], name: str, default: str) -> str:
 class Channels:
     """The bound sockets, and the messages that we author ourselves on them."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, timings: Timings = DEFAULT_TIMINGS) -> None:
         self._connection = connection
+        self._timings = timings
         self._signer = Signer(connection.key, connection.hash_name)
         self._author = Author(secrets.token_hex(16))
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -167,10 +168,10 @@ class Channels:
         """Bind all five sockets and start the heartbeat.
 
         Raises:
-            SettingsError: an address is in use, and was so for `BIND_SECONDS`, or not ours.
+            SettingsError: an address is in use, and was so for `Timings.bind_seconds`, or not ours.
         """
         was_picked = 0 in self._connection.ports.values()
-        gives_up_at = time.monotonic() + BIND_SECONDS
+        gives_up_at = time.monotonic() + self._timings.bind_seconds
         for channel, socket_type in _SOCKET_TYPES.items():
             socket = self._context.socket(socket_type)
             socket.set_hwm(0)  # replies are as many as requests; iopub has a limit of its own
@@ -178,7 +179,7 @@ class Channels:
             socket.linger = 500
             self._sockets[channel] = ZmqSocket(socket)
             if channel is Channel.IOPUB:
-                self._iopub_queue = IopubQueue(self._sockets[channel], self._write_welcome)
+                self._iopub_queue = IopubQueue(self._sockets[channel], self._write_welcome, self._timings)
             else:
                 # A front end that comes back under its name may be here before its old connection has ended.
                 socket.setsockopt(zmq.ROUTER_HANDOVER, 1)

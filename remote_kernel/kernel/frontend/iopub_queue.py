@@ -14,6 +14,7 @@ from remote_kernel.core.text.tally import Tally
 from remote_kernel.io.tasks import go_on
 from remote_kernel.io.zmq_socket import ZmqSocket
 from remote_kernel.kernel.frontend import subscribers
+from remote_kernel.kernel.frontend.timings import Timings
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class IopubQueue:
         welcome: returns the message for who has subscribed to a topic (JEP 65).
     """
 
-    def __init__(self, socket: ZmqSocket, welcome: Callable[[bytes], list[bytes]]) -> None:
+    def __init__(self, socket: ZmqSocket, welcome: Callable[[bytes], list[bytes]], timings: Timings) -> None:
         socket.zmq.sndhwm = MAX_MESSAGES
         socket.zmq.setsockopt(zmq.XPUB_NODROP, 1)
         # A subscription has an effect when we say so, and not before we have heard of it.
@@ -61,7 +62,7 @@ class IopubQueue:
         self._on_the_way: deque[tuple[zmq.MessageTracker, int]] = deque()
         self._bytes = 0
         self._is_held = asyncio.Event()
-        self._patience = subscribers.Patience()
+        self._patience = subscribers.Patience(timings)
         self._looked_at = 0.0
 
     async def serve(self) -> None:

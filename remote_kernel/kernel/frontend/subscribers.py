@@ -15,14 +15,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-# How long a subscriber may take next to nothing while another one waits, and how long after one was cut off: what keeps
-# coming back holds the others up for a moment only.
-PATIENCE_SECONDS = 5.0
-PATIENCE_AGAIN_SECONDS = 1.0
-AGAIN_SECONDS = 60.0
+from remote_kernel.kernel.frontend.timings import Timings
 
-# A subscriber that takes so much in that time is slow, and one that takes less does not read. As little as a terminal
-# over a bad line takes, and as much as makes it costly to hold others up on purpose.
+# A subscriber that takes so much in the time that it has is slow, and one that takes less does not read. As little as a
+# terminal over a bad line takes, and as much as makes it costly to hold others up on purpose.
 MIN_TAKEN_BYTES = 256 * 1024
 
 # Where the list of this process's open files is.
@@ -51,9 +47,10 @@ class Connection:
 class Patience:
     """Decides, while messages are held back, who has taken too little for too long."""
 
-    def __init__(self) -> None:
+    def __init__(self, timings: Timings) -> None:
+        self._timings = timings
         self._since: dict[Inode, tuple[float, int]] = {}
-        self._cut_at = -AGAIN_SECONDS
+        self._cut_at = float("-inf")
 
     def reset(self) -> None:
         """Begin anew: nothing is held back any more."""
@@ -72,8 +69,8 @@ class Patience:
                 self._since[inode] = (now, each.taken)
         if len(behind) == len(connections):
             return set()
-        is_again = now - self._cut_at < AGAIN_SECONDS
-        patience = PATIENCE_AGAIN_SECONDS if is_again else PATIENCE_SECONDS
+        is_again = now - self._cut_at < self._timings.again_seconds
+        patience = self._timings.patience_again_seconds if is_again else self._timings.patience_seconds
         stuck = {inode for inode, (since, _) in self._since.items() if now - since >= patience}
         if stuck:
             self._cut_at = now
