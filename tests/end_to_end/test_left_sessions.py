@@ -46,6 +46,24 @@ def test_a_session_of_one_process_is_given_back_at_a_signal(
     wait_until(lambda: len(pool.sessions()) == before, timeout_seconds=SOON_SECONDS)
 
 
+# Longer than a front end waits for the end of a kernel.
+SLOW_POD = "import sys, time\nif 'remote_kernel.pod' in sys.orig_argv: time.sleep(4)"
+
+
+def test_a_session_that_is_still_being_made_is_given_back_at_a_signal(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SLOW_POD, encoding="utf-8")
+    with Pool.start(prefix=("env", f"PYTHONPATH={tmp_path}")) as pool:
+        notebook = Notebook.start(environ=environ_of(pool))
+        try:
+            notebook.client.execute("1")
+            wait_until(lambda: len(pool.sessions()) == 1)
+            os.kill(notebook.pid, signal.SIGTERM)
+            wait_until(lambda: not pool.sessions(), timeout_seconds=SOON_SECONDS)
+            wait_until(lambda: not notebook.manager.is_alive())
+        finally:
+            notebook.close()
+
+
 def test_a_notebook_s_kernel_that_is_terminated_leaves_its_session_to_the_next(
     start_notebook: Start, pool: Pool, tmp_path: Path
 ) -> None:

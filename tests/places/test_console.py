@@ -63,7 +63,7 @@ def test_arrow_up_in_a_fresh_console_shows_what_was_run_in_the_last_one(
     monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", pool.endpoint)
     monkeypatch.setenv("REMOTE_KERNEL_TOKEN", pool.token)
     first = Console()
-    first.type("print(40 + 1)", "\n41")
+    first.type("print(40 + 1)", r"[\r\n]41")
     first.leave()
     wait_until(lambda: not pool.sessions())
     monkeypatch.setenv("PROMPT_TOOLKIT_NO_CPR", "1")  # nobody answers where the cursor is

@@ -46,6 +46,9 @@ log = logging.getLogger(__name__)
 
 # jupyter_client terminates a kernel 2.5 s after it asked it to shut down.
 FAREWELL_SECONDS = 1.5
+# Where no front end waits for the end of this process, a session that is still being made is waited for, to be given
+# back: as long as a pod takes that is slow, and shorter than service managers wait between SIGTERM and SIGKILL.
+LEAVING_SECONDS = 60.0
 
 # Somebody waits for it in a cell, and can interrupt.
 LET_GO_SECONDS = 10.0
@@ -341,10 +344,10 @@ class Session:
         log.info(LogEvent("restarting", is_done=not self._binding.restart))
         await self._close()
 
-    async def release(self) -> None:
+    async def release(self, *, within_seconds: float = FAREWELL_SECONDS) -> None:
         """Give the session back, unless somebody else uses it: the pod knows, and decides.
 
-        What cannot be done within `FAREWELL_SECONDS` is done when the user's next kernel starts, under the same
+        What cannot be done `within_seconds` is done when the user's next kernel starts, under the same
         condition. Nothing is to be done where the pool has taken the session, if nobody else kept it, since this kernel
         last called: a pod that is there now belongs to somebody else.
         """
@@ -354,7 +357,7 @@ class Session:
         if release is not None:
             written = self._releases.add(release)
             with contextlib.suppress(RemoteKernelError, TimeoutError):
-                async with asyncio.timeout(FAREWELL_SECONDS):
+                async with asyncio.timeout(within_seconds):
                     if pool is None:  # this process has not looked for the session so far
                         settings = Settings.from_environ(self._environ)
                         await self._tidying.catch_up(settings, self._choose_access(settings))
@@ -455,7 +458,7 @@ class Session:
         if self._binding is None or self._binding.can_be_found:
             await self.detach()
         else:
-            await self.release()
+            await self.release(within_seconds=LEAVING_SECONDS)
 
     async def detach(self) -> None:
         """Stop talking; the session stays for who comes next."""
