@@ -11,10 +11,10 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Protocol
 
-from remote_kernel.core.journal.gaps import Dropped
+from remote_kernel.core.journal.kept_replies import KeptReplies
 from remote_kernel.core.wire.frames import Gap
 
 # Enough for a reader that is a little behind; a pod has many kernels.
@@ -56,20 +56,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Batch for a reader: `gap` comes before `entries`, runs of whole frames; `cursor` is where to go on.
-
-    Of the bytes that were said, `entries` lack `cut_bytes`: those of a reply of which only a short form was kept.
-    """
+    """Batch for a reader: `gap` comes before `entries`, runs of whole frames; `cursor` is where to go on."""
 
     gap: Gap | None
     entries: list[bytes]
     cursor: int
-    cut_bytes: int = 0
 
     @property
     def size(self) -> int:
-        """Return how many bytes of what was said it stands for, those that were dropped included."""
-        return sum(map(len, self.entries)) + self.cut_bytes + (self.gap.bytes if self.gap else 0)
+        """The bytes of the entries."""
+        return sum(map(len, self.entries))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +111,7 @@ class Journal:
         self._first_in_memory = 1
         self._essential_in_memory: deque[int] = deque()
         self._segments: deque[_Segment] = deque()
-        self._dropped = Dropped(self._limits.essential_bytes)
+        self._replies = KeptReplies(self._limits.essential_bytes)
 
     @property
     def memory_bytes(self) -> int:
@@ -154,11 +150,9 @@ class Journal:
         start = min(after, self.last_sequence) + 1
         gap = None
         if start < self._first:
-            if kept := self._dropped.next_kept(start):
-                before = self._dropped.gap(start, kept.number)
-                return Batch(gap=before, entries=[kept.entry], cursor=kept.number, cut_bytes=kept.cut_bytes)
-            gap = self._dropped.gap(start, self._first)
-            start = self._first
+            if kept := self._replies.next(start):
+                return Batch(gap=_gap(start, kept.number), entries=[kept.entry], cursor=kept.number)
+            gap, start = _gap(start, self._first), self._first
         if start >= self._first_in_memory:
             entries = self._read_memory(start, max_bytes)
             return Batch(gap=gap, entries=entries, cursor=start + len(entries) - 1)
@@ -207,9 +201,8 @@ class Journal:
         except OSError:
             # A full disk. What is kept must have no holes, so the older entries go with these.
             self._drop_all_files()
-            self._dropped.drop(
-                first, [len(entry) for entry in moved], {number: moved[number - first] for number in essential}
-            )
+            for number in essential:
+                self._replies.keep(number, moved[number - first])
         while self.disk_bytes > self._limits.disk_bytes:
             self._drop_file(self._segments.popleft())
 
@@ -226,10 +219,12 @@ class Journal:
             self._drop_file(self._segments.popleft())
 
     def _drop_file(self, segment: _Segment) -> None:
-        kept = {}
         for number in segment.essential:
             with contextlib.suppress(OSError):
-                kept[number], _ = segment.read(number, 0)
-        sizes = [end - start for start, end in pairwise([0, *segment.ends])]
+                self._replies.keep(number, segment.read(number, 0)[0])
         segment.file.close()
-        self._dropped.drop(segment.first, sizes, kept)
+
+
+def _gap(first: int, end: int) -> Gap | None:
+    """Return what to tell of the entries from `first` to before `end`, of which none is left."""
+    return Gap(first=first, last=end - 1) if first < end else None

@@ -150,11 +150,10 @@ class Hello:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """Journal positions `first` to `last`, about `bytes` in all, were dropped because the journal was full."""
+    """Journal positions `first` to `last` were dropped because the journal was full."""
 
     first: int
     last: int
-    bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,9 +55,8 @@ class SessionNotices:
 
 def describe_gap(gap: wire.Gap) -> str:
     """Return the note for output that the pod could not keep."""
-    count = gap.last - gap.first + 1
-    size = f"{count_of(count, 'message')} of the session, {gap.bytes / 1e6:,.1f} MB"
-    return f"{size}, dropped here: it said more than it can keep."
+    count = count_of(gap.last - gap.first + 1, "message")
+    return f"{count} of the session, dropped here: it said more than it can keep."
 
 
 def describe_refusal(error: RemoteKernelError) -> str:

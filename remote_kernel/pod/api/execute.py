@@ -67,7 +67,7 @@ async def run_cell(
 
 
 def _dropped(parent: bytes, gap: Gap) -> Message:
-    text = f"\n[{count_of(gap.last - gap.first + 1, 'message')}, {gap.bytes / 1e6:,.1f} MB, dropped here]\n"
+    text = f"\n[{count_of(gap.last - gap.first + 1, 'message')} dropped here]\n"
     parts = Author("agent").write("stream", {"name": "stderr", "text": text}, parent=parent, date=utc_now())
     return Message(channel=Channel.IOPUB, parts=parts)
 

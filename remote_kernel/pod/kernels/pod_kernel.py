@@ -191,9 +191,10 @@ class PodKernel:
             yield partial(self._note_taken, stream)
 
     def _note_taken(self, stream: Reader, batch: Batch) -> None:
-        # At the end nobody is behind; what a gap is said to have had is no exact number.
+        # At the end nobody is behind, and nobody is behind by more than is kept.
         is_at_end = batch.cursor == self.journal.last_sequence
-        self._flow_control.took(stream, stream.behind if is_at_end else batch.size)
+        kept = 0 if is_at_end else self.journal.memory_bytes + self.journal.disk_bytes
+        self._flow_control.took(stream, max(batch.size, stream.behind - kept))
 
     def peers_of(self, reader: str) -> int:
         """Return how many other readers follow this kernel."""
