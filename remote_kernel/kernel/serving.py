@@ -83,6 +83,7 @@ async def serve(connection: Connection, channels: Channels, parent: int, environ
         loop.remove_signal_handler(signal.SIGINT)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # front ends interrupt a kernel that is to end
         channels.close()
+        session.history.close()
     _log.info(LogEvent("stopped", has_died=relay.has_died))
     return int(relay.has_died)
 

@@ -1,5 +1,6 @@
 """The history of cells, and what front ends ask of it."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -77,6 +78,7 @@ def test_what_a_person_has_run_is_kept_and_nothing_else(tmp_path: Path) -> None:
     history.note(execute("#" * (history_file.MAX_CELL_CHARS + 1)))
     history.note({"code": 7, "allow_stdin": True})
     history.note({"code": "by default", "allow_stdin": True})
+    history.close()
     kept = [[1, 1, "before anybody knew the notebook"], [1, 2, "x = 'é'\n\ud83d"], [1, 3, "by default"]]
     assert history_of(tmp_path) == kept
     assert history_of(tmp_path, "another notebook") == []
@@ -88,6 +90,7 @@ def test_each_kernel_process_is_a_session_of_its_own(tmp_path: Path) -> None:
         history.open("n")
         assert history.read("n", {"hist_access_type": "range", "session": 0}) == []
         history.note(execute(f"cell {number}"))
+        history.close()
         assert history.read("n", {"hist_access_type": "range", "session": 0}) == [[number, 1, f"cell {number}"]]
     last = {"hist_access_type": "range", "session": -1, "output": True}
     assert History(tmp_path).read("n", last) == [[2, 1, ["cell 2", None]]]
@@ -105,6 +108,7 @@ def test_nothing_is_kept_nor_shown_where_nobody_wants_it(tmp_path: Path) -> None
     history = History(None)
     history.open("n")
     history.note(execute("now"))
+    history.close()
     assert history.read("n", TAIL) == []
     assert history_of(tmp_path) == [[1, 1, "earlier"]]
 
@@ -148,7 +152,21 @@ def test_a_folder_that_takes_nothing_costs_the_history_and_nothing_else(tmp_path
     history = History(tmp_path / "file")
     history.open("n")
     history.note(execute("a"))
+    history.close()
     assert history.read("n", TAIL) == []
+
+
+def test_a_file_that_somebody_holds_costs_no_cell_its_time(tmp_path: Path) -> None:
+    HistoryFile(tmp_path, "n").append("earlier")
+    (path,) = (tmp_path / FOLDER).iterdir()
+    history = History(tmp_path)
+    history.open("n")
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        history.note(execute("now"))  # returns
+        assert history_of(tmp_path) == [[1, 1, "earlier"]]
+    history.close()
+    assert history_of(tmp_path) == [[1, 1, "earlier"], [2, 1, "now"]]
 
 
 def test_a_disk_that_is_full_leaves_no_half_of_a_cell(tmp_path: Path) -> None:

@@ -3,23 +3,33 @@
 Source: `history_request` in "Messaging in Jupyter", and what IPython's kernel makes of it.
 """
 
+import logging
+import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
+from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.kernel.before_session.history_file import Entry, HistoryFile, can_keep
+
+_log = logging.getLogger(__name__)
 
 # So many cells may wait for somebody to know the notebook, which the first one finds out.
 MAX_UNNAMED = 100
+
+# How long the kernel's end waits for the last cell to be written.
+CLOSE_SECONDS = 0.5
 
 
 class History:
     """History of the notebook of one kernel.
 
     Cells are kept that a person has run: what executes notebooks by itself allows no input, and what front ends run for
-    themselves is silent or asks for no history.
+    themselves is silent or asks for no history. They are written by a thread, as a home folder on a network may take
+    its time, or all the time there is.
 
     Args:
         data_folder: Jupyter's; `None` where nothing is to be kept, nor shown.
@@ -29,13 +39,15 @@ class History:
         self._data_folder = data_folder
         self._file: HistoryFile | None = None
         self._unnamed: deque[str] = deque(maxlen=MAX_UNNAMED)
+        self._codes: SimpleQueue[str | None] = SimpleQueue()
+        self._writer: threading.Thread | None = None
 
     def open(self, owner: str) -> None:
         """Note what names the notebook; what was run before anybody knew is kept from now on."""
         if self._data_folder is not None and self._file is None:
             self._file = HistoryFile(self._data_folder, owner)
             for code in self._unnamed:
-                self._file.append(code)
+                self._append(code)
         self._unnamed.clear()
 
     def note(self, request: Mapping[str, Any]) -> None:
@@ -48,7 +60,28 @@ class History:
         if self._file is None:
             self._unnamed.append(code)
         else:
-            self._file.append(code)
+            self._append(code)
+
+    def _append(self, code: str) -> None:
+        self._codes.put(code)
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._write, daemon=True, name="history")
+            self._writer.start()
+
+    def _write(self) -> None:
+        assert self._file is not None
+        while (code := self._codes.get()) is not None:
+            try:
+                self._file.append(code)
+            except Exception:
+                _log.exception(LogEvent("failed inside", task="history"))
+
+    def close(self) -> None:
+        """Return when all is written, or after `CLOSE_SECONDS`."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            self._codes.put(None)
+            writer.join(CLOSE_SECONDS)
 
     def read(self, owner: str, request: Mapping[str, Any]) -> list[list[Any]]:
         """Return the `history` of the reply to a `history_request` with this content.
