@@ -41,7 +41,6 @@ PRIVATE_OF_OTHERS = {
 
 # Constants that tests still replace, where the room that they belong to has no object of timings or limits yet.
 PATCHED_CONSTANTS = {
-    "cli/test_logs.py": {"MAX_BYTES"},
     "client/test_link.py": {"KEEPALIVE_SECONDS"},
     "kernel/test_history.py": {"MAX_FILES"},
     "kernel/test_relay.py": {"MAX_WAITING_BYTES"},

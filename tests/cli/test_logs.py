@@ -8,8 +8,7 @@ import pytest
 
 from remote_kernel.cli.logs import Logs
 from remote_kernel.core.text.log_lines import LogEvent, LogLine, Value
-from remote_kernel.io import log_files
-from remote_kernel.io.log_files import append, make_log_folder
+from remote_kernel.io.log_files import MAX_BYTES, append, make_log_folder
 from tests.cli.command import run_command, start_command
 
 
@@ -87,22 +86,18 @@ def test_follow_goes_on_with_what_comes(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("seen", [0, 3, 4])
-def test_no_line_is_lost_or_shown_twice_when_a_log_begins_anew(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, seen: int
-) -> None:
-    monkeypatch.setattr(log_files, "MAX_BYTES", 400)  # about four of these lines
-    logs = Logs(folder, "")
-    shown = [line for number in range(seen) for line in note_and_read(logs, folder / "pool.log", number)]
-    for number in range(seen, 7):
-        note(folder / "pool.log", float(number), "noted", text="x" * 20)
+def test_no_line_is_lost_or_shown_twice_when_a_log_begins_anew(folder: Path, seen: int) -> None:
+    logs, path = Logs(folder, ""), folder / "pool.log"
+    shown = []
+    for number in range(7):
+        event = LogEvent("noted")
+        line = LogLine(at=float(number), level="info", program="pool", pid=1, event=event).to_json()
+        # After four of these the log begins anew.
+        append(path, line.replace("noted", "noted".ljust(MAX_BYTES * 3 // 10)))
+        shown += logs.read() if number < seen else []
     shown += logs.read()
     assert (folder / "pool.log.1").exists()
     assert [line.at for line in shown] == list(map(float, range(7)))
-
-
-def note_and_read(logs: Logs, path: Path, number: int) -> list[LogLine]:
-    note(path, float(number), "noted", text="x" * 20)
-    return logs.read()
 
 
 def test_of_a_log_that_was_emptied_the_older_half_is_not_shown_again(folder: Path) -> None:

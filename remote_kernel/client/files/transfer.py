@@ -1,12 +1,10 @@
 """Transfer of files: progress, piece size, and retries, for uploads and downloads."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from pathlib import Path
 from typing import TypeVar
 
 from remote_kernel.client.retry import Budget, Retry, Wait, describe_wait
@@ -187,12 +185,6 @@ class Patience:
 def _is_too_large(error: PoolError) -> bool:
     """Return whether a proxy, or Azure's front door, takes less at once than what was sent."""
     return isinstance(error, PoolRefused) and error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file in hex; raises `OSError`."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def list_names(paths: Sequence[str]) -> str:

@@ -10,10 +10,12 @@ from pathlib import Path, PurePosixPath
 
 from remote_kernel.client.files.local_paths import expand_user
 from remote_kernel.client.files.remote_files import RemoteFiles
-from remote_kernel.client.files.transfer import Patience, PieceSize, Progress, Told, digest, list_names
+from remote_kernel.client.files.transfer import Patience, PieceSize, Progress, Told, list_names
 from remote_kernel.core.download_paths import shown
 from remote_kernel.core.errors import PoolRefused, TransferError
+from remote_kernel.core.jupyter.messages import is_unicode
 from remote_kernel.core.wire import files as wire
+from remote_kernel.io.file_pieces import digest, read_piece
 
 # A pod keeps what it is sent; only one that was replaced, which is told by its name, begins anew.
 MAX_VAIN_PIECES = 10
@@ -66,7 +68,7 @@ def plan_upload(paths: Sequence[str], *, to: str, base: Path) -> UploadPlan:
     Raises:
         TransferError: there is no such file, or it cannot be read.
     """
-    if not _is_unicode(to):
+    if not is_unicode(to):
         raise TransferError(f"The folder '{shown(to)}' cannot be in the session: its name is no Unicode.")
     plan = UploadPlan()
     for text in paths:
@@ -94,7 +96,7 @@ def _find(text: str, base: Path) -> list[Path]:
 def _add(plan: UploadPlan, source: Path, target: PurePosixPath, *, root: Path) -> None:
     """Add a file, or a folder with all in it, to a plan."""
     with _reading(source):
-        if not _is_unicode(source.name):
+        if not is_unicode(source.name):
             plan.odd.append(source)
         elif source != root and source.is_symlink() and not _leads_into(source, root):
             plan.outside.append(source)
@@ -109,14 +111,6 @@ def _add(plan: UploadPlan, source: Path, target: PurePosixPath, *, root: Path) -
 
 def _leads_into(link: Path, root: Path) -> bool:
     return link.resolve().is_relative_to(root.resolve())
-
-
-def _is_unicode(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 @contextlib.contextmanager
@@ -177,7 +171,7 @@ class Upload:
             furthest, vain = received.bytes, 0
             while not received.is_complete:
                 self._progress.bytes_done = done_before + received.bytes
-                piece = await asyncio.to_thread(_read, item.source, received.bytes, self._piece.bytes)
+                piece = await asyncio.to_thread(read_piece, item.source, received.bytes, self._piece.bytes)
                 if not piece and item.size:
                     raise _changed(item)
                 received = await self._send_piece(item, received.bytes, piece, sha256)
@@ -220,9 +214,3 @@ def _explaining(item: LocalItem) -> Iterator[None]:
 
 def _changed(item: LocalItem) -> TransferError:
     return TransferError(f"'{item.source}' changed while it was sent: upload it again once it is complete.")
-
-
-def _read(path: Path, offset: int, length: int) -> bytes:
-    with path.open("rb") as file:
-        file.seek(offset)
-        return file.read(length)

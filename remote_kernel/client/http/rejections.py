@@ -5,9 +5,7 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-from remote_kernel.core.pools.credential import AUDIENCE, read_claims
-
-EXECUTOR_ROLE = "Azure ContainerApps Session Executor"
+from remote_kernel.core.pools.credential import AUDIENCE, EXECUTOR_ROLE, read_claims
 
 _TENANT = re.compile(r'authorization_uri="[^"]*/([0-9a-fA-F-]{36})[/"]')
 _POOL_PATH = re.compile(r"/subscriptions/([^/]+)/resourceGroups/([^/]+)/sessionPools/([^/]+)")

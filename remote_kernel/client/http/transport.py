@@ -56,24 +56,10 @@ class Timings:
 DEFAULT_TIMINGS = Timings()
 
 
-class NoConnection(Exception):
-    """There is no connection, and nothing was sent.
-
-    Attributes:
-        is_of_proxy: whether a proxy said so.
-    """
-
-    def __init__(self, reason: str, *, is_of_proxy: bool = False) -> None:
-        super().__init__(reason)
-        self.is_of_proxy = is_of_proxy
-
-
-class Broke(Exception):
-    """The connection broke or fell silent; the request may have been received."""
-
-
-class NotHttp(Broke):
-    """Bytes that are not HTTP, or end where they must not."""
+# What both transports raise: nothing was sent; the request may have been received; what came is not HTTP.
+NoConnection = http1.NoConnection
+Broke = http1.ConnectionBroke
+NotHttp = http1.NotHttp
 
 
 class NotTaken(Broke):
@@ -166,14 +152,9 @@ class LoopbackTransport:
         ]
         if media_type:
             headers.append((b"content-type", media_type.encode()))
-        try:
-            response = await self._client.send(
-                method.encode(), f"{self._base}{target}".encode(), headers, content, read_seconds=read_seconds
-            )
-        except http1.NoConnection as error:
-            raise NoConnection(str(error)) from error
-        except http1.ConnectionBroke as error:
-            raise _of_connection(error) from error
+        response = await self._client.send(
+            method.encode(), f"{self._base}{target}".encode(), headers, content, read_seconds=read_seconds
+        )
         return _PlainResponse(response, limit_of(target, response.status, method), self._timings)
 
     async def warm_up(self) -> None:
@@ -186,18 +167,40 @@ class LoopbackTransport:
         await self._client.aclose()
 
 
-class _Meter:
-    """Sees to it that of a body no more is taken than its kind may have, and that it does not come in drips."""
+class _MeteredResponse:
+    """An answer of whose body no more is taken than its kind may have, and which may not come in drips."""
 
-    def __init__(self, limit: Limit, content_encoding: str, timings: Timings) -> None:
-        if content_encoding.strip().lower() not in ("", "identity"):
-            raise NotTaken("the answer is compressed, which was not asked for")
-        self._left = limit.bytes if limit.bytes is not None else float("inf")
+    def __init__(self, status: int, limit: Limit, timings: Timings) -> None:
+        self.status = status
+        self._left = float("inf") if limit.bytes is None else limit.bytes
         self._began = float("inf") if limit.bytes is None else None
         self._size = 0
         self._drip_seconds = timings.drip_seconds
 
-    def pass_on(self, piece: bytes) -> bytes:
+    async def chunks(self) -> AsyncIterator[bytes]:
+        self._check_encoding()
+        while piece := await self._piece():
+            yield self._pass_on(piece)
+
+    async def read(self) -> bytes:
+        self._check_encoding()
+        pieces = []
+        while piece := await self._piece():
+            pieces.append(self._pass_on(piece))
+        return b"".join(pieces)
+
+    def header(self, name: str) -> str:
+        raise NotImplementedError
+
+    async def _piece(self) -> bytes:
+        """Return the next piece of the body as it came; b"" at its end."""
+        raise NotImplementedError
+
+    def _check_encoding(self) -> None:
+        if self.header("content-encoding").strip().lower() not in ("", "identity"):
+            raise NotTaken("the answer is compressed, which was not asked for")
+
+    def _pass_on(self, piece: bytes) -> bytes:
         """Return a piece; raises `NotTaken` where it is too much."""
         self._left -= len(piece)
         if self._left < 0:
@@ -210,45 +213,19 @@ class _Meter:
         return piece
 
 
-class _PlainResponse:
+class _PlainResponse(_MeteredResponse):
     def __init__(self, response: http1.Response, limit: Limit, timings: Timings) -> None:
+        super().__init__(response.status, limit, timings)
         self._response = response
-        self._limit = limit
-        self._timings = timings
-
-    @property
-    def status(self) -> int:
-        return self._response.status
 
     def header(self, name: str) -> str:
         return self._response.header(name.encode())
 
-    def _meter(self) -> _Meter:
-        return _Meter(self._limit, self.header("content-encoding"), self._timings)
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        meter = self._meter()
-        try:
-            while piece := await self._response.piece():
-                yield meter.pass_on(piece)
-        except http1.ConnectionBroke as error:
-            raise _of_connection(error) from error
-
-    async def read(self) -> bytes:
-        meter, pieces = self._meter(), []
-        try:
-            while piece := await self._response.piece():
-                pieces.append(meter.pass_on(piece))
-        except http1.ConnectionBroke as error:
-            raise _of_connection(error) from error
-        return b"".join(pieces)
+    async def _piece(self) -> bytes:
+        return await self._response.piece()
 
     async def aclose(self) -> None:
         self._response.close()
-
-
-def _of_connection(error: http1.ConnectionBroke) -> Broke:
-    return (NotHttp if isinstance(error, http1.NotHttp) else Broke)(str(error))
 
 
 class TlsTransport:
@@ -287,7 +264,7 @@ class TlsTransport:
         except TimeoutError:
             raise Broke("the head of the answer does not end") from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol) as error:
-            raise NoConnection(_describe(error), is_of_proxy=isinstance(error, httpx.ProxyError)) from error
+            raise NoConnection(_describe(error)) from error
         except httpx.HTTPError as error:
             raise _of_httpx(error) from error
         return _TlsResponse(response, limit_of(target, response.status_code, method), self._timings)
@@ -319,31 +296,22 @@ class TlsTransport:
             await self._client.aclose()
 
 
-class _TlsResponse:
+class _TlsResponse(_MeteredResponse):
     def __init__(self, response: "httpx.Response", limit: Limit, timings: Timings) -> None:
+        super().__init__(response.status_code, limit, timings)
         self._response = response
-        self._limit = limit
-        self._timings = timings
-
-    @property
-    def status(self) -> int:
-        return self._response.status_code
+        self._pieces = response.aiter_raw()  # raw: httpx would unpack a bomb
 
     def header(self, name: str) -> str:
         return str(self._response.headers.get(name, ""))
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def _piece(self) -> bytes:
         import httpx
 
-        meter = _Meter(self._limit, self.header("content-encoding"), self._timings)
         try:
-            async for chunk in self._response.aiter_raw():  # raw: httpx would unpack a bomb
-                yield meter.pass_on(chunk)
+            return await anext(self._pieces, b"")
         except httpx.HTTPError as error:
             raise _of_httpx(error) from error
-
-    async def read(self) -> bytes:
-        return b"".join([chunk async for chunk in self.chunks()])
 
     async def aclose(self) -> None:
         await self._response.aclose()

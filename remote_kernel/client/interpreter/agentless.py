@@ -29,7 +29,7 @@ display that changes while a cell runs; output is lost when the kernel ends mean
 
 
 class AgentlessRoute:
-    """A `Way` to a pod without an agent.
+    """A `Route` to a pod without an agent.
 
     Args:
         reason: why it can have none.
@@ -50,7 +50,7 @@ class AgentlessRoute:
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
         read_seconds: float = 0.0,
     ) -> dict[str, Any]:  # fmt: skip
-        """See `Way`."""
+        """See `Route`."""
         match path:
             case wire.MESSAGES_PATH:
                 return await self._accept(params or {}, wire.decode_all(content))
@@ -69,7 +69,7 @@ class AgentlessRoute:
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
         read_seconds: float,
     ) -> AsyncIterator["Events"]:  # fmt: skip
-        """See `Way`."""
+        """See `Route`."""
         if path != wire.EVENTS_PATH:
             raise _needs_agent(_name(path))
         params = params or {}
@@ -80,7 +80,7 @@ class AgentlessRoute:
         yield Events(kernel, after if epoch else None)
 
     def drop_idle(self) -> None:
-        """See `Way`."""
+        """See `Route`."""
         self._pool.drop_idle()
 
     async def aclose(self) -> None:

@@ -38,9 +38,9 @@ FAREWELL_SECONDS = 0.5
 
 
 class Bridge:
-    """A `Way` over the executions of `pool`.
+    """A `Route` over the executions of `pool`.
 
-    Raises, beside what `Way` says, `NoAgent` where a pod can have none.
+    Raises, beside what `Route` says, `NoAgent` where a pod can have none.
 
     Args:
         pauses: after the last sign of life, how long to wait before each look for late words, in seconds.
@@ -67,7 +67,7 @@ class Bridge:
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
         read_seconds: float = 0.0,
     ) -> dict[str, Any]:  # fmt: skip
-        """See `Way`."""
+        """See `Route`."""
         if path == wire.STOP_SESSION_PATH:
             self._is_attached = False
             await stop_session(self._pool)
@@ -82,7 +82,7 @@ class Bridge:
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
         read_seconds: float = 0.0,
     ) -> AsyncIterator[BridgedRequests]:  # fmt: skip
-        """See `Way`."""
+        """See `Route`."""
         if self._is_closed:
             raise PoolUnreachable(CLOSED)
         asked = dict(params or {})
@@ -102,7 +102,7 @@ class Bridge:
                 self._closes.append(call.id)
 
     def drop_idle(self) -> None:
-        """See `Way`."""
+        """See `Route`."""
         self._pool.drop_idle()
 
     async def aclose(self) -> None:

@@ -29,7 +29,7 @@ JSON_MEDIA_TYPE = "application/json"
 MAX_CHARS = 1_000_000
 SMALL_MAX_CHARS = DEFAULT_MAX_OUTPUT - MARK_CHARS
 
-# What a `Way` answers to who gives back a session that is not there.
+# What a `Route` answers to who gives back a session that is not there.
 NOTHING_TO_RELEASE: Mapping[str, object] = {"stops": False, "others": 0, "kernels": 0}
 
 # How often to ask for the result of an execution that the pool does not wait for, though it was asked to.

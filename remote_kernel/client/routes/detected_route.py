@@ -21,7 +21,7 @@ _AGENT_CODES = frozenset({"UnknownKernel", FILE_MISSING})
 
 
 class DetectedRoute:
-    """A `Way` that is the right one for the pool.
+    """A `Route` that is the right one for the pool.
 
     The first request goes the way that was right the last time. Where nobody understands it there, it goes the other
     way; nothing has run then, so that no request runs twice.
@@ -42,7 +42,7 @@ class DetectedRoute:
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
         read_seconds: float = WRITE_SECONDS,
     ) -> dict[str, Any]:  # fmt: skip
-        """See `Way`."""
+        """See `Route`."""
         while True:
             way = self._way
             try:
@@ -58,7 +58,7 @@ class DetectedRoute:
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
         read_seconds: float,
     ) -> AsyncIterator[Body]:  # fmt: skip
-        """See `Way`."""
+        """See `Route`."""
         while True:
             way = self._way
             async with AsyncExitStack() as stack:
@@ -81,7 +81,7 @@ class DetectedRoute:
         return self._way.should_compress
 
     def drop_idle(self) -> None:
-        """See `Way`."""
+        """See `Route`."""
         self._way.drop_idle()
 
     async def aclose(self) -> None:

@@ -11,6 +11,8 @@ from remote_kernel.core.errors import SettingsError
 # "Authentication" in the documentation of dynamic sessions: what a token is for in Azure's public cloud.
 AUDIENCE = "https://dynamicsessions.io"
 DEFAULT_TOKEN_SCOPE = f"{AUDIENCE}/.default"
+# What its bearer has to have on the pool.
+EXECUTOR_ROLE = "Azure ContainerApps Session Executor"
 
 
 class CredentialKind(StrEnum):

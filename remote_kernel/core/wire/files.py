@@ -17,13 +17,13 @@ whatever has been asked of it, so that a sender goes on from there after anythin
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Self
 
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.limits import FILE_PIECE
 from remote_kernel.core.numbers import MOMENT, NAME
-from remote_kernel.core.wire.frames import from_fields
+from remote_kernel.core.wire.frames import JsonAnswer, from_fields
 
 FILES_PATH = "/api/v2/files"
 METADATA_PATH = "/api/v2/files/metadata"
@@ -61,7 +61,7 @@ class RemoteEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class Listing(JsonAnswer):
     """Entries of a folder, sorted, from the one with the number `start` on.
 
     Attributes:
@@ -73,23 +73,19 @@ class Listing:
     entries: list[RemoteEntry]
     next: int
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Listing":
+    def from_json(cls, value: object) -> Self:
         """Read an answer; raises `WireError`."""
-        entries = value.get("entries")
+        fields = value if isinstance(value, Mapping) else {}
+        entries = fields.get("entries")
         if not isinstance(entries, list) or len(entries) > MAX_ENTRIES:
             raise WireError("a listing has no entries, or more than a page has")
-        listing: Listing = from_fields(
-            cls, {**value, "entries": [from_fields(RemoteEntry, entry) for entry in entries]}
-        )
+        listing: Self = from_fields(cls, {**fields, "entries": [from_fields(RemoteEntry, entry) for entry in entries]})
         return listing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Metadata:
+class Metadata(JsonAnswer):
     """A file or folder.
 
     Attributes:
@@ -106,29 +102,11 @@ class Metadata:
     version: str
     sha256: str
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Metadata":
-        """Read an answer; raises `WireError`."""
-        metadata: Metadata = from_fields(cls, value)
-        return metadata
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
+class Received(JsonAnswer):
     """State of an upload: the first `bytes` of the file are there; whether it is in its place."""
 
     pod: Annotated[str, NAME]
     bytes: int
     is_complete: bool
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Received":
-        """Read an answer; raises `WireError`."""
-        received: Received = from_fields(cls, value)
-        return received

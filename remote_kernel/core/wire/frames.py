@@ -30,9 +30,9 @@ each side's ZeroMQ sockets and do not travel.
 import json
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING, asdict, dataclass
 from enum import IntEnum
-from typing import Annotated, Any, get_origin
+from typing import Annotated, Any, Self, cast, get_origin
 
 from remote_kernel.core.errors import Oversized, WireError
 from remote_kernel.core.json_text import parse_json_object
@@ -389,6 +389,21 @@ def from_fields(frame_class: Any, fields: Any) -> Any:
             continue
         values[name] = _check(annotation, value, f"the field {name!r} of a {frame_class.__name__} frame")
     return frame_class(**values)
+
+
+class JsonAnswer:
+    """An answer that is a JSON object with the fields of its dataclass, on the wire in both directions alike."""
+
+    __slots__ = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(cast(Any, self))
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Read an answer; raises `WireError`."""
+        answer: Self = from_fields(cls, value)
+        return answer
 
 
 _BOUNDS: dict[type, Range | Text] = {int: COUNT, float: AMOUNT}

@@ -1,17 +1,16 @@
 """Description of a pod for people: `facts` in the answer to `GET /api/v2/session?facts=1&kernel=NAME`."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Self
 
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.limits import SESSION
 from remote_kernel.core.numbers import AGE, NAME
-from remote_kernel.core.wire.frames import from_fields
+from remote_kernel.core.wire.frames import JsonAnswer, from_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PodFacts:
+class PodFacts(JsonAnswer):
     """A pod as its agent sees it.
 
     Attributes:
@@ -32,13 +31,10 @@ class PodFacts:
     cpus: int
     packages: dict[str, str]
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
     @classmethod
-    def from_json(cls, value: object) -> "PodFacts":
+    def from_json(cls, value: object) -> Self:
         """Read an answer; raises `WireError`."""
-        facts: PodFacts = from_fields(cls, value if isinstance(value, Mapping) else None)
+        facts: Self = from_fields(cls, value)
         packages = facts.packages
         if len(packages) > (SESSION.entries or 0) or not all(isinstance(version, str) for version in packages.values()):
             raise WireError("a pod with packages that nothing has")

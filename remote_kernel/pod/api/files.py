@@ -8,9 +8,10 @@ from weakref import WeakValueDictionary
 
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.wire import files as wire
+from remote_kernel.io.file_pieces import digest, read_piece
 from remote_kernel.pod.api.calls import Answer, BadRequest, Call, Handler
 from remote_kernel.pod.files.data_folder import DataFolder, Entry, FileMissing, explaining
-from remote_kernel.pod.files.uploads import Upload, digest, read_piece
+from remote_kernel.pod.files.uploads import Upload
 
 MAX_FILE_BYTES = 1 << 40
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.io.file_pieces import digest
 from remote_kernel.pod.files.data_folder import UPLOAD_PREFIX, WrongKind, explaining
 
 
@@ -68,16 +69,3 @@ class Upload:
             raise ChecksumMismatch("The bytes that arrived are not those of the file: it changed while it was sent.")
         self._path.chmod(0o644)
         self._path.replace(self.target)
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file in hex; raises `OSError`."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_piece(path: Path, offset: int, length: int) -> bytes:
-    """Return up to `length` bytes from `offset` on; raises `OSError`."""
-    with path.open("rb") as file:
-        file.seek(offset)
-        return file.read(length)

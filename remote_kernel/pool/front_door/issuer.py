@@ -11,11 +11,9 @@ from typing import Any
 
 import jwt
 
-from remote_kernel.core.pools.credential import AUDIENCE
+from remote_kernel.core.pools.credential import AUDIENCE, EXECUTOR_ROLE
 from remote_kernel.pool.front_door.issuer_keys import IssuerKeys, Unavailable
 from remote_kernel.pool.front_door.refusals import Refusal
-
-EXECUTOR_ROLE = "Azure ContainerApps Session Executor"
 
 # Public keys only: with a shared secret, who can check a token can make one.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
