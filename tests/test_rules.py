@@ -34,7 +34,7 @@ PRIVATE_OF_OTHERS = {
     "_message_received": "jupyter_kernel_client",
     "_run": "langchain, for subclasses",
     # Of ours, where nothing else can be made to fail in this way.
-    "_sockets": "pod.kernels.interpreter",
+    "_sockets": "pod.interpreters.channels",
     "_arrival": "io.zmq_socket",
 }
 

@@ -20,12 +20,12 @@ REASONS = {
     ("kernel/frontend/channels.py", "_start_heartbeat"): "what ends the thread early ends `Channels.serve`",
     ("pod/interpreter_api/executions.py", "_gather"): AWAITED,
     ("pod/api/batches.py", "_wait"): AWAITED,
-    ("pod/kernels/interpreter.py", "_wait_unless_exited"): AWAITED,
-    ("pod/kernels/interpreter.py", "_watch_exit"): "the thread does nothing but wait for the end of a process",
-    ("pod/kernels/pod_kernel.py", "_keep"): "whoever asked for it; where they are gone, the event loop logs a failure",
+    ("pod/interpreters/readiness.py", "_wait_unless_exited"): AWAITED,
+    ("pod/interpreters/interpreter.py", "_watch_exit"): "the thread does nothing but wait for the end of a process",
+    ("pod/kernels/acceptance.py", "keep"): "whoever asked for it; where they are gone, the event loop logs a failure",
     ("pod/kernels/registry.py", "_start"): "who wants the interpreter waits for it",
-    ("pod/kernels/shutdowns.py", "_add"): "its callback",
-    ("pod/kernels/shutdowns.py", "_shut_down"): AWAITED,
+    ("pod/interpreters/shutdowns.py", "_add"): "its callback",
+    ("pod/interpreters/shutdowns.py", "_shut_down"): AWAITED,
     ("pool/session_pool.py", "_run"): AWAITED,
 }
 

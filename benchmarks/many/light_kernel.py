@@ -9,7 +9,7 @@ from typing import Any, cast
 from remote_kernel.core.jupyter.debugger_files import CellFiles
 from remote_kernel.core.jupyter.messages import Author, parse_header
 from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC, Channel
-from remote_kernel.pod.kernels.interpreter import Interpreter
+from remote_kernel.pod.interpreters.interpreter import Interpreter
 from remote_kernel.pod.kernels.registry import Registry
 
 KERNEL_INFO = {

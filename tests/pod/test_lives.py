@@ -25,14 +25,15 @@ from remote_kernel.pod.api.execute import run_cell
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.environment import kernel_environ
 from remote_kernel.pod.files.data_folder import DataFolder
-from remote_kernel.pod.kernels import shutdowns
-from remote_kernel.pod.kernels import wakeups as wakeups
-from remote_kernel.pod.kernels.flow_control import HOLD_BYTES, PATIENCE_SECONDS
-from remote_kernel.pod.kernels.guard import Guard
-from remote_kernel.pod.kernels.interpreter import Interpreter
-from remote_kernel.pod.kernels.pod_kernel import EpochMismatch, PodKernel
+from remote_kernel.pod.interpreters import shutdowns
+from remote_kernel.pod.interpreters.guard import Guard
+from remote_kernel.pod.interpreters.interpreter import Interpreter
+from remote_kernel.pod.interpreters.shutdowns import Shutdowns
+from remote_kernel.pod.kernels.lives import EpochMismatch
+from remote_kernel.pod.kernels.pod_kernel import PodKernel
 from remote_kernel.pod.kernels.registry import Registry
-from remote_kernel.pod.kernels.shutdowns import Shutdowns
+from remote_kernel.pod.readers import wakeups as wakeups
+from remote_kernel.pod.readers.flow_control import HOLD_BYTES, PATIENCE_SECONDS
 from tests.driver import TIMEOUT_SECONDS
 
 pytestmark = pytest.mark.anyio
@@ -88,20 +89,20 @@ class Life:
         cursor = 0
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while True:
-                wakeups = self.kernel.wakeups
+                wakeup = self.kernel.readers.wakeups.event
                 batch = self.kernel.journal.read(cursor, 1 << 30)
                 for frame in decode_all(b"".join(batch.entries)):
                     if is_wanted(frame):
                         return frame
                 cursor = batch.cursor
                 if not batch.entries:
-                    await wakeups.wait()
+                    await wakeup.wait()
 
     async def wait_said(self, count: int) -> None:
         """Wait until the journal has had so many entries."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while self.kernel.journal.last_sequence < count:
-                await self.kernel.wakeups.wait()
+                await self.kernel.readers.wakeups.event.wait()
 
     async def wait_reply(self, request: Message) -> Message:
         msg_id = parse_header(request.parts[0]).msg_id
@@ -174,8 +175,8 @@ async def test_cell_runs_once_whose_request_was_given_up_while_the_interpreter_s
 
 async def test_interpreter_that_nobody_hears_any_more_ends_and_that_is_told(life: Life) -> None:
     await life.run("1")
-    interpreter = await life.kernel.interpreter()
-    arrival = interpreter._sockets[Channel.IOPUB]._arrival
+    interpreter = await life.kernel.lifecycle.interpreter()
+    arrival = interpreter.channels._sockets[Channel.IOPUB]._arrival
     assert arrival is not None
     arrival.cancel()  # ends the reader in the way that a task group would say nothing of
     frame = await life.wait_frame(lambda frame: isinstance(frame, EpochChange))
@@ -188,7 +189,7 @@ async def test_restart_whose_request_was_given_up_is_whole(life: Life) -> None:
     await life.accept(cell)
     epoch = life.kernel.epoch
     first = asyncio.create_task(life.accept(restarting))
-    while life.kernel.pid is not None:  # noqa: ASYNC110 - of this no event tells
+    while life.kernel.lifecycle.current is not None:  # noqa: ASYNC110 - of this no event tells
         await asyncio.sleep(0)
     await cancel(first)  # the interpreter is being stopped
     assert await life.kernel.accept([restarting], sender="s", epoch=epoch) == 0
@@ -364,12 +365,12 @@ async def test_cell_that_was_given_up_does_not_run_when_it_arrives_late(life: Li
 async def test_readers_that_come_back_during_a_shutdown_leave_no_interpreter(
     life: Life, steps: int, is_restart: bool
 ) -> None:
-    await life.kernel.interpreter()
+    await life.kernel.lifecycle.interpreter()
 
     async def come_back() -> None:
         while True:
             with contextlib.suppress(EpochMismatch):
-                await life.kernel.interpreter()
+                await life.kernel.lifecycle.interpreter()
             await asyncio.sleep(0)
 
     coming = asyncio.create_task(come_back())
@@ -386,7 +387,7 @@ async def test_readers_that_come_back_during_a_shutdown_leave_no_interpreter(
 
 @pytest.mark.parametrize("steps", range(1, 8))
 async def test_interpreter_whose_start_is_given_up_leaves_no_process(life: Life, steps: int) -> None:
-    starting = asyncio.create_task(life.kernel.interpreter())
+    starting = asyncio.create_task(life.kernel.lifecycle.interpreter())
     for _ in range(steps):
         await asyncio.sleep(0)
     await life.aclose()
@@ -468,7 +469,7 @@ async def test_cell_that_failed_with_much_text_ends_although_its_output_is_gone(
 
 
 async def test_what_belongs_together_wakes_readers_once(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
-    await life.kernel.interpreter()
+    await life.kernel.lifecycle.interpreter()
     monkeypatch.setattr(wakeups, "GATHER_SECONDS", 10 * TIMEOUT_SECONDS)  # nothing is told because time has passed
     told: list[list[str]] = []
     cell = execute("print('said', flush=True)")
@@ -476,7 +477,7 @@ async def test_what_belongs_together_wakes_readers_once(life: Life, monkeypatch:
     async with asyncio.timeout(TIMEOUT_SECONDS):
         cursor = 0
         while "execute_reply" not in itertools.chain(*told):
-            await life.kernel.wakeups.wait()
+            await life.kernel.readers.wakeups.event.wait()
             batch = life.kernel.journal.read(cursor, 1 << 30)
             cursor = batch.cursor
             told.append([type_of(frame) for frame in decode_all(b"".join(batch.entries))])
@@ -496,11 +497,11 @@ async def test_who_wakes_readers_without_news_takes_no_sign_of_life_from_them(
     life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wire, "KEEPALIVE_SECONDS", 0.2)
-    await life.kernel.interpreter()
+    await life.kernel.lifecycle.interpreter()
 
     async def wake() -> None:
         while True:
-            life.kernel.wake_readers_soon()
+            life.kernel.readers.wakeups.tell_soon()
             await asyncio.sleep(0.02)
 
     api = Api(Pod(OneKernel(life.kernel, tmp_path), DataFolder(tmp_path), name="pod", cooldown_seconds=300))

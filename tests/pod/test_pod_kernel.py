@@ -2,19 +2,25 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 
 import pytest
 
 from remote_kernel.core.journal.journal import Journal
-from remote_kernel.core.jupyter.messages import Author
+from remote_kernel.core.jupyter.interrupt_aim import Aim
+from remote_kernel.core.jupyter.messages import Author, parse_header
 from remote_kernel.core.wire.frames import Channel, Message
 from remote_kernel.pod.clock import utc_now
-from remote_kernel.pod.kernels.interpreter import Interpreter
+from remote_kernel.pod.interpreters.interpreter import Interpreter
+from remote_kernel.pod.interpreters.shutdowns import Shutdowns
+from remote_kernel.pod.kernels.lives import EpochMismatch
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
 from remote_kernel.pod.kernels.senders import MAX_SENDERS, SenderForgotten
-from remote_kernel.pod.kernels.shutdowns import Shutdowns
+from tests.pod.idle_interpreter import Idle
 
 pytestmark = pytest.mark.anyio
+
+AUTHOR = Author("front end")
 
 
 def make_kernel() -> PodKernel:
@@ -24,8 +30,13 @@ def make_kernel() -> PodKernel:
     return PodKernel("main", "python3", journal=Journal(), start=start, shutdowns=Shutdowns())
 
 
+def execute(sequence: int) -> Message:
+    parts = AUTHOR.write("execute_request", {"code": ""}, date=utc_now())
+    return Message(channel=Channel.SHELL, parts=parts, sequence=sequence)
+
+
 def interrupt(sequence: int, seen: int = 0) -> Message:
-    parts = Author("front end").write("interrupt_request", {}, date=utc_now())
+    parts = AUTHOR.write("interrupt_request", {}, date=utc_now())
     return Message(channel=Channel.CONTROL, parts=parts, sequence=sequence, seen=seen)
 
 
@@ -55,11 +66,40 @@ async def test_agents_own_messages_make_nobodys_be_forgotten() -> None:
     assert await kernel.accept([interrupt(2)], sender="notebook", epoch=kernel.epoch) == 1
 
 
+async def test_cell_whose_interpreter_dies_while_it_waits_is_refused_and_keeps_no_kernel_busy() -> None:
+    """It waits for the end of a cell that was given up, and that end is the interpreter's."""
+    interpreters: list[Idle] = []
+
+    def start() -> "asyncio.Task[Interpreter]":
+        interpreters.append(Idle(lambda: kernel.epoch))
+        interpreters[-1].may_start.set_result(None)
+        return asyncio.create_task(interpreters[-1].started())
+
+    kernel = PodKernel("main", "idle", journal=Journal(), start=start, shutdowns=Shutdowns())
+    epoch = kernel.epoch
+    given_up, after = execute(1), execute(3)
+    await kernel.accept([given_up], sender="notebook", epoch=epoch)
+    parent = given_up.parts[0]
+    busy = Author("idle").write("status", {"execution_state": "busy"}, parent=parent, date=utc_now())
+    interpreters[0].say(Channel.IOPUB, busy)
+    aim = Aim(cells=frozenset({parse_header(parent).msg_id}), is_exclusive=True)
+    revoking = interrupt(2)
+    revoking = replace(revoking, parts=(*revoking.parts[:3], aim.to_content()))
+    await kernel.accept([revoking], sender="notebook", epoch=epoch)
+    waiting = asyncio.create_task(kernel.accept([after], sender="notebook", epoch=epoch))
+    await asyncio.sleep(0)
+    interpreters[0].exited.set_result("signal 9 (SIGKILL)")
+    with pytest.raises(EpochMismatch):
+        await waiting
+    assert not kernel.is_busy
+    assert len(interpreters) == 1
+
+
 async def test_agent_that_listens_is_no_peer() -> None:
     kernel = make_kernel()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(kernel.reading("notebook"))
-        stack.enter_context(kernel.listening())
-        assert kernel.peers_of("notebook") == 0
-        stack.enter_context(kernel.reading("other"))
-        assert kernel.peers_of("notebook") == 1
+        stack.enter_context(kernel.readers.reading("notebook"))
+        stack.enter_context(kernel.readers.listening())
+        assert kernel.readers.claims.peers_of("notebook") == 0
+        stack.enter_context(kernel.readers.reading("other"))
+        assert kernel.readers.claims.peers_of("notebook") == 1

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from remote_kernel.pod.kernels import wakeups as wakeups
-from remote_kernel.pod.kernels.wakeups import Wakeups
+from remote_kernel.pod.readers import wakeups as wakeups
+from remote_kernel.pod.readers.wakeups import Wakeups
 from tests.driver import TIMEOUT_SECONDS
 
 pytestmark = pytest.mark.anyio

@@ -23,11 +23,12 @@ from remote_kernel.pod.api.execute import MAX_BATCH_BYTES, stream_execution
 from remote_kernel.pod.api.files import FileChanged, Files, PodMismatch
 from remote_kernel.pod.files.data_folder import DataFolder, FileMissing, InvalidPath, NotWritable, WrongKind
 from remote_kernel.pod.files.uploads import ChecksumMismatch
-from remote_kernel.pod.kernels.claims import judge
-from remote_kernel.pod.kernels.interpreter import StartFailed, UnknownKernel
-from remote_kernel.pod.kernels.pod_kernel import EpochMismatch, PodKernel
+from remote_kernel.pod.interpreters.interpreter import StartFailed, UnknownKernel
+from remote_kernel.pod.kernels.lives import EpochMismatch
+from remote_kernel.pod.kernels.pod_kernel import PodKernel
 from remote_kernel.pod.kernels.registry import PodLeaving, Registry, TooManyKernels
 from remote_kernel.pod.kernels.senders import SenderForgotten
+from remote_kernel.pod.readers.claims import judge
 
 _STATUS_OF: dict[type[RemoteKernelError], int] = {
     WireError: 400,
@@ -72,7 +73,7 @@ class Pod:
         """Say that the pod is about to go, so that every open stream ends as it should."""
         self.is_stopping = True
         for kernel in self.registry.kernels:
-            kernel.wake_readers()
+            kernel.readers.wakeups.tell()
 
 
 class Api:
@@ -124,15 +125,17 @@ class Api:
             self._pod.name,
             kernels=len(kernels),
             age_seconds=time.monotonic() - kernel.started if kernel else 0.0,
-            pid=kernel.pid if kernel else None,
+            pid=kernel.lifecycle.current.pid if kernel and kernel.lifecycle.current else None,
         )
 
     async def _execute(self, call: Call) -> Answer:
         self._pod.last_call = self._pod.clock()
         code = _parse_code(await call.read_body())
         kernel = self._pod.registry.get_or_create(*_kernel_of(call))
-        kernel.note_user(_reader_of(call))
-        await kernel.interpreter()  # before the status line is sent, so that its failure has a status of its own
+        kernel.readers.claims.note(_reader_of(call), time.monotonic())
+        await (
+            kernel.lifecycle.interpreter()
+        )  # before the status line is sent, so that its failure has a status of its own
         lines = stream_execution(kernel, code, lambda: self._pod.is_stopping)
         return Answer(body=lines, media_type=wire.NDJSON_MEDIA_TYPE)
 
@@ -145,12 +148,12 @@ class Api:
         if len(messages) < len(frames) or any(message.channel is wire.Channel.IOPUB for message in messages):
             raise WireError("only messages for a kernel may be sent here")
         kernel = self._pod.registry.get(name, epoch)
-        kernel.note_user(_reader_of(call))
-        wakeups = kernel.wakeups
+        kernel.readers.claims.note(_reader_of(call), time.monotonic())
+        wakeup = kernel.readers.wakeups.event
         accepted = await kernel.accept(messages, sender=sender, epoch=epoch)
         if accepted:
-            kernel.wake_readers_soon()
-            await wakeups.wait()  # the answer travels with what the kernel says to it
+            kernel.readers.wakeups.tell_soon()
+            await wakeup.wait()  # the answer travels with what the kernel says to it
         self._pod.registry.remove_closed()
         return Answer.of_json({"accepted": accepted, "kernels": len(self._pod.registry.kernels), "epoch": kernel.epoch})
 
@@ -166,9 +169,9 @@ class Api:
             cursor = kernel.journal.last_sequence
         # Who does not say who it is counts as somebody else each time.
         reader = _reader_of(call) or secrets.token_hex(8)
-        kernel.note_user(reader)
-        interpreter = await kernel.interpreter()
-        kernel.note_user(reader)  # the start may have taken long
+        kernel.readers.claims.note(reader, time.monotonic())
+        interpreter = await kernel.lifecycle.interpreter()
+        kernel.readers.claims.note(reader, time.monotonic())  # the start may have taken long
         hello = wire.Hello(
             epoch=kernel.epoch,
             cursor=cursor,
@@ -262,15 +265,15 @@ async def _stream_events(
     def note_silence() -> None:
         nonlocal is_silent
         is_silent = True
-        kernel.wake_readers()
+        kernel.readers.wakeups.tell()
 
     yield wire.encode(hello)
-    with kernel.reading(reader) as took, closing(Watchdog(note_silence)) as watchdog:
+    with kernel.readers.reading(reader) as took, closing(Watchdog(note_silence)) as watchdog:
         watchdog.feed(wire.KEEPALIVE_SECONDS)
         while True:
-            wakeups = kernel.wakeups
-            if kernel.peers_of(reader) != peers:
-                peers = kernel.peers_of(reader)
+            wakeup = kernel.readers.wakeups.event
+            if kernel.readers.claims.peers_of(reader) != peers:
+                peers = kernel.readers.claims.peers_of(reader)
                 yield wire.encode(wire.Peers(count=peers))
             batch = kernel.journal.read(cursor, MAX_BATCH_BYTES)
             if batch.entries or batch.gap:
@@ -291,7 +294,7 @@ async def _stream_events(
                 yield wire.encode(wire.Keepalive())
                 watchdog.feed(wire.KEEPALIVE_SECONDS)
             else:
-                await wakeups.wait()  # which also ends for others than this reader
+                await wakeup.wait()  # which also ends for others than this reader
 
 
 def _in_pieces(data: bytes) -> Iterator[bytes]:
@@ -307,7 +310,7 @@ async def _next(pieces: Iterator[bytes], is_long: bool) -> bytes:
 def _reason_to_end(pod: Pod, kernel: PodKernel, ends_at: float) -> str:
     if pod.is_stopping:
         return "stopping"
-    if kernel.is_closed:
+    if kernel.lifecycle.is_closed:
         return "closed"
     return "cap" if pod.clock() >= ends_at else ""
 

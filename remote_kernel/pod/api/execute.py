@@ -36,9 +36,9 @@ async def run_cell(
     await kernel.request(Channel.SHELL, request)
     reply: Message | None = None
     is_idle = False
-    with kernel.listening() as took:
+    with kernel.readers.listening() as took:
         while True:
-            wakeups = kernel.wakeups
+            wakeup = kernel.readers.wakeups.event
             batch = kernel.journal.read(cursor, MAX_BATCH_BYTES)
             if batch.gap is not None:
                 yield _dropped(request[0], batch.gap)
@@ -46,7 +46,7 @@ async def run_cell(
                 if is_stopping():
                     yield _lost(request[0], "its pod is stopped")
                     return
-                await wakeups.wait()
+                await wakeup.wait()
                 continue
             cursor = batch.cursor
             for event in decode_all(b"".join(batch.entries)):

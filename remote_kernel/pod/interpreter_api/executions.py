@@ -144,7 +144,7 @@ class Executions:
         kernel = kernels.get(name)
         if kernel is None or kernel.is_ending or self._registry.is_leaving:
             kernel = self._registry.get_or_create(name, self._kernelspec)
-        kernel.note_user("")
+        kernel.readers.claims.note("", time.monotonic())
         return kernel
 
     async def _run(self, running: _Running, request: ExecutionRequest, kernel: PodKernel) -> None:
@@ -200,10 +200,10 @@ class Executions:
 async def _wait_idle(kernel: PodKernel) -> None:
     """Return when nobody else's cell runs: code in the interpreter's own queue could not be called back."""
     while True:
-        wakeups = kernel.wakeups
+        wakeup = kernel.readers.wakeups.event
         if not kernel.is_busy:
             return
-        await wakeups.wait()
+        await wakeup.wait()
 
 
 async def _listen(kernel: PodKernel, code: str, gathering: Gathering) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.journal.journal import Journal
 from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
-from remote_kernel.pod.kernels.guard import Guard
-from remote_kernel.pod.kernels.interpreter import Interpreter
-from remote_kernel.pod.kernels.journal_files import SpillFile
-from remote_kernel.pod.kernels.pod_kernel import EpochMismatch, PodKernel
-from remote_kernel.pod.kernels.shutdowns import Shutdowns
+from remote_kernel.pod.interpreters.guard import Guard
+from remote_kernel.pod.interpreters.interpreter import Interpreter
+from remote_kernel.pod.interpreters.shutdowns import Shutdowns
+from remote_kernel.pod.kernels.lives import EpochMismatch
+from remote_kernel.pod.kernels.pod_kernel import PodKernel
+from remote_kernel.pod.readers.journal_files import SpillFile
 
 # A project's notebooks share a pod; more interpreters than this do not fit into one of a few GB.
 MAX_KERNELS = 32
@@ -78,7 +79,7 @@ class Registry:
         if kernel is not None and kernel.is_ending:
             self._ending.append(self._kernels.pop(name))
             kernel = None
-        if kernel is not None and kernel.kernelspec != kernelspec and kernel.has_failed:
+        if kernel is not None and kernel.kernelspec != kernelspec and kernel.lifecycle.has_failed:
             self._kernels.pop(name).close()  # whoever asked for it has been told that there is none
             kernel = None
         if kernel is None:
@@ -111,7 +112,7 @@ class Registry:
         """
         self._check_not_leaving()
         kernel = self._kernels.get(name)
-        if kernel is None or not kernel.knows(epoch):
+        if kernel is None or not kernel.lifecycle.knows(epoch):
             raise EpochMismatch("The session that this request speaks of is gone.")
         return kernel
 
@@ -135,8 +136,8 @@ class Registry:
 
     def remove_closed(self) -> None:
         """Forget the kernels that were shut down; their journals go with the last stream that reads them."""
-        self._ending = [kernel for kernel in self._ending if not kernel.is_closed]
-        self._kernels = {name: kernel for name, kernel in self._kernels.items() if not kernel.is_closed}
+        self._ending = [kernel for kernel in self._ending if not kernel.lifecycle.is_closed]
+        self._kernels = {name: kernel for name, kernel in self._kernels.items() if not kernel.lifecycle.is_closed}
 
     def _take_spare(self, kernelspec: str) -> asyncio.Task[Interpreter] | None:
         if self._spare is None or self._spare[0] != kernelspec:

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from remote_kernel.core.journal.journal import File, Journal, Limits
 from remote_kernel.core.wire.frames import Channel, Gap, Message, decode_all, encode
-from remote_kernel.pod.kernels.journal_files import SpillFile
+from remote_kernel.pod.readers.journal_files import SpillFile
 
 UNLIMITED = 1 << 40
 

@@ -2,7 +2,8 @@
 seconds."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 # Readers come and go with local kernels. Those beyond it are remembered as somebody, not by their names.
@@ -12,6 +13,8 @@ MAX_CLAIMS = 256
 class Claims:
     """Claims to one kernel: its users, and when they used it. A claim ends after the cooldown, as a session does.
 
+    Who follows the kernel has a claim for as long as that, however long ago it began.
+
     Args:
         seconds: the cooldown.
     """
@@ -19,6 +22,7 @@ class Claims:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._used_at: dict[str, float] = {}
+        self._streams: Counter[str] = Counter()
 
     def note(self, user: str, now: float) -> None:
         """Note that `user` uses the kernel; "" for who does not say who it is."""
@@ -27,8 +31,15 @@ class Claims:
             user = user if len(self._used_at) < MAX_CLAIMS else ""
         self._used_at[user] = now
 
-    def note_end(self, user: str, now: float) -> None:
-        """Note that `user` has stopped following, unless it has said before that it will not come back."""
+    def follow(self, user: str, now: float) -> None:
+        """Note that `user` follows the kernel; its own earlier streams may not have ended yet."""
+        self._streams[user] += 1
+        self.note(user, now)
+
+    def leave(self, user: str, now: float) -> None:
+        """Note that a stream has ended, whose `user` may have said before that it will not come back."""
+        self._streams[user] -= 1
+        self._streams += Counter()  # forgets the zeros
         if user in self._used_at:
             self._used_at[user] = now
 
@@ -36,22 +47,24 @@ class Claims:
         """Forget a user, who has said that it will not come back."""
         self._used_at.pop(user, None)
 
-    def seconds_left(self, followers: Collection[str], now: float) -> float:
-        """Return for how long somebody has a claim at least; none or less when nobody has."""
-        last = max(
-            (now if name in followers else used_at for name, used_at in self._used_at.items()), default=-math.inf
-        )
-        return last + self._seconds - now
+    def peers_of(self, user: str) -> int:
+        """Return how many others follow the kernel."""
+        return len(self._streams) - (user in self._streams)
 
-    def others(self, user: str, followers: Collection[str], now: float) -> int:
-        """Return how many others have a claim; those who follow have one, however long ago they began.
+    def seconds_left(self, now: float) -> float:
+        """Return for how long somebody has a claim at least; none or less when nobody has."""
+        return max((left for _, left in self._left(now)), default=-math.inf)
+
+    def others(self, user: str, now: float) -> int:
+        """Return how many others have a claim.
 
         Who does not say who it is is another than `user`, also where that has no name.
         """
-        claimed = {
-            name for name, used_at in self._used_at.items() if name in followers or now - used_at < self._seconds
-        }
-        return len(claimed - ({user} if user else set()))
+        return sum(left > 0 and not (user and name == user) for name, left in self._left(now))
+
+    def _left(self, now: float) -> Iterator[tuple[str, float]]:
+        for name, used_at in self._used_at.items():
+            yield name, self._seconds + (0.0 if name in self._streams else used_at - now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Coroutine
 
 from remote_kernel.core.text.log_lines import LogEvent
-from remote_kernel.pod.kernels.interpreter import Interpreter
+from remote_kernel.pod.interpreters.interpreter import Interpreter
 
 _log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Interpreters: processes of Jupyter kernels, from their start to their end."""

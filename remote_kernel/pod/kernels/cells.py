@@ -1,0 +1,122 @@
+"""Cells of a kernel: the requests to execute without a reply so far, and those that are not to run. Plain decisions."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from remote_kernel.core.errors import WireError
+from remote_kernel.core.jupyter.interrupt_aim import Aim
+from remote_kernel.core.jupyter.messages import Header, is_error, parse_object, parse_parent
+
+# Cells that were given up while they may still have been on their way, and are not run when they arrive.
+MAX_REVOKED = 256
+
+
+@dataclass(slots=True, eq=False)
+class Cell:
+    """An `execute_request` without a reply so far.
+
+    Attributes:
+        began_at: the journal position at which the kernel has said that it works on it; 0 as long as it waits.
+        is_idle: whether the kernel has said that it is done with it, ahead of the reply.
+        is_unwanted: whether it was to be interrupted, with nobody waiting for it any more.
+    """
+
+    content: bytes
+    subshell_id: str
+    began_at: int = 0
+    is_idle: bool = False
+    is_unwanted: bool = False
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self.began_at) and not self.is_idle
+
+    def stops_on_error(self) -> bool:
+        """Return whether an error in this request aborts the ones behind it ("Execute" in the messaging protocol)."""
+        try:
+            content = parse_object(self.content)
+        except WireError:  # what the kernel has made of it is its reply
+            return True
+        return bool(content.get("stop_on_error", True)) and not content.get("silent", False)
+
+
+class Cells:
+    """The cells that the current interpreter of a kernel has, by message id.
+
+    Attributes:
+        is_interrupted: whether what runs was interrupted already; a second interrupt could hit what it does at its end.
+    """
+
+    def __init__(self) -> None:
+        self.is_interrupted = False
+        self._open: dict[str, Cell] = {}
+        self._revoked: OrderedDict[str, None] = OrderedDict()
+        self._last_error: dict[str, int] = {}  # by subshell, the journal position of an error that aborts
+
+    def __contains__(self, cell: Cell) -> bool:
+        return any(each is cell for each in self._open.values())
+
+    @property
+    def is_busy(self) -> bool:
+        """Return whether a request to execute is not done; one that cannot be read gets no reply at all."""
+        return any(not cell.is_idle for cell in self._open.values())
+
+    @property
+    def has_unwanted(self) -> bool:
+        """Return whether a cell has begun that was to be interrupted: its error would abort what is behind it."""
+        return any(cell.is_unwanted and cell.began_at for cell in self._open.values())
+
+    def clear(self) -> None:
+        """Forget what an interpreter had that is gone."""
+        self._open.clear()
+        self._last_error.clear()
+        self.is_interrupted = False
+
+    def are_refused(self, header: Header, seen: int) -> bool:
+        """Return whether a request that arrives is not to run.
+
+        It was given up while it was on its way. Or the front end, which had `seen` so much of the journal, sent it
+        before it could see that a cell ahead of it had failed. With the kernel on the same machine it would have been
+        in the kernel's queue by then and been aborted there.
+        """
+        return header.msg_id in self._revoked or seen < self._last_error.get(header.subshell_id, 0)
+
+    def add(self, header: Header, content: bytes) -> None:
+        """Note a request that the interpreter is about to get."""
+        if not self._open:
+            self.is_interrupted = False
+        self._open[header.msg_id] = Cell(content, header.subshell_id)
+
+    def of(self, parent: bytes) -> Cell | None:
+        """Return the cell that a message with this parent header belongs to."""
+        return self._open.get(parse_parent(parent).msg_id) if self._open else None
+
+    def end(self, parent: bytes, reply: bytes, position: int) -> Cell | None:
+        """Forget the cell whose reply is at this position of the journal, and return it."""
+        cell = self._open.pop(parse_parent(parent).msg_id, None)
+        if cell is not None:
+            self.is_interrupted = False
+            if is_error(reply) and cell.stops_on_error() and not cell.is_unwanted:
+                self._last_error[cell.subshell_id] = position
+        return cell
+
+    def are_hit(self, aim: Aim, seen: int) -> bool:
+        """Return whether an interrupt hits what it is for: it may have been on its way while other things were run.
+
+        Args:
+            seen: the journal position that its front end had been shown.
+        """
+        if not aim.cells:
+            return True
+        known = {name for name in aim.cells if name in self._open}
+        running = {name: cell for name, cell in self._open.items() if cell.is_running}
+        if not aim.is_exclusive:
+            is_meant = any(name in known or cell.began_at <= seen for name, cell in running.items())
+            return is_meant if running else bool(known)
+        self._revoked.update(dict.fromkeys(aim.cells - known))
+        while len(self._revoked) > MAX_REVOKED:
+            self._revoked.popitem(last=False)
+        wanted = [self._open[name] for name in known if not self._open[name].is_unwanted]
+        for cell in wanted:  # those that wait are interrupted when they begin
+            cell.is_unwanted = True
+        return any(cell.is_running for cell in wanted)
