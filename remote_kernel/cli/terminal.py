@@ -116,13 +116,25 @@ def _safe(stream: TextIO | None, environ: Mapping[str, str]) -> TextIO:
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")  # an old locale must not end a run with an error
     can_draw = stream.isatty() and environ.get("TERM") != "dumb"
-    keeps_colours = can_draw and not environ.get("NO_COLOR")  # https://no-color.org
-    return cast(TextIO, SafeStream(stream, keeps_colours=keeps_colours, can_draw=can_draw))
+    has_colours = _wants_colours(environ, can_draw=can_draw)
+    return cast(TextIO, SafeStream(stream, keeps_colours=has_colours, can_draw=can_draw))
+
+
+def _wants_colours(environ: Mapping[str, str], *, can_draw: bool) -> bool:
+    """Return whether colours are wanted (https://no-color.org, https://force-color.org), else whether they work."""
+    if environ.get("NO_COLOR"):
+        return False
+    return can_draw or environ.get("FORCE_COLOR", "0") not in {"", "0"}
 
 
 def can_draw(stream: TextIO) -> bool:
     """Return whether bars can be drawn on a stream of the command."""
     return isinstance(stream, SafeStream) and stream.can_draw
+
+
+def keeps_colours(stream: TextIO) -> bool:
+    """Return whether colours that are written to a stream of the command get through."""
+    return isinstance(stream, SafeStream) and stream.keeps_colours
 
 
 def console_for(stream: TextIO) -> "Console":
@@ -131,7 +143,7 @@ def console_for(stream: TextIO) -> "Console":
     from rich.segment import Segment
 
     under = stream.stream if isinstance(stream, SafeStream) else stream
-    has_colours = isinstance(stream, SafeStream) and stream.keeps_colours
+    has_colours = keeps_colours(stream)
 
     class SafeConsole(Console):
         """Cleans each piece of text that is not rich's own control of the cursor, and lets no link pass."""

@@ -135,6 +135,7 @@ def test_name_without_a_default_is_noted(tmp_path: Path) -> None:
         (["-p", "class", "1"], "'class' cannot be the name of a parameter"),
         (["-p", "x"], "expected 2 arguments"),
         (["-f", "missing.json"], "cannot read missing.json: no such file or directory"),
+        (["-f", "Missing.YAML"], "cannot read Missing.YAML: no such file or directory"),
         (["-f", "list.json"], "list.json does not hold parameters"),
         (["-f", "bad.yaml"], "bad.yaml is neither JSON nor YAML"),
         (["-f", "bytes.yaml"], "the value of the parameter 'raw' is a bytes: put it in quotes"),

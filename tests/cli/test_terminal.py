@@ -2,10 +2,14 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from remote_kernel.cli.doctor import MARGIN
 from tests.cli.command import COMMAND, texts_of, write_notebook
 
 
@@ -65,6 +69,53 @@ def test_line_that_is_being_written_is_shown(tmp_path: Path) -> None:
     status, text = show_on_terminal("run", notebook, "--kernel", "python3", interrupt_at=b"half of a line")
     assert status == 130
     assert text.index("half of a line") < text.index("interrupting the cell")
+
+
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+LONG = "a notebook with a rather long name that goes on until it no longer fits.ipynb"
+
+
+def test_rows_of_several_notebooks_fit_a_narrow_terminal(tmp_path: Path) -> None:
+    notebooks = [write_notebook(tmp_path / name, "1 / 0") for name in ("n.ipynb", LONG)]
+    _, text = show_on_terminal("run", *notebooks, "--kernel", "python3", "--jobs", "2", COLUMNS="60")
+    table = COLOURS.sub("", text[text.index("NOTEBOOK ") :]).splitlines()[:3]
+    assert [line for line in table if len(line) > 60] == []
+    assert ["fits.ipynb" in line and "ZeroDivisionError" in line for line in table] == [False, False, True]
+    bars = COLOURS.sub("", text[: text.index("NOTEBOOK ")])
+    assert "\n                " not in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", bars)  # no cell of a row has two lines
+
+
+def test_findings_of_the_doctor_are_set_in_on_a_narrow_terminal() -> None:
+    _, text = show_on_terminal("doctor", "--no-session", COLUMNS="60")
+    lines = COLOURS.sub("", text).splitlines()
+    assert [line for line in lines if len(line) >= 60 and " " in line[MARGIN:]] == []
+    assert any(line.startswith(" " * MARGIN) for line in lines)
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["upload"], ["sessions", "stop"], ["list"], ["pool"]])
+def test_help_fits_the_terminal(command: list[str]) -> None:
+    for columns in (60, 200):
+        status, text = show_on_terminal(*command, "--help", COLUMNS=str(columns))
+        examples = [line for line in text.splitlines() if line.startswith("  remote-kernel")]
+        assert status == 0
+        assert [line for line in text.splitlines() if len(line) > min(columns, 120) and line not in examples] == []
+        assert "\r\n\r\nexit status: 0" in text.lower() or not command
+
+
+@pytest.mark.parametrize(
+    ("environ", "has_colours"),
+    [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "0"}, False), ({"FORCE_COLOR": ""}, False),
+     ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],
+)  # fmt: skip
+def test_colours_in_a_pipe_are_for_those_who_want_them(
+    tmp_path: Path, environ: dict[str, str], has_colours: bool
+) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "print('\\x1b[31mred\\x1b[0m\\x1b]0;title\\x07')", "1 / 0")
+    command = [*COMMAND, "run", str(notebook), "--kernel", "python3"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environ}, check=False)
+    for text in (done.stdout, done.stderr):
+        assert ("\x1b[31m" in text) == has_colours
+        assert "\x1b" not in COLOURS.sub("", text)
 
 
 def test_dumb_terminal_gets_plain_lines(tmp_path: Path) -> None:

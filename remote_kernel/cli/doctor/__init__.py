@@ -3,6 +3,9 @@
 import argparse
 import asyncio
 import json
+import shutil
+import sys
+import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -31,6 +34,9 @@ examples:
 exit status: 0 everything works; 1 something does not; 2 something given cannot be used; 130 Ctrl-C, 143 SIGTERM
 """
 
+# Where the texts begin, behind status and check.
+MARGIN = 23
+
 _COLOURS = {"ok": "\x1b[32m", "note": "\x1b[33m", "failed": "\x1b[31m"}
 
 
@@ -43,7 +49,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="check that notebooks can run, and say what to mend",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--endpoint", metavar="URL", help="the pool to check (default: as a kernel would choose)")
     parser.add_argument(
@@ -104,4 +109,11 @@ def _show(finding: "Finding", arguments: argparse.Namespace) -> None:
     if arguments.json:
         return
     status = f"{_COLOURS[finding.status]}{finding.status:<7}{PLAIN}"
-    print(f"{status} {finding.check:<14} {one_line(finding.text)}", flush=True)
+    text = one_line(finding.text)
+    if sys.stdout.isatty():
+        columns = max(shutil.get_terminal_size().columns - 1, MARGIN + 20)
+        text = textwrap.fill(
+            f"{'':{MARGIN}}{text}", columns, subsequent_indent=" " * MARGIN, break_on_hyphens=False,
+            break_long_words=False,
+        ).lstrip()  # fmt: skip
+    print(f"{status} {finding.check:<14} {text}", flush=True)

@@ -35,7 +35,8 @@ at most 4 MB, as Azure takes no more than 128 MB at once.
 """
 UPLOAD = f"""\
 {SAME}Other files of the same name in the session are replaced. Links that are named are followed; those that lead out
-of a folder are left out.
+of a folder are left out. What is neither a file nor a folder, such as a pipe, cannot be sent.
+
 Exit status: 0 done; 1 the pool or the session cannot be used, or a link was left out; 2 something given cannot be
 used; 130 Ctrl-C.
 """
@@ -43,6 +44,7 @@ DOWNLOAD = f"""\
 {SAME}What is here and differs is replaced after a question, or with --force; where nobody can be asked, nothing is
 fetched. Nothing is written through a symbolic link. Patterns and '.' leave hidden files out, as a shell does: these
 come with a folder that is named, or by their own names.
+
 Exit status: 0 done; 1 the pool or the session cannot be used, or a file could not be fetched; 2 something given cannot
 be used, or a file that is here differs; 130 Ctrl-C.
 """

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from remote_kernel.cli.terminal import console_for
 from remote_kernel.client.files import transfer
-from remote_kernel.core.text.terminal_text import one_line
+from remote_kernel.core.text.terminal_text import one_line, shortened
 
 # What is said behind the bar has 42 columns at most, and a narrow terminal 80.
 BAR_WIDTH = 12
@@ -47,12 +47,7 @@ class TransferBar:
         self._bar.update(
             self._task,
             completed=progress.fraction,
-            description=_shorten(one_line(progress.name)),
+            description=shortened(one_line(progress.name), NAME_WIDTH),
             detail=progress.describe(time.monotonic()),
             refresh=True,
         )
-
-
-def _shorten(name: str) -> str:
-    """Return the end of a path, which tells files apart."""
-    return name if len(name) <= NAME_WIDTH else "…" + name[-NAME_WIDTH + 1 :]

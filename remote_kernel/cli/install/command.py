@@ -45,8 +45,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "list",
         help="list the installed kernels of remote-kernel",
         description="List the kernels of remote-kernel that Jupyter finds, with the pool of each.",
-        epilog="example: remote-kernel list --json\nexit status: 0, also when there are none",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example: remote-kernel list --json\n\nexit status: 0, also when there are none",
     )
     listing.add_argument("--json", action="store_true", help="print JSON")
     listing.set_defaults(handler=list_kernels)
@@ -54,9 +53,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "uninstall",
         help="remove installed kernels",
         description="Remove kernels that 'remote-kernel install' has written.",
-        epilog="example: remote-kernel uninstall team\nexit status: 0 removed; 1 it could not be; 2 there is no such "
+        epilog="example: remote-kernel uninstall team\n\nexit status: 0 removed; 1 it could not be; 2 there is no such "
         "kernel, or it is not one of remote-kernel's",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     removal.add_argument("names", metavar="NAME", nargs="+", help="name of a kernel, as in the list")
     removal.set_defaults(handler=uninstall)
@@ -68,7 +66,6 @@ def _add_install(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         help="install a kernel for a pool",
         description=INSTALL_DESCRIPTION,
         epilog=INSTALL_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     where = parser.add_mutually_exclusive_group()

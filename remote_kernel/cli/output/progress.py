@@ -12,7 +12,7 @@ from rich.text import Text
 from remote_kernel.cli.output.transcript import Transcript
 from remote_kernel.cli.run.batch import Display, Job, Result
 from remote_kernel.cli.run.execution import code_cells
-from remote_kernel.cli.terminal import can_draw, console_for
+from remote_kernel.cli.terminal import can_draw, console_for, keeps_colours
 from remote_kernel.core.text.terminal_text import clean
 
 INTERRUPTING = "interrupting the cell (Ctrl-C leaves at once)"
@@ -34,13 +34,14 @@ class Lines:
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
+        self._keeps_colours = stream is not None and keeps_colours(stream)
 
     def write(self, lines: Sequence[str]) -> None:
-        """Write complete lines, without their colours."""
+        """Write complete lines, without their colours where nobody wants any."""
         if not lines or self._stream is None:
             return
         try:
-            self._stream.write("".join(f"{clean(line)}\n" for line in lines))
+            self._stream.write("".join(f"{clean(line, keeps_colours=self._keeps_colours)}\n" for line in lines))
             self._stream.flush()
         except OSError:
             self._stream = None

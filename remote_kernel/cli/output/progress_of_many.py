@@ -3,6 +3,7 @@
 What the cells print is in the executed notebooks; shown at the same time it would be a jumble.
 """
 
+import shutil
 from collections.abc import Mapping
 from typing import Any, Self, TextIO
 
@@ -16,6 +17,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from remote_kernel.cli.output.progress import Lines
@@ -70,9 +72,9 @@ class TerminalBatch:
     def __init__(self, stream: TextIO, total: int) -> None:
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.description}", markup=False, table_column=_one_line_column()),
             BarColumn(),
-            _StateColumn(),
+            _StateColumn(table_column=_one_line_column()),
             TimeElapsedColumn(),
             console=console_for(stream),
             transient=True,
@@ -107,6 +109,11 @@ class TerminalBatch:
         elif task is not None:
             self._bars.update(task, state=Text(verdict(result), style="red"))
             self._bars.stop_task(task)
+
+
+def _one_line_column() -> Column:
+    """Return a column that has a third of the line at most, and so leaves something to the others."""
+    return Column(no_wrap=True, overflow="ellipsis", max_width=max(shutil.get_terminal_size().columns // 3, 13))
 
 
 class _StateColumn(ProgressColumn):

@@ -6,11 +6,12 @@ from typing import Any
 from remote_kernel.cli.run.batch import Result
 from remote_kernel.cli.run.execution import Cause, Failure, Outcome
 from remote_kernel.cli.verify.comparison import Difference
-from remote_kernel.core.text.terminal_text import PLAIN, clean, one_line
+from remote_kernel.core.text.terminal_text import PLAIN, clean, one_line, shortened
 
 # As shells report a program that a signal ended.
 SIGNAL_STATUS = 128
 SHOWN_SOURCE_LINES = 5
+SHORTEST_NAME = 12
 
 GOOD = "ok"
 _RED, _GREEN = "\x1b[31m", "\x1b[32m"
@@ -42,16 +43,27 @@ def summary(result: Result) -> str:
     return "\n".join([counted, *(one_line(str(path)) for path in result.written)])
 
 
-def table(results: Sequence[Result]) -> str:
-    """Return the closing lines for several notebooks, with colours: a row for each, then where the results are."""
+def table(results: Sequence[Result], columns: int | None = None) -> str:
+    """Return the closing lines for several notebooks, with colours: a row for each, then where the results are.
+
+    Args:
+        columns: of the terminal; names of notebooks are shortened where the rows have more.
+    """
     rows = [("NOTEBOOK", "RESULT", "CELLS", "TIME")]
     rows += [
         (one_line(str(result.job.path)), verdict(result), _count(result.outcome), _time(result)) for result in results
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    if columns is not None:
+        widths[0] = min(widths[0], max(columns - sum(widths[1:]) - 3 * len("  "), SHORTEST_NAME))
     lines = []
     for row, result in zip(rows, [None, *results], strict=True):
-        cells = [row[0].ljust(widths[0]), row[1].ljust(widths[1]), row[2].rjust(widths[2]), row[3].rjust(widths[3])]
+        cells = [
+            shortened(row[0], widths[0]).ljust(widths[0]),
+            row[1].ljust(widths[1]),
+            row[2].rjust(widths[2]),
+            row[3].rjust(widths[3]),
+        ]
         if result is not None:
             cells[1] = f"{_GREEN if result.is_good else _RED}{cells[1]}{PLAIN}"
         lines.append("  ".join(cells))

@@ -5,6 +5,7 @@ Parse, prepare, execute, report: one function for each.
 
 import argparse
 import math
+import shutil
 import sys
 from pathlib import Path
 from time import monotonic
@@ -34,6 +35,10 @@ alternate. Everything may differ in a cell tagged "verify-ignore", and whatever 
 "verify-ignore=REGEX", or a regular expression in the list "verify_ignore" under "remote_kernel" in the metadata of
 the cell or notebook. Any other number is compared.
 
+OUT, and the FILE of --junit, may be a device or a pipe, such as /dev/stdout. What cannot be written where it was to go
+is put beside it, or beside the notebook, as NAME.rescued.ipynb, and said. sys.exit(0) in a cell ends its notebook as a
+success.
+
 Ctrl-C interrupts the running cells, and what was executed so far is written; after a second one the kernels have two
 seconds to give their sessions back. So does closing the terminal, unless 'nohup' is before the command.
 
@@ -55,7 +60,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="execute notebooks and write or verify the results",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("notebooks", metavar="NOTEBOOK", type=Path, nargs="+", help="path of a notebook")
@@ -159,6 +163,7 @@ def _print_summary(results: "list[Result]", shown: TextIO) -> None:
     from remote_kernel.cli.output.report import summary, table
 
     if len(results) > 1:
-        print(table(results), file=shown)
+        columns = shutil.get_terminal_size().columns if shown.isatty() else None
+        print(table(results, columns), file=shown)
     elif results[0].written or results[0].job.is_verified:
         print(summary(results[0]), file=shown)

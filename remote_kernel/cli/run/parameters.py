@@ -16,6 +16,7 @@ from typing import Any
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
+from remote_kernel.cli.run.result_files import reason
 from remote_kernel.core.errors import UsageError
 
 DEFAULTS_TAG = "parameters"
@@ -52,9 +53,8 @@ def read_parameters(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not text'}".lower()
-        ) from None
+        why = reason(error) if isinstance(error, OSError) else "it is not text"
+        raise UsageError(f"cannot read {path}: {why}") from None
     value = _parse(text, path) if text.strip() else {}
     if value is None:  # nothing but comments
         return {}

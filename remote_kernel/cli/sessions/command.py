@@ -41,10 +41,8 @@ STOP_SECONDS = 10.0
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command `sessions` with its own command `stop`."""
-    form = argparse.RawDescriptionHelpFormatter
     parser = subparsers.add_parser(
         "sessions", help="list the sessions of your notebooks, stop them", description=DESCRIPTION, epilog=EPILOG,
-        formatter_class=form,
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(handler=show)
@@ -55,7 +53,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Give sessions back, with their variables and files. A kernel that is alive takes a new one with "
         "its next cell, and says so.",
         epilog=STOP_EPILOG,
-        formatter_class=form,
     )
     stop.add_argument("sessions", metavar="LABEL|NOTEBOOK", nargs="*", help="label, or path of the notebook")
     stop.add_argument("--all", action="store_true", help="every session in the list")

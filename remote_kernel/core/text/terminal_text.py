@@ -72,6 +72,11 @@ def one_line(text: str) -> str:
     return re.sub(_NOT_IN_LINE, lambda found: _name(found[0]), text)
 
 
+def shortened(path: str, width: int) -> str:
+    """Return the end of a path, which tells files apart, with an ellipsis where it has more than `width` characters."""
+    return path if len(path) <= width else "…" + path[len(path) - width + 1 :]
+
+
 def last_start(line: str) -> int:
     """Return where a line starts whose text is seen; a carriage return at the very end has overwritten nothing yet."""
     return line.rstrip("\r").rfind("\r") + 1
