@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -67,18 +67,15 @@ class ConfiguredAccess:
         """Nothing to forget: both were given."""
 
 
-class AzureAccess:
+class AzureAccess(ConfiguredAccess):
     """An endpoint from the settings, and tokens of an Azure login."""
 
     def __init__(self, url: str, tokens: Tokens, proxy: Proxy | None = None, bundle: Path | None = None) -> None:
-        self._url = url
+        super().__init__(url, "", proxy, bundle)
         self._tokens = tokens
-        self._proxy = proxy
-        self._bundle = bundle
-        self.is_here = is_here(url)
 
     async def endpoint(self) -> Endpoint:
-        return Endpoint(self._url, await self._tokens.get(), proxy=self._proxy, bundle=self._bundle)
+        return replace(self._endpoint, token=await self._tokens.get())
 
     def forget(self, endpoint: Endpoint) -> None:
         self._tokens.forget(endpoint.token)

@@ -5,6 +5,7 @@ Every function raises `OSError` as the system does; callers say what it means fo
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -16,14 +17,7 @@ def make_private_folder(folder: Path) -> None:
 
 def write_private(path: Path, text: str) -> None:
     """Replace `path` in one step by a file of mode 0600, so that a reader sees the old text or the new one."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # always made with 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    _put(path, text, os.replace)
 
 
 def create_private(path: Path, text: str) -> None:
@@ -31,10 +25,14 @@ def create_private(path: Path, text: str) -> None:
 
     The file appears complete or not at all.
     """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    _put(path, text, os.link)
+
+
+def _put(path: Path, text: str, take_place: Callable[[str, Path], None]) -> None:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # always made with 0600
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-        os.link(name, path)
+        take_place(name, path)
     finally:
         Path(name).unlink(missing_ok=True)

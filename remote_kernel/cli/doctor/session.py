@@ -12,6 +12,7 @@ from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.http.transport import Broke
 from remote_kernel.client.interpreter.bridge import Bridge
 from remote_kernel.client.interpreter.executions import JSON_MEDIA_TYPE, stop_session
+from remote_kernel.client.routes.detected_route import not_python
 from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import NoAgent, PoolError, PoolRefused, PoolUnreachable
 from remote_kernel.core.interpreter_api.executions import EXECUTIONS_PATH, METADATA_PATH, runtime_names
@@ -87,9 +88,7 @@ class SessionCheck:
                 status=404,
             )
         if not any("python" in name.lower() for name in names):
-            raise PoolRefused(
-                f"This pool runs {' and '.join(names)}: use one of type PythonLTS or of custom containers.", status=501
-            )
+            raise not_python(" and ".join(names))
         return False
 
     async def _run_by_agent(self, way: Route, read_seconds: float) -> None:
