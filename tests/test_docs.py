@@ -159,6 +159,11 @@ def test_every_error_text_that_is_explained_is_one_of_the_code() -> None:
         assert any(pattern.search(text) for text in texts), heading
 
 
+def test_the_changelog_says_nothing_twice() -> None:
+    items = [" ".join(item.split())[:60] for item in (ROOT / "CHANGELOG.md").read_text().split("\n- ")[1:]]
+    assert [item for number, item in enumerate(items) if item in items[:number]] == []
+
+
 def test_every_link_leads_somewhere() -> None:
     for page in PAGES:
         text = page.read_text()

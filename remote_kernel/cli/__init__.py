@@ -10,6 +10,7 @@ import argparse
 import errno
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 
 from remote_kernel import __version__
@@ -34,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: from argparse, for `--help`, `--version` and arguments that it cannot parse.
     """
     environ = dict(os.environ)
+    # Jupyter asks IPython for a folder that nothing here needs.
+    warnings.filterwarnings("ignore", "IPython (parent|dir)", UserWarning)
     with safe_output(environ):
         return _run(argv, environ)
 

@@ -1,6 +1,7 @@
 """The command line answers every question about itself, and every mistake with one sentence."""
 
 import argparse
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -52,6 +53,18 @@ def test_what_a_command_does_not_know_is_one_sentence_that_names_it(words: tuple
     name = " ".join(["remote-kernel", *words])
     assert line.startswith(f"{name}: error: ")
     assert line.endswith(f". See '{name} --help'.")
+
+
+def test_a_home_folder_that_is_not_there_is_no_news_of_ipython_s(tmp_path: Path) -> None:
+    environ = {name: value for name, value in os.environ.items() if name != "IPYTHONDIR"}
+    listing = subprocess.run(
+        [*COMMAND, "list"],
+        capture_output=True,
+        text=True,
+        env=environ | {"HOME": str(tmp_path / "missing")},
+        check=True,
+    )
+    assert listing.stderr == ""
 
 
 @pytest.mark.parametrize("words", WANTING, ids=" ".join)
