@@ -19,25 +19,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-class SafeStream(io.TextIOBase):
-    """A stream of text that shows control characters instead of passing them on.
+class _Through(io.TextIOBase):
+    """A stream of text before one of the process's own."""
 
-    Each `write` is taken by itself: no sequence is put together from two of them, and no colour outlasts one.
-
-    Args:
-        stream: where the text goes.
-        keeps_colours: whether colours may pass; they are dropped otherwise.
-        can_draw: whether it is a terminal on which the cursor can be moved, as bars need it.
-    """
-
-    def __init__(self, stream: TextIO, *, keeps_colours: bool, can_draw: bool = False) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self.stream = stream
-        self.keeps_colours = keeps_colours
-        self.can_draw = can_draw
-
-    def write(self, text: str) -> int:
-        self.stream.write(escape(text, keeps_colours=self.keeps_colours))
-        return len(text)
 
     def flush(self) -> None:
         self.stream.flush()
@@ -59,33 +45,38 @@ class SafeStream(io.TextIOBase):
         return self.stream.encoding
 
 
-class LastingStream(io.TextIOBase):
-    """A terminal for as long as there is one: what is written to it after it was closed goes nowhere."""
+class SafeStream(_Through):
+    """A stream of text that shows control characters instead of passing them on.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    Each `write` is taken by itself: no sequence is put together from two of them, and no colour outlasts one.
+
+    Args:
+        stream: where the text goes.
+        keeps_colours: whether colours may pass; they are dropped otherwise.
+        can_draw: whether it is a terminal on which the cursor can be moved, as bars need it.
+    """
+
+    def __init__(self, stream: TextIO, *, keeps_colours: bool, can_draw: bool = False) -> None:
+        super().__init__(stream)
+        self.keeps_colours = keeps_colours
+        self.can_draw = can_draw
+
+    def write(self, text: str) -> int:
+        self.stream.write(escape(text, keeps_colours=self.keeps_colours))
+        return len(text)
+
+
+class LastingStream(_Through):
+    """A terminal for as long as there is one: what is written to it after it was closed goes nowhere."""
 
     def write(self, text: str) -> int:
         with _ignoring_end():
-            self._stream.write(text)
+            self.stream.write(text)
         return len(text)
 
     def flush(self) -> None:
         with _ignoring_end():
-            self._stream.flush()
-
-    def close(self) -> None:
-        """Do nothing: the stream is the process's own."""
-
-    def isatty(self) -> bool:
-        return self._stream.isatty()
-
-    def fileno(self) -> int:
-        return self._stream.fileno()
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]  # a plain attribute there
-        return self._stream.encoding
+            self.stream.flush()
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,6 @@ class Session:
         self._file = BindingFile(folders.runtime, connection_file=connection_file, key=connection_key)
         self._releases = Releases(folders.runtime)
         self._tidying = Tidying(folders.runtime, self._releases, self._route)
-        self._access: Access | None = None
         self._has_left = False
         self._started_at = time.monotonic()
         self._binding = self._take_up(self._file.load())
@@ -105,12 +104,21 @@ class Session:
         self._file.remove()
         return None
 
+    @cached_property
+    def _settings(self) -> Settings:
+        """The settings, read once; raises `SettingsError` and `IdentityError`, as the first cell is to be told."""
+        return Settings.from_environ(self._environ)
+
+    @cached_property
+    def _access(self) -> Access:
+        """The access to the pool; raises as `_settings` does."""
+        return choose_access(self._settings, self._environ)
+
     def tidy(self) -> None:
         """Give back, in the background, the session of an earlier process that this one does not go on with."""
         if self._has_left:
             with contextlib.suppress(RemoteKernelError):  # settings that cannot be used are told in the first cell
-                settings = Settings.from_environ(self._environ)
-                self._tidying.begin(settings, self._choose_access(settings))
+                self._tidying.begin(self._settings, self._access)
 
     @property
     def is_known(self) -> bool:
@@ -185,8 +193,7 @@ class Session:
             RemoteKernelError: the settings, the identity or the pool's address cannot be used; or a restart that was
                 asked for cannot be done now.
         """
-        settings = Settings.from_environ(self._environ)
-        binding = self._binding
+        settings, binding = self._settings, self._binding
         if binding is None:
             binding = await asyncio.to_thread(self._bind, settings, hints)
         endpoint = settings.endpoint or this_environment().endpoint
@@ -202,7 +209,7 @@ class Session:
         self.history.open(_owner_of_history(settings, binding.notebook))
         self.wait_seconds = settings.wait_seconds
         log.info(LogEvent("bound", notebook=binding.notebook, scope=settings.scope, is_private=binding.is_private))
-        access = self._choose_access(settings)
+        access = self._access
         await self._tidying.catch_up(settings, access)
         pool = self._route(settings, access, binding.identifier, connects_ahead=True)
         position = Position(epoch=binding.epoch, cursor=self._file.load_cursor()) if binding.epoch else None
@@ -230,11 +237,6 @@ class Session:
         self._tidying.begin(settings, access)
         return link
 
-    def _choose_access(self, settings: Settings) -> Access:
-        if self._access is None:
-            self._access = choose_access(settings, self._environ)
-        return self._access
-
     async def _run(self, link: Link, listener: Listener) -> None:
         """Run the link; a defect of ours must end in the cell, not in silence."""
         try:
@@ -257,12 +259,11 @@ class Session:
             return []
 
     def _read_history(self, request: Mapping[str, Any], hints: Hints) -> list[list[Any]]:
-        settings = Settings.from_environ(self._environ)
         if self._binding is not None:
             notebook = self._binding.notebook
         else:
-            notebook = str(self._find_notebook(settings, hints) or "")
-        return self.history.read(_owner_of_history(settings, notebook), request)
+            notebook = str(self._find_notebook(self._settings, hints) or "")
+        return self.history.read(_owner_of_history(self._settings, notebook), request)
 
     def _find_notebook(self, settings: Settings, hints: Hints) -> Path | None:
         return find_notebook(
@@ -359,8 +360,7 @@ class Session:
             with contextlib.suppress(RemoteKernelError, TimeoutError):
                 async with asyncio.timeout(within_seconds):
                     if pool is None:  # this process has not looked for the session so far
-                        settings = Settings.from_environ(self._environ)
-                        await self._tidying.catch_up(settings, self._choose_access(settings))
+                        await self._tidying.catch_up(self._settings, self._access)
                     else:
                         await self._do(release, pool)
                         self._releases.remove(written)
