@@ -50,6 +50,12 @@ IMPURE = {
     "time",
 }
 
+# What does it in the rooms that decide about requests.
+IMPURE_MODULES = {"deliveries", "uplink", "history", "history_file"}
+
+# A cell's way through the package is to be followed in an hour.
+MAX_FILES_OF_A_CELL = 25
+
 
 def part_of(module: str) -> str:
     """Return the part that a module of ours belongs to: "core" for "remote_kernel.core.wire.frames"."""
@@ -83,8 +89,15 @@ def test_arrows_hold(path: Path) -> None:
     assert ours_in(imports_of(path)) - {part, "__init__"} <= ARROWS[part]
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if part_of(name_of(path)) == "core"], ids=name_of)
-def test_core_is_pure(path: Path) -> None:
+def is_pure(path: Path) -> bool:
+    """Return whether a module is one of those that decide and do nothing."""
+    return part_of(name_of(path)) == "core" or (
+        path.parent.name in {"requests", "before_session"} and path.stem not in IMPURE_MODULES
+    )
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if is_pure(path)], ids=name_of)
+def test_what_decides_is_pure(path: Path) -> None:
     modules = {name.split(".")[0] for name in imports_of(path)} - {"remote_kernel"}
     assert modules <= sys.stdlib_module_names
     assert not modules & IMPURE
@@ -134,3 +147,13 @@ def test_local_kernel_loads_neither_ipython_nor_the_other_side() -> None:
     others = {"IPython", "ipykernel", "starlette", "uvicorn", "nbclient", "httpx", "azure", "rich"}
     assert not {name.split(".")[0] for name in loaded} & others, "the first cell does not need it"
     assert not [name for name in loaded if name.startswith(("remote_kernel.pod", "remote_kernel.pool"))]
+
+
+def test_one_cell_s_way_is_as_it_is_described_and_not_long() -> None:
+    text = (PACKAGE.parent / "ARCHITECTURE.md").read_text().split("## One cell's way")[1].split("\n## ")[0]
+    way = set(re.findall(r"`([\w/]+\.py):(\w+)`", text))
+    for file, function in way:
+        nodes = ast.walk(ast.parse((PACKAGE / file).read_text()))
+        names = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+        assert function in names, (file, function)
+    assert len({file for file, _ in way}) <= MAX_FILES_OF_A_CELL

@@ -1,32 +1,19 @@
 """What a pod can make the kernel remember of it."""
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from types import SimpleNamespace
-from typing import Any, cast
 
-from remote_kernel.core.jupyter.messages import Author
+from remote_kernel.core.jupyter.messages import Author, Header
 from remote_kernel.core.wire.frames import Channel, Message
-from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.output.orphaned_output import MAX_BYTES, MAX_CELLS, OrphanedOutput
 from remote_kernel.kernel.output.session_notices import MAX_WAITING, SessionNotices
+from remote_kernel.kernel.requests.request import KernelMessage, Request
 
 
-class Said:
-    """Takes what is published."""
-
-    def __init__(self) -> None:
-        self.contents: list[Mapping[str, Any]] = []
-
-    def say(self, _msg_type: str, content: Mapping[str, Any], _parent: bytes) -> None:
-        self.contents.append(content)
-
-
-def printed(number: int, text: str = "x") -> Message:
-    parent = json.dumps({"msg_id": f"cell-{number}", "msg_type": "execute_request", "session": "s"}).encode()
+def printed(number: int, text: str = "x", **header: str) -> KernelMessage:
+    parent = json.dumps({"msg_id": f"cell-{number}", "msg_type": "execute_request", "session": "s", **header}).encode()
     parts = Author("pod").write("stream", {"name": "stdout", "text": text}, parent=parent, date=datetime.now(UTC))
-    return Message(channel=Channel.IOPUB, parts=parts)
+    return KernelMessage.parse(Message(channel=Channel.IOPUB, parts=parts))
 
 
 def test_only_so_many_cells_of_earlier_processes_are_listened_for() -> None:
@@ -40,9 +27,7 @@ def test_only_so_many_cells_of_earlier_processes_are_listened_for() -> None:
 def test_a_cell_without_a_proper_id_is_not_listened_for() -> None:
     missed = OrphanedOutput()
     missed.open()
-    message = printed(0)
-    header = json.dumps({"msg_id": "x" * 10_000, "session": "s"}).encode()
-    missed.note(Message(channel=Channel.IOPUB, parts=(message.parts[0], header, *message.parts[2:])))
+    missed.note(printed(0, msg_id="x" * 10_000))
     assert not missed.messages
 
 
@@ -56,12 +41,10 @@ def test_what_was_missed_is_the_newest_that_fits() -> None:
 
 
 def test_only_so_many_notes_wait_for_a_cell() -> None:
-    said = Said()
-    notes = SessionNotices(cast(Channels, said), lambda: running)
-    running: Any = None
+    notes = SessionNotices()
     for number in range(10_000):
         notes.tell(f"output was dropped, {number}")
-    assert said.contents == []
-    running = SimpleNamespace(header=b"{}")
-    notes.show()
-    assert len(said.contents) == MAX_WAITING
+    assert notes.take(None) == []
+    info = Header(msg_id="a", msg_type="execute_request", session="", subshell_id="")
+    cell = Request(channel=Channel.SHELL, prefixes=[], header=b"{}", info=info)
+    assert len(notes.take(cell)) == MAX_WAITING

@@ -128,7 +128,7 @@ async def test_output_that_is_dropped_behind_the_reply_is_told_in_its_cell_while
 @pytest.mark.usefixtures("unreachable_pool")
 async def test_what_waits_for_the_session_has_a_bound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of messages without a reply the first that does not fit is told, requests are refused, and cells may join it."""
-    monkeypatch.setattr("remote_kernel.kernel.requests.uplink.MAX_WAITING_BYTES", 10_000)
+    monkeypatch.setattr("remote_kernel.kernel.requests.facts.MAX_WAITING_BYTES", 10_000)
     async with relay_of(path) as relay:
         client = connect(path)
         msg_id, pod = await begin_cell(client)

@@ -86,6 +86,11 @@ class Header(NamedTuple):
     session: str
     subshell_id: str
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return type and id. Ids alone are not unique: a kernel manager and its client count separately."""
+        return self.msg_type, self.msg_id
+
 
 @remembered(16)  # all that is said about a request has the same parent header
 def parse_header(part: bytes) -> Header:
@@ -110,6 +115,12 @@ def parse_parent(part: bytes) -> Header:
         return parse_header(part)
     except WireError:
         return Header(msg_id="", msg_type="", session="", subshell_id="")
+
+
+def parse_type(part: bytes) -> str:
+    """Read the type in the header of what a kernel says; "" where it cannot be read."""
+    msg_type = parse_reply(part).get("msg_type")
+    return msg_type if isinstance(msg_type, str) else ""
 
 
 def parse_reply(content: bytes) -> dict[str, Any]:
@@ -179,12 +190,22 @@ class Author:
     ) -> tuple[bytes, ...]:
         """Return the parts of a new message; `parent` is the header part of the request that it belongs to."""
         self._count += 1
-        header = {
-            "msg_id": f"{self._session}_{self._count}",
-            "msg_type": msg_type,
-            "username": username,
-            "session": self._session,
-            "date": date.isoformat(),
-            "version": PROTOCOL_VERSION,
-        }
-        return json.dumps(header).encode(), parent, b"{}", json.dumps(content).encode()
+        msg_id = f"{self._session}_{self._count}"
+        header = write_header(msg_id, msg_type, session=self._session, date=date, username=username)
+        return header, parent, b"{}", json.dumps(content).encode()
+
+
+def write_header(
+    msg_id: str, msg_type: str, *, session: str, date: datetime, username: str = "kernel", **more: str
+) -> bytes:
+    """Return the header part of a new message; `more` are fields that not every message has."""
+    fields = {
+        "msg_id": msg_id,
+        "msg_type": msg_type,
+        "username": username,
+        "session": session,
+        "date": date.isoformat(),
+        "version": PROTOCOL_VERSION,
+        **more,
+    }
+    return json.dumps(fields).encode()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from remote_kernel.core.jupyter.messages import parse_object
+from remote_kernel.kernel.requests.request import Request
 
 
 class Treatment(StrEnum):
@@ -58,14 +58,13 @@ TREATMENTS: Mapping[str, Treatment] = {
 _DEBUGGER_STARTS = frozenset({"initialize", "attach"})
 
 
-def treatment_of(msg_type: str, content_part: bytes) -> Treatment:
+def treatment_of(request: Request) -> Treatment:
     """Return what to do; a type that is not in the protocol may mean something to the kernel in the pod, and waits."""
-    treatment = TREATMENTS.get(msg_type, Treatment.HELD)
-    if msg_type == "execute_request":
-        return _treatment_of_code(parse_object(content_part))
-    if msg_type == "debug_request" and debug_command(msg_type, content_part) in _DEBUGGER_STARTS:
+    if request.is_execute:
+        return _treatment_of_code(request.content)
+    if debug_command(request) in _DEBUGGER_STARTS:
         return Treatment.TAKES_SESSION
-    return treatment
+    return TREATMENTS.get(request.info.msg_type, Treatment.HELD)
 
 
 def _treatment_of_code(content: Mapping[str, Any]) -> Treatment:
@@ -80,6 +79,6 @@ def _treatment_of_code(content: Mapping[str, Any]) -> Treatment:
     return Treatment.TAKES_SESSION if content.get("user_expressions") else Treatment.HELD
 
 
-def debug_command(msg_type: str, content_part: bytes) -> str:
+def debug_command(request: Request) -> str:
     """Return the command of a `debug_request`; "" for other messages."""
-    return str(parse_object(content_part).get("command", "")) if msg_type == "debug_request" else ""
+    return str(request.content.get("command", "")) if request.info.msg_type == "debug_request" else ""

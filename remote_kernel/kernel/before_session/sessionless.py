@@ -1,17 +1,15 @@
 """Requests before there is a session: each is answered, waits, or is left to take one, as `first_requests` says."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from remote_kernel.core.jupyter import debugger_files
-from remote_kernel.core.jupyter.messages import parse_object
-from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC, Hello, Message
+from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC, Hello
 from remote_kernel.kernel.before_session import local_answers
 from remote_kernel.kernel.before_session.first_requests import Treatment, debug_command, treatment_of
-from remote_kernel.kernel.before_session.vscode_cells import VsCodeCells
-from remote_kernel.kernel.frontend.channels import Channels
-from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
+from remote_kernel.kernel.before_session.vscode_cells import REPLY, VsCodeCells
+from remote_kernel.kernel.requests.effects import Effect, OpenSession, ReadHistory, Say
 from remote_kernel.kernel.requests.in_flight import InFlightRequests
 from remote_kernel.kernel.requests.replies import Replies
 from remote_kernel.kernel.requests.request import Request
@@ -20,36 +18,32 @@ from remote_kernel.kernel.requests.request import Request
 MAX_HELD = 32
 MAX_HELD_BYTES = 1 << 20
 
-Held = tuple[Request, Message]
-ReadHistory = Callable[[Mapping[str, Any]], Awaitable[list[list[Any]]]]
+
+class Known(Protocol):
+    """Memory of what the pod's kernel has said of itself, this time or an earlier one."""
+
+    content: dict[str, Any] | None
 
 
 class Sessionless:
-    """Answers for a kernel that has run nothing yet.
+    """Answers for a kernel that has run nothing yet, as effects.
 
     Args:
         kernelspec: the kernel in the pod.
-        open_session: begins to look for a session, without waiting for it.
-        send: sends a message to the session.
-        read_history: returns what a `history_request` asks for.
+        ports: of this kernel, as a `connect_reply` names them.
     """
 
     def __init__(
-        self, channels: Channels, requests: InFlightRequests, replies: Replies, hidden: VsCodeCells,
-        known: KernelInfoCache, *, kernelspec: str, open_session: Callable[[], None], send: Callable[[Message], None],
-        read_history: ReadHistory,
-    ) -> None:  # fmt: skip
-        self._channels = channels
-        self._requests = requests
+        self, in_flight: InFlightRequests, replies: Replies, known: Known, *, kernelspec: str, ports: Mapping[str, int]
+    ) -> None:
+        self._in_flight = in_flight
         self._replies = replies
-        self._hidden = hidden
         self._known = known
         self._kernelspec = kernelspec
-        self._open_session = open_session
-        self._send = send
-        self._read_history = read_history
-        self._held: deque[Held] = deque()
-        self._debugging: deque[Held] = deque()
+        self._ports = ports
+        self._hidden = VsCodeCells()
+        self._held: deque[Request] = deque()
+        self._debugging: deque[Request] = deque()
         self._has_made_up_debug_info = False
 
     @property
@@ -61,121 +55,108 @@ class Sessionless:
         language = known.get("language_info")
         return isinstance(language, dict) and language.get("name") == "python"
 
-    async def tell_kernel_info(self, request: Request) -> None:
+    def tell_kernel_info(self, request: Request) -> list[Effect]:
         """Answer a `kernel_info_request` by what is known, or once the pod has told."""
         known = self._known.content
         if known is None and self._kernelspec != DEFAULT_KERNELSPEC:
             # Only the pod can say which language this is; front ends ask once and believe it.
-            self._requests.add(request)
-            self._open_session()
-        else:
-            await self._replies.answer(request, "kernel_info_reply", local_answers.kernel_info(known))
+            self._in_flight.add(request)
+            return [OpenSession()]
+        return self._replies.answer(request, local_answers.kernel_info(known))
 
-    async def answer_hidden(self, request: Request, message: Message) -> bool:
-        """Answer what VS Code runs by itself; whether it was that."""
-        answer = self._hidden.answer(request.info.msg_type, message)
-        if answer is not None:
-            await self._replies.answer(request, *answer)
-        return answer is not None
+    def answer_hidden(self, request: Request) -> list[Effect] | None:
+        """Answer what VS Code runs by itself; `None` where it is not that."""
+        return self._replies.answer(request, REPLY) if self._hidden.keep(request) else None
 
-    async def answer(self, request: Request, message: Message) -> bool:
-        """Do what can be done without a session; whether that is all."""
-        if await self.answer_hidden(request, message):
-            return True
-        match treatment_of(request.info.msg_type, message.parts[3]):
+    def answer(self, request: Request) -> list[Effect] | None:
+        """Do what can be done without a session; `None` where that is not all."""
+        if (answer := self.answer_hidden(request)) is not None:
+            return answer
+        match treatment_of(request):
             case Treatment.ANSWERED:
-                await self._answer(request, message)
+                return self._answer(request)
             case Treatment.IGNORED:
-                self._ignore(request)
+                is_comm = request.info.msg_type.startswith("comm_")  # of widgets of a session that is gone
+                return [*self._replies.busy(request), *self._replies.idle(request)] if is_comm else []
             case Treatment.HELD:
-                return self._hold(request, message)
+                return [] if self._hold(request) else None
             case Treatment.TAKES_SESSION:
-                return False
-        return True
+                return None
 
-    async def _answer(self, request: Request, message: Message) -> None:
-        msg_type, content = request.info.msg_type, parse_object(message.parts[3])
+    def _answer(self, request: Request) -> list[Effect]:
+        msg_type, content = request.info.msg_type, request.content
         if msg_type == "comm_open":
             # As of a target that nobody has registered. ipywidgets' front end opens one with every notebook.
-            self._replies.say_busy(request)
-            self._channels.say("comm_close", {"comm_id": content.get("comm_id", ""), "data": {}}, request.header)
-            self._replies.say_idle(request)
-            return
-        self._has_made_up_debug_info |= debug_command(msg_type, message.parts[3]) == "debugInfo"
+            closed = Say("comm_close", {"comm_id": content.get("comm_id", ""), "data": {}}, request.header)
+            return [*self._replies.busy(request), closed, *self._replies.idle(request)]
+        if msg_type == "history_request":
+            return [*self._replies.busy(request), ReadHistory(request)]
+        self._has_made_up_debug_info |= debug_command(request) == "debugInfo"
         reply = local_answers.without_session(msg_type, content, is_python=self._is_python)
         if msg_type == "connect_request":
-            reply |= self._channels.ports
-        elif msg_type == "history_request":
-            reply |= {"history": await self._read_history(content)}
-        await self._replies.answer(request, request.reply_type, reply)
-
-    def _ignore(self, request: Request) -> None:
-        if request.info.msg_type.startswith("comm_"):  # of widgets of a session that is gone
-            self._replies.say_busy(request)
-            self._replies.say_idle(request)
+            reply |= self._ports
+        return self._replies.answer(request, reply)
 
     # What waits for a session
 
-    def _hold(self, request: Request, message: Message) -> bool:
+    def _hold(self, request: Request) -> bool:
         """Have a message wait until something brings a session; whether there is room for it."""
-        if len(self._held) >= MAX_HELD or sum(held.size for _, held in self._held) + message.size > MAX_HELD_BYTES:
+        size = sum(held.size for held in self._held) + request.size
+        if len(self._held) >= MAX_HELD or size > MAX_HELD_BYTES:
             return False
-        self._held.append((request, message))
+        self._held.append(request)
         return True
 
-    def take_held(self) -> list[Held]:
-        """Return what has waited, to go to the session ahead of what brings it."""
-        held = list(self._held)
-        self._held.clear()
-        return held
+    def take_waiting(self) -> list[Request]:
+        """Return what goes ahead of a message that needs the session: hidden cells first."""
+        held, self._held = self._held, deque()
+        return [*self._hidden.take(), *held]
 
-    async def hold_debugger(self, request: Request, message: Message, hello: Hello | None) -> bool:
+    def hold_debugger(self, request: Request, hello: Hello | None) -> list[Effect] | None:
         """Have the debugger's start wait for a session whose agent knows the file names that we made up, and what
-        comes behind it, too; whether it waits, or was refused.
+        comes behind it, too; `None` where it does not wait and was not refused.
 
         Args:
             hello: of the session, where it can be reached.
         """
-        command = debug_command(request.info.msg_type, message.parts[3])
-        if not self._has_made_up_debug_info or not command:
-            return False
+        command = debug_command(request) if self._has_made_up_debug_info else ""
+        if not command:
+            return None
         if hello is None and (self._debugging or command == "initialize"):
-            self._requests.add(request)
-            self._debugging.append((request, message))
-            self._open_session()
-            return True
+            self._in_flight.add(request)
+            self._debugging.append(request)
+            return [OpenSession()]
         if command == "debugInfo":
             self._has_made_up_debug_info = False  # its own answer is the right one from now on
-        is_refused = hello is not None and command == "initialize" and hello.cell_files != debugger_files.PREFIX
-        if is_refused:
-            await self._refuse_debugger(request, message)
-        return is_refused
+        if hello is not None and command == "initialize" and hello.cell_files != debugger_files.PREFIX:
+            return self._refuse_debugger(request)
+        return None
 
-    async def _refuse_debugger(self, request: Request, message: Message) -> None:
+    def _refuse_debugger(self, request: Request) -> list[Effect]:
         """Have the front end ask again where the files are: with the wrong names each breakpoint would miss."""
-        content = local_answers.without_session(
-            "debug_request", parse_object(message.parts[3]), is_python=self._is_python
-        )
-        await self._replies.answer(request, "debug_reply", content)
+        content = local_answers.without_session("debug_request", request.content, is_python=self._is_python)
+        self._in_flight.end(request)
+        return self._replies.answer(request, content)
 
-    async def answer_waiting(self, hello: Hello) -> None:
+    def attached(self, hello: Hello) -> list[Effect]:
         """Answer what waited for the session to be there, and send what waited for its kernel."""
-        for request in self._requests:
+        effects: list[Effect] = []
+        for request in self._in_flight:
             if request.info.msg_type == "kernel_info_request":
-                self._requests.close(request.info.msg_id)
-                await self._replies.answer(request, "kernel_info_reply", local_answers.kernel_info(self._known.content))
-        for request, message in self.take_held():
-            self._requests.add(request)
-            self._send(message)
+                self._in_flight.end(request)
+                effects += self._replies.answer(request, local_answers.kernel_info(self._known.content))
+        held, self._held = self._held, deque()
         debugging, self._debugging = self._debugging, deque()
-        for request, message in debugging:
-            if self._requests.find(request.info.msg_id) is None:
+        for request in held:
+            effects.append(self._in_flight.send(request))
+        for request in debugging:
+            if request not in self._in_flight:
                 continue  # it was interrupted meanwhile
             if hello.cell_files == debugger_files.PREFIX:
-                self._send(message)
+                effects.append(self._in_flight.send(request))
             else:
-                self._requests.close(request.info.msg_id)
-                await self._refuse_debugger(request, message)
+                effects += self._refuse_debugger(request)
+        return effects
 
     def forget_waiting(self) -> None:
         """Keep nothing of requests that have ended otherwise."""

@@ -302,7 +302,7 @@ class Channels:
                 await self._iopub_queue.is_heard.wait()
             await asyncio.sleep(GATHERING_SECONDS)
 
-    async def send(self, channel: Channel, prefixes: list[bytes], parts: tuple[bytes, ...]) -> None:
+    def send(self, channel: Channel, prefixes: list[bytes], parts: tuple[bytes, ...]) -> None:
         """Send a message that exists already to the front end that `prefixes` names; none, where nobody has asked."""
         if prefixes:
             self._sockets[channel].send(self._signer.to_zmq(parts, prefixes))
@@ -320,11 +320,11 @@ class Channels:
         assert self._iopub_queue is not None
         self._iopub_queue.put(frames)
 
-    async def reply(
+    def reply(
         self, channel: Channel, prefixes: list[bytes], msg_type: str, content: Mapping[str, Any], parent: bytes
     ) -> None:
         """Answer a request ourselves; `parent` is its header part."""
-        await self.send(channel, prefixes, self._author.write(msg_type, content, parent=parent, date=datetime.now(UTC)))
+        self.send(channel, prefixes, self._author.write(msg_type, content, parent=parent, date=datetime.now(UTC)))
 
     def say(self, msg_type: str, content: Mapping[str, Any], parent: bytes = b"{}") -> None:
         """Publish a message of our own on iopub."""

@@ -6,13 +6,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from remote_kernel.core.jupyter.messages import parse_object
+from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.io.tasks import start
 from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.magics import session_command
 from remote_kernel.kernel.magics.command_line import Typed, quoted, scan
 from remote_kernel.kernel.magics.session_command import Verb
-from remote_kernel.kernel.requests.replies import Replies
 from remote_kernel.kernel.requests.request import Request
 
 # Names in a folder of the session, and whether each is a folder.
@@ -31,18 +30,25 @@ class Completion:
 
     Args:
         list_remote: lists a folder of the session.
+        answer: replies to a request with a content.
+        fail: replies to a request with an error.
     """
 
-    def __init__(self, replies: Replies, list_remote: ListRemote) -> None:
-        self._replies = replies
+    def __init__(
+        self,
+        list_remote: ListRemote,
+        *,
+        answer: Callable[[Request, Mapping[str, Any]], None],
+        fail: Callable[[Request, RemoteKernelError], None],
+    ) -> None:
         self._list_remote = list_remote
+        self._reply = answer
+        self._fail = fail
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def takes(self, request: Request, content_part: bytes) -> bool:
+    def takes(self, request: Request) -> bool:
         """Answer a request if it is about a line of ours, as soon as possible; whether it is."""
-        if request.info.msg_type not in {"complete_request", "inspect_request"}:
-            return False
-        content = parse_object(content_part)
+        content = request.content
         code, cursor = content.get("code"), content.get("cursor_pos")
         if not isinstance(code, str) or not isinstance(cursor, int):
             return False
@@ -60,9 +66,9 @@ class Completion:
         try:
             content = {"status": "ok", **await asked}
         except Exception as error:
-            await self._replies.fail(request, report_defect(error))
+            self._fail(request, report_defect(error))
         else:
-            await self._replies.answer(request, request.reply_type, content)
+            self._reply(request, content)
 
     async def _complete(self, typed: tuple[int, Typed], cursor: int) -> dict[str, Any]:
         offset, line = typed

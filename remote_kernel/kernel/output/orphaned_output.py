@@ -5,8 +5,8 @@ They are those that an earlier process of this kernel had sent, and those that h
 
 from collections import deque
 
-from remote_kernel.core.jupyter.messages import parse_header, parse_parent
 from remote_kernel.core.wire.frames import Message
+from remote_kernel.kernel.requests.request import KernelMessage
 
 # As much as somebody will read; the cell itself has not lost what it computed.
 MAX_BYTES = 8 * 1024 * 1024
@@ -50,14 +50,16 @@ class OrphanedOutput:
         """Return whether there is anything to look for."""
         return self._is_open or bool(self._parents)
 
-    def note(self, message: Message) -> None:
-        """Look at a message on iopub whose parent is not a request of this process."""
-        parent = parse_parent(message.parts[1]).msg_id
+    def note(self, said: KernelMessage) -> bool:
+        """Look at a message on iopub whose request has no reply to come; whether it is the first output of one."""
+        parent, message = said.parent.msg_id, said.message
+        had_any = bool(self.messages)
         if self._is_open and len(self._parents) < MAX_CELLS and len(parent) <= MAX_ID_CHARS:
             self._parents.add(parent)
-        if parent in self._parents and parse_header(message.parts[0]).msg_type in _OUTPUTS:
+        if parent in self._parents and said.msg_type in _OUTPUTS:
             self.messages.append(message)
-            self._bytes += sum(map(len, message.parts))
+            self._bytes += message.size
             while self._bytes > MAX_BYTES and len(self.messages) > 1:
-                self._bytes -= sum(map(len, self.messages.popleft().parts))
+                self._bytes -= self.messages.popleft().size
                 self.dropped += 1
+        return bool(self.messages) and not had_any

@@ -1,13 +1,11 @@
 """Notices about the session, shown in the cell that runs, or in the next one."""
 
-from collections.abc import Callable
-
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.text.human_numbers import count_of
 from remote_kernel.core.wire import frames as wire
-from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.output import style
-from remote_kernel.kernel.output.display import Display, Shown
+from remote_kernel.kernel.output.display import Shown
+from remote_kernel.kernel.requests.effects import Show
 from remote_kernel.kernel.requests.request import Request
 
 MISSED = "A cell that was left running has gone on and said something; '%session missed' shows it."
@@ -24,33 +22,22 @@ MAX_WAITING = 20
 
 
 class SessionNotices:
-    """Notes that wait for a cell to be shown in.
+    """Notes that wait for a cell to be shown in."""
 
-    Args:
-        find_cell: returns the cell whose output the user is looking at, if there is one.
-    """
-
-    def __init__(self, channels: Channels, find_cell: Callable[[], Request | None]) -> None:
-        self._channels = channels
-        self._find_cell = find_cell
+    def __init__(self) -> None:
         self._waiting: list[str] = []
 
     def tell(self, note: str) -> None:
-        """Show a note as soon as a cell runs; of very many the first are shown."""
+        """Have a note shown as soon as a cell runs; of very many the first are shown."""
         if len(self._waiting) < MAX_WAITING:
             self._waiting.append(note)
-        self.show()
 
-    def show(self) -> None:
-        """Show what waits, if a cell runs."""
-        if not self._waiting:
-            return
-        cell = self._find_cell()
-        if cell is not None:
-            for note in self._waiting:
-                shown = Shown(style.note(note, colour=style.WARNING), f"[{note}]")
-                Display(self._channels, cell.header).show(shown)
-            self._waiting.clear()
+    def take(self, cell: Request | None) -> list[Show]:
+        """Return what waits, to be shown in the cell whose output the user is looking at, if there is one."""
+        if cell is None or not self._waiting:
+            return []
+        waiting, self._waiting = self._waiting, []
+        return [Show(Shown(style.note(note, colour=style.WARNING), f"[{note}]"), cell.header) for note in waiting]
 
 
 def describe_gap(gap: wire.Gap) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 
 from remote_kernel.client.retry import Wait
 from remote_kernel.io.tasks import start
@@ -45,10 +44,9 @@ class Notice:
     def _show(self, text: str) -> None:
         self._display.show(Shown(style.line(text), text))
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """End the waiting: the line goes, or where other output stands around it, says how long it was."""
         self._task.cancel()
-        await asyncio.wait([self._task])
         if not self._display.is_shown:
             return
         if self._has_output:
@@ -58,29 +56,24 @@ class Notice:
 
 
 class WaitingLine:
-    """The notice in the cell that waits, where there is one.
+    """The notice in the cell that waits, where there is one."""
 
-    Args:
-        find_cell: returns the cell that waits.
-    """
-
-    def __init__(self, channels: Channels, find_cell: Callable[[], Request | None]) -> None:
+    def __init__(self, channels: Channels) -> None:
         self._channels = channels
-        self._find_cell = find_cell
         self._notice: Notice | None = None
 
-    def begin(self, wait: Wait) -> None:
-        """Say what is waited for, from now on."""
+    def begin(self, wait: Wait, cell: Request | None) -> None:
+        """Say in a cell what is waited for, from now on."""
         if self._notice is not None:
             self._notice.wait = wait
-        elif (cell := self._find_cell()) is not None:
+        elif cell is not None:
             self._notice = Notice(self._channels, cell.header, wait, has_output=cell.has_begun)
 
-    async def end(self) -> None:
+    def end(self) -> None:
         """Say that the waiting is over."""
         notice, self._notice = self._notice, None
         if notice is not None:
-            await notice.aclose()
+            notice.close()
 
 
 def as_clock(seconds: float) -> str:

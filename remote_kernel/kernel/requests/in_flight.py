@@ -1,96 +1,134 @@
-"""The front end's requests that have no reply yet."""
+"""The requests that are under way: those without a reply, and those of which the pod has more to say."""
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
 
-from remote_kernel.kernel.requests.request import Request
+from remote_kernel.core.jupyter.messages import parse_header
+from remote_kernel.core.wire.frames import Message
+from remote_kernel.kernel.requests.effects import Send
+from remote_kernel.kernel.requests.request import OPEN, Event, Origin, Request, State
+
+# Of so many that have a reply the rest is expected: idle follows a reply, except where it was left running.
+MAX_LINGERING = 1000
+
+Key = tuple[str, str]
 
 
 class InFlightRequests:
-    """Requests that the session owes a reply, oldest first.
+    """Requests by type and id, of which several may be alike, and those of front ends without a reply, oldest first."""
 
-    Args:
-        changed: is told whether the session runs something, whenever that may have changed.
-    """
-
-    def __init__(self, changed: Callable[[bool], None]) -> None:
-        self._changed = changed
-        self._requests: dict[str, Request] = {}
-        self._is_left_busy = False
-        self._ending: Request | None = None
+    def __init__(self) -> None:
+        self._by_key: dict[Key, list[Request]] = {}
+        self._open: dict[Request, None] = {}
+        self._lingering: deque[Request] = deque()
+        self._last_replied: Request | None = None
 
     def __len__(self) -> int:
-        return len(self._requests)
+        return len(self._open)
 
     def __iter__(self) -> Iterator[Request]:
-        return iter(list(self._requests.values()))
+        return iter(list(self._open))
 
-    def find(self, msg_id: str) -> Request | None:
-        """Return the request with this id, if it is open."""
-        return self._requests.get(msg_id)
+    def __contains__(self, request: Request) -> bool:
+        return request in self._open
 
     def add(self, request: Request) -> None:
-        """Note that a request is open."""
-        self._requests[request.info.msg_id] = request
-        self.tell()
+        """Note that a request is under way."""
+        self._by_key.setdefault(request.info.key, []).append(request)
+        if request.origin is Origin.FRONT_END:
+            self._open[request] = None
+        else:
+            self._linger(request)
 
-    def close(self, msg_id: str) -> Request | None:
-        """Note that a request has its reply, and return it; `None` where no such request is open."""
-        request = self._requests.pop(msg_id, None)
-        if request is not None and request.is_cell and request.has_begun:
-            self._ending = None if request.has_said_all else request
-        self.tell()
-        return request
+    def send(self, request: Request) -> Send:
+        """Note that a message goes to the session; it is a request where a reply is expected."""
+        request.move(Event.IS_SENT)
+        if request.expects_reply and request not in self._open:
+            self.add(request)
+        return Send(request.take_message())
 
-    def note_idle(self, msg_id: str) -> None:
-        """Note that nothing more is said about a request; its reply may come before or after this."""
-        if (request := self.find(msg_id)) is not None:
-            request.has_said_all = True
-        elif self._ending is not None and self._ending.info.msg_id == msg_id:
-            self._ending = None
+    def of(self, key: Key) -> list[Request]:
+        """Return the requests of this type and id, oldest first."""
+        return self._by_key.get(key, [])
 
-    def close_all(self) -> list[Request]:
-        """Return every request, none of which is open any more."""
-        requests = list(self)
-        self._requests.clear()
-        self._ending = None
-        self.tell()
-        return requests
+    def find(self, key: Key) -> Request | None:
+        """Return the oldest of these without a reply."""
+        return next((request for request in self._by_key.get(key, ()) if request in self._open), None)
+
+    def find_sent(self, message: Message) -> Request | None:
+        """Return the request that a message was sent for; `None` where it is none, or has had all."""
+        alike = self._by_key.get(parse_header(message.parts[0]).key, ())
+        for request in alike:
+            if request.header == message.parts[0] or request.origin is Origin.PROBE:
+                return request
+        return None
+
+    def move(self, key: Key, event: Event) -> Request | None:
+        """Have the oldest request that it can be about go on; return it."""
+        for request in self._by_key.get(key, ()):
+            if request.move(event):
+                self._note_move(request)
+                return request
+        return None
+
+    def end(self, request: Request, event: Event = Event.ENDS) -> None:
+        """Note that a request has, or gets, a reply of ours."""
+        request.move(event)
+        self._note_move(request)
+
+    def _note_move(self, request: Request) -> None:
+        if request.state not in OPEN and request in self._open:
+            del self._open[request]
+            if request.state is not State.DONE:
+                self._linger(request)
+            if request.is_cell:
+                self._last_replied = request
+        if request.state is State.DONE:
+            self._forget(request)
+
+    def _linger(self, request: Request) -> None:
+        self._lingering.append(request)
+        while len(self._lingering) > MAX_LINGERING:
+            self._forget(self._lingering.popleft())
+
+    def _forget(self, request: Request) -> None:
+        alike = self._by_key.get(request.info.key, [])
+        if request in alike:
+            alike.remove(request)
+            if not alike:
+                del self._by_key[request.info.key]
+
+    def drop_lingering(self) -> list[Request]:
+        """Expect nothing more of requests that have a reply; return those whose front ends wait for "idle"."""
+        lingering, self._lingering = self._lingering, deque()
+        waiting = [request for request in lingering if request.state in {State.REPLIED, State.OVERTAKEN}]
+        for request in lingering:
+            self.end(request)
+        return [request for request in waiting if request.origin is Origin.FRONT_END]
 
     @property
     def is_executing(self) -> bool:
         """Return whether any of them runs code."""
-        return any(request.is_execute for request in self)
+        return any(request.is_execute for request in self._open)
 
     @property
     def has_begun(self) -> bool:
         """Return whether the session works on any that runs code."""
-        return any(request.is_execute and request.has_begun for request in self)
+        return any(request.is_execute and request.has_begun for request in self._open)
 
     @property
     def executing(self) -> list[str]:
         """The message ids of those that run code."""
-        return [request.info.msg_id for request in self if request.is_execute]
+        return [request.info.msg_id for request in self._open if request.is_execute]
 
     @property
     def first_cell(self) -> Request | None:
         """The oldest cell."""
-        return next((request for request in self if request.is_cell), None)
+        return next((request for request in self._open if request.is_cell), None)
 
     @property
     def begun_cell(self) -> Request | None:
         """The oldest cell that the session works on, or the last one, whose reply has overtaken what it said."""
-        return next((request for request in self if request.is_cell and request.has_begun), self._ending)
-
-    @property
-    def is_left_busy(self) -> bool:
-        """Return whether the session runs something that nobody here waits for."""
-        return self._is_left_busy
-
-    @is_left_busy.setter
-    def is_left_busy(self, is_left_busy: bool) -> None:
-        self._is_left_busy = is_left_busy
-        self.tell()
-
-    def tell(self) -> None:
-        """Tell whether the session runs something."""
-        self._changed(self.is_executing or self._is_left_busy)
+        running = next((request for request in self._open if request.is_cell and request.has_begun), None)
+        last = self._last_replied
+        return running or (last if last is not None and last.state is State.REPLIED else None)

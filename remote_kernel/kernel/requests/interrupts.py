@@ -1,16 +1,12 @@
 """Interrupts on their way to the pod, and what the user is told of one that does not arrive."""
 
-import asyncio
-import secrets
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from remote_kernel.client.link.link import Link
 from remote_kernel.client.retry import Wait
 from remote_kernel.core.jupyter.interrupt_aim import Aim
-from remote_kernel.core.jupyter.messages import Author, parse_header
-from remote_kernel.core.wire.frames import Channel, Message
-from remote_kernel.kernel.output.waiting_line import WaitingLine
+from remote_kernel.core.wire.frames import Message
+from remote_kernel.kernel.requests.effects import BeginLine, Effect, EndLine, Send, SendInterrupt
 
 UNREACHABLE = Wait("the session cannot be reached to interrupt it (interrupt again to stop waiting)")
 
@@ -21,74 +17,97 @@ INTERRUPT_SECONDS = 2.0
 SHUTDOWN_FOLLOWS_SECONDS = 0.25
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An interrupt that waits for whether a shutdown follows."""
+
+    message: Message
+    msg_id: str
+    sent_at: float
+
+
 class Interrupts:
-    """The interrupts that the pod has not acknowledged.
+    """The interrupts that the pod has not acknowledged. Times are monotonic seconds.
+
+    Args:
+        ids: of messages of our own.
 
     Attributes:
         are_told: whether the user knows that they have not arrived.
     """
 
-    def __init__(self, line: WaitingLine) -> None:
+    def __init__(self, ids: Iterator[str]) -> None:
         self.are_told = False
-        self._line = line
+        self._ids = ids
         self._msg_ids: set[str] = set()
+        self._tell_at: float | None = None
+        self._held: Held | None = None
         self._given_up: set[str] = set()
         self._asked: dict[str, frozenset[str]] = {}
-        self._author = Author(f"kernel-{secrets.token_hex(8)}")
-        self._timer: asyncio.TimerHandle | None = None
-        self._held: asyncio.TimerHandle | None = None
 
-    def send(self, link: Link, message: Message, msg_id: str) -> None:
+    @property
+    def deadline(self) -> float | None:
+        """Return when `wake` is to be called."""
+        sent_at = self._held.sent_at if self._held else None
+        return min((time for time in (self._tell_at, sent_at) if time is not None), default=None)
+
+    def send(self, message: Message, msg_id: str, *, is_attached: bool, now: float) -> list[Effect]:
         """Send one; the user is told unless it is acknowledged soon."""
         self._msg_ids.add(msg_id)
-        link.send(message)
-        if not link.is_attached:
-            self._tell()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(INTERRUPT_SECONDS, self._tell)
+        if not is_attached:
+            return [Send(message), *self._tell()]
+        if self._tell_at is None and not self.are_told:
+            self._tell_at = now + INTERRUPT_SECONDS
+        return [Send(message)]
 
-    def send_soon(self, link: Link, message: Message, msg_id: str) -> None:
+    def send_soon(self, message: Message, msg_id: str, *, now: float) -> None:
         """Send one that may hit another kernel's cell, unless a shutdown follows."""
-        self._withdraw()
-        self._held = asyncio.get_running_loop().call_later(SHUTDOWN_FOLLOWS_SECONDS, self.send, link, message, msg_id)
+        self._held = Held(message, msg_id, now + SHUTDOWN_FOLLOWS_SECONDS)
 
-    def _withdraw(self) -> None:
-        if self._held is not None:
-            self._held.cancel()
+    def wake(self, *, is_attached: bool, now: float) -> list[Effect]:
+        """Do what it is time for."""
+        effects: list[Effect] = []
+        if self._held is not None and self._held.sent_at <= now:
+            held, self._held = self._held, None
+            effects += self.send(held.message, held.msg_id, is_attached=is_attached, now=now)
+        if self._tell_at is not None and self._tell_at <= now:
+            effects += self._tell()
+        return effects
 
-    def _tell(self) -> None:
+    def _tell(self) -> list[Effect]:
         self.are_told = True
-        self._line.begin(UNREACHABLE)
+        self._tell_at = None
+        return [BeginLine(UNREACHABLE)]
 
-    async def acknowledge(self, msg_id: str) -> None:
-        """Note that a message has its reply, if it is one of them."""
+    def acknowledge(self, msg_id: str) -> list[Effect]:
+        """Note that the pod has one of them."""
         if (cells := self._asked.pop(msg_id, None)) is not None:
             self._given_up -= cells
             if not self._given_up:
                 self._asked.clear()
-        if msg_id in self._msg_ids:
-            was_told = self.are_told
-            self.forget()
-            if was_told:
-                await self._line.end()
+        if msg_id not in self._msg_ids:
+            return []
+        was_told = self.are_told
+        self.forget()
+        return [EndLine()] if was_told else []
 
-    def give_up(self, link: Link, cells: Iterable[str]) -> None:
+    def give_up(self, cells: Iterable[str]) -> list[Effect]:
         """Have the cells that were freed here interrupted in the session, if they run there when it is back.
 
         That goes ahead of the next cell, which would wait for them, and is asked for until the pod has acknowledged it:
         it interrupts each of them once.
         """
         self._given_up |= set(cells)
-        self.ask_again(link)
+        return self.ask_again()
 
-    def ask_again(self, link: Link) -> None:
+    def ask_again(self) -> list[Effect]:
         """Send that once more, as it may have been dropped with other messages."""
-        if self._given_up:
-            aim = Aim(cells=frozenset(self._given_up), is_exclusive=True)
-            header, parent, metadata, _ = self._author.write("interrupt_request", {}, date=datetime.now(UTC))
-            self._asked[parse_header(header).msg_id] = aim.cells
-            message = Message(channel=Channel.CONTROL, parts=(header, parent, metadata, aim.to_content()))
-            link.send(message, behind=Channel.SHELL)
+        if not self._given_up:
+            return []
+        aim = Aim(cells=frozenset(self._given_up), is_exclusive=True)
+        msg_id = next(self._ids)
+        self._asked[msg_id] = aim.cells
+        return [SendInterrupt(msg_id, aim)]
 
     def forget_given_up(self) -> None:
         """Note that the session is gone, and the cells with it."""
@@ -99,11 +118,9 @@ class Interrupts:
         """Wait for none of them any more."""
         self._msg_ids.clear()
         self.are_told = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._tell_at = None
 
     def close(self) -> None:
         """Send and expect nothing any more."""
-        self._withdraw()
+        self._held = None
         self.forget()

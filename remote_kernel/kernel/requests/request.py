@@ -1,10 +1,21 @@
-"""A request of the front end."""
+"""A request of the front end: its states from arrival to end; and what a kernel in the pod says of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
 
 from remote_kernel.core.errors import RemoteKernelError
-from remote_kernel.core.jupyter.messages import Header
-from remote_kernel.core.wire.frames import Channel
+from remote_kernel.core.jupyter.messages import (
+    Header,
+    parse_header,
+    parse_object,
+    parse_parent,
+    parse_reply,
+    parse_type,
+)
+from remote_kernel.core.wire.frames import Channel, Message
+from remote_kernel.kernel.magics.session_command import Command
 
 
 class Interrupted(RemoteKernelError):
@@ -15,26 +26,157 @@ class Interrupted(RemoteKernelError):
         return "KeyboardInterrupt"
 
 
-@dataclass(slots=True, kw_only=True)
+class Origin(StrEnum):
+    """Origin of a request.
+
+    FRONT_END: a front end.
+    HIDDEN: VS Code, which has had an answer of ours: what the pod says of it is for nobody.
+    PROBE: we; what the pod says of it is for nobody else.
+    """
+
+    FRONT_END = "front end"
+    HIDDEN = "hidden"
+    PROBE = "probe"
+
+
+class State(StrEnum):
+    """State of a request.
+
+    HELD: waits here, for its turn among the cells or for a session.
+    HERE: is being done here: a `%session` command.
+    SENT: is with the link, the pod, or in the queue of the pod's kernel.
+    RUNNING: the pod's kernel has said "busy" of it.
+    OVERTAKEN: its reply has come ahead of "busy".
+    REPLIED: has its reply; "idle" is to come.
+    UNANSWERED: "idle" has come ahead of its reply, or there is none.
+    LEFT: has ended here with a reply of ours, and may go on in the session.
+    DONE: nothing more is to come.
+    """
+
+    HELD = "held"
+    HERE = "here"
+    SENT = "sent"
+    RUNNING = "running"
+    OVERTAKEN = "overtaken"
+    REPLIED = "replied"
+    UNANSWERED = "unanswered"
+    LEFT = "left"
+    DONE = "done"
+
+
+class Event(StrEnum):
+    """Event in the life of a request: what we do with it, what the pod's kernel says of it, and its end.
+
+    ENDS: we reply, and the pod has nothing more to say of it.
+    IS_LEFT: we reply, and the session may go on with it.
+    """
+
+    BEGINS_HERE = "begins here"
+    IS_SENT = "is sent"
+    BUSY = "busy"
+    REPLY = "reply"
+    IDLE = "idle"
+    ENDS = "ends"
+    IS_LEFT = "is left"
+
+
+# Reply and status come through two sockets of the pod's kernel, so either may be the first in its journal. What is not
+# in here is not a move: it is of another request, or of another front end's.
+MOVES: Mapping[tuple[State, Event], State] = {
+    (State.HELD, Event.BEGINS_HERE): State.HERE,
+    (State.HELD, Event.IS_SENT): State.SENT,
+    (State.SENT, Event.BUSY): State.RUNNING,
+    (State.SENT, Event.REPLY): State.OVERTAKEN,
+    (State.SENT, Event.IDLE): State.UNANSWERED,
+    (State.RUNNING, Event.REPLY): State.REPLIED,
+    (State.RUNNING, Event.IDLE): State.UNANSWERED,
+    (State.OVERTAKEN, Event.BUSY): State.REPLIED,
+    (State.OVERTAKEN, Event.IDLE): State.DONE,
+    (State.REPLIED, Event.IDLE): State.DONE,
+    (State.UNANSWERED, Event.REPLY): State.DONE,
+    (State.LEFT, Event.BUSY): State.LEFT,
+    (State.LEFT, Event.REPLY): State.LEFT,
+    (State.LEFT, Event.IDLE): State.DONE,
+    **{(state, Event.ENDS): State.DONE for state in State if state is not State.DONE},
+    **{(state, Event.IS_LEFT): State.LEFT for state in (State.SENT, State.RUNNING)},
+    **{(state, Event.IS_LEFT): State.DONE for state in (State.HELD, State.HERE, State.UNANSWERED)},
+}
+
+# Those that the front end still waits for the reply of.
+OPEN = frozenset({State.HELD, State.HERE, State.SENT, State.RUNNING, State.UNANSWERED})
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
 class Request:
-    """A request of the front end that has no reply yet.
+    """A request of a front end, parsed once.
 
     Attributes:
         prefixes: ZeroMQ's way back to who asked.
         header: the header part, the parent of everything said about it.
-        has_begun: whether the pod's kernel works on it, or has.
-        has_said_all: whether the pod's kernel has said "idle" of it.
+        message: to be passed on; `None` once it has been.
+        command: the `%session` command that a cell consists of.
+        is_silent: whether nobody sees the result of a cell.
         is_attended: whether somebody may be looking; what executes notebooks by itself allows no input.
+        is_busy_said: whether the front end was told "busy" of it.
+        is_idle_said: whether the front end was told "idle" of it.
     """
 
     channel: Channel
     prefixes: list[bytes] = field(repr=False)
     header: bytes
     info: Header
+    message: Message | None = field(default=None, repr=False)
+    origin: Origin = Origin.FRONT_END
+    state: State = State.HELD
+    command: Command | None = None
     is_silent: bool = False
-    has_begun: bool = False
-    has_said_all: bool = False
     is_attended: bool = False
+    is_busy_said: bool = False
+    is_idle_said: bool = False
+    _content: dict[str, Any] | None = field(default=None, repr=False)
+
+    @classmethod
+    def parse(cls, channel: Channel, prefixes: list[bytes], parts: tuple[bytes, ...]) -> "Request":
+        """Read a message of a front end; raises `WireError` when it is none."""
+        info = parse_header(parts[0])
+        message = Message(channel=channel, parts=parts)
+        return cls(channel=channel, prefixes=prefixes, header=parts[0], info=info, message=message)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The content of one that has not been passed on; raises `WireError` when it is not a JSON object."""
+        if self._content is None:
+            assert self.message is not None
+            self._content = parse_object(self.message.parts[3])
+        return self._content
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The metadata of one that has not been passed on; raises `WireError` when it is not a JSON object."""
+        assert self.message is not None
+        return parse_object(self.message.parts[2])
+
+    @property
+    def size(self) -> int:
+        """Return how many bytes are to be passed on."""
+        return self.message.size if self.message is not None else 0
+
+    def take_message(self) -> Message:
+        """Return what is to be passed on, and keep nothing of it."""
+        message, self.message, self._content = self.message, None, None
+        assert message is not None
+        return message
+
+    def move(self, event: Event) -> bool:
+        """Go on to the next state; whether there is one."""
+        after = MOVES.get((self.state, event))
+        if after is not None:
+            self.state = after
+        return after is not None
+
+    @property
+    def expects_reply(self) -> bool:
+        return self.info.msg_type.endswith("_request")
 
     @property
     def is_execute(self) -> bool:
@@ -46,5 +188,41 @@ class Request:
         return self.is_execute and not self.is_silent
 
     @property
+    def has_begun(self) -> bool:
+        """Return whether the pod's kernel works on it, or has, and its reply is to come."""
+        return self.state in {State.RUNNING, State.UNANSWERED}
+
+    @property
     def reply_type(self) -> str:
         return self.info.msg_type.removesuffix("_request") + "_reply"
+
+
+@dataclass(frozen=True, slots=True)
+class KernelMessage:
+    """A message of the pod's kernel, as far as routing needs it; what cannot be read is "", as it is passed on anyway.
+
+    Attributes:
+        state: the `execution_state` of a status.
+    """
+
+    message: Message
+    msg_type: str
+    parent: Header
+    state: str
+
+    @classmethod
+    def parse(cls, message: Message) -> "KernelMessage":
+        """Read the headers, and nothing else but of a status."""
+        msg_type = parse_type(message.parts[0])
+        state = parse_reply(message.parts[3]).get("execution_state") if msg_type == "status" else ""
+        return cls(message, msg_type, parse_parent(message.parts[1]), state if isinstance(state, str) else "")
+
+    @property
+    def is_iopub(self) -> bool:
+        return self.message.channel is Channel.IOPUB
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The type and the id of the request that it belongs to."""
+        replied_to = self.msg_type.removesuffix("_reply") + "_request" if self.msg_type.endswith("_reply") else ""
+        return self.parent.msg_type or replied_to, self.parent.msg_id

@@ -1,0 +1,46 @@
+"""Facts about the session, on which decisions about requests depend."""
+
+from dataclasses import dataclass
+
+from remote_kernel.core.errors import SessionLost
+from remote_kernel.core.wire.frames import Channel, Hello, Message
+
+# When so much waits for the session, nothing joins it but cells, which are what people write: as much as one message
+# may have, be it many or one.
+MAX_WAITING_BYTES = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionFacts:
+    """Facts about the session at a moment.
+
+    Attributes:
+        exists: there is one, as far as anybody was told, or will be for a message that was sent.
+        is_ahead: one is on its way that no message has asked for.
+        is_there: the link has been attached to it, and it has not been lost.
+        is_attached: it can be reached right now.
+        is_sought: it is reached, or looked for.
+        is_inherited: an earlier process of this kernel has left it, and this one has not reached it so far.
+        is_shared: other kernels use it.
+        waiting_bytes: how much waits to be sent there.
+        hello: what its pod has said of itself.
+        untold: its loss, of which no cell has been told.
+    """
+
+    exists: bool = False
+    is_ahead: bool = False
+    is_there: bool = False
+    is_attached: bool = False
+    is_sought: bool = False
+    is_inherited: bool = False
+    is_shared: bool = False
+    waiting_bytes: int = 0
+    hello: Hello | None = None
+    untold: SessionLost | None = None
+
+    def has_room_for(self, message: Message) -> bool:
+        """Return whether a message may wait with the others; what answers a prompt or looks into a running cell
+        always may."""
+        if message.channel is not Channel.SHELL or not self.waiting_bytes:
+            return True
+        return self.waiting_bytes + message.size <= MAX_WAITING_BYTES

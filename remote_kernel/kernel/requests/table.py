@@ -1,0 +1,579 @@
+"""Table of the front end's requests, from arrival to end, without I/O.
+
+It is told what front ends, the pod and the link say, and returns what is to be done, in order. `kernel.relay` does it.
+Times are monotonic seconds.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from remote_kernel.client.retry import Wait
+from remote_kernel.core.errors import PoolError, PoolFull, PoolUnreachable, RemoteKernelError, SessionLost
+from remote_kernel.core.jupyter.interrupt_aim import Aim
+from remote_kernel.core.jupyter.messages import Header, is_error
+from remote_kernel.core.wire import frames as wire
+from remote_kernel.core.wire.frames import Channel, Message
+from remote_kernel.kernel.before_session import local_answers
+from remote_kernel.kernel.before_session.sessionless import Known, Sessionless
+from remote_kernel.kernel.magics import session_command
+from remote_kernel.kernel.magics.session_command import Verb
+from remote_kernel.kernel.output.orphaned_output import OrphanedOutput
+from remote_kernel.kernel.output.session_notices import (
+    FILES_LOST,
+    MISSED,
+    SHARED,
+    SessionNotices,
+    describe_gap,
+    describe_refusal,
+)
+from remote_kernel.kernel.requests.effects import (
+    AbortUnsent,
+    BeginLine,
+    CancelCommand,
+    Effect,
+    EndLine,
+    ForgetUnsent,
+    Forward,
+    NoteUntold,
+    Publish,
+    RunCommand,
+    Send,
+    SendProbe,
+)
+from remote_kernel.kernel.requests.facts import MAX_WAITING_BYTES, SessionFacts
+from remote_kernel.kernel.requests.in_flight import InFlightRequests
+from remote_kernel.kernel.requests.interrupts import Interrupts
+from remote_kernel.kernel.requests.replies import Replies
+from remote_kernel.kernel.requests.request import Event, Interrupted, KernelMessage, Origin, Request, State
+
+STARTING = Wait("starting a remote session")
+LINK_IS_DOWN = Wait("waiting for the session")
+
+# "Run All" sends its cells one by one but at once: what comes so soon behind another was sent with it.
+TOGETHER_SECONDS = 0.05
+# However many there are, the first one's error is not held back for longer.
+SETTLE_SECONDS = 1.0
+
+# A reply that "idle" has overtaken follows within milliseconds.
+REPLY_SECONDS = 0.5
+
+# Front ends have one session or a few.
+MAX_SESSIONS = 100
+
+NOT_SENT = "The cell was interrupted before it was sent."
+LEFT = (
+    "The cell was left alone, as the session cannot be reached: it may still run there. The session is looked for; "
+    "once it is found, the cell is interrupted there, and the next one runs."
+)
+NO_ROOM = (
+    f"What waits to be sent to the session has come to {MAX_WAITING_BYTES >> 20} MB: wait until the session is there, "
+    "then do this again."
+)
+STILL_RUNS = "The cell may still run in the session, where the next cell runs, too, once it can be reached."
+GIVEN_BACK = "The session was given back before it could answer this."
+NO_REPLY = (
+    "The kernel in the session has ended this request and given no reply: it could not read the request, or was "
+    "interrupted before it could reply."
+)
+
+
+class NoReply(RemoteKernelError):
+    """The pod's kernel has said "idle" of a request, and never replies to it."""
+
+
+class LeftRunning(RemoteKernelError):
+    """The pod turned us away while the session ran a cell."""
+
+    def __init__(self, error: RemoteKernelError) -> None:
+        super().__init__(f"{error} {STILL_RUNS}")
+        self._name = error.name
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settling:
+    """A lost session that is told as soon as all has arrived that was sent before the loss could be seen."""
+
+    loss: SessionLost
+    count: int
+    looks_at: float
+    ends_at: float
+
+
+class RequestTable:
+    """Every request of the front end.
+
+    Args:
+        known: what the pod's kernel has said of itself.
+        kernelspec: the kernel in the pod.
+        ports: of this kernel, as a `connect_reply` names them.
+        ids: of messages of our own.
+
+    Attributes:
+        orphaned: what was said by cells that have ended here.
+        command: the cell whose `%session` command is being done.
+        is_reaching: whether a command waits for the session.
+    """
+
+    def __init__(self, *, known: Known, kernelspec: str, ports: Mapping[str, int], ids: Iterator[str]) -> None:
+        self.orphaned = OrphanedOutput()
+        self.command: Request | None = None
+        self.is_reaching = False
+        self._ids = ids
+        self._in_flight = InFlightRequests()
+        self._replies = Replies()
+        self._interrupts = Interrupts(ids)
+        self._notes = SessionNotices()
+        self._sessionless = Sessionless(self._in_flight, self._replies, known, kernelspec=kernelspec, ports=ports)
+        self._held: deque[Request] = deque()
+        self._last_reply = b"{}"
+        self._last_attended: Request | None = None
+        self._sessions: dict[str, None] = {}
+        self._settling: Settling | None = None
+        self._unanswered: dict[Request, float] = {}
+        self._probed: dict[str, Request] = {}
+        self._is_full = False
+        self._has_told_of_peers = False
+
+    @property
+    def has_open(self) -> bool:
+        """Return whether the session owes a reply."""
+        return bool(self._in_flight)
+
+    @property
+    def is_busy(self) -> bool:
+        """Return whether the session runs something."""
+        return self._in_flight.is_executing or self._replies.is_left_busy
+
+    @property
+    def waiting_cell(self) -> Request | None:
+        """The cell that waits for the session."""
+        cell = self._in_flight.first_cell or (self.command if self.is_reaching else None)
+        return cell if cell is not None and cell.is_cell else None
+
+    @property
+    def is_unreachable_told(self) -> bool:
+        """Return whether the user knows that an interrupt does not get through, and of nothing else."""
+        return self._interrupts.are_told
+
+    # Time
+
+    @property
+    def deadline(self) -> float | None:
+        """Return when to call `wake`; `None` for never."""
+        settles_at = self._settling.looks_at if self._settling else None
+        times = [self._interrupts.deadline, settles_at, *self._unanswered.values()]
+        return min((time for time in times if time is not None), default=None)
+
+    def wake(self, facts: SessionFacts, now: float) -> list[Effect]:
+        """Do what it is time for."""
+        effects = self._interrupts.wake(is_attached=facts.is_attached, now=now)
+        for request, time in list(self._unanswered.items()):
+            if time <= now:
+                del self._unanswered[request]
+                effects += self._probe(request)
+        settling = self._settling
+        if settling is None or settling.looks_at > now:
+            return effects
+        if len(self._in_flight) > settling.count and now < settling.ends_at:
+            self._settling = replace(settling, count=len(self._in_flight), looks_at=now + TOGETHER_SECONDS)
+            return effects
+        return effects + self.fail_all(settling.loss)
+
+    # What front ends say
+
+    def arrived(self, request: Request, facts: SessionFacts, now: float) -> list[Effect]:
+        """Take a message of a front end; raises `WireError` when it is none."""
+        self._sessions.pop(request.info.session, None)
+        self._sessions[request.info.session] = None
+        if len(self._sessions) > MAX_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+        match request.info.msg_type:
+            case "kernel_info_request":
+                return self._sessionless.tell_kernel_info(request)
+            case "interrupt_request":
+                return self._interrupt(request, facts, now)
+            case "execute_request":
+                return self._take_cell(request, facts, now)
+        if self._settling is not None:
+            return self._hold_to_settle(request)
+        waits = self._sessionless.hold_debugger(request, facts.hello if facts.is_attached else None)
+        if waits is not None:
+            return waits
+        answer = self._do_without_session(request, facts)
+        return self._pass_on(request, facts) if answer is None else answer
+
+    def _do_without_session(self, request: Request, facts: SessionFacts) -> list[Effect] | None:
+        """Do what can be done without a session; `None` where that is not all. One on its way is waited for."""
+        if facts.exists or self._in_flight:
+            return None
+        return self._sessionless.answer_hidden(request) if facts.is_ahead else self._sessionless.answer(request)
+
+    def _pass_on(self, request: Request, facts: SessionFacts) -> list[Effect]:
+        if not request.is_execute:
+            assert request.message is not None
+            was_full, self._is_full = self._is_full, not facts.has_room_for(request.message)
+            if self._is_full:
+                return self._turn_away(request, is_news=not was_full)
+        effects: list[Effect] = [self._in_flight.send(each) for each in (*self._sessionless.take_waiting(), request)]
+        if request.is_cell and not facts.is_attached:
+            effects += [*self._replies.busy(request), BeginLine(LINK_IS_DOWN if facts.is_there else STARTING)]
+        return effects
+
+    def _turn_away(self, request: Request, *, is_news: bool) -> list[Effect]:
+        """Refuse what there is no room for; of messages to which nobody expects a reply, the first is told."""
+        error = PoolUnreachable(NO_ROOM)
+        if request.expects_reply:
+            return self._replies.fail(request, error)
+        return self.tell(describe_refusal(error)) if is_news else []
+
+    def answer(self, request: Request, content: Mapping[str, object]) -> list[Effect]:
+        """Reply to a request that is nobody else's to answer."""
+        return self._replies.answer(request, content)
+
+    def fail(self, request: Request, error: RemoteKernelError) -> list[Effect]:
+        """End a request, whatever its state is, with an error."""
+        self._in_flight.end(request)
+        return self._replies.fail(request, error) if request.expects_reply else []
+
+    # Cells, commands and their order
+
+    def _take_cell(self, request: Request, facts: SessionFacts, now: float) -> list[Effect]:
+        content = request.content
+        request.is_silent = content.get("silent") is True
+        request.is_attended = content.get("allow_stdin") is True
+        request.command = session_command.parse(content.get("code"))
+        self._replies.note_audience(request)
+        if request.is_attended:
+            self._last_attended = request
+        if self._settling is not None:
+            return self._hold_to_settle(request)
+        if self._held or self.command or (request.command and self._in_flight.is_executing):
+            self._held.append(request)
+            return []
+        return self._begin(request, facts, now)
+
+    def _begin(self, request: Request, facts: SessionFacts, now: float) -> list[Effect]:
+        if request.command:
+            request.move(Event.BEGINS_HERE)
+            self.command = request
+            return [*self._replies.busy(request), RunCommand(request, request.command)]
+        answer = self._do_without_session(request, facts)
+        if answer is not None:
+            return answer
+        if facts.untold is None:
+            return self._pass_on(request, facts)
+        if not request.is_cell:
+            return self._replies.fail(request, facts.untold)
+        self._in_flight.add(request)
+        self._settle(facts.untold, now)
+        return [NoteUntold(None)]
+
+    def _go_on(self, facts: SessionFacts, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        while self._held and self.command is None and self._settling is None:
+            if self._held[0].command and self._in_flight.is_executing:
+                break
+            effects += self._begin(self._held.popleft(), facts, now)
+        return effects
+
+    def command_ended(
+        self, request: Request, error: RemoteKernelError | None, facts: SessionFacts, now: float
+    ) -> list[Effect]:
+        """Reply to the cell of a command, and go on with what waited for it; behind one that failed nothing is run."""
+        self.command = None
+        request.move(Event.ENDS)
+        if error is not None:
+            told: list[Effect] = [NoteUntold(None)] if isinstance(error, SessionLost) else []
+            return [*told, *self._replies.fail(request, error), *self._abort_held()]
+        effects: list[Effect] = []
+        if request.command and request.command.verb in {Verb.RESET, Verb.RELEASE}:
+            effects += self._end_open(SessionLost(GIVEN_BACK))
+        effects += self._replies.answer(request, local_answers.execute_content(self._last_reply))
+        return effects + self._go_on(facts, now)
+
+    def _abort_held(self) -> list[Effect]:
+        held, self._held = self._held, deque()
+        return [effect for request in held for effect in self._replies.abort(request)]
+
+    # Interrupts
+
+    def _interrupt(self, request: Request, facts: SessionFacts, now: float) -> list[Effect]:
+        message = request.take_message()
+        effects = self._replies.answer(request, {"status": "ok"})
+        if self.command is not None:
+            effects.append(CancelCommand())
+        if self._settling is not None:
+            return effects + self.fail_all(self._settling.loss)
+        if not self._in_flight and not facts.is_attached:
+            # As before every shutdown; reaching for a session only to interrupt it could take a new one. But what was
+            # left running, as by an earlier process of this kernel, is looked for already.
+            if facts.is_sought and (facts.is_inherited or self._replies.is_left_busy):
+                effects.append(Send(message))
+            return effects
+        if not facts.is_there or self._interrupts.are_told:
+            return effects + self._free_cells(facts)
+        cells = frozenset(self._in_flight.executing)
+        if cells:  # it may arrive when they have ended, and others run
+            parts = message.parts
+            message = replace(message, parts=(*parts[:3], Aim(cells=cells).to_content(), *parts[4:]))
+        if facts.is_attached and facts.is_shared and not self._in_flight.has_begun:
+            self._interrupts.send_soon(message, request.info.msg_id, now=now)
+            return effects
+        return effects + self._interrupts.send(message, request.info.msg_id, is_attached=facts.is_attached, now=now)
+
+    def _free_cells(self, facts: SessionFacts) -> list[Effect]:
+        """End what waits for the session, without the session; one that exists is still looked for."""
+        self._interrupts.forget()
+        asked = self._interrupts.give_up(self._in_flight.executing) if facts.is_there else []
+        error = Interrupted(LEFT if facts.is_there else NOT_SENT)
+        return [ForgetUnsent(), *asked, *self.fail_all(error, may_go_on=facts.is_there)]
+
+    def close(self) -> None:
+        """Wait for nothing any more: the kernel is about to end."""
+        self._interrupts.close()
+        self._settling = None
+        self._unanswered.clear()
+
+    # What the pod's kernel says
+
+    def published(self, said: KernelMessage, now: float) -> list[Effect]:
+        """Take a message on iopub."""
+        alike = self._in_flight.of(said.key)
+        if alike and alike[0].origin is not Origin.FRONT_END:
+            self._move(said, now)
+            return []
+        effects = self._note_status(said, now) if said.state else [Publish(said.message.parts)]
+        if self.orphaned.is_active and self._in_flight.find(said.key) is None and self.orphaned.note(said):
+            self._notes.tell(MISSED)
+        return effects + self._show_notes()
+
+    def _move(self, said: KernelMessage, now: float) -> Request | None:
+        event = _STATUSES.get(said.state)
+        request = self._in_flight.move(said.key, event) if event else None
+        if request is not None and request.state is State.UNANSWERED and request in self._in_flight:
+            self._unanswered[request] = now + REPLY_SECONDS
+        return request
+
+    def _note_status(self, said: KernelMessage, now: float) -> list[Effect]:
+        request = self._move(said, now)
+        publish = Publish(said.message.parts)
+        if said.state == "busy":
+            return self._note_busy(request, publish)
+        if said.state == "idle":
+            return self._note_idle(said, request, publish)
+        return [publish]
+
+    def _note_busy(self, request: Request | None, publish: Publish) -> list[Effect]:
+        if request is None:
+            return [publish]
+        if request.state is State.LEFT:
+            self._replies.is_left_busy = True
+            return self._replies.left_busy()
+        if request.is_execute:
+            self.orphaned.close()  # what was sent before it has come to its end
+        was_said, request.is_busy_said = request.is_busy_said, True
+        return [] if was_said else [publish]
+
+    def _note_idle(self, said: KernelMessage, request: Request | None, publish: Publish) -> list[Effect]:
+        """Note that a request has ended; the session is not left busy once a cell is idle that nobody waits for."""
+        if request is not None and request.is_idle_said:  # of one that has ended here
+            return self._replies.end_left_busy()
+        if request is not None:
+            request.is_idle_said = True
+        elif said.parent.msg_type == "execute_request":
+            self._replies.is_left_busy = False
+        return [publish, *self._replies.left_busy()]
+
+    def replied(self, said: KernelMessage, facts: SessionFacts, now: float) -> list[Effect]:
+        """Take a message on another channel: a reply, or a prompt."""
+        if said.message.channel is Channel.STDIN:
+            return self._forward_prompt(said)
+        if said.msg_type == "interrupt_reply":
+            return self._interrupts.acknowledge(said.parent.msg_id)
+        request = self._in_flight.move(said.key, Event.REPLY)
+        if request is None or request.state is State.LEFT:
+            return []  # another front end's, or answered already
+        if request.origin is Origin.PROBE:
+            return self._end_unanswered(request)
+        if request.origin is Origin.HIDDEN:
+            return []
+        self._unanswered.pop(request, None)
+        effects: list[Effect] = [Forward(request, said.message.channel, said.message.parts)]
+        if request.is_execute:
+            self._last_reply = said.message.parts[3]
+            if self._held:
+                effects += self._abort_held() if is_error(self._last_reply) else self._go_on(facts, now)
+        return effects
+
+    def _forward_prompt(self, said: KernelMessage) -> list[Effect]:
+        """Send a prompt to who asked for what prompts; where that has ended, to who asked for the cell that runs.
+
+        Else it is the one that was asked for last. The prompt becomes that cell's own, as front ends show no other.
+        """
+        channel, parts = said.message.channel, said.message.parts
+        if (request := self._in_flight.find(said.key)) is not None:
+            return [Forward(request, channel, parts)]
+        other = self._in_flight.begun_cell or self._last_attended
+        if other is None or said.parent.session not in self._sessions:
+            return []  # another kernel's
+        return [Forward(other, channel, (parts[0], other.header, *parts[2:]))]
+
+    # Requests that the pod's kernel never replies to
+
+    def _probe(self, request: Request) -> list[Effect]:
+        """Ask something behind a request: its own reply would be there before the reply to that."""
+        msg_id = next(self._ids)
+        info = Header(msg_id=msg_id, msg_type="kernel_info_request", session="", subshell_id=request.info.subshell_id)
+        self._in_flight.add(
+            Request(
+                channel=request.channel, prefixes=[], header=b"{}", info=info, origin=Origin.PROBE, state=State.SENT
+            )
+        )
+        self._probed[msg_id] = request
+        return [SendProbe(msg_id, request.channel, request.info.subshell_id)]
+
+    def _end_unanswered(self, probe: Request) -> list[Effect]:
+        request = self._probed.pop(probe.info.msg_id, None)
+        if request is None or request not in self._in_flight:
+            return []
+        behind = self._abort_held() if request.is_execute else []
+        return [*self.fail(request, NoReply(NO_REPLY)), *behind]
+
+    # What the link says
+
+    def attached(self, hello: wire.Hello, *, are_files_lost: bool) -> list[Effect]:
+        """Note that the session can be reached."""
+        if are_files_lost:
+            self._notes.tell(FILES_LOST)
+        self._replies.is_left_busy = hello.is_busy and not self._in_flight.is_executing
+        self._interrupts.forget()  # what was sent while the link was down goes out now
+        return [
+            *self._show_notes(),
+            *self._replies.left_busy(),
+            *self._interrupts.ask_again(),
+            *self._sessionless.attached(hello),
+            EndLine(),
+        ]
+
+    def tell(self, note: str) -> list[Effect]:
+        """Show a note in the cell that runs, or in the next one."""
+        self._notes.tell(note)
+        return self._show_notes()
+
+    def _show_notes(self) -> list[Effect]:
+        return [*self._notes.take(self._in_flight.begun_cell)]
+
+    def dropped(self, gap: wire.Gap) -> list[Effect]:
+        """Tell the user that output was dropped."""
+        return self.tell(describe_gap(gap))
+
+    def joined(self, peers: int) -> list[Effect]:
+        """Tell the user, once, that others use the session."""
+        if not peers or self._has_told_of_peers:
+            return []
+        self._has_told_of_peers = True
+        return self.tell(SHARED)
+
+    def refused(self, message: Message, error: RemoteKernelError, facts: SessionFacts, now: float) -> list[Effect]:
+        """End the request that the pod does not take; what was to run behind a cell is aborted."""
+        request = self._in_flight.find_sent(message)
+        if request is None:
+            return self.tell(describe_refusal(error))
+        if request not in self._in_flight:  # nobody waits for it any more
+            self._in_flight.end(request)
+            return self._end_unanswered(request) if request.origin is Origin.PROBE else []
+        effects = self.fail(request, error)
+        if request.is_cell:
+            return [*effects, AbortUnsent(), *self._abort_held()]
+        return effects + self._go_on(facts, now)
+
+    def unsent(self, messages: Sequence[Message]) -> list[Effect]:
+        """Abort what was not sent behind a cell that failed before it was run."""
+        effects: list[Effect] = []
+        for message in messages:
+            request = self._in_flight.find_sent(message)
+            if request is not None and request in self._in_flight:
+                self._in_flight.end(request)
+                effects += self._replies.abort(request)
+        return effects
+
+    def failed(self, error: RemoteKernelError, facts: SessionFacts, now: float, *, is_told: bool) -> list[Effect]:
+        """End what was asked of a session that is lost or cannot be reached.
+
+        Args:
+            is_told: whether a command has the error, and tells it.
+        """
+        if not isinstance(error, SessionLost):
+            return self.fail_all(error, may_go_on=facts.is_there)
+        has_cell = self._in_flight.first_cell is not None
+        effects = [*self._lose_session(), NoteUntold(None if is_told or has_cell else error)]
+        if has_cell:
+            self._settle(error, now)
+            return effects
+        return effects + self.fail_all(error)
+
+    def _hold_to_settle(self, request: Request) -> list[Effect]:
+        """Take what was sent before the loss could be seen: it ends with it, and is for no other session."""
+        if request.expects_reply:
+            self._in_flight.add(request)
+        return []
+
+    def _lose_session(self) -> list[Effect]:
+        """Expect nothing more of a session that is gone."""
+        self._interrupts.forget_given_up()
+        self._probed.clear()
+        idle = [effect for request in self._in_flight.drop_lingering() for effect in self._replies.idle(request)]
+        return [*idle, *self._replies.end_left_busy()]
+
+    def _settle(self, loss: SessionLost, now: float) -> None:
+        """Tell of a lost session as soon as all that was sent together has arrived, and abort what stands behind."""
+        if self._settling is None:
+            count, looks_at = len(self._in_flight), now + TOGETHER_SECONDS
+            self._settling = Settling(loss=loss, count=count, looks_at=looks_at, ends_at=now + SETTLE_SECONDS)
+
+    def fail_all(self, error: RemoteKernelError, *, may_go_on: bool = False) -> list[Effect]:
+        """End every open request; the first cell says why, the ones behind it are aborted as after any error.
+
+        Args:
+            may_go_on: whether the session is there, and may go on with what it has begun.
+        """
+        self._settling = None
+        return [EndLine(), *self._end_open(error, may_go_on=may_go_on), *self._abort_held()]
+
+    def _end_open(self, error: RemoteKernelError, *, may_go_on: bool = False) -> list[Effect]:
+        self._unanswered.clear()
+        self._sessionless.forget_waiting()
+        is_gone = isinstance(error, SessionLost | PoolFull)  # a full pool has given ours to somebody else
+        effects = self._lose_session() if is_gone else []
+        is_told = False
+        for request in self._in_flight:
+            outlook = error
+            if may_go_on and not is_gone:
+                outlook = self._leave(request, error)
+            else:
+                self._in_flight.end(request)
+            if request.info.msg_type == "kernel_info_request":
+                effects += self._replies.answer(request, local_answers.kernel_info(None))
+            elif request.is_cell and is_told:
+                effects += self._replies.abort(request)
+            else:
+                effects += self._replies.fail(request, outlook)
+                is_told = is_told or request.is_cell
+        return effects
+
+    def _leave(self, request: Request, error: RemoteKernelError) -> RemoteKernelError:
+        """Leave a request to the session, which may go on with it; return what to say of it."""
+        has_begun = request.has_begun
+        self._in_flight.end(request, Event.IS_LEFT)
+        if not request.is_cell or request.state is not State.LEFT:
+            return error
+        self.orphaned.expect(request.info.msg_id)
+        return LeftRunning(error) if has_begun and isinstance(error, PoolError) else error
+
+
+_STATUSES = {"busy": Event.BUSY, "idle": Event.IDLE}

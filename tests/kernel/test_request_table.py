@@ -1,0 +1,404 @@
+"""Whatever happens in whatever order, each request has one reply, and "busy" and "idle" once, around it."""
+
+import json
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import count
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from remote_kernel.core.errors import (
+    PoolFull,
+    PoolRefused,
+    PoolUnreachable,
+    RemoteKernelError,
+    SessionLost,
+    Unauthorized,
+)
+from remote_kernel.core.jupyter.interrupt_aim import Aim
+from remote_kernel.core.jupyter.messages import parse_header, parse_object
+from remote_kernel.core.wire.frames import Channel, Hello, Message
+from remote_kernel.kernel.requests import effects
+from remote_kernel.kernel.requests.effects import Effect
+from remote_kernel.kernel.requests.facts import SessionFacts
+from remote_kernel.kernel.requests.request import MOVES, Interrupted, KernelMessage, Request, State
+from remote_kernel.kernel.requests.table import RequestTable
+
+# What the cells of the model do.
+CODES = st.sampled_from(
+    ["ok", "ok", "fail", "wait", "wait", "ask", "say nothing", "silent", "hidden", "%session", "%session release"]
+)
+FLAGS: dict[str, dict[str, object]] = {
+    "silent": {"silent": True},
+    "hidden": {"code": "__vsc_x = 1", "store_history": False, "stop_on_error": False, "silent": False}
+    | {"allow_stdin": True},
+}
+
+# Of a cell, an interrupt and other requests alike, at times.
+IDS = st.sampled_from(["", "", "same"])
+
+
+def part(**fields: object) -> bytes:
+    return json.dumps(fields).encode()
+
+
+@dataclass
+class Asked:
+    """A request, and what its front end has heard of it."""
+
+    number: int
+    header: bytes
+    code: str
+    states: list[str] = field(default_factory=list)
+    replies: list[str] = field(default_factory=list)
+    outputs: int = 0
+    is_interrupted: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        return bool(self.replies) and "idle" in self.states
+
+
+class Kernel:
+    """The pod's kernel: runs what was accepted in order, and says so; "wait" ends when it is interrupted."""
+
+    def __init__(self) -> None:
+        self.queue: deque[Message] = deque()
+        self.said: deque[Message] = deque()
+        self.is_running = False
+        self.unwanted: set[str] = set()
+
+    @property
+    def waits(self) -> bool:
+        """Return whether it runs what goes on until it is interrupted."""
+        return self.is_running and b'"wait"' in self.queue[0].parts[3]
+
+    def say(self, channel: Channel, msg_type: str, parent: bytes, **content: object) -> None:
+        self.said.append(Message(channel=channel, parts=(part(msg_type=msg_type), parent, b"{}", part(**content))))
+
+    def accept(self, message: Message) -> None:
+        header = parse_header(message.parts[0])
+        if header.msg_type == "interrupt_request":
+            aim = Aim.parse(message.parts[3])
+            self.unwanted |= aim.cells  # those that wait are interrupted when they begin
+            if self.is_running and (self.is_unwanted or (not aim.is_exclusive and self.is_seen)):
+                self.end(status="error")
+            self.say(message.channel, "interrupt_reply", message.parts[0], status="ok")
+        else:
+            self.queue.append(message)
+
+    @property
+    def is_seen(self) -> bool:
+        """Return whether the front end could see it running."""
+        return all(message.parts[1] != self.queue[0].parts[0] for message in self.said)
+
+    @property
+    def is_unwanted(self) -> bool:
+        return parse_header(self.queue[0].parts[0]).msg_id in self.unwanted
+
+    def step(self, *, is_idle_first: bool) -> None:
+        """Begin with the next request, or end the one that was begun."""
+        parent, code = self.queue[0].parts[0], str(parse_object(self.queue[0].parts[3]).get("code"))
+        if not self.is_running:
+            self.is_running = True
+            self.say(Channel.IOPUB, "status", parent, execution_state="busy")
+            self.say(Channel.IOPUB, "stream", parent, text="x")
+            if code == "ask":
+                self.say(Channel.STDIN, "input_request", parent)
+        elif code != "wait" or self.is_unwanted:
+            self.end(status="error" if code == "fail" else "ok", is_idle_first=is_idle_first)
+
+    def end(self, *, status: str, is_idle_first: bool = False) -> None:
+        message = self.queue.popleft()
+        self.is_running = False
+        parent, msg_type = message.parts[0], parse_header(message.parts[0]).msg_type
+        if is_idle_first:
+            self.say(Channel.IOPUB, "status", parent, execution_state="idle")
+        if b"say nothing" not in message.parts[3] and msg_type.endswith("_request"):
+            self.say(message.channel, msg_type.replace("request", "reply"), parent, status=status)
+        if not is_idle_first:
+            self.say(Channel.IOPUB, "status", parent, execution_state="idle")
+        if status == "error":
+            behind, self.queue = self.queue, deque()
+            for message in behind:
+                self.queue.append(message)
+                if parse_header(message.parts[0]).msg_type == "execute_request":
+                    self.queue.pop()
+                    self.say(Channel.IOPUB, "status", message.parts[0], execution_state="busy")
+                    self.say(message.channel, "execute_reply", message.parts[0], status="aborted")
+                    self.say(Channel.IOPUB, "status", message.parts[0], execution_state="idle")
+
+
+class Requests(RuleBasedStateMachine):
+    """A front end, a link and a kernel in a pod around the table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        ids = (f"ours-{number}" for number in count())
+        self.table = RequestTable(known=SimpleNamespace(content=None), kernelspec="python3", ports={}, ids=ids)
+        self.asked: dict[bytes, Asked] = {}
+        self.kernel = Kernel()
+        self.unsent: list[Message] = []
+        self.command: Request | None = None
+        self.now = 0.0
+        self.is_there = self.is_attached = self.is_sought = self.is_shared = False
+        self.untold: SessionLost | None = None
+        self.has_died = False
+        self.is_cancelled = False
+        self.numbers = count(1)
+        self.prompts = self.ended_here = 0
+
+    def facts(self) -> SessionFacts:
+        return SessionFacts(
+            exists=self.is_there or bool(self.unsent), is_there=self.is_there, is_attached=self.is_attached,
+            is_sought=self.is_sought, is_shared=self.is_shared, untold=self.untold,
+        )  # fmt: skip
+
+    # What the table decides
+
+    def do(self, decided: Iterable[Effect]) -> None:
+        for effect in decided:
+            self.perform(effect)
+
+    def perform(self, effect: Effect) -> None:
+        match effect:
+            case effects.Publish(parts):
+                self.hear(parts[0], parts[1], parse_object(parts[3]))
+            case effects.Forward(request, channel, parts):
+                assert parts[1] == request.header
+                if channel is Channel.STDIN:
+                    self.prompts += 1
+                else:
+                    self.reply(request, str(parse_object(parts[3])["status"]))
+            case effects.Reply(request, _, content):
+                self.reply(request, str(content["status"]))
+            case effects.Say(msg_type, content, parent) if parent != b"{}":
+                assert not self.asked[parent].has_ended, "nothing is said of what has ended"
+                self.hear(part(msg_type=msg_type), parent, dict(content))
+            case effects.Show(_, parent):
+                assert not self.asked[parent].has_ended
+            case effects.Send(message):
+                self.unsent.append(message)
+                self.is_sought = True
+            case effects.SendInterrupt(msg_id, aim):
+                header = part(msg_id=msg_id, msg_type="interrupt_request")
+                self.unsent.insert(0, Message(channel=Channel.CONTROL, parts=(header, b"{}", b"{}", aim.to_content())))
+            case effects.SendProbe(msg_id, channel, _):
+                header = part(msg_id=msg_id, msg_type="kernel_info_request")
+                self.unsent.append(Message(channel=channel, parts=(header, b"{}", b"{}", b"{}")))
+            case effects.ForgetUnsent():
+                self.unsent.clear()
+            case effects.AbortUnsent():
+                unsent, self.unsent = self.unsent, []
+                self.do(self.table.unsent(unsent))
+            case effects.RunCommand(request, _):
+                assert self.command is None
+                self.command = request
+            case effects.CancelCommand():
+                self.is_cancelled = True
+            case effects.NoteUntold(loss):
+                self.untold = loss
+            case effects.EndKernel():
+                self.has_died = True
+
+    def hear(self, header: bytes, parent: bytes, content: dict[str, object]) -> None:
+        if parent not in self.asked:
+            return
+        asked = self.asked[parent]
+        if parse_header(header).msg_type == "status":
+            asked.states.append(str(content["execution_state"]))
+        else:
+            asked.outputs += parse_header(header).msg_type == "stream"
+
+    def reply(self, request: Request, status: str) -> None:
+        asked = self.asked[request.header]
+        asked.replies.append(status)
+
+    # What front ends say
+
+    def ask(self, msg_type: str, content: dict[str, object], *, msg_id: str = "") -> None:
+        number = next(self.numbers)
+        msg_id = msg_id and f"{msg_id}-{self.ended_here}"  # of two that are alike the first may never have been sent
+        header = part(msg_id=msg_id or f"id-{number}", msg_type=msg_type, session="s", number=number)
+        self.asked[header] = Asked(
+            number, header, "hidden" if "__vsc" in str(content) else str(content.get("code", msg_type))
+        )
+        channel = Channel.CONTROL if msg_type == "interrupt_request" else Channel.SHELL
+        request = Request.parse(channel, [b"client"], (header, b"{}", b"{}", part(**content)))
+        self.do(self.table.arrived(request, self.facts(), self.now))
+
+    @initialize(has_session=st.booleans(), is_shared=st.booleans())
+    def begin(self, has_session: bool, is_shared: bool) -> None:
+        self.is_shared = is_shared
+        if has_session:
+            self.cell("ok", is_attended=True, msg_id="")
+            self.attach()
+            self.progress(steps=9, is_idle_first=False)
+
+    @precondition(lambda self: not self.has_died)
+    @rule(code=CODES, is_attended=st.sampled_from([True, True, False]), msg_id=IDS)
+    def cell(self, code: str, is_attended: bool, msg_id: str) -> None:
+        content: dict[str, object] = {"code": code, "allow_stdin": is_attended}
+        if code in {"silent", "hidden"}:
+            content |= FLAGS[code]
+        # Of two requests that are alike, one without a reply and one with, nobody could tell whose the reply is.
+        self.ask("execute_request", content, msg_id="" if code == "say nothing" else msg_id)
+
+    @precondition(lambda self: not self.has_died)
+    @rule(msg_type=st.sampled_from(["inspect_request", "strange_request"]), msg_id=IDS)
+    def question(self, msg_type: str, msg_id: str) -> None:
+        self.ask(msg_type, {}, msg_id=msg_id)
+
+    @precondition(lambda self: not self.has_died)
+    @rule(msg_id=IDS)
+    def interrupt(self, msg_id: str) -> None:
+        for message in (*self.unsent, *self.kernel.queue):  # not what waits for its turn here
+            if (asked := self.asked.get(message.parts[0])) is not None:
+                asked.is_interrupted = True
+        self.ask("interrupt_request", {}, msg_id=msg_id)
+        self.ended_here += 1
+
+    # What the link and the pod do
+
+    @precondition(lambda self: not self.is_attached and self.is_sought)
+    @rule()
+    def attach(self) -> None:
+        self.is_there = self.is_sought = True
+        hello = Hello(
+            epoch="e", cursor=0, cooldown_seconds=300.0, pod="p", is_busy=self.kernel.is_running, kernel_info={}
+        )
+        self.do(self.table.attached(hello, are_files_lost=False))
+        self.is_attached = True
+
+    @precondition(lambda self: self.is_attached)
+    @rule()
+    def break_line(self) -> None:
+        self.is_attached = False
+
+    @rule(steps=st.integers(1, 8), is_idle_first=st.booleans())
+    def progress(self, steps: int, is_idle_first: bool) -> None:
+        """Have link and kernel do what they can."""
+        for _ in range(steps):
+            if self.kernel.said and self.is_attached:
+                self.deliver()
+            elif self.unsent and self.is_attached:
+                self.kernel.accept(self.unsent.pop(0))
+            elif self.kernel.queue:
+                self.kernel.step(is_idle_first=is_idle_first)
+
+    def deliver(self) -> None:
+        message = self.kernel.said.popleft()
+        said = KernelMessage.parse(message)
+        asked = self.asked.get(message.parts[1])
+        before = (asked.outputs, self.prompts) if asked else (0, 0)
+        if said.is_iopub:
+            self.do(self.table.published(said, self.now))
+        else:
+            self.do(self.table.replied(said, self.facts(), self.now))
+        if asked is not None and said.msg_type == "stream" and asked.code != "hidden":
+            assert asked.outputs == before[0] + 1, "an output is lost"
+        if asked is not None and said.msg_type == "input_request" and not asked.replies:
+            assert self.prompts == before[1] + 1, "a prompt is lost"
+
+    @precondition(lambda self: self.is_attached and self.unsent)
+    @rule()
+    def refuse(self) -> None:
+        error = PoolRefused("no", status=400, code="")
+        self.do(self.table.refused(self.unsent.pop(0), error, self.facts(), self.now))
+
+    @precondition(lambda self: self.is_sought)
+    @rule(error=st.sampled_from([SessionLost("gone"), PoolUnreachable("down"), PoolFull("full"), Unauthorized("no")]))
+    def fail(self, error: RemoteKernelError) -> None:
+        self.is_attached = self.is_sought = False
+        self.unsent.clear()
+        if isinstance(error, SessionLost | PoolFull):
+            self.is_there = False
+            self.kernel = Kernel()
+        self.do(self.table.failed(error, self.facts(), self.now, is_told=False))
+        self.ended_here += 1
+
+    @precondition(lambda self: self.command is not None)
+    @rule(fails=st.booleans())
+    def end_command(self, fails: bool) -> None:
+        command, self.command = self.command, None
+        assert command is not None
+        error = Interrupted("") if self.is_cancelled else RemoteKernelError("no") if fails else None
+        self.is_cancelled = False
+        if error is None and command.command and command.command.word == "release":
+            self.is_there = self.is_attached = self.is_sought = False
+            self.unsent.clear()
+            self.kernel = Kernel()
+        self.do(self.table.command_ended(command, error, self.facts(), self.now))
+
+    @precondition(lambda self: self.table.deadline is not None)
+    @rule(seconds=st.sampled_from([0.01, 0.1, 0.6, 3.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        while (deadline := self.table.deadline) is not None and deadline <= self.now:
+            self.do(self.table.wake(self.facts(), self.now))
+
+    # What must hold
+
+    @invariant()
+    def one_reply_and_busy_and_idle_once(self) -> None:
+        for asked in self.asked.values():
+            assert asked.states in ([], ["busy"], ["busy", "idle"]), asked
+            assert len(asked.replies) <= 1, asked
+            assert not asked.replies or asked.states, asked
+
+    def teardown(self) -> None:
+        """Let all come to its end."""
+        interrupts, held = 0, 3
+        for _ in range(1_000):
+            if self.has_died:
+                return
+            is_waiting = self.kernel.waits and not self.kernel.is_unwanted
+            if self.command is not None:
+                self.end_command(fails=False)
+            elif (self.is_attached and (self.kernel.said or self.unsent)) or (self.kernel.queue and not is_waiting):
+                self.progress(steps=1, is_idle_first=False)
+            elif self.is_sought and not self.is_attached:
+                self.attach()
+            elif self.table.deadline is not None:
+                self.pass_time(self.table.deadline - self.now + 0.001)
+            elif self.kernel.queue and self.is_attached and interrupts < 100:
+                asked = self.asked.get(self.kernel.queue[0].parts[0])
+                assert asked is None or asked.has_ended or not asked.is_interrupted, f"an interrupt was lost: {asked}"
+                self.interrupt(msg_id="")
+                interrupts += 1
+            elif held and any(not asked.has_ended for asked in self.asked.values()):
+                held -= 1  # what was held until a cell brings a session; one may be told of a loss instead
+                self.cell(code="ok", is_attended=True, msg_id="")
+            else:
+                break
+        self.one_reply_and_busy_and_idle_once()
+        for asked in self.asked.values():
+            assert asked.has_ended, asked
+
+
+def test_states_are_all_reached_and_nothing_follows_the_end() -> None:
+    assert {after for _, after in MOVES.items()} | {State.HELD} == set(State)
+    assert not [state for state, _ in MOVES if state is State.DONE]
+
+
+@pytest.mark.parametrize(("session", "is_forwarded"), [("s", True), ("another front end's", False)])
+def test_prompt_of_what_has_ended_becomes_that_of_the_last_cell(session: str, is_forwarded: bool) -> None:
+    """Unless another kernel's front end has asked for what prompts."""
+    world = Requests()
+    world.begin(has_session=True, is_shared=True)
+    asked = part(msg_id="x", msg_type="execute_request", session=session)
+    world.kernel.say(Channel.STDIN, "input_request", asked, prompt="who?")
+    world.deliver()
+    assert world.prompts == is_forwarded
+
+
+TestRequests = Requests.TestCase
+TestRequests.settings = settings(
+    # What fails is not made shorter, as that takes minutes.
+    max_examples=200, stateful_step_count=30, deadline=None, derandomize=True, phases=[Phase.generate]
+)  # fmt: skip
