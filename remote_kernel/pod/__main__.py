@@ -7,7 +7,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import sys
 import tempfile
@@ -16,23 +15,14 @@ from pathlib import Path
 
 import anyio
 import anyio.lowlevel
-import uvicorn
-from starlette.types import ASGIApp
 
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.interpreter_api.executions import SYNC_LIMIT_SECONDS
 from remote_kernel.core.pools.flavor import Flavor, Sandbox
 from remote_kernel.core.settings import log_level
 from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC
-from remote_kernel.io.http1.listening import (
-    ACCEPTED_AT_ONCE,
-    QUEUE_LENGTH,
-    allow_many_files,
-    open_listener,
-    parse_port,
-    reason,
-)
-from remote_kernel.io.http1.server import ServerProtocol
+from remote_kernel.io.http1.listening import allow_many_files, open_listener, parse_port, reason
+from remote_kernel.io.http1.serving import Server, stop_on_signals
 from remote_kernel.io.log_files import log_to_stderr
 from remote_kernel.io.private_files import make_private_folder
 from remote_kernel.io.tasks import start
@@ -49,10 +39,6 @@ DEFAULT_PORT = 8080
 # Open event streams have been told to end; nobody needs longer.
 SHUTDOWN_SECONDS = 1
 
-
-# Longer than any front door keeps an idle connection, so that the front door is the one to close it.
-KEEP_ALIVE_SECONDS = 75
-
 # Far more than a front door opens for one session.
 MAX_CONNECTIONS = 1_000
 MIN_CONNECTIONS = 4
@@ -62,33 +48,6 @@ OWN_FILES = 64
 
 class CannotStart(Exception):
     """Something that the pod needs cannot be had; the message says what and why."""
-
-
-class Server(uvicorn.Server):
-    """A server that leaves the signals to us and says when it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.is_listening = asyncio.Event()
-
-    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
-        return contextlib.nullcontext()
-
-    @property
-    def port(self) -> int | None:
-        """The TCP port, also where 0 was asked for; `None` for a Unix socket."""
-        (listening,) = (socket for server in self.servers for socket in server.sockets)
-        name = listening.getsockname()
-        return name[1] if isinstance(name, tuple) else None
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        try:
-            await super().startup(sockets)
-        except OSError as error:
-            raise CannotStart(f"remote-kernel-pod: cannot listen on {self.config.uds}: {reason(error)}.") from None
-        for listener in sockets or ():
-            listener.listen(QUEUE_LENGTH)  # asyncio has set it to as many as it accepts at once
-        self.is_listening.set()
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -139,16 +98,18 @@ async def serve(
     executions = Executions(registry, kernelspec=arguments.kernel, sync_limit_seconds=arguments.sync_limit)
     interpreter_api = InterpreterApi(executions, folder)
     app = create_app(pod, interpreter_api, is_interpreter_only=arguments.flavor == Flavor.INTERPRETER)
-    server = Server(_server_config(app, arguments))
+    connections = max(MIN_CONNECTIONS, min(MAX_CONNECTIONS, allow_many_files() - OWN_FILES))
+    server = Server(
+        app, uds=arguments.uds, protocol={"max_connections": connections}, log_level="warning",
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )  # fmt: skip
 
-    def stop() -> None:
+    def stop(_signal: int = 0) -> None:
         pod.stop()
         executions.stop()
         server.should_exit = True
 
-    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # nohup means it
-            asyncio.get_running_loop().add_signal_handler(signum, stop)
+    stop_on_signals(stop)
     if arguments.supervised:
         _call_at_end_of_input(stop)
     await anyio.lowlevel.checkpoint()  # loads what an answer that streams needs, which takes as long as a few cells
@@ -156,6 +117,8 @@ async def serve(
     preparing = start(_prepare(registry, arguments, server), "preparing", on_failure=lambda _: stop())
     try:
         await server.serve(None if listener is None else [listener])
+    except OSError as error:
+        raise CannotStart(f"remote-kernel-pod: cannot listen on {arguments.uds}: {reason(error)}.") from None
     finally:
         preparing.cancel()
         await asyncio.wait([preparing])
@@ -164,26 +127,11 @@ async def serve(
         raise CannotStart("remote-kernel-pod: failed inside while it started; the line before this one says where.")
 
 
-def _server_config(app: ASGIApp, arguments: argparse.Namespace) -> uvicorn.Config:
-    class Protocol(ServerProtocol):
-        max_connections = max(MIN_CONNECTIONS, min(MAX_CONNECTIONS, allow_many_files() - OWN_FILES))
-
-    return uvicorn.Config(
-        app,
-        uds=arguments.uds,
-        http=Protocol,
-        # The Unix socket is asyncio's own, and behind it is a pool that makes no more connections than it can have.
-        backlog=QUEUE_LENGTH if arguments.uds else ACCEPTED_AT_ONCE,
-        access_log=False,
-        proxy_headers=False,
-        log_config=None,  # its own would write the texts of errors, and what they were about
-        log_level="warning",
-        lifespan="off",
-        ws="none",
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-    )
+def _port_of(server: Server) -> int | None:
+    """Return the TCP port, also where 0 was asked for; `None` for a Unix socket."""
+    (listening,) = (socket for each in server.servers for socket in each.sockets)
+    name = listening.getsockname()
+    return name[1] if isinstance(name, tuple) else None
 
 
 async def _prepare(registry: Registry, arguments: argparse.Namespace, server: Server) -> None:
@@ -194,7 +142,7 @@ async def _prepare(registry: Registry, arguments: argparse.Namespace, server: Se
         print(f"remote-kernel-pod: {error}", file=sys.stderr)
     await server.is_listening.wait()
     if arguments.supervised:
-        print(json.dumps({"ready": True, "port": server.port}), flush=True)
+        print(json.dumps({"ready": True, "port": _port_of(server)}), flush=True)
 
 
 def _call_at_end_of_input(stop: Callable[[], None]) -> None:

@@ -1,27 +1,21 @@
 """The pool as a running server, from its first pod to its last."""
 
 import asyncio
-import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
-
-import uvicorn
+from collections.abc import Callable
 
 from remote_kernel.core.pools.pool_proof import PROOF_PATH
 from remote_kernel.core.text.log_lines import LogEvent
-from remote_kernel.io.http1.listening import ACCEPTED_AT_ONCE, QUEUE_LENGTH, allow_many_files
-from remote_kernel.io.http1.server import ServerProtocol
+from remote_kernel.io.http1.listening import allow_many_files
+from remote_kernel.io.http1.serving import Server, stop_on_signals
 from remote_kernel.io.tasks import start
 from remote_kernel.pool.front_door.app import PoolApp
 from remote_kernel.pool.front_door.callers import Callers
 from remote_kernel.pool.options import Options
 from remote_kernel.pool.page.recent_log import RecentLog
 from remote_kernel.pool.session_pool import SessionPool
-
-# Longer than any client keeps an idle connection, so that no client sends on one that the pool is just closing.
-KEEPALIVE_SECONDS = 75
 
 # Pods end what they were answering within a second; this is for clients that do not read.
 SHUTDOWN_SECONDS = 3
@@ -71,13 +65,19 @@ async def serve(
     if max_connections < limits.max_sessions * CONNECTIONS_OF_A_SESSION:
         _log.warning(LogEvent("few open files allowed", max_connections=max_connections))
     stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    _stop_on_signals(stopped)
+    stop_on_signals(lambda number: _resolve(stopped, 130 if number == signal.SIGINT else 0))
     pool = make_pool()
     log = RecentLog()
     _pool_logger.addHandler(log)
     callers = _make_callers(options, token)
     app = PoolApp(pool, callers, options.flavor, options.request_cap, stop=lambda: _resolve(stopped, 0), log=log)
-    server = _Server(_server_config(app, max_connections))
+    server = Server(
+        app,
+        protocol={"max_connections": max_connections, "open_paths": frozenset({PROOF_PATH}), "knows_callers": True},
+        date_header=False,  # a pod's own headers pass; the pool adds none to them
+        log_level="critical",  # a cut answer is an error to uvicorn; faults of our own are logged by the application
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
     serving = start(server.serve(sockets=[listener]), "server")
     waits: set[asyncio.Future[int] | asyncio.Task[None]] = {stopped, serving}
     if options.is_daemon:
@@ -107,50 +107,6 @@ def _make_callers(options: Options, token: str) -> Callers:
     from remote_kernel.pool.front_door.issuer import Issuer
 
     return Callers(token, hosts, Issuer(options.issuer, options.executors))
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to us: uvicorn would raise them again at its end, and so end the process by signal."""
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        for listener in sockets or ():
-            listener.listen(QUEUE_LENGTH)  # asyncio has set it to as many as it accepts at once
-
-
-def _server_config(app: PoolApp, limit: int) -> uvicorn.Config:
-    class Protocol(ServerProtocol):
-        max_connections = limit
-        open_paths = frozenset({PROOF_PATH})
-        knows_callers = True
-
-    return uvicorn.Config(
-        app,
-        http=Protocol,
-        backlog=ACCEPTED_AT_ONCE,
-        ws="none",
-        lifespan="off",
-        # A pod's own headers pass; the pool adds none to them.
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        access_log=False,
-        log_config=None,
-        # A cut answer is an error to uvicorn; faults of our own are logged by the application.
-        log_level="critical",
-        timeout_keep_alive=KEEPALIVE_SECONDS,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-    )
-
-
-def _stop_on_signals(stopped: "asyncio.Future[int]") -> None:
-    loop = asyncio.get_running_loop()
-    for number, status in ((signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130)):
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
-            loop.add_signal_handler(number, _resolve, stopped, status)
 
 
 def _resolve(stopped: "asyncio.Future[int]", status: int) -> None:

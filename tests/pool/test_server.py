@@ -51,7 +51,7 @@ async def fail(self, *_, **__):
     await asyncio.sleep(0.1)
     {how}
 
-server._Server.serve = fail
+server.Server.serve = fail
 sys.exit(__main__.main())
 """
 

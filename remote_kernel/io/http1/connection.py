@@ -40,7 +40,6 @@ class Connection(Receiving):
     def __init__(self) -> None:
         self._answer: Answer | None = None
         self._is_sent = False
-        self._is_chunked = False
         self._failure: ConnectionBroke | None = None
         self._transport: asyncio.Transport | None = None
         self._unread = 0

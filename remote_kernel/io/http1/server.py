@@ -39,8 +39,6 @@ MAX_SURPLUS = 8
 # Where a request's scope has what its application calls when it knows who has sent it.
 _VOUCH = "remote_kernel.vouch"
 
-_HEAD = b"HTTP/1."
-
 
 def vouch(scope: MutableMapping[str, Any]) -> None:
     """Say that whoever has sent this request may use this server, so that the connection is kept before others."""
@@ -54,12 +52,18 @@ class OneWriteTransport:
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
+        self._is_head = False
         self._held = b""
+
+    def expect_head(self) -> None:
+        """Take what is written next for the head of an answer."""
+        self._is_head = True
 
     def write(self, data: bytes) -> None:
         if self._transport.is_closing():
             return  # there is nobody; asyncio would log a warning for each
-        if not self._held and data.startswith(_HEAD):
+        is_head, self._is_head = self._is_head, False
+        if is_head and not self._held:
             self._held = data
             asyncio.get_running_loop().call_soon(self._flush)
         elif self._held and data and len(data) <= MAX_JOINED_BYTES:
@@ -104,7 +108,9 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
     _answered: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(OneWriteTransport(transport))  # type: ignore[arg-type]
+        self._one_write = OneWriteTransport(transport)
+        super().connection_made(self._one_write)  # type: ignore[arg-type]
+        self._serve, self.app = self.app, self._serve_in_one_write
         self.widen(transport)
         self._start_timer()
         self._made_at = time.monotonic()
@@ -120,7 +126,7 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
             self.connections.discard(oldest)
             oldest.transport.abort()
         elif len(self.connections) <= limit + MAX_SURPLUS:
-            self.app = self._refuse_surplus
+            self._serve = self._refuse_surplus
         else:
             self.connections.discard(self)
             self.transport.abort()
@@ -135,6 +141,14 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
 
     def _vouch(self) -> None:
         self._is_known = True
+
+    async def _serve_in_one_write(self, scope: Any, receive: Any, send: Any) -> None:
+        async def send_on(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                self._one_write.expect_head()
+            await send(message)
+
+        await self._serve(scope, receive, send_on)
 
     async def _refuse_surplus(self, scope: Any, receive: Any, send: Any) -> None:
         """Say that there are too many connections, for as long as there are."""

@@ -39,14 +39,17 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
 async def test_a_head_goes_out_with_what_follows() -> None:
     recorder = Recorder()
     transport = OneWriteTransport(recorder)  # type: ignore[arg-type]
-    for data in (HEAD, b"ok", b"", HEAD, b"ok"):
-        transport.write(data)
+    for _ in range(2):
+        transport.expect_head()
+        for data in (HEAD, b"ok", b""):
+            transport.write(data)
     assert recorder.writes == [HEAD + b"ok"] * 2
 
 
 async def test_a_head_with_nothing_behind_it_goes_out_by_itself() -> None:
     recorder = Recorder()
     transport = OneWriteTransport(recorder)  # type: ignore[arg-type]
+    transport.expect_head()
     transport.write(HEAD)
     assert recorder.writes == []
     await asyncio.sleep(0)
@@ -56,6 +59,7 @@ async def test_a_head_with_nothing_behind_it_goes_out_by_itself() -> None:
 async def test_a_head_is_not_lost_when_the_connection_is_closed_behind_it() -> None:
     recorder = Recorder()
     transport = OneWriteTransport(recorder)  # type: ignore[arg-type]
+    transport.expect_head()
     transport.write(HEAD)
     transport.close()
     assert recorder.writes == [HEAD]
@@ -66,6 +70,7 @@ async def test_what_is_written_when_the_client_has_gone_is_dropped() -> None:
     recorder = Recorder()
     transport = OneWriteTransport(recorder)  # type: ignore[arg-type]
     transport.close()
+    transport.expect_head()
     for data in (HEAD, b"ok"):
         transport.write(data)
     await asyncio.sleep(0)
@@ -76,6 +81,7 @@ async def test_what_is_large_is_not_copied_for_it() -> None:
     recorder = Recorder()
     transport = OneWriteTransport(recorder)  # type: ignore[arg-type]
     large = bytes(MAX_JOINED_BYTES + 1)
+    transport.expect_head()
     transport.write(HEAD)
     transport.write(large)
     assert recorder.writes == [HEAD, large]
