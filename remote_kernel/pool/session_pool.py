@@ -175,11 +175,6 @@ class SessionPool:
         self._act(changes, EventKind.STOPPED)
         return True
 
-    def stop_labelled(self, label: str) -> bool:
-        """Stop the session with this label; `False` when there is none."""
-        labelled = [session for session in self._sessions if self._labels[session.pod] == label]
-        return bool(labelled) and self.stop_session(labelled[0].identifier)
-
     def transports(self) -> dict[str, Client]:
         """Return, by the labels of their sessions, the ways to the pods that accept requests. They are not calls."""
         lives = {self._labels[session.pod]: self._lives[session.pod] for session in self._sessions}

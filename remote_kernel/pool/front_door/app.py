@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from urllib.parse import parse_qs
 
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from remote_kernel.core.errors import PoolFull
@@ -15,7 +16,6 @@ from remote_kernel.core.pools.local_pool import STATUS_PATH, STOP_PATH
 from remote_kernel.core.pools.pool_proof import PROOF_PATH
 from remote_kernel.core.short_cache import remembered
 from remote_kernel.core.text.log_lines import LogEvent
-from remote_kernel.core.wire.frames import STOP_SESSION_PATH
 from remote_kernel.io.http1.server import vouch
 from remote_kernel.pool.front_door import session_api
 from remote_kernel.pool.front_door.address_prefix import strip_prefix
@@ -30,15 +30,7 @@ from remote_kernel.pool.front_door.forward import (
     body_length,
     forward,
 )
-from remote_kernel.pool.front_door.refusals import (
-    Refusal,
-    check_method,
-    pool_full,
-    send_json,
-    send_refusal,
-    send_text,
-    unavailable,
-)
+from remote_kernel.pool.front_door.refusals import Refusal, check_method, pool_full, refuse, unavailable
 from remote_kernel.pool.front_door.session_api import SessionApi
 from remote_kernel.pool.page.recent_log import RecentLog
 from remote_kernel.pool.page.site import Site
@@ -70,8 +62,7 @@ class PoolApp:
         stop: Callable[[], None],
         log: RecentLog,
     ) -> None:
-        self._flavor = flavor
-        self._session_api = SessionApi(pool, read_identifier)
+        self._session_api = SessionApi(pool, flavor, read_identifier)
         self._request_cap = request_cap
         self._pool = pool
         self._callers = callers
@@ -88,54 +79,48 @@ class PoolApp:
         try:
             self._callers.check_site(scope)
             if scope["path"] == PROOF_PATH:  # for those who do not trust this address with a token so far
-                await self._prove(scope, send)
+                await self._prove(scope)(scope, receive, send)
                 return
             if not self._site.admits(scope):
                 await self._callers.check_token(scope)
                 vouch(scope)
-            await serve_while_connected(receive, body_length(scope["headers"]), partial(self._serve, scope, send))
+            serve = partial(self._serve, scope, receive, send)
+            await serve_while_connected(receive, body_length(scope["headers"]), serve)
         except Refusal as refusal:
             _log.debug(LogEvent("refused", status=refusal.status, code=refusal.code))
-            await send_refusal(send, refusal)
+            await refuse(refusal)(scope, receive, send)
         except BodyStalled:
-            await send_refusal(send, Refusal(408, "RequestTimeout", "The rest of the request did not arrive."))
+            stalled = Refusal(408, "RequestTimeout", "The rest of the request did not arrive.")
+            await refuse(stalled)(scope, receive, send)
         except ResponseCut:
             _log.info(LogEvent("answer cut"))
         except Exception:
             _log.exception(LogEvent("failed inside"))
-            await send_refusal(send, Refusal(500, "InternalError", "The pool has a fault; its log says where."))
+            fault = Refusal(500, "InternalError", "The pool has a fault; its log says where.")
+            await refuse(fault)(scope, receive, send)
 
-    async def _prove(self, scope: Scope, send: Send) -> None:
+    def _prove(self, scope: Scope) -> Response:
         check_method(scope, "GET")
         challenge = parse_qs(scope["query_string"].decode("latin-1")).get("challenge", [""])[0]
-        proof = self._callers.prove(challenge, tuple(scope["server"]))
-        await send_text(send, 200, proof)
+        return PlainTextResponse(self._callers.prove(challenge, tuple(scope["server"])))
 
-    async def _serve(self, scope: Scope, send: Send, body: RequestBody) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, body: RequestBody) -> None:
         path = scope["path"]
         if path == STATUS_PATH:
             check_method(scope, "GET")
-            await send_json(send, 200, self._pool.status().to_json())
+            response: Response = JSONResponse(self._pool.status().to_json())
         elif path == STOP_PATH:
             check_method(scope, "POST")
-            await send_json(send, 202, {})
-            self._stop()
-        elif path == STOP_SESSION_PATH:
-            check_method(scope, "POST")
-            await self._stop_session(read_identifier(scope), send)
+            response = JSONResponse({}, 202)
+            asyncio.get_running_loop().call_soon(self._stop)  # behind the answer
         elif path in session_api.PATHS:
-            await self._session_api.serve(scope, send)
+            response = self._session_api.answer(scope)
         elif self._site.owns(scope):
-            await self._site.serve(scope, send, body)
+            response = await self._site.answer(scope, body)
         else:
             await self._forward(scope, send, body)
-
-    async def _stop_session(self, identifier: Identifier, send: Send) -> None:
-        if self._flavor is Flavor.INTERPRETER:
-            raise Refusal(404, "NotFound", "Sessions of an interpreter pool are ended with DELETE /session.")
-        if not self._pool.stop_session(identifier):
-            raise Refusal(404, "SessionNotFound", "No session has this identifier.")
-        await send_json(send, 200, {})
+            return
+        await response(scope, receive, send)
 
     async def _forward(self, scope: Scope, send: Send, body: RequestBody) -> None:
         identifier = read_identifier(scope)

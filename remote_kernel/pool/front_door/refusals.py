@@ -1,10 +1,10 @@
 """Errors that the pool itself answers, in the shape that Azure's errors have."""
 
-import json
 import math
 from collections.abc import Sequence
 
-from starlette.types import Scope, Send
+from starlette.responses import JSONResponse, Response
+from starlette.types import Scope
 
 
 class Refusal(Exception):
@@ -56,26 +56,10 @@ def check_method(scope: Scope, *methods: str) -> None:
         raise Refusal(405, "MethodNotAllowed", f"Use {' or '.join(methods)}.", [("allow", ", ".join(methods))])
 
 
-async def send_refusal(send: Send, refusal: Refusal) -> None:
-    """Answer with the error."""
+def refuse(refusal: Refusal) -> Response:
+    """Return the answer that is the error."""
     error: dict[str, object] = {"code": refusal.code, "message": refusal.message}
     if refusal.details:
         error["details"] = [{"code": code, "message": message} for code, message in refusal.details]
-    await send_json(send, refusal.status, {"error": error}, [("x-ms-error-code", refusal.code), *refusal.headers])
-
-
-async def send_json(send: Send, status: int, body: object, headers: Sequence[tuple[str, str]] = ()) -> None:
-    """Answer with a JSON document."""
-    await _send(send, status, "application/json", json.dumps(body).encode(), headers)
-
-
-async def send_text(send: Send, status: int, text: str) -> None:
-    """Answer with plain text."""
-    await _send(send, status, "text/plain", text.encode(), ())
-
-
-async def _send(send: Send, status: int, media_type: str, data: bytes, headers: Sequence[tuple[str, str]]) -> None:
-    fields = [("content-type", media_type), ("content-length", str(len(data))), *headers]
-    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": data})
+    headers = {"x-ms-error-code": refusal.code, **dict(refusal.headers)}
+    return JSONResponse({"error": error}, refusal.status, headers)

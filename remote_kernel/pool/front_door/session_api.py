@@ -1,4 +1,4 @@
-"""Session API of Azure's front door: `/session`, `/listSessions`, `/metadata`."""
+"""Session API of Azure's front door: `/session`, `/listSessions`, `/metadata`, and the end of a custom container's."""
 
 import importlib.metadata
 import platform
@@ -8,7 +8,8 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
-from starlette.types import Scope, Send
+from starlette.responses import JSONResponse, Response
+from starlette.types import Scope
 
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.interpreter_api.executions import (
@@ -18,10 +19,12 @@ from remote_kernel.core.interpreter_api.executions import (
     ApiRefusal,
     parse_api_version,
 )
-from remote_kernel.pool.front_door.refusals import Refusal, check_method, send_json
+from remote_kernel.core.pools.flavor import Flavor
+from remote_kernel.core.wire.frames import STOP_SESSION_PATH
+from remote_kernel.pool.front_door.refusals import Refusal, check_method
 from remote_kernel.pool.session_pool import SessionDetails, SessionPool
 
-PATHS = frozenset({SESSION_PATH, LIST_SESSIONS_PATH, METADATA_PATH})
+PATHS = frozenset({SESSION_PATH, LIST_SESSIONS_PATH, METADATA_PATH, STOP_SESSION_PATH})
 
 # Sessions in one answer.
 PAGE_SIZE = 100
@@ -38,35 +41,41 @@ class SessionApi:
     def __init__(
         self,
         pool: SessionPool,
+        flavor: Flavor,
         read_identifier: Callable[[Scope], Identifier],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._pool = pool
+        self._flavor = flavor
         self._read_identifier = read_identifier
         self._now = now
         self._started_at = now()
 
-    async def serve(self, scope: Scope, send: Send) -> None:
+    def answer(self, scope: Scope) -> Response:
         """Answer a request for one of `PATHS`; raises `Refusal`."""
+        if scope["path"] == STOP_SESSION_PATH:
+            check_method(scope, "POST")
+            if self._flavor is Flavor.INTERPRETER:
+                raise Refusal(404, "NotFound", "Sessions of an interpreter pool are ended with DELETE /session.")
+            self._stop(scope)
+            return JSONResponse({})
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         _check_version(query)
         if scope["path"] == METADATA_PATH:
             check_method(scope, "GET")
-            await send_json(send, 200, self._metadata())
-        elif scope["path"] == LIST_SESSIONS_PATH:
+            return JSONResponse(self._metadata())
+        if scope["path"] == LIST_SESSIONS_PATH:
             check_method(scope, "GET")
-            await send_json(send, 200, self._page(_parse_skip(query)))
-        elif scope["method"] == "DELETE":
-            await self._delete(self._read_identifier(scope), send)
-        else:
-            check_method(scope, "GET", "DELETE")
-            await send_json(send, 200, self._describe(self._find(self._read_identifier(scope))))
+            return JSONResponse(self._page(_parse_skip(query)))
+        if scope["method"] == "DELETE":
+            self._stop(scope)
+            return Response(status_code=204)
+        check_method(scope, "GET", "DELETE")
+        return JSONResponse(self._describe(self._find(self._read_identifier(scope))))
 
-    async def _delete(self, identifier: Identifier, send: Send) -> None:
-        if not self._pool.stop_session(identifier):
+    def _stop(self, scope: Scope) -> None:
+        if not self._pool.stop_session(self._read_identifier(scope)):
             raise _unknown_session()
-        await send({"type": "http.response.start", "status": 204, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
 
     def _find(self, identifier: Identifier) -> SessionDetails:
         for details in self._pool.sessions():

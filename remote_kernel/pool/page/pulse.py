@@ -8,12 +8,10 @@ from remote_kernel.core.errors import WireError
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import ANSWER
 from remote_kernel.core.wire.frames import SESSION_PATH
-from remote_kernel.io.http1 import Client, ConnectionBroke, NoConnection, Response
+from remote_kernel.io.http1 import Client, ConnectionBroke, NoConnection
 
 # A pod that is so busy that it does not answer within this is shown without.
 TIMEOUT_SECONDS = 0.5
-# Far more than a pod has to say.
-MAX_ANSWER_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,20 +33,11 @@ async def _take_pulse(pod: Client) -> Pulse | None:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             response = await pod.send(b"GET", SESSION_PATH.encode(), [(b"host", b"pod")])
             try:
-                return parse_pulse(await _read(response))
+                return parse_pulse(await response.read())
             finally:
                 response.close()
     except (NoConnection, ConnectionBroke, TimeoutError):
         return None
-
-
-async def _read(response: Response) -> bytes:
-    body = b""
-    async for piece in response.chunks():
-        body += piece
-        if len(body) > MAX_ANSWER_BYTES:
-            return b""
-    return body
 
 
 def parse_pulse(body: bytes) -> Pulse | None:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from starlette.types import Scope, Send
+from starlette.types import Scope
 
 from remote_kernel.core.pools.local_pool import PAGE_LINK_PATH, PAGE_PREFIX
 from remote_kernel.pool.front_door.address_prefix import PREFIX_HEADER
@@ -115,8 +115,8 @@ class Site:
             self._is_visitor(request) and (route.who is _Who.VISITOR or _is_from_this_page(request))
         )
 
-    async def serve(self, scope: Scope, send: Send, body: RequestBody) -> None:
-        """Answer a request that may come in."""
+    async def answer(self, scope: Scope, body: RequestBody) -> Response:
+        """Answer a request that may come in; raises `Refusal`."""
         route = self._routes.get(scope["path"])
         if route is None:
             raise Refusal(404, "NotFound", "The pool's page has no such part.")
@@ -124,8 +124,7 @@ class Site:
             raise Refusal(405, "MethodNotAllowed", f"Use {route.method}.", [("allow", route.method)])
         response = await route.answer(Request(scope), body)
         response.headers.update(_HEADERS)
-        await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
-        await send({"type": "http.response.body", "body": response.body})
+        return response
 
     async def _page(self, request: Request, _body: RequestBody) -> Response:
         if not self._is_visitor(request):
@@ -156,7 +155,9 @@ class Site:
 
     async def _stop(self, _request: Request, body: RequestBody) -> Response:
         form = parse_qs((await _read_form(body)).decode("latin-1"))
-        self._pool.stop_labelled(form.get("label", [""])[0])  # one that is gone already is what was asked for
+        for session in self._pool.sessions():  # one that is gone already is what was asked for
+            if session.status.label == form.get("label", [""])[0]:
+                self._pool.stop_session(session.identifier)
         return RedirectResponse(ROOT_PATH, 303)
 
     def _is_visitor(self, request: Request) -> bool:

@@ -49,9 +49,6 @@ def agent_command(*options: str, mounts_data: bool = False) -> PodCommand:
     return command
 
 
-MAX_READY_LINE_BYTES = 4096
-
-
 class PodFailed(PoolError):
     """A pod ended, or was stopped, before it accepted requests."""
 
