@@ -1,6 +1,5 @@
 """The pod's HTTP side: wire version 2, and beside it the interpreter API as a Starlette application."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -16,13 +15,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from remote_kernel.core.short_cache import remembered
-from remote_kernel.core.text.log_lines import LogEvent
-from remote_kernel.pod.api.api import Api, Pod, explain, explain_defect, refusal
+from remote_kernel.pod.api.api import Api, Pod, answer, explain, explain_defect, refusal
 from remote_kernel.pod.api.bodies import read_body
 from remote_kernel.pod.api.calls import REFUSALS, Answer, Call, Handler
 from remote_kernel.pod.interpreter_api.routes import InterpreterApi
-
-_log = logging.getLogger(__name__)
 
 
 def create_app(pod: Pod, interpreter_api: InterpreterApi, *, is_interpreter_only: bool = False) -> ASGIApp:
@@ -58,22 +54,16 @@ class _WireApp:
         if scope["type"] != "http" or scope["path"] not in self._paths:
             await self._others(scope, receive, send)
             return
-        answer = await self._answer(Request(scope, receive))
-        await _respond(answer)(scope, receive, send)
+        response = _respond(await self._answer(Request(scope, receive)))
+        await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Answer:
         handler = self._handlers.get((request.method, request.scope["path"]))
         if handler is None:
             allowed = sorted(method for method, path in self._handlers if path == request.scope["path"])
-            answer = _explain_status(HTTPStatus.METHOD_NOT_ALLOWED, request.method)
-            return replace(answer, headers={**answer.headers, "allow": ", ".join(allowed)})
-        try:
-            return await handler(Call(_params(request.scope["query_string"]), partial(read_body, request)))
-        except (*REFUSALS, ClientDisconnect) as error:
-            return explain(error)
-        except Exception as error:
-            _log.exception(LogEvent("failed inside"))
-            return explain_defect(error)
+            refused = _explain_status(HTTPStatus.METHOD_NOT_ALLOWED, request.method)
+            return replace(refused, headers={**refused.headers, "allow": ", ".join(allowed)})
+        return await answer(handler, Call(_params(request.scope["query_string"]), partial(read_body, request)))
 
 
 @remembered(64)  # a cell's are those of the cell before
@@ -85,10 +75,9 @@ async def _health(request: Request) -> Response:
     return PlainTextResponse("ok\n")
 
 
-def _respond(answer: Answer) -> Response:
-    if isinstance(answer.body, bytes):
-        return Response(answer.body, answer.status, answer.headers, answer.media_type)
-    return StreamingResponse(answer.body, answer.status, answer.headers, answer.media_type)
+def _respond(answered: Answer) -> Response:
+    kind: type[Response] = Response if isinstance(answered.body, bytes) else StreamingResponse
+    return kind(answered.body, answered.status, answered.headers, answered.media_type)
 
 
 async def _explain(request: Request, error: Exception) -> Response:
@@ -102,8 +91,8 @@ async def _explain_defect(request: Request, error: Exception) -> Response:
 async def _explain_http(request: Request, error: Exception) -> Response:
     """Answer in Azure's shape where no route is found."""
     assert isinstance(error, HTTPException)
-    answer = _explain_status(HTTPStatus(error.status_code), request.method)
-    return _respond(replace(answer, headers={**answer.headers, **(error.headers or {})}))
+    refused = _explain_status(HTTPStatus(error.status_code), request.method)
+    return _respond(replace(refused, headers={**refused.headers, **(error.headers or {})}))
 
 
 def _explain_status(status: HTTPStatus, method: str) -> Answer:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,12 +14,13 @@ from remote_kernel.core.errors import Oversized, RemoteKernelError, WireError
 from remote_kernel.core.interpreter_api.executions import ApiRefusal
 from remote_kernel.core.jupyter import debugger_files
 from remote_kernel.core.jupyter.messages import is_unicode
+from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.compression import INLINE_BYTES
 from remote_kernel.core.wire.pod_facts import PodFacts
 from remote_kernel.io.watchdog import Watchdog
 from remote_kernel.pod import facts
-from remote_kernel.pod.api.calls import MAX_BODY_BYTES, Answer, BadRequest, BodyTooLarge, Call, Handler
+from remote_kernel.pod.api.calls import MAX_BODY_BYTES, REFUSALS, Answer, BadRequest, BodyTooLarge, Call, Handler
 from remote_kernel.pod.api.execute import MAX_BATCH_BYTES, stream_execution
 from remote_kernel.pod.api.files import FileChanged, Files, PodMismatch
 from remote_kernel.pod.files.data_folder import DataFolder, FileMissing, InvalidPath, NotWritable, WrongKind
@@ -29,6 +31,8 @@ from remote_kernel.pod.kernels.pod_kernel import PodKernel
 from remote_kernel.pod.kernels.registry import PodLeaving, Registry, TooManyKernels
 from remote_kernel.pod.kernels.senders import SenderForgotten
 from remote_kernel.pod.readers.claims import judge
+
+_log = logging.getLogger(__name__)
 
 _STATUS_OF: dict[type[RemoteKernelError], int] = {
     WireError: 400,
@@ -80,18 +84,21 @@ class Api:
     """The requests that one pod understands.
 
     Attributes:
-        handlers: by method and path. They raise `REFUSALS`, which `explain` turns into answers.
+        handlers: by method and path, for `answer`.
     """
 
     def __init__(self, pod: Pod) -> None:
         self._pod = pod
-        self.handlers: dict[tuple[str, str], Handler] = {
-            ("GET", wire.SESSION_PATH): self._session,
+        noted: dict[tuple[str, str], Handler] = {
             ("POST", wire.EXECUTE_PATH): self._execute,
             ("POST", wire.MESSAGES_PATH): self._messages,
             ("GET", wire.EVENTS_PATH): self._events,
             ("POST", wire.RELEASE_PATH): self._release,
-            **{route: self._noted(handler) for route, handler in Files(pod.folder, pod.name).handlers.items()},
+            **Files(pod.folder, pod.name).handlers,
+        }
+        self.handlers: dict[tuple[str, str], Handler] = {
+            ("GET", wire.SESSION_PATH): self._session,
+            **{route: self._noted(handler) for route, handler in noted.items()},
         }
 
     def _noted(self, handler: Handler) -> Handler:
@@ -129,7 +136,6 @@ class Api:
         )
 
     async def _execute(self, call: Call) -> Answer:
-        self._pod.last_call = self._pod.clock()
         code = _parse_code(await call.read_body())
         kernel = self._pod.registry.get_or_create(*_kernel_of(call))
         kernel.readers.claims.note(_reader_of(call), time.monotonic())
@@ -140,7 +146,6 @@ class Api:
         return Answer(body=lines, media_type=wire.NDJSON_MEDIA_TYPE)
 
     async def _messages(self, call: Call) -> Answer:
-        self._pod.last_call = self._pod.clock()
         name, _ = _kernel_of(call)
         epoch, sender = call.required("epoch"), call.required("sender")
         frames = await _decode(await call.read_body())
@@ -158,7 +163,6 @@ class Api:
         return Answer.of_json({"accepted": accepted, "kernels": len(self._pod.registry.kernels), "epoch": kernel.epoch})
 
     async def _events(self, call: Call) -> Answer:
-        self._pod.last_call = self._pod.clock()
         name, kernelspec = _kernel_of(call)
         self._pod.registry.stay_for(_reader_of(call))
         if epoch := call.params.get("epoch", ""):
@@ -193,7 +197,6 @@ class Api:
 
     async def _release(self, call: Call) -> Answer:
         """End what nobody else uses: decided and noted at once, so that nobody can come in between."""
-        self._pod.last_call = self._pod.clock()
         registry, reader = self._pod.registry, _reader_of(call)
         name, _ = _kernel_of(call)
         kernels = {kernel.name: kernel for kernel in registry.kernels}
@@ -209,6 +212,17 @@ class Api:
             await kernels[name].give_up(reader, ends=verdict.ends_kernel)
         registry.remove_closed()
         return Answer.of_json({"stops": verdict.ends_pod, "others": verdict.others, "kernels": verdict.kernels})
+
+
+async def answer(handler: Handler, call: Call) -> Answer:
+    """Return what the handler of a request answers, or what it raises as an answer."""
+    try:
+        return await handler(call)
+    except REFUSALS as error:
+        return explain(error)
+    except Exception as error:
+        _log.exception(LogEvent("failed inside"))
+        return explain_defect(error)
 
 
 def explain(error: Exception) -> Answer:

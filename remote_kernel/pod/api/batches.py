@@ -13,8 +13,8 @@ from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.wire import batches as exchange
 from remote_kernel.core.wire.batches import Exchange, Piece
 from remote_kernel.io.tasks import start
-from remote_kernel.pod.api.api import Api, explain, explain_defect
-from remote_kernel.pod.api.calls import MAX_BODY_BYTES, REFUSALS, Answer, BadRequest, BodyTooLarge, Call
+from remote_kernel.pod.api.api import Api, answer, explain
+from remote_kernel.pod.api.calls import MAX_BODY_BYTES, Answer, BadRequest, BodyTooLarge, Call
 
 _log = logging.getLogger(__name__)
 
@@ -100,16 +100,10 @@ async def _answer(api: Api, call: exchange.Call) -> Answer:
             raise BodyTooLarge
         return call.content
 
-    try:
-        handler = api.handlers.get((call.method, call.path))
-        if handler is None:
-            raise BadRequest("The pod's agent does not know this request.")
-        return await handler(Call(call.params, read_body))
-    except REFUSALS as error:
-        return explain(error)
-    except Exception as error:
-        _log.exception(LogEvent("failed inside"))
-        return explain_defect(error)
+    handler = api.handlers.get((call.method, call.path))
+    if handler is None:
+        return explain(BadRequest("The pod's agent does not know this request."))
+    return await answer(handler, Call(call.params, read_body))
 
 
 def lease_seconds(cooldown_seconds: float) -> float:

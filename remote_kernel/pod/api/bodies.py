@@ -3,20 +3,23 @@
 import json
 from collections.abc import Mapping
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from remote_kernel.pod.api.calls import JSON_MEDIA_TYPE, MAX_BODY_BYTES, BodyTooLarge
+from remote_kernel.pod.api.calls import JSON_MEDIA_TYPE, MAX_BODY_BYTES, BadRequest, BodyTooLarge
 
 
 async def read_body(request: Request) -> bytes:
-    """Return the body of a request; raises `BodyTooLarge`."""
+    """Return the body of a request; raises `BodyTooLarge`, and `BadRequest` where its client has gone."""
     chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            raise BodyTooLarge
-        chunks.append(chunk)
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > MAX_BODY_BYTES:
+                raise BodyTooLarge
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise BadRequest("The request has no end.") from None
     return b"".join(chunks)
 
 
