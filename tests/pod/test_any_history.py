@@ -292,7 +292,7 @@ class KernelMachine(RuleBasedStateMachine):
     def each_life_has_an_epoch_of_its_own(self) -> None:
         epochs = [each.epoch for each in self.begun if each.epoch]
         assert len({*epochs}) == len(epochs)
-        assert all(self.kernel.lifecycle.knows(epoch) for epoch in epochs)
+        assert all(self.kernel.lives.knows(epoch) for epoch in epochs)
 
     @invariant()
     def no_interpreter_is_left_over(self) -> None:

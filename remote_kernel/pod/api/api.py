@@ -324,7 +324,7 @@ async def _next(pieces: Iterator[bytes], is_long: bool) -> bytes:
 def _reason_to_end(pod: Pod, kernel: PodKernel, ends_at: float) -> str:
     if pod.is_stopping:
         return "stopping"
-    if kernel.lifecycle.is_closed:
+    if kernel.lives.is_closed:
         return "closed"
     return "cap" if pod.clock() >= ends_at else ""
 

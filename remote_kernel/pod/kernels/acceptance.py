@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from remote_kernel.core.journal.journal import Journal
 from remote_kernel.core.jupyter.messages import Header, parse_header
 from remote_kernel.core.wire.frames import Channel, Message
-from remote_kernel.pod.kernels.lifecycle import Lifecycle
+from remote_kernel.pod.kernels.lives import Lives
 from remote_kernel.pod.kernels.senders import Senders
 
 T = TypeVar("T")
@@ -22,10 +22,10 @@ class Acceptance:
     """
 
     def __init__(
-        self, lifecycle: Lifecycle, journal: Journal,
+        self, lives: Lives, journal: Journal,
         pass_on: Callable[[Message, Header, str], Awaitable[None]], waits: Callable[[Sequence[Header]], bool],
     ) -> None:  # fmt: skip
-        self._lifecycle = lifecycle
+        self._lives = lives
         self._journal = journal
         self._pass_on = pass_on
         self._waits = waits
@@ -61,7 +61,7 @@ class Acceptance:
             ]
             if not pairs:
                 return 0
-            self._lifecycle.check_epoch(epoch)
+            self._lives.check(epoch)
             # A shutdown that is repeated is for an epoch that is over.
             unsafe = [message for message, header in pairs if header.msg_type != "shutdown_request"]
             self._senders.check(sender, [message for message, _ in pairs], unsafe)
@@ -79,7 +79,7 @@ class Acceptance:
         """
         async with self._lock:
             message = Message(channel=channel, parts=parts, seen=self._journal.last_sequence)
-            await self._pass_on(message, parse_header(parts[0]), self._lifecycle.epoch)
+            await self._pass_on(message, parse_header(parts[0]), self._lives.epoch)
 
     async def see_through(self, work: Coroutine[Any, Any, T]) -> T:
         """Do something to its end, also where who asked for it is gone."""

@@ -22,6 +22,7 @@ class Lifecycle:
 
     Args:
         name: the kernel's.
+        lives: decides.
         begin: begins to start an interpreter.
         spare: one that is started already, or nearly, to begin with.
         shutdowns: ends interpreters; a kernel of the same name may have left it one.
@@ -35,13 +36,13 @@ class Lifecycle:
     """
 
     def __init__(
-        self, name: str, *, begin: Start, spare: "asyncio.Task[Interpreter] | None", shutdowns: Shutdowns,
+        self, name: str, lives: Lives, *, begin: Start, spare: "asyncio.Task[Interpreter] | None", shutdowns: Shutdowns,
         receive: Receive, on_start: Callable[[], None], on_epoch: Callable[[str, str], None],
     ) -> None:  # fmt: skip
         self.current: Interpreter | None = None
         self.cell_files = CellFiles()
         self._name = name
-        self._lives = Lives(is_starting=spare is not None)
+        self._lives = lives
         self._begin = begin
         self._starting = spare
         self._shutdowns = shutdowns
@@ -49,16 +50,6 @@ class Lifecycle:
         self._on_start = on_start
         self._on_epoch = on_epoch
         self._watching: asyncio.Task[None] | None = None
-
-    @property
-    def epoch(self) -> str:
-        """The name of the current life."""
-        return self._lives.epoch
-
-    @property
-    def is_closed(self) -> bool:
-        """Return whether there will be no other interpreter."""
-        return self._lives.state is State.CLOSED
 
     @property
     def is_starting(self) -> bool:
@@ -70,15 +61,6 @@ class Lifecycle:
         """Return whether there never was an interpreter, and none is starting."""
         return not self._lives.has_run and not self.is_starting
 
-    def knows(self, epoch: str) -> bool:
-        """Return whether `epoch` is, or was, one of this kernel."""
-        return self._lives.knows(epoch)
-
-    def check_epoch(self, epoch: str) -> None:
-        """Return if `epoch` is the current one; raises `EpochMismatch`."""
-        if epoch != self.epoch:
-            raise EpochMismatch("The session is not the one that this message was meant for.")
-
     async def interpreter(self) -> Interpreter:
         """Return the interpreter of the current epoch, started if need be.
 
@@ -86,28 +68,17 @@ class Lifecycle:
             UnknownKernel, StartFailed: see `Interpreter.start`.
             EpochMismatch: it was stopped while it started, or the kernel was shut down for good.
         """
-        self._move(Event.WANTED)
+        self.move(Event.WANTED)
         if self.current is None and (starting := self._starting) is not None:
             await asyncio.wait([starting])
             if self._starting is starting:  # nobody else has waited for it, nor ended it
                 has_failed = starting.cancelled() or starting.exception() is not None
-                self._move(Event.FAILED if has_failed else Event.STARTED)
+                self.move(Event.FAILED if has_failed else Event.STARTED)
             if not starting.cancelled():
                 starting.result()
         if self.current is None:
             raise EpochMismatch("The kernel was stopped while it started, or for good.")
         return self.current
-
-    def end(self, event: Event, *, interrupts: bool) -> None:
-        """Restart, shut down or close.
-
-        The interpreter ends in the background, as whoever asked has no time. Nothing is waited for: a reader that came
-        meanwhile would start an interpreter of its own.
-
-        Args:
-            interrupts: whether what it does is to be interrupted before.
-        """
-        self._move(event, interrupts=interrupts)
 
     async def wait_others(self) -> None:
         """Return when no earlier interpreter is left: it may be writing files that the next one's code will read."""
@@ -118,7 +89,12 @@ class Lifecycle:
         """Return whether an earlier interpreter has not ended so far."""
         return self._shutdowns.has(self._name)
 
-    def _move(self, event: Event, *, detail: str = "", interrupts: bool = True) -> None:
+    def move(self, event: Event, *, detail: str = "", interrupts: bool = True) -> None:
+        """Do what an event makes necessary; what ends, ends in the background, as whoever asked has no time.
+
+        Args:
+            interrupts: whether what an interpreter does is to be interrupted before its end.
+        """
         starting, current = self._starting, self.current
         for step in self._lives.move(event):
             match step:
@@ -156,11 +132,11 @@ class Lifecycle:
         await interpreter.drain()
         self._watching = None
         _log.warning(LogEvent("interpreter died", kernel=self._name, detail=detail))
-        self._move(Event.DIED, detail=detail)
+        self.move(Event.DIED, detail=detail)
 
     def _lose(self, _error: Exception) -> None:
         """End an interpreter whose end nobody would notice; its clients are told."""
-        self._move(Event.DIED, detail="the agent has lost sight of it")
+        self.move(Event.DIED, detail="the agent has lost sight of it")
 
     def _let_go(self, interpreter: Interpreter) -> None:
         interpreter.listen(lambda _channel, _parts: None)  # what follows it may be heard already

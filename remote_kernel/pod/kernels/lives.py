@@ -84,6 +84,16 @@ class Lives:
         """Return whether `epoch` is, or was, one of this kernel: a cursor from then is still good."""
         return epoch in self._epochs
 
+    @property
+    def is_closed(self) -> bool:
+        """Return whether there will be no other interpreter."""
+        return self.state is State.CLOSED
+
+    def check(self, epoch: str) -> None:
+        """Return if `epoch` is the current one; raises `EpochMismatch`."""
+        if epoch != self.epoch:
+            raise EpochMismatch("The session is not the one that this message was meant for.")
+
     def move(self, event: Event) -> tuple[Step, ...]:
         """Note what has happened, and return what is to be done, in order."""
         self.state, steps = MOVES.get((self.state, event), (self.state, ()))

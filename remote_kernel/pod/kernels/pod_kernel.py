@@ -20,7 +20,7 @@ from remote_kernel.pod.interpreters.shutdowns import Shutdowns
 from remote_kernel.pod.kernels.acceptance import Acceptance
 from remote_kernel.pod.kernels.cells import Cell, Cells
 from remote_kernel.pod.kernels.lifecycle import Lifecycle, Start
-from remote_kernel.pod.kernels.lives import Event
+from remote_kernel.pod.kernels.lives import Event, Lives
 from remote_kernel.pod.readers.claims import Use
 from remote_kernel.pod.readers.readers import Readers
 
@@ -50,6 +50,7 @@ class PodKernel:
         claim_seconds: for how long who has used this kernel may count on it.
 
     Attributes:
+        lives: the epochs of its interpreters.
         lifecycle: its interpreters.
         readers: those who follow it.
         is_ending: whether to shut it down for good has begun; who asks for a kernel of this name gets another.
@@ -71,13 +72,14 @@ class PodKernel:
         self.kernelspec = kernelspec
         self.journal = journal
         self.readers = Readers(journal, hold=self._hold, claim_seconds=claim_seconds)
+        self.lives = Lives(is_starting=spare is not None)
         self.lifecycle = Lifecycle(
-            name, begin=start, spare=spare, shutdowns=shutdowns, receive=self._receive, on_start=self.readers.go,
-            on_epoch=self._note_epoch,
+            name, self.lives, begin=start, spare=spare, shutdowns=shutdowns, receive=self._receive,
+            on_start=self.readers.go, on_epoch=self._note_epoch,
         )  # fmt: skip
         self.is_ending = False
         self.started = time.monotonic()
-        self._acceptance = Acceptance(self.lifecycle, journal, pass_on=self._pass_on, waits=self._waits)
+        self._acceptance = Acceptance(self.lives, journal, pass_on=self._pass_on, waits=self._waits)
         self._cells = Cells()
         self._ending_alone: asyncio.TimerHandle | None = None
         self._was_sent_something = False
@@ -86,7 +88,7 @@ class PodKernel:
     @property
     def epoch(self) -> str:
         """The name of the current interpreter's life, whether it has been started yet or not."""
-        return self.lifecycle.epoch
+        return self.lives.epoch
 
     @property
     def is_busy(self) -> bool:
@@ -148,7 +150,7 @@ class PodKernel:
 
     def _end(self, event: Event) -> None:
         # One interrupt is enough: a second could hit what the cell does at its end.
-        self.lifecycle.end(event, interrupts=not self._cells.is_interrupted)
+        self.lifecycle.move(event, interrupts=not self._cells.is_interrupted)
 
     def _note_epoch(self, reason: str, detail: str) -> None:
         self._cells.clear()
@@ -215,7 +217,7 @@ class PodKernel:
         return not is_ready or is_acted_on or self._cells.has_unwanted
 
     async def _pass_on(self, message: Message, header: Header, epoch: str) -> None:
-        self.lifecycle.check_epoch(epoch)
+        self.lives.check(epoch)
         self._was_sent_something = True
         if header.msg_type == "interrupt_request":
             await self._interrupt(message)
@@ -227,7 +229,7 @@ class PodKernel:
             await self.lifecycle.wait_others()
             if header.msg_type == "execute_request":
                 await self._wait_unwanted()
-            self.lifecycle.check_epoch(epoch)  # it may have died meanwhile
+            self.lives.check(epoch)  # it may have died meanwhile
             await self._send(interpreter, message, header)
 
     async def _send(self, interpreter: Interpreter, message: Message, header: Header) -> None:

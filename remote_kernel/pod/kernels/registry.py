@@ -112,7 +112,7 @@ class Registry:
         """
         self._check_not_leaving()
         kernel = self._kernels.get(name)
-        if kernel is None or not kernel.lifecycle.knows(epoch):
+        if kernel is None or not kernel.lives.knows(epoch):
             raise EpochMismatch("The session that this request speaks of is gone.")
         return kernel
 
@@ -136,8 +136,8 @@ class Registry:
 
     def remove_closed(self) -> None:
         """Forget the kernels that were shut down; their journals go with the last stream that reads them."""
-        self._ending = [kernel for kernel in self._ending if not kernel.lifecycle.is_closed]
-        self._kernels = {name: kernel for name, kernel in self._kernels.items() if not kernel.lifecycle.is_closed}
+        self._ending = [kernel for kernel in self._ending if not kernel.lives.is_closed]
+        self._kernels = {name: kernel for name, kernel in self._kernels.items() if not kernel.lives.is_closed}
 
     def _take_spare(self, kernelspec: str) -> asyncio.Task[Interpreter] | None:
         if self._spare is None or self._spare[0] != kernelspec:
