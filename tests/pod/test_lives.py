@@ -32,8 +32,8 @@ from remote_kernel.pod.interpreters.shutdowns import Shutdowns
 from remote_kernel.pod.kernels.lives import EpochMismatch
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
 from remote_kernel.pod.kernels.registry import Registry
-from remote_kernel.pod.readers import wakeups as wakeups
 from remote_kernel.pod.readers.flow_control import HOLD_BYTES, PATIENCE_SECONDS
+from remote_kernel.pod.readers.wakeups import Wakeups
 from tests.driver import TIMEOUT_SECONDS
 
 pytestmark = pytest.mark.anyio
@@ -468,9 +468,10 @@ async def test_cell_that_failed_with_much_text_ends_although_its_output_is_gone(
     assert len(content["evalue"]) < 2000
 
 
-async def test_what_belongs_together_wakes_readers_once(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_belongs_together_wakes_readers_once(life: Life) -> None:
     await life.kernel.lifecycle.interpreter()
-    monkeypatch.setattr(wakeups, "GATHER_SECONDS", 10 * TIMEOUT_SECONDS)  # nothing is told because time has passed
+    # Nothing is told because time has passed.
+    life.kernel.readers.wakeups = Wakeups(gather_seconds=10 * TIMEOUT_SECONDS)
     told: list[list[str]] = []
     cell = execute("print('said', flush=True)")
     await life.accept(cell)

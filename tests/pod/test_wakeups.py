@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from remote_kernel.pod.readers import wakeups as wakeups
 from remote_kernel.pod.readers.wakeups import Wakeups
 from tests.driver import TIMEOUT_SECONDS
 
@@ -22,15 +21,13 @@ async def test_what_nothing_follows_is_told_in_a_moment() -> None:
     assert not said.event.is_set()
 
 
-async def test_what_follows_is_told_with_what_has_waited_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wakeups, "GATHER_SECONDS", 0.02)
-    said = Wakeups()
+async def test_what_follows_is_told_with_what_has_waited_and_once() -> None:
+    said = Wakeups(gather_seconds=0.02)
     said.tell_soon()
     event = said.event
     said.tell()
     assert event.is_set()
-    later, other = said.event, Wakeups()
-    monkeypatch.setattr(wakeups, "GATHER_SECONDS", 0.06)
+    later, other = said.event, Wakeups(gather_seconds=0.06)
     other.tell_soon()
     async with asyncio.timeout(TIMEOUT_SECONDS):
         await other.event.wait()

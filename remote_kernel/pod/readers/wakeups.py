@@ -15,11 +15,15 @@ GATHER_SECONDS = 0.002
 class Wakeups:
     """Wakes readers.
 
+    Args:
+        gather_seconds: how long readers wait for what follows.
+
     Attributes:
         event: is set when there is something new; ask for it before looking.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, gather_seconds: float = GATHER_SECONDS) -> None:
+        self._gather_seconds = gather_seconds
         self.event = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -34,4 +38,4 @@ class Wakeups:
     def tell_soon(self) -> None:
         """Have every reader look with what comes next, or in a moment."""
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self.tell)
+            self._timer = asyncio.get_running_loop().call_later(self._gather_seconds, self.tell)
