@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -46,13 +47,38 @@ def test_a_session_of_one_process_is_given_back_at_a_signal(
     wait_until(lambda: len(pool.sessions()) == before, timeout_seconds=SOON_SECONDS)
 
 
-# Longer than a front end waits for the end of a kernel.
+# Longer than a front end waits for the end of a kernel, and than people wait without being told.
 SLOW_POD = "import sys, time\nif 'remote_kernel.pod' in sys.orig_argv: time.sleep(4)"
 
 
-def test_a_session_that_is_still_being_made_is_given_back_at_a_signal(tmp_path: Path) -> None:
+@contextmanager
+def slow_pool(tmp_path: Path) -> Iterator[Pool]:
+    """Start a pool whose pods take four seconds more."""
     (tmp_path / "sitecustomize.py").write_text(SLOW_POD, encoding="utf-8")
     with Pool.start(prefix=("env", f"PYTHONPATH={tmp_path}")) as pool:
+        yield pool
+
+
+def types_said(pool: Pool, *, is_attended: bool) -> list[str]:
+    """Return the types of all messages about a kernel's first cell."""
+    types: list[str] = []
+    notebook = Notebook.start(environ=environ_of(pool))
+    try:
+        notebook.run("1", allow_stdin=is_attended, on_message=lambda message: types.append(message["msg_type"]))
+    finally:
+        notebook.close()
+    return types
+
+
+def test_a_session_that_takes_its_time_adds_no_output_where_nobody_looks(tmp_path: Path) -> None:
+    """nbval compares all outputs of a cell, also those that are cleared."""
+    with slow_pool(tmp_path) as pool:
+        assert "display_data" in types_said(pool, is_attended=True)
+        assert "display_data" not in types_said(pool, is_attended=False)
+
+
+def test_a_session_that_is_still_being_made_is_given_back_at_a_signal(tmp_path: Path) -> None:
+    with slow_pool(tmp_path) as pool:
         notebook = Notebook.start(environ=environ_of(pool))
         try:
             notebook.client.execute("1")

@@ -10,8 +10,10 @@ from remote_kernel.kernel.output import style
 from remote_kernel.kernel.output.display import Display, Shown
 from remote_kernel.kernel.requests.request import Request
 
-# Nobody needs to be told of less.
+# Nobody needs to be told of less. Under what executes a notebook by itself the line is for a log, if anybody, and an
+# output too many for what compares outputs, such as nbval, which does not know that it goes away.
 PATIENCE_SECONDS = 1.0
+UNATTENDED_PATIENCE_SECONDS = 10.0
 UPDATE_SECONDS = 1.0
 
 
@@ -19,22 +21,22 @@ class Notice:
     """The line in one cell.
 
     Args:
-        parent: header part of the cell's `execute_request`.
+        cell: that waits; what it has shown already must stay.
         wait: what to say; may be set anew while the line is shown.
-        has_output: whether the cell has shown something already, which must stay.
     """
 
-    def __init__(self, channels: Channels, parent: bytes, wait: Wait, *, has_output: bool) -> None:
+    def __init__(self, channels: Channels, cell: Request, wait: Wait) -> None:
         self.wait = wait
         self._channels = channels
-        self._parent = parent
-        self._has_output = has_output
-        self._display = Display(channels, parent)
+        self._parent = cell.header
+        self._has_output = cell.has_begun
+        self._patience_seconds = PATIENCE_SECONDS if cell.is_attended else UNATTENDED_PATIENCE_SECONDS
+        self._display = Display(channels, cell.header)
         self._started = time.monotonic()
         self._task = start(self._run(), "waiting line")
 
     async def _run(self) -> None:
-        await asyncio.sleep(PATIENCE_SECONDS)
+        await asyncio.sleep(self._patience_seconds)
         while True:
             detail = f" ({self.wait.detail})" if self.wait.detail else ""
             more = f". {self.wait.more}" if self.wait.more else ""
@@ -67,7 +69,7 @@ class WaitingLine:
         if self._notice is not None:
             self._notice.wait = wait
         elif cell is not None:
-            self._notice = Notice(self._channels, cell.header, wait, has_output=cell.has_begun)
+            self._notice = Notice(self._channels, cell, wait)
 
     def end(self) -> None:
         """Say that the waiting is over."""
