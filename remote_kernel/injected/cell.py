@@ -38,7 +38,7 @@ def main(argument: dict[str, Any]) -> None:
         memory.users.pop(argument.get("leaver", argument["reader"]), None)
         if "leaver" not in argument:
             note(memory.users, argument["reader"], time.monotonic(), MAX_USERS)
-        text = limited(attempt(argument, memory), argument)
+        text = attempt(argument, memory)
         note(memory.answers, argument["cell"], text, MAX_ANSWERS)
     start = argument["start"]
     sys.stdout.write(f"{argument['mark']}({len(text)} {text[start : start + argument['length']]}){argument['mark']}\n")
@@ -65,16 +65,9 @@ def note(noted: dict[str, Any], name: str, value: object, most: int) -> None:
 def attempt(argument: dict[str, Any], memory: Any) -> str:
     """Return the packed answer; a defect, of ours or of what the user has changed in the kernel, has one as well."""
     try:
-        return pack(do(argument, memory), argument["max_bytes"])
+        return pack(do(argument, memory), argument["max_bytes"], argument["max_packed"])
     except Exception as error:
         return pack_error(type(error).__name__, f"The cell's answer is lost: {error}"[:10_000])
-
-
-def limited(text: str, argument: dict[str, Any]) -> str:
-    """Return a packed answer, or that it is more than whoever asks takes."""
-    if len(text) <= argument["max_packed"]:
-        return text
-    return pack_error("TooMuch", "The cell has run, and shows more than is passed on without an agent.")
 
 
 def pack_error(name: str, text: str) -> str:
@@ -82,11 +75,13 @@ def pack_error(name: str, text: str) -> str:
     return pack({"status": "done", "shown": [("error", content)], "content": {"status": "error", **content}})
 
 
-def pack(answer: dict[str, Any], max_bytes: int = 1 << 20) -> str:
+def pack(answer: dict[str, Any], max_bytes: int = 1 << 20, max_packed: int = 1 << 20) -> str:
+    """Return a packed answer, or that it is more than whoever asks takes."""
     data = json.dumps(answer).encode()
-    if len(data) > max_bytes:
-        return pack_error("TooMuch", "The cell has run, and shows more than is passed on without an agent.")
-    return base64.b64encode(zlib.compress(data)).decode()
+    text = base64.b64encode(zlib.compress(data)).decode() if len(data) <= max_bytes else ""
+    if text and len(text) <= max_packed:
+        return text
+    return pack_error("TooMuch", "The cell has run, and shows more than is passed on without an agent.")
 
 
 def do(argument: dict[str, Any], memory: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 
 from remote_kernel.core.errors import RemoteKernelError, SessionLost
@@ -42,14 +42,6 @@ MAX_KEPT = 100
 INTERRUPT_SECONDS = 2.0
 
 
-@dataclass(slots=True)
-class _Running:
-    """An execution and the task that runs it."""
-
-    execution: Execution
-    task: "asyncio.Task[None] | None" = None
-
-
 class Executions:
     """Runs code in the interpreters of a pod.
 
@@ -74,7 +66,8 @@ class Executions:
         self._kernelspec = kernelspec
         self._sync_limit_seconds = sync_limit_seconds
         self._clock = clock
-        self._known: dict[str, _Running] = {}
+        self._known: dict[str, Execution] = {}
+        self._tasks: dict[str, asyncio.Task[Execution]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._taken: set[str] = set()
         self._is_stopping = False
@@ -85,7 +78,7 @@ class Executions:
             raise ApiRefusal(
                 404, "ExecutionNotFound", "No execution of this session has this id.", target="executionId"
             )
-        return self._known[operation_id].execution
+        return self._known[operation_id]
 
     async def execute(self, request: ExecutionRequest, *, identifier: str, operation_id: str = "") -> Execution:
         """Execute code; return when it is done or, if it is asynchronous, at once.
@@ -99,20 +92,16 @@ class Executions:
         """
         if self._is_stopping:
             raise ApiRefusal(503, "ServiceUnavailable", "The pod of this session is stopped.")
-        running = self._known.get(operation_id) or self._begin(request, identifier, operation_id)
-        assert running.task is not None
-        if not running.execution.is_asynchronous:
-            await asyncio.shield(running.task)
-        return running.execution
+        execution = self._known.get(operation_id) or self._begin(request, identifier, operation_id)
+        return execution if execution.is_asynchronous else await asyncio.shield(self._tasks[execution.id])
 
     def stop(self) -> None:
         """End every execution with an error, so that who waits for it has its answer before the pod is gone."""
         self._is_stopping = True
-        for running in self._known.values():
-            if running.task is not None:
-                running.task.cancel()
+        for task in self._tasks.values():
+            task.cancel()
 
-    def _begin(self, request: ExecutionRequest, identifier: str, operation_id: str) -> _Running:
+    def _begin(self, request: ExecutionRequest, identifier: str, operation_id: str) -> Execution:
         kernel = self._kernel_for(request)
         execution = Execution(
             id=operation_id or str(uuid.uuid4()),
@@ -120,10 +109,10 @@ class Executions:
             is_asynchronous=request.is_asynchronous,
             status=Status.NOT_STARTED,
         )
-        running = self._known[execution.id] = _Running(execution)
-        running.task = start(self._run(running, request, kernel), "execution")
+        self._known[execution.id] = execution
+        self._tasks[execution.id] = start(self._run(execution, request, kernel), "execution")
         self._forget_oldest()
-        return running
+        return execution
 
     def _kernel_for(self, request: ExecutionRequest) -> PodKernel:
         if not request.is_asynchronous:
@@ -147,14 +136,14 @@ class Executions:
         kernel.readers.claims.note("", time.monotonic())
         return kernel
 
-    async def _run(self, running: _Running, request: ExecutionRequest, kernel: PodKernel) -> None:
+    async def _run(self, execution: Execution, request: ExecutionRequest, kernel: PodKernel) -> Execution:
         gathering = Gathering(max_output=request.max_output, form=request.form)
         limit = self._limit_of(request)
         begun_at = self._clock()
         try:
             async with asyncio.timeout(limit), self._locks[kernel.name]:
                 await _wait_idle(kernel)
-                running.execution = replace(running.execution, status=Status.RUNNING)
+                self._known[execution.id] = replace(execution, status=Status.RUNNING)
                 begun_at = self._clock()
                 await self._gather(kernel, request.code, gathering)
         except TimeoutError:
@@ -170,7 +159,8 @@ class Executions:
             self._taken.discard(kernel.name)
         outcome = gathering.outcome(round(1000 * (self._clock() - begun_at)))
         status = Status.SUCCEEDED if outcome.error is None else Status.FAILED
-        running.execution = replace(running.execution, status=status, outcome=outcome)
+        self._known[execution.id] = finished = replace(execution, status=status, outcome=outcome)
+        return finished
 
     async def _gather(self, kernel: PodKernel, code: str, gathering: Gathering) -> None:
         """Run `code` to its end; when it has taken too long, interrupt it and wait a little for the end."""
@@ -192,9 +182,9 @@ class Executions:
         return asked if request.is_asynchronous else min(asked, self._sync_limit_seconds)
 
     def _forget_oldest(self) -> None:
-        finished = [name for name, running in self._known.items() if running.execution.status.is_final]
+        finished = [name for name, execution in self._known.items() if execution.status.is_final]
         for name in finished[: max(0, len(finished) - MAX_KEPT)]:
-            del self._known[name]
+            del self._known[name], self._tasks[name]
 
 
 async def _wait_idle(kernel: PodKernel) -> None:
