@@ -26,8 +26,6 @@ GATHER_SECONDS = 0.25
 # What a kernel says at the end of a request comes in several messages.
 QUIET_SECONDS = 0.02
 
-_READ_BYTES = 256 * 1024
-
 # The shortest time after which a reader is forgotten, where a pool's cooldown is very short.
 MIN_LEASE_SECONDS = 15.0
 
@@ -216,13 +214,11 @@ def _seconds_to_wait(requests: Sequence[Request], asked: Exchange, passed: float
 
 async def _read(reader: asyncio.StreamReader) -> bytes:
     """Return what is sent until its end; raises `WireError` where it is more than a batch may have."""
-    pieces, size = [], 0
-    while piece := await reader.read(_READ_BYTES):
-        size += len(piece)
-        if size > (BATCH_OF_REQUESTS.bytes or 0):
-            raise WireError("a batch that is too large")
-        pieces.append(piece)
-    return b"".join(pieces)
+    try:
+        await reader.readexactly((BATCH_OF_REQUESTS.bytes or 0) + 1)
+    except asyncio.IncompleteReadError as error:
+        return error.partial
+    raise WireError("a batch that is too large")
 
 
 async def serve(exchanges: Exchanges, path: str) -> asyncio.Server:
