@@ -46,8 +46,6 @@ PATCHED_CONSTANTS = {
     "kernel/test_jupyter_server.py": {"_TABLES"},  # stands for a system that has none
     "kernel/test_relay.py": {"MAX_WAITING_BYTES"},
     "pod/test_lives.py": {"GRACE_SECONDS", "KEEPALIVE_SECONDS"},
-    "pool/test_limits.py": {"BODY_SECONDS", "HEAD_SECONDS", "MAX_CONNECTIONS"},
-    "pool/test_session_pool.py": {"EXPIRE_AGAIN_SECONDS", "STOP_GRACE_SECONDS"},
 }
 
 

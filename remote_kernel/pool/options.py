@@ -11,8 +11,12 @@ from remote_kernel.core.pools.flavor import Flavor, Sandbox
 from remote_kernel.core.text.shown_address import is_protected, without_secrets
 from remote_kernel.io.http1.listening import parse_port
 from remote_kernel.pool.sessions import DEFAULT_MAX_SESSIONS, DEFAULT_READY, Limits
+from remote_kernel.pool.timings import DEFAULT_TIMINGS, Timings
 
 N = TypeVar("N", int, float)
+
+# Every kernel has up to three, and Azure's largest pools have 600 sessions.
+MAX_CONNECTIONS = 2_000
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_IDLE_EXIT_SECONDS = 600.0  # a kernel that comes after that waits a second or two for a new pool
@@ -33,6 +37,7 @@ class Options:
         sync_limit: how long a synchronous execution may take, in seconds; `None` for as long as in Azure.
         issuer: whose tokens open the pool's sessions, besides the pool's own token; "" for nobody's.
         executors: object ids that have the role to use sessions; empty for everybody with a token of the issuer.
+        max_connections: fewer are taken where few open files are allowed.
     """
 
     host: str
@@ -47,6 +52,8 @@ class Options:
     sync_limit: float | None = None
     issuer: str = ""
     executors: frozenset[str] = frozenset()
+    max_connections: int = MAX_CONNECTIONS
+    timings: Timings = DEFAULT_TIMINGS
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

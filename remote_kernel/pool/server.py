@@ -20,8 +20,7 @@ from remote_kernel.pool.session_pool import SessionPool
 # Pods end what they were answering within a second; this is for clients that do not read.
 SHUTDOWN_SECONDS = 3
 
-# Every kernel has up to three, and Azure's largest pools have 600 sessions. Fewer where few open files are allowed.
-MAX_CONNECTIONS = 2_000
+# However few open files are allowed.
 MIN_CONNECTIONS = 4
 
 # What the process itself has open, with connections that are about to be closed and pods that are about to start.
@@ -39,10 +38,10 @@ _pool_logger = logging.getLogger("remote_kernel.pool")
 WILDCARD_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
-def connection_limit(files: int, pods: int) -> int:
-    """Return how many connections can be served by a process that may have so many open files and pods."""
+def connection_limit(files: int, pods: int, most: int) -> int:
+    """Return how many connections, `most` or fewer, a process can serve that may have so many open files and pods."""
     left = files - OWN_FILES - pods * FILES_OF_A_POD
-    return min(MAX_CONNECTIONS, max(MIN_CONNECTIONS, left // FILES_OF_A_CONNECTION))
+    return min(most, max(MIN_CONNECTIONS, left // FILES_OF_A_CONNECTION))
 
 
 def endpoint_of(listener: socket.socket) -> str:
@@ -61,7 +60,8 @@ async def serve(
 ) -> int:
     """Serve until a signal, a request to stop, or a daemon's time without a session; return the exit status."""
     limits = options.limits
-    max_connections = connection_limit(allow_many_files(), limits.max_sessions + limits.ready)
+    max_pods = limits.max_sessions + limits.ready
+    max_connections = connection_limit(allow_many_files(), max_pods, options.max_connections)
     if max_connections < limits.max_sessions * CONNECTIONS_OF_A_SESSION:
         _log.warning(LogEvent("few open files allowed", max_connections=max_connections))
     stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -70,10 +70,18 @@ async def serve(
     log = RecentLog()
     _pool_logger.addHandler(log)
     callers = _make_callers(options, token)
-    app = PoolApp(pool, callers, options.flavor, options.request_cap, stop=lambda: _resolve(stopped, 0), log=log)
+    app = PoolApp(
+        pool, callers, options.flavor, options.request_cap, options.timings.body_seconds,
+        stop=lambda: _resolve(stopped, 0), log=log,
+    )  # fmt: skip
     server = Server(
         app,
-        protocol={"max_connections": max_connections, "open_paths": frozenset({PROOF_PATH}), "knows_callers": True},
+        protocol={
+            "max_connections": max_connections,
+            "open_paths": frozenset({PROOF_PATH}),
+            "knows_callers": True,
+            "head_seconds": options.timings.head_seconds,
+        },
         date_header=False,  # a pod's own headers pass; the pool adds none to them
         log_level="critical",  # a cut answer is an error to uvicorn; faults of our own are logged by the application
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,

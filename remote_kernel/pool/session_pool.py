@@ -22,11 +22,9 @@ from remote_kernel.io.tasks import start
 from remote_kernel.pool.history import EventKind, History
 from remote_kernel.pool.processes.pods import Pod, PodCommand, PodFailed
 from remote_kernel.pool.sessions import Changes, Full, Limits, PodNumber, Session, Sessions
+from remote_kernel.pool.timings import DEFAULT_TIMINGS, Timings
 
 _log = logging.getLogger(__name__)
-
-# After a defect of ours.
-EXPIRE_AGAIN_SECONDS = 10.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -104,7 +102,9 @@ class SessionPool:
         clock: Callable[[], float] = time.monotonic,
         *,
         label_key: bytes = b"",
+        timings: Timings = DEFAULT_TIMINGS,
     ) -> None:
+        self._timings = timings
         self.history = History(clock())
         self._sessions = Sessions(limits, clock())
         self._environment = {**environment, COOLDOWN_VARIABLE: f"{limits.cooldown_seconds:g}"}
@@ -264,7 +264,7 @@ class SessionPool:
         finally:
             self._lose(number, EventKind.ENDED if ready.done() else EventKind.FAILED)
             with contextlib.suppress(PodFailed):
-                await (await spawning).stop()
+                await (await spawning).stop(self._timings.stop_grace_seconds)
             _log.info(LogEvent("pod gone", pod=number))
 
     def _lose(self, number: PodNumber, kind: EventKind) -> bool:
@@ -288,7 +288,8 @@ class SessionPool:
         except Exception:
             _log.exception(LogEvent("failed inside", task="expiry"))
             if self._timer is None:  # without one, no session would ever be stopped again
-                self._timer = asyncio.get_running_loop().call_later(EXPIRE_AGAIN_SECONDS, self._expire)
+                again = self._timings.expire_again_seconds
+                self._timer = asyncio.get_running_loop().call_later(again, self._expire)
 
     def _make_label(self, identifier: Identifier) -> str:
         return session_label(self._label_key, identifier)

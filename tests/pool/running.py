@@ -12,11 +12,12 @@ import httpx
 
 from remote_kernel.core.pools.flavor import Flavor
 from remote_kernel.io.http1.listening import open_listener
-from remote_kernel.pool.options import Options
+from remote_kernel.pool.options import MAX_CONNECTIONS, Options
 from remote_kernel.pool.processes.pods import PodCommand
 from remote_kernel.pool.server import endpoint_of, serve
 from remote_kernel.pool.session_pool import SessionPool
 from remote_kernel.pool.sessions import Limits
+from remote_kernel.pool.timings import DEFAULT_TIMINGS, Timings
 
 TOKEN = "a-token"
 STAND_IN = Path(__file__).with_name("stand_in_pod.py")
@@ -48,13 +49,16 @@ async def run_pool(
     issuer: str = "",
     executors: frozenset[str] = frozenset(),
     flavor: Flavor = Flavor.CUSTOM,
+    max_connections: int = MAX_CONNECTIONS,
+    timings: Timings = DEFAULT_TIMINGS,
 ) -> AsyncIterator[RunningServer]:
     listener = open_listener("127.0.0.1", 0)
     options = Options(
         host="127.0.0.1", port=0, limits=limits, prints_json=True, is_daemon=False, idle_exit_seconds=60,
-        request_cap=request_cap, issuer=issuer, executors=executors, flavor=flavor,
+        request_cap=request_cap, issuer=issuer, executors=executors, flavor=flavor, max_connections=max_connections,
+        timings=timings,
     )  # fmt: skip
-    pool = SessionPool(limits, {"PATH": os.environ["PATH"]}, command)
+    pool = SessionPool(limits, {"PATH": os.environ["PATH"]}, command, timings=timings)
     ready = asyncio.Event()
     endpoint = endpoint_of(listener)
     serving = asyncio.create_task(serve(options, listener, TOKEN, lambda: pool, ready.set))

@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from remote_kernel.io.http1 import Client, NoConnection
-from remote_kernel.pool.server import MAX_CONNECTIONS, connection_limit
+from remote_kernel.pool.options import MAX_CONNECTIONS
+from remote_kernel.pool.server import connection_limit
 from remote_kernel.pool.sessions import Limits
 from tests.driver import Pool, few_files, run_in_pod, stdout_of
 from tests.pool.running import RunningServer, run_pool
@@ -124,4 +125,4 @@ async def test_server_where_too_many_wait_is_not_taken_for_gone(tmp_path: Path) 
     [(128, 6, 28), (1024, 6, 476), (8192, 6, MAX_CONNECTIONS), (8192, 601, MAX_CONNECTIONS), (16, 6, 4)],
 )
 def test_no_more_connections_than_there_are_descriptors_for(files: int, pods: int, connections: int) -> None:
-    assert connection_limit(files, pods) == connections
+    assert connection_limit(files, pods, MAX_CONNECTIONS) == connections

@@ -9,10 +9,8 @@ import httpx
 import pytest
 
 from remote_kernel.io.http1 import proves
-from remote_kernel.io.http1 import server as http_server
-from remote_kernel.pool import server as server_module
-from remote_kernel.pool.front_door import exchange
 from remote_kernel.pool.sessions import Limits
+from remote_kernel.pool.timings import Timings
 from tests.pool.running import TOKEN, RunningServer, run_pool
 
 pytestmark = pytest.mark.anyio
@@ -23,6 +21,14 @@ SHORT_SECONDS = 0.2
 @pytest.fixture
 async def server() -> AsyncIterator[RunningServer]:
     async with run_pool(Limits(ready=1)) as running:
+        yield running
+
+
+@pytest.fixture
+async def impatient() -> AsyncIterator[RunningServer]:
+    """A pool whose clients have little time."""
+    timings = Timings(head_seconds=SHORT_SECONDS, body_seconds=SHORT_SECONDS)
+    async with run_pool(Limits(ready=1), timings=timings) as running:
         yield running
 
 
@@ -60,9 +66,8 @@ async def test_an_answer_that_takes_too_long_is_cut_within() -> None:
         assert await server.pod_of("a-session") == pod
 
 
-async def test_a_connection_too_many_is_refused_until_others_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 3)
-    async with run_pool(Limits(ready=1)) as server, contextlib.AsyncExitStack() as stack:
+async def test_a_connection_too_many_is_refused_until_others_have_ended() -> None:
+    async with run_pool(Limits(ready=1), max_connections=3) as server, contextlib.AsyncExitStack() as stack:
         assert (await server.client.get("/.local/status")).status_code == 200
         host, port = address_of(server)
         for _ in range(2):
@@ -79,9 +84,8 @@ async def test_a_connection_too_many_is_refused_until_others_have_ended(monkeypa
                 pass
 
 
-async def test_connections_of_strangers_give_way_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 4)
-    async with run_pool(Limits(ready=1)) as server, contextlib.AsyncExitStack() as stack:
+async def test_connections_of_strangers_give_way_to_others() -> None:
+    async with run_pool(Limits(ready=1), max_connections=4) as server, contextlib.AsyncExitStack() as stack:
         host, port = address_of(server)
         ours = [await stack.enter_async_context(known_connection(host, port)) for _ in range(2)]
         strangers = []
@@ -122,17 +126,13 @@ async def ask_status(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 
 @pytest.mark.parametrize("beginning", [b"", b"GET / HTTP/1.1\r\nHost: loc"])
 async def test_a_request_head_that_does_not_arrive_ends_the_connection(
-    server: RunningServer, monkeypatch: pytest.MonkeyPatch, beginning: bytes
+    impatient: RunningServer, beginning: bytes
 ) -> None:
-    monkeypatch.setattr(http_server, "HEAD_SECONDS", SHORT_SECONDS)
-    assert await send_raw(server, beginning) == b""
+    assert await send_raw(impatient, beginning) == b""
 
 
-async def test_the_head_of_a_second_request_has_a_limit_too(
-    server: RunningServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http_server, "HEAD_SECONDS", SHORT_SECONDS)
-    parts = urlsplit(server.endpoint)
+async def test_the_head_of_a_second_request_has_a_limit_too(impatient: RunningServer) -> None:
+    parts = urlsplit(impatient.endpoint)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     writer.write(b"GET /.local/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert (await reader.readuntil(b"}}")).startswith(b"HTTP/1.1 401")
@@ -142,24 +142,22 @@ async def test_the_head_of_a_second_request_has_a_limit_too(
     writer.close()
 
 
-async def test_a_slow_answer_is_no_slow_request(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_server, "HEAD_SECONDS", SHORT_SECONDS)
+async def test_a_slow_answer_is_no_slow_request(impatient: RunningServer) -> None:
     params = {"identifier": "slow-answer"}
-    async with server.client.stream("GET", "/two_pieces", params=params) as answer:
+    async with impatient.client.stream("GET", "/two_pieces", params=params) as answer:
         pieces = answer.aiter_raw()
         assert await anext(pieces) == b"first"
         await asyncio.sleep(2 * SHORT_SECONDS)  # longer than any head may take
-        await server.client.get("/release", params=params)
+        await impatient.client.get("/release", params=params)
         assert await anext(pieces) == b"second"
 
 
-async def test_a_body_that_stops_arriving_is_given_up(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "BODY_SECONDS", SHORT_SECONDS)
+async def test_a_body_that_stops_arriving_is_given_up(impatient: RunningServer) -> None:
     head = (
         f"POST /show?identifier=stalled HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
         "Content-Length: 100\r\nConnection: close\r\n\r\nsome"
     )
-    assert (await send_raw(server, head.encode())).startswith(b"HTTP/1.1 408")
+    assert (await send_raw(impatient, head.encode())).startswith(b"HTTP/1.1 408")
 
 
 @pytest.mark.parametrize(

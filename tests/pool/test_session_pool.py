@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from remote_kernel.pool.history import EventKind
-from remote_kernel.pool.processes import pods
 from remote_kernel.pool.sessions import Changes, Limits, Sessions
+from remote_kernel.pool.timings import Timings
 from tests.pool.running import run_pool
 
 pytestmark = pytest.mark.anyio
@@ -64,8 +64,8 @@ async def test_sessions_cool_down_although_that_has_failed_once(monkeypatch: pyt
         return expire(sessions, now)
 
     monkeypatch.setattr(Sessions, "expire", fail_once)
-    monkeypatch.setattr("remote_kernel.pool.session_pool.EXPIRE_AGAIN_SECONDS", 0.1)
-    async with run_pool(Limits(max_sessions=1, cooldown_seconds=0.5)) as server:
+    limits, timings = Limits(max_sessions=1, cooldown_seconds=0.5), Timings(expire_again_seconds=0.1)
+    async with run_pool(limits, timings=timings) as server:
         pid = await server.pod_of("first")
         await wait_until(lambda: not psutil.pid_exists(pid))
         assert not failures
@@ -168,13 +168,11 @@ async def test_slot_of_a_stopped_pod_is_taken_until_the_pod_has_ended(tmp_path: 
     assert log.read_text() == "begin end begin end "
 
 
-async def test_pod_that_ignores_its_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pods, "STOP_GRACE_SECONDS", 0.5)  # is a part of what every run of the tests takes
-
+async def test_pod_that_ignores_its_end_is_killed() -> None:
     def command(socket: Path, data: Path, scratch: Path) -> Sequence[str]:
         return (sys.executable, "-c", STUBBORN_PROGRAM)
 
-    async with run_pool(Limits(max_sessions=1), command) as server:
+    async with run_pool(Limits(max_sessions=1), command, timings=Timings(stop_grace_seconds=0.5)) as server:
         await wait_until(lambda: server.pool.status().ready == 1)
         (pod,) = filter(is_stubborn, psutil.Process().children())
     assert not pod.is_running()

@@ -17,9 +17,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from remote_kernel.io.http1.receiving import Receiving
 
-# From the first byte of a request, or of the connection, to the end of its head.
-HEAD_SECONDS = 30.0
-
 # What is not part of a body, in one piece: a head, or the fields behind a body.
 MAX_HEAD_BYTES = 64 * 1024
 
@@ -96,11 +93,13 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
         max_connections: the limit; `None` for none.
         open_paths: what is answered beyond it all the same.
         knows_callers: whether the application says, by `vouch`, who is no stranger; else it is who has asked something.
+        head_seconds: from the first byte of a request, or of the connection, to the end of its head.
     """
 
     max_connections: ClassVar[int | None] = None
     open_paths: ClassVar[frozenset[str]] = frozenset()
     knows_callers: ClassVar[bool] = False
+    head_seconds: ClassVar[float] = 30.0
 
     _head_timer: asyncio.TimerHandle | None = None
     _is_within_head = True
@@ -223,7 +222,7 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
             self.transport.close()
 
     def _start_timer(self) -> None:
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        self._head_timer = self.loop.call_later(self.head_seconds, self.transport.close)
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:

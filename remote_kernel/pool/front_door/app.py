@@ -49,6 +49,7 @@ class PoolApp:
         callers: who may come in.
         flavor: what its pods are.
         request_cap: after how many seconds a request to a pod is cut; `None` for never.
+        body_seconds: how long a client may send nothing within a body.
         stop: called when somebody asks the pool to leave.
         log: what the pool's page shows of its log.
     """
@@ -59,11 +60,13 @@ class PoolApp:
         callers: Callers,
         flavor: Flavor,
         request_cap: float | None,
+        body_seconds: float,
         stop: Callable[[], None],
         log: RecentLog,
     ) -> None:
         self._session_api = SessionApi(pool, flavor, read_identifier)
         self._request_cap = request_cap
+        self._body_seconds = body_seconds
         self._pool = pool
         self._callers = callers
         self._stop = stop
@@ -85,7 +88,7 @@ class PoolApp:
                 await self._callers.check_token(scope)
                 vouch(scope)
             serve = partial(self._serve, scope, receive, send)
-            await serve_while_connected(receive, body_length(scope["headers"]), serve)
+            await serve_while_connected(receive, body_length(scope["headers"]), self._body_seconds, serve)
         except Refusal as refusal:
             _log.debug(LogEvent("refused", status=refusal.status, code=refusal.code))
             await refuse(refusal)(scope, receive, send)

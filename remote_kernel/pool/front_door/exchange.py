@@ -9,9 +9,6 @@ from starlette.types import Receive
 
 from remote_kernel.io.tasks import start
 
-# A client that sends nothing for so long within a body has gone, or means harm.
-BODY_SECONDS = 60.0
-
 # A request that is not over by then is worth a look at whether its client is still there.
 WATCH_AFTER_SECONDS = 0.1
 
@@ -30,12 +27,16 @@ class ClientGone(Exception):
 class RequestBody(AsyncIterator[bytes]):
     """The body of a request, piece by piece; reading raises `BodyStalled` and `ClientGone`.
 
+    Args:
+        seconds: how long the client may send nothing.
+
     Attributes:
         is_read: is set when all of it has been read.
     """
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, seconds: float) -> None:
         self._receive = receive
+        self._seconds = seconds
         self._gathered = b""
         self.is_read = asyncio.Event()
 
@@ -55,7 +56,7 @@ class RequestBody(AsyncIterator[bytes]):
             return gathered
         while not self.is_read.is_set():
             try:
-                async with asyncio.timeout(BODY_SECONDS):
+                async with asyncio.timeout(self._seconds):
                     piece = await self._next_piece()
             except TimeoutError:
                 raise BodyStalled from None
@@ -73,7 +74,7 @@ class RequestBody(AsyncIterator[bytes]):
 
 
 async def serve_while_connected(
-    receive: Receive, length: int | None, serve: Callable[[RequestBody], Awaitable[None]]
+    receive: Receive, length: int | None, body_seconds: float, serve: Callable[[RequestBody], Awaitable[None]]
 ) -> None:
     """Run `serve` with the request's body, and cancel it when the client closes the connection.
 
@@ -82,13 +83,14 @@ async def serve_while_connected(
 
     Args:
         length: of the body; `None` where only its end will tell.
+        body_seconds: how long the client may send nothing within it.
 
     Raises:
         BodyStalled: the rest of the body has not come.
     """
-    body = RequestBody(receive)
+    body = RequestBody(receive, body_seconds)
     is_small = length is not None and length <= MAX_GATHERED_BYTES
-    with contextlib.suppress(ClientGone), _Watch(receive, body, is_gathered=is_small):
+    with contextlib.suppress(ClientGone), _Watch(receive, body, body_seconds if is_small else None):
         if is_small:
             await body.gather()
         await serve(body)
@@ -100,10 +102,10 @@ class _Watch:
     Most requests are over before it is worth looking.
     """
 
-    def __init__(self, receive: Receive, body: RequestBody, *, is_gathered: bool) -> None:
+    def __init__(self, receive: Receive, body: RequestBody, gather_seconds: float | None) -> None:
         self._receive = receive
         self._body = body
-        self._is_gathered = is_gathered
+        self._gather_seconds = gather_seconds
         self._serving = _current_task()
         self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._begin)
         self._watching: asyncio.Task[bool] | None = None
@@ -124,7 +126,7 @@ class _Watch:
 
     async def _wait_read(self) -> bool:
         try:
-            async with asyncio.timeout(BODY_SECONDS if self._is_gathered else None):
+            async with asyncio.timeout(self._gather_seconds):
                 await self._body.is_read.wait()
         except TimeoutError:
             return False

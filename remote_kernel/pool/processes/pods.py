@@ -18,9 +18,6 @@ from remote_kernel.pool.processes.mounts import DATA, with_data_mounted
 
 # A cold machine may take many seconds to import what a pod needs; a pod that hangs must not hold a slot for ever.
 START_TIMEOUT_SECONDS = 60.0
-# A pod ends its streams within a second, and then gives its interpreters three for their exit handlers. A pool that is
-# told to leave has 10 s in all (`remote_kernel.client.local_pool`).
-STOP_GRACE_SECONDS = 5.0
 
 # Servers in pods close an idle connection after 5 s or more. One that we reuse must never be one that the pod is just
 # closing: the request would be lost, and it may not be sent again.
@@ -124,14 +121,14 @@ class Pod:
         """Return when the process has ended."""
         await asyncio.wait({self._process.ended})
 
-    async def stop(self) -> None:
+    async def stop(self, grace_seconds: float) -> None:
         """End the process if it lives, by force after a while, and remove the pod's folder."""
         if (stdin := self._transport.get_pipe_transport(0)) is not None:
             stdin.close()
         if not self._process.ended.done():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
-            await asyncio.wait({self._process.ended}, timeout=STOP_GRACE_SECONDS)
+            await asyncio.wait({self._process.ended}, timeout=grace_seconds)
         # Also after an end by itself: a pod that was killed leaves children in its group.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
