@@ -400,5 +400,5 @@ def test_prompt_of_what_has_ended_becomes_that_of_the_last_cell(session: str, is
 TestRequests = Requests.TestCase
 TestRequests.settings = settings(
     # What fails is not made shorter, as that takes minutes.
-    max_examples=200, stateful_step_count=30, deadline=None, derandomize=True, phases=[Phase.generate]
+    max_examples=350, stateful_step_count=22, deadline=None, derandomize=True, phases=[Phase.generate]
 )  # fmt: skip
