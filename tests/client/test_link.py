@@ -18,7 +18,8 @@ import pytest
 
 from remote_kernel.client.access import ConfiguredAccess
 from remote_kernel.client.http.pool_client import PoolClient
-from remote_kernel.client.link.link import Link, Position
+from remote_kernel.client.link.following import Position
+from remote_kernel.client.link.link import Link
 from remote_kernel.client.routes.route import Body
 from remote_kernel.core.errors import PoolError, PoolFull, PoolRefused, PoolUnreachable, SessionLost
 from remote_kernel.core.identity import Identifier
@@ -432,9 +433,10 @@ async def test_a_kernel_that_another_client_shuts_down_is_told_once_and_the_next
 
 
 class Lingering(Inside):
-    """The way to an agent whose kernel was shut down and whose stream does not end."""
+    """The way to an agent whose kernel was shut down, whose stream does not end, and which has no other kernel."""
 
     def __init__(self) -> None:
+        self.streams = 0
         self.hello = wire.Hello(
             epoch="first", cursor=0, cooldown_seconds=300.0, pod="pod", is_busy=False, kernel_info={},
             takes_compressed=False, last=0,
@@ -445,9 +447,12 @@ class Lingering(Inside):
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
         read_seconds: float,
     ) -> AsyncIterator[Body]:  # fmt: skip
+        self.streams += 1
+
         async def pieces() -> AsyncGenerator[bytes]:
-            yield wire.encode(self.hello)
-            yield wire.encode(wire.EpochChange(epoch="second", sequence=1, reason="shutdown", detail=""))
+            if self.streams == 1:
+                yield wire.encode(self.hello)
+                yield wire.encode(wire.EpochChange(epoch="second", sequence=1, reason="shutdown", detail=""))
             await asyncio.Event().wait()
 
         async with aclosing(pieces()) as body:
@@ -456,11 +461,11 @@ class Lingering(Inside):
 
 async def test_a_link_that_has_nowhere_to_send_to_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
-    cell_queue, select = 0, selector.select
+    turns, select = 0, selector.select
 
     def count(timeout: float | None) -> Any:
-        nonlocal cell_queue
-        cell_queue += 1
+        nonlocal turns
+        turns += 1
         return select(timeout)
 
     front_end, way = FrontEnd(), Lingering()
@@ -472,7 +477,8 @@ async def test_a_link_that_has_nowhere_to_send_to_is_idle(monkeypatch: pytest.Mo
         monkeypatch.setattr(selector, "select", count)
         await asyncio.sleep(0.1)
         monkeypatch.undo()
-    assert cell_queue < 20
+    assert turns < 20
+    assert way.streams == 2
     assert not link.is_attached
 
 

@@ -1,7 +1,6 @@
 """Keep-alive of a pod: how long it is wanted, and when the next call is due."""
 
-import time
-
+from remote_kernel.client.clock import Clock
 from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
 
 
@@ -18,13 +17,14 @@ class KeepAlive:
         called_at: when the last call was made (seconds, monotonic).
     """
 
-    def __init__(self, keepalive_seconds: float) -> None:
+    def __init__(self, keepalive_seconds: float, clock: Clock) -> None:
         self.is_busy = False
         self.keep_until = 0.0
         self.cooldown_seconds = DEFAULT_COOLDOWN_SECONDS  # until the pod has told its own
         self.called_at = 0.0
         self._keepalive_seconds = keepalive_seconds
-        self._used_at = time.monotonic()
+        self._clock = clock
+        self._used_at = clock.monotonic()
 
     @property
     def is_wanted(self) -> bool:
@@ -34,7 +34,7 @@ class KeepAlive:
     @property
     def has_cooled_down(self) -> bool:
         """Return whether the pool has taken the pod by now, unless others use it; not known before the first call."""
-        return self.called_at > 0 and time.monotonic() > self.called_at + self.cooldown_seconds
+        return self.called_at > 0 and self._clock.monotonic() > self.called_at + self.cooldown_seconds
 
     @property
     def interval_seconds(self) -> float:
@@ -43,17 +43,17 @@ class KeepAlive:
 
     def note_use(self) -> None:
         """The user has sent something, or the kernel in the pod has said something."""
-        self._used_at = time.monotonic()
+        self._used_at = self._clock.monotonic()
 
     def note_call(self) -> None:
         """A request is on its way, which the pool takes for use."""
-        self.called_at = time.monotonic()
+        self.called_at = self._clock.monotonic()
 
     def seconds(self) -> float:
         """For how long the pod is kept if nothing more is sent."""
-        after_use = self._used_at + self._keepalive_seconds - time.monotonic()
-        return max(after_use, self.keep_until - time.time(), 0.0)
+        after_use = self._used_at + self._keepalive_seconds - self._clock.monotonic()
+        return max(after_use, self.keep_until - self._clock.wall(), 0.0)
 
     def seconds_to_call(self) -> float:
         """In how many seconds the next call is due; none or less when it is due now."""
-        return self.called_at + self.interval_seconds - time.monotonic()
+        return self.called_at + self.interval_seconds - self._clock.monotonic()

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from remote_kernel.client.link import events
 from remote_kernel.client.retry import Wait
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.wire import frames as wire
@@ -33,3 +34,24 @@ class Listener(Protocol):
 
     async def failed(self, error: RemoteKernelError) -> None:
         """The link is down and is not tried again before the next `send`; nothing sent so far will be answered."""
+
+
+async def tell(listener: Listener, event: events.Event) -> None:
+    """Call the method that is for an event."""
+    match event:
+        case events.Received(message):
+            await listener.received(message)
+        case events.Attached(hello):
+            await listener.attached(hello)
+        case events.Dropped(gap):
+            await listener.dropped(gap)
+        case events.Joined(peers):
+            await listener.joined(peers)
+        case events.Waiting(wait):
+            await listener.waiting(wait)
+        case events.Delivered():
+            await listener.delivered()
+        case events.Refused(message, error):
+            await listener.refused(message, error)
+        case events.Failed(problem) | events.Lost(problem):
+            await listener.failed(problem)

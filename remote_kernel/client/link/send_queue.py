@@ -1,10 +1,12 @@
-"""Send queue of one channel: numbers, batches and drops messages."""
+"""Send queue of one channel: numbers, batches and drops messages, and says when the next request is due."""
 
-import asyncio
 import secrets
 from collections import deque
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+from remote_kernel.client.retry import Retry
+from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.wire import frames as wire
 
 # One POST; a message larger than this goes alone.
@@ -13,59 +15,107 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 MAX_BATCH_MESSAGES = 5000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """A request with messages.
+
+    Attributes:
+        sender: numbers them, so that each is accepted once.
+        epoch: the interpreter that they are for; no other one accepts them.
+    """
+
+    batch: tuple[wire.Message, ...]
+    sender: str
+    epoch: str
+
+
 class SendQueue:
     """One ordered way up: the next request is made when the one before has been accepted.
 
     Attributes:
         bytes: how much is in the queue.
-        dropped: is set when what is in the queue now is not to be sent any more; ask for it before waiting.
     """
 
-    def __init__(self) -> None:
-        self.queue: deque[wire.Message] = deque()
+    def __init__(self, chance: Callable[[], float]) -> None:
         self.bytes = 0
-        self.filled = asyncio.Event()
-        self.dropped = asyncio.Event()
+        self._retry = Retry(chance)
+        self._queue: deque[wire.Message] = deque()
         self._one_by_one = 0
+        self._is_posting = False
+        self._due_at = 0.0
         self._renumber()
 
+    def __len__(self) -> int:
+        return len(self._queue)
+
     def _renumber(self) -> None:
-        self.sender = secrets.token_hex(8)
+        """Go on under another name, as the numbers of this one have a hole."""
+        self._sender = secrets.token_hex(8)
         self._count = 0
-        dropped, self.dropped = self.dropped, asyncio.Event()
-        dropped.set()
 
     def put(self, message: wire.Message, seen: int) -> None:
         """Queue a message; `seen` is what the front end has been shown."""
         self._count += 1
         numbered = wire.Message(channel=message.channel, parts=message.parts, sequence=self._count, seen=seen)
-        self.queue.append(numbered)
+        self._queue.append(numbered)
         self.bytes += message.size
-        self.filled.set()
 
-    def batch(self) -> list[wire.Message]:
-        """Return the messages for the next request; they stay in the queue until `done`."""
+    def see(self, cursor: int) -> None:
+        """Say what the front end has been shown, for the messages that came before there was a session."""
+        self._queue = deque(replace(message, seen=cursor) for message in self._queue)
+
+    def next_post(self, epoch: str, now: float) -> Post | float:
+        """Return the next request, or how many seconds there is none; one at a time is under way."""
+        if self._is_posting or not self._queue:
+            return float("inf")
+        if now < self._due_at:
+            return self._due_at - now
+        self._is_posting = True
+        return Post(batch=self._batch(), sender=self._sender, epoch=epoch)
+
+    def _batch(self) -> tuple[wire.Message, ...]:
+        """Return the messages for the next request; they stay in the queue until they are accepted."""
         if self._one_by_one:
-            return [self.queue[0]] if self.queue else []
+            return (self._queue[0],)
         size = 0
         batch: list[wire.Message] = []
-        for message in self.queue:
+        for message in self._queue:
             size += message.size
             if batch and (size > MAX_BATCH_BYTES or len(batch) == MAX_BATCH_MESSAGES):
                 break
             batch.append(message)
-        return batch
+        return tuple(batch)
 
-    def see(self, cursor: int) -> None:
-        """Say what the front end has been shown, for the messages that came before there was a session."""
-        self.queue = deque(replace(message, seen=cursor) for message in self.queue)
+    def accepted(self, post: Post) -> bool:
+        """Note that the pod has what was posted, or had it already; return whether that was waited for."""
+        self._is_posting = False
+        was_waited_for = self._retry.has_begun
+        self._retry.succeed()
+        if self._sender == post.sender:
+            for _ in post.batch:
+                self.bytes -= self._queue.popleft().size
+            self._one_by_one = max(0, self._one_by_one - len(post.batch))
+        return was_waited_for
 
-    def done(self, count: int) -> None:
-        for _ in range(count):
-            self.bytes -= self.queue.popleft().size
-        self._one_by_one = max(0, self._one_by_one - count)
-        if not self.queue:
-            self.filled.clear()
+    def failed(self, post: Post) -> bool:
+        """Note that the pod has not accepted what was posted; return whether it is still to be sent."""
+        self._is_posting = False
+        return self._sender == post.sender
+
+    def retry(self, error: RemoteKernelError, now: float) -> bool:
+        """Post again in a while if that may help against the error of the last request; return whether it may."""
+        wait = self._retry.next_wait(error, now)
+        if wait is not None:
+            self.hold(now + wait)
+        return wait is not None
+
+    def hold(self, until: float) -> None:
+        """Post nothing of what is in the queue before then (seconds, monotonic)."""
+        self._due_at = until
+
+    def interrupt(self) -> None:
+        """Note that nobody hears any more what became of the request that is under way: it is made again."""
+        self._is_posting = False
 
     def refuse(self, count: int) -> wire.Message | None:
         """Take out the message that the pod will never accept and return it; the ones around it stay.
@@ -75,24 +125,20 @@ class SendQueue:
         if count > 1:
             self._one_by_one = count
             return None
-        refused = self.queue.popleft()
-        self._one_by_one = max(0, self._one_by_one - 1)
-        rest = list(self.queue)
-        self.queue.clear()
-        self.bytes = 0
-        self._renumber()  # the refused one's number would be a hole
+        refused, *rest = self._queue
+        one_by_one = max(0, self._one_by_one - 1)
+        self.clear()  # the refused one's number would be a hole
+        self._one_by_one = one_by_one
         for message in rest:
             self.put(message, message.seen)
-        if not self.queue:
-            self.filled.clear()
         return refused
 
     def clear(self) -> list[wire.Message]:
-        """Drop what was not accepted and return it; the sender changes its name, as its numbers now have a hole."""
-        dropped = list(self.queue)
-        self.queue.clear()
+        """Drop what was not accepted and return it; what is sent next does not wait as it did."""
+        dropped = list(self._queue)
+        self._queue.clear()
         self.bytes = 0
-        self.filled.clear()
         self._one_by_one = 0
+        self._due_at = 0.0
         self._renumber()
         return dropped

@@ -15,7 +15,8 @@ from typing import Any
 
 from remote_kernel.client.access import Access, choose_access
 from remote_kernel.client.http.pool_client import PoolClient
-from remote_kernel.client.link.link import Link, Position
+from remote_kernel.client.link.following import Position
+from remote_kernel.client.link.link import Link
 from remote_kernel.client.link.listener import Listener
 from remote_kernel.client.retry import MakeRoom, Retry, describe_wait, first_contact, when_given_up
 from remote_kernel.client.routes.detected_route import DetectedRoute

@@ -1,0 +1,330 @@
+"""State machine of a link, without I/O and without waiting.
+
+It is told of the calls of the owner, of the frames and the ends of the event stream, and of the answers to posts. It is
+asked for the work that follows: the next connection, the next post of each queue, the next call to keep the pod, the
+next event for the owner. Where there is none, the answer is how long that is so if nothing happens.
+
+Down: each event has its place in the pod's journal, and the position moves on when the owner takes it. So a connection
+may be lost at any byte, and the next one goes on after what the owner has taken. Up: see `SendQueue`.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from remote_kernel.client.clock import Clock
+from remote_kernel.client.link import events
+from remote_kernel.client.link.following import Connect, Following, Position
+from remote_kernel.client.link.keep_alive import KeepAlive
+from remote_kernel.client.link.loss import interpreter_gone, pod_gone
+from remote_kernel.client.link.send_queue import Post, SendQueue
+from remote_kernel.client.link.send_queues import SendQueues
+from remote_kernel.client.link.states import OPEN, WANTED, State, move
+from remote_kernel.client.retry import Budget, Retry, Room, describe_wait, first_contact, when_given_up
+from remote_kernel.core.errors import (
+    Forbidden,
+    PoolFull,
+    PoolRefused,
+    PoolUnreachable,
+    RemoteKernelError,
+    SessionLost,
+    Unauthorized,
+    WireError,
+)
+from remote_kernel.core.wire import frames as wire
+
+_NEVER = float("inf")
+
+# The owner takes all that was sent before one of these for unanswered.
+_ENDINGS = (events.Failed, events.Lost)
+# The owner may drop what is behind.
+_REFUSALS = (events.Refused, *_ENDINGS)
+
+# Streams that end as planned last minutes. To one that was over sooner the link comes back no faster than this, as a
+# pod does not decide how often it is called.
+MIN_STREAM_SECONDS = 0.5
+
+
+class LinkMachine:
+    """The state of one link.
+
+    Args:
+        position: where an earlier process left off, to go on from there.
+        wait_seconds: how long to wait for a free session or an unreachable pool.
+        keep_alive: says whether the pod is to be kept when nothing is to be sent.
+        chance: returns a number between 0 and 1.
+
+    Attributes:
+        queues: what is to be sent.
+        following: where the link is in the pod's journal.
+        due_at: when to connect, where the state is `WAITING` (seconds, monotonic).
+        may_have_taken: whether the pool may have taken a session for this link since the last one was given back.
+    """
+
+    def __init__(
+        self, *, position: Position | None, wait_seconds: float, keep_alive: KeepAlive, clock: Clock,
+        chance: Callable[[], float] = random.random,
+    ) -> None:  # fmt: skip
+        self.state = State.IDLE
+        self.queues = SendQueues(chance)
+        self.following = Following(position)
+        self.may_have_taken = False
+        self._wait_seconds = wait_seconds
+        self._keep_alive = keep_alive
+        self._clock = clock
+        self._retry = Retry(chance)
+        self._events: deque[events.Event] = deque()
+        self._told: events.Event | None = None  # the owner is dealing with it
+        self._frames: deque[wire.Frame] = deque()
+        self.due_at = 0.0
+        self._had_taken = False
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether there is to be a connection, or a try to make one; else one that is there is to be closed."""
+        return self.state in OPEN
+
+    @property
+    def is_wanted(self) -> bool:
+        """Return whether the link is up or tries to be."""
+        return self.state in WANTED
+
+    @property
+    def is_outage(self) -> bool:
+        """Return whether a try to connect has failed since the last that did not."""
+        return self._retry.has_begun
+
+    @property
+    def is_idle(self) -> bool:
+        """Return whether there is nothing to send and the pod need not be kept."""
+        return not (self._keep_alive.is_wanted or not self.queues.are_empty)
+
+    def _move(self, to: State) -> None:
+        self.state = move(self.state, to)
+        if to not in OPEN:
+            self._frames.clear()  # they were not taken, and so come again
+
+    # What the owner does
+
+    def open(self) -> None:
+        """Attach without a message to send."""
+        self._keep_alive.note_use()
+        if not self.is_wanted:
+            self._connect_at(self._clock.monotonic())
+
+    def _connect_at(self, when: float) -> None:
+        self._move(State.WAITING)
+        self.due_at = when
+
+    def send(self, message: wire.Message, behind: wire.Channel) -> None:
+        """Queue a message behind those of a channel."""
+        self.queues[behind].put(message, self.following.seen)
+        self.open()
+
+    def rest(self) -> None:
+        """Stay down until the next message."""
+        self._retry.succeed(for_good=False)
+        if self.state is not State.IDLE:
+            self._move(State.IDLE)
+
+    def start_anew(self) -> None:
+        """Take whatever interpreter is there for the right one."""
+        self.rest()
+        self.following.position, self.may_have_taken = None, False
+        self.queues.clear()  # a new pod does not know the senders, and expects them to count from 1
+
+    def resume(self) -> None:
+        """Go on after a pause in which nothing was done: what was under way then has ended unheard."""
+        self.queues.interrupt()
+        if self.is_open:
+            self._connect_at(self._clock.monotonic())
+
+    # The connection, and what it brings
+
+    def next_connection(self) -> Connect | float:
+        """Return the order to connect, or in how many seconds one is due."""
+        if self.state is not State.WAITING:
+            return _NEVER
+        left = self.due_at - self._clock.monotonic()
+        if left > 0:
+            return left
+        self._move(State.CONNECTING)
+        self.following.begin_stream()
+        self._keep_alive.note_call()
+        self._had_taken, self.may_have_taken = self.may_have_taken, True
+        return Connect(after=self.following.position, may_compress=self.following.trusts_compression)
+
+    def read(self, frames: Iterable[wire.Frame]) -> None:
+        """Take frames for the owner; raises `WireError` behind those that are as they should be."""
+        self.following.heard_at = self._clock.wall()
+        for frame in frames:
+            self.following.check(frame)
+            if self.is_open:
+                self._frames.append(frame)
+
+    @property
+    def is_read(self) -> bool:
+        """Return whether the owner has all events."""
+        return not (self._frames or self._events)
+
+    def next_event(self) -> events.Event | None:
+        """Return the next event for the owner, who by asking says that the one before is dealt with."""
+        while self._frames and not self._events:
+            self._take(self._frames.popleft())
+        self._told = self._events.popleft() if self._events else None
+        if isinstance(self._told, _ENDINGS):
+            self.queues.clear()  # what was sent before the owner knew
+        return self._told
+
+    def _take(self, frame: wire.Frame) -> None:
+        match frame:
+            case wire.Message():
+                if self.following.advance(frame.sequence):
+                    self._keep_alive.note_use()
+                    self._tell(events.Received(frame))
+            case wire.Hello():
+                self._attach(frame)
+            case wire.Gap():
+                if True:
+                    self._tell(events.Dropped(frame))
+            case wire.Peers():
+                self.following.peers = frame.count
+                self._tell(events.Joined(frame.count))
+            case wire.EpochChange():
+                if self.following.advance(frame.sequence):
+                    self._change_epoch(frame)
+            case wire.End():
+                self._end(frame)
+
+    def _attach(self, hello: wire.Hello) -> None:
+        self._move(State.ATTACHED)
+        self._keep_alive.cooldown_seconds = hello.cooldown_seconds
+        self.queues.believe()
+        if self.following.attach(hello, self._clock.monotonic()):
+            self.queues.see(self.following.seen)
+        self._tell(events.Attached(hello))
+
+    def _change_epoch(self, change: wire.EpochChange) -> None:
+        loss = interpreter_gone(change, self._clock.wall())
+        if change.reason == "shutdown":  # there is nothing left to follow
+            self.may_have_taken = False
+            self._lose(loss)
+            return
+        self.following.position = Position(epoch=change.epoch, cursor=change.sequence)
+        self.queues.clear()
+        self._tell(events.Lost(loss))
+
+    def _end(self, end: wire.End) -> None:
+        """Note that the pod has ended the stream."""
+        if end.reason != "cap":
+            self.may_have_taken = False
+            self._lose(pod_gone(self.following.heard_at))
+            return
+        self._retry.succeed()
+        if self.is_idle:
+            self.rest()
+        else:
+            self._connect_at(self.following.attached_at + MIN_STREAM_SECONDS)
+
+    def stream_failed(self, error: RemoteKernelError, *, is_sent: bool = True, room: Room | None = None) -> None:
+        """Note that there is no connection, or that it broke.
+
+        Args:
+            is_sent: whether the request may have left this machine.
+            room: what was done against a full pool.
+        """
+        if not self.is_open:
+            return  # it was to be closed
+        if self.state is State.ATTACHED:
+            self._retry.succeed(for_good=self.following.has_held(self._clock.monotonic()))
+        if isinstance(error, PoolRefused) and error.code == wire.EPOCH_MISMATCH and self.following.epoch:
+            self._lose(pod_gone(self.following.heard_at))  # before any epoch was named, it is a refusal as any other
+            return
+        if isinstance(error, PoolFull | Unauthorized | Forbidden):
+            self.may_have_taken = False
+        elif not is_sent:
+            self.may_have_taken = self._had_taken
+        elif isinstance(error, WireError):
+            self.following.trusts_compression = False  # an agent that compresses more than ours may be read without
+            error = PoolUnreachable(f"The session sent something unreadable: {error}.")
+        if self.is_idle:
+            self.rest()
+        else:
+            self._wait_out(error, room)
+
+    def _wait_out(self, error: RemoteKernelError, room: Room | None) -> None:
+        """Try again in a while, or give up."""
+        now = self._clock.monotonic()
+        room = None if room is None else self._retry.note_room(room, now)
+        wait = self._retry.next_wait(error, now, self._budget)
+        if wait is None:
+            self._retry.succeed(for_good=False)
+            self._move(State.FAILED)
+            self._fail(when_given_up(error, self._wait_seconds))
+        else:
+            self._connect_at(now + wait)
+            self._tell(events.Waiting(describe_wait(error, room)))
+
+    @property
+    def _budget(self) -> Budget:
+        """Bounds on trying again: none for the silence of a session in which a cell may be running."""
+        return Budget(full_seconds=self._wait_seconds) if self.following.epoch else first_contact(self._wait_seconds)
+
+    def _lose(self, loss: SessionLost) -> None:
+        self._move(State.LOST)
+        self.following.position = None
+        self.queues.clear()
+        self._tell(events.Lost(loss))
+
+    def _fail(self, error: RemoteKernelError) -> None:
+        self.queues.clear()
+        self._tell(events.Failed(error))
+
+    def _tell(self, event: events.Event) -> None:
+        if isinstance(event, events.Waiting) and self._events and isinstance(self._events[-1], events.Waiting):
+            self._events.pop()  # the newer one says it all
+        self._events.append(event)
+
+    # The send queues
+
+    @property
+    def may_post(self) -> bool:
+        """Return whether messages may be sent: the pod is there, and the owner has dealt with what was refused."""
+        return self.state is State.ATTACHED and not (
+            isinstance(self._told, _REFUSALS) or any(isinstance(event, _REFUSALS) for event in self._events)
+        )
+
+    def next_post(self, queue: SendQueue) -> Post | float:
+        """Return the next request with messages of a queue, or in how many seconds one is due."""
+        now, epoch = self._clock.monotonic(), self.following.epoch
+        if not (epoch and self.is_wanted):
+            return _NEVER
+        doubt = self.queues.next_doubt(epoch, now)
+        if doubt == 0:
+            self._lose(pod_gone(self.following.heard_at))
+            return _NEVER
+        return queue.next_post(epoch, now) if self.may_post else doubt
+
+    def accepted(self, queue: SendQueue, post: Post) -> None:
+        """Note that the pod has accepted a request, now or before."""
+        if queue.accepted(post):
+            self._tell(events.Delivered())
+
+    def post_failed(self, queue: SendQueue, post: Post, error: RemoteKernelError) -> None:
+        """Note that the pod has not accepted a request, as far as is known."""
+        if event := self.queues.failed(queue, post, error, self._clock.monotonic()):
+            self._tell(event)
+
+    # The keep-alive
+
+    def next_call(self) -> float:
+        """Return in how many seconds to call the pod, so that the pool does not take it for idle; 0 for now."""
+        if self.state is not State.ATTACHED:
+            return _NEVER
+        left = self._keep_alive.seconds_to_call()
+        if left > 0:
+            return left
+        if self.is_idle:
+            return self._keep_alive.interval_seconds
+        self._keep_alive.note_call()
+        return 0.0

@@ -1,0 +1,99 @@
+"""Requests of a link: messages up, the event stream down."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from remote_kernel.client.http.pool_client import ALLOCATE_SECONDS
+from remote_kernel.client.http.transport import Broke, NoConnection
+from remote_kernel.client.link.following import Connect
+from remote_kernel.client.routes.route import Body, Route
+from remote_kernel.core.errors import PoolError, PoolUnreachable, RemoteKernelError, WireError
+from remote_kernel.core.numbers import EPOCH
+from remote_kernel.core.wire import frames as wire
+from remote_kernel.core.wire.compression import INLINE_BYTES
+
+# What `open_events` and reading what it gives raise.
+StreamError = RemoteKernelError | Broke | OSError
+
+
+@dataclass(frozen=True, slots=True)
+class EventStream:
+    """The answer of an agent, and what decodes it."""
+
+    body: Body
+    decoder: wire.FrameDecoder
+
+
+@asynccontextmanager
+async def open_events(route: Route, target: Mapping[str, str], connect: Connect) -> AsyncIterator[EventStream]:
+    """Ask for the events of the kernel `target`; raises `StreamError`."""
+    params = dict(target)
+    if connect.after is not None:
+        params |= {"epoch": connect.after.epoch, "after": str(connect.after.cursor)}
+    compresses = route.should_compress and connect.may_compress
+    if compresses:
+        params[wire.COMPRESS_PARAM] = wire.COMPRESS_ZLIB
+    # A pod that is there answers at once, one that has to be made may take minutes.
+    read_seconds = ALLOCATE_SECONDS if connect.after is None else wire.STALE_SECONDS
+    async with route.stream("GET", wire.EVENTS_PATH, params=params, read_seconds=read_seconds) as body:
+        yield EventStream(body, wire.FrameDecoder(allows_compressed=compresses))
+
+
+def has_left(error: StreamError) -> bool:
+    """Return whether the request that failed may have left this machine."""
+    return not isinstance(error.__cause__, NoConnection)
+
+
+def describe(error: StreamError) -> RemoteKernelError:
+    """Return an error of a stream as one for users."""
+    if isinstance(error, RemoteKernelError):
+        return error
+    if isinstance(error, TimeoutError):
+        return PoolUnreachable("The session has sent nothing for too long.")
+    if isinstance(error, Broke):
+        return PoolUnreachable(f"The connection to the session broke: {error}.")
+    return PoolError(str(error))
+
+
+async def post(
+    pool: Route, target: Mapping[str, str], batch: Sequence[wire.Message], *, sender: str, epoch: str,
+    compresses: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """Send messages, numbered by `sender`, to the kernel and kernelspec `target`; return what the pod answers.
+
+    Args:
+        compresses: whether to compress them, which the pod must understand.
+
+    Raises:
+        PoolError: they did not arrive, or the interpreter there is not `epoch` (see `wire.EPOCH_MISMATCH`).
+        PoolUnreachable: also where somebody else has answered, as the proxies of hotels do, with a page and status 200.
+    """
+    params = {**target, "epoch": epoch, "sender": sender}
+    content = wire.encode_all(batch)
+    if compresses:
+        is_large = len(content) > INLINE_BYTES
+        content = await asyncio.to_thread(_compress, content) if is_large else _compress(content)
+    answer = await pool.request("POST", wire.MESSAGES_PATH, params=params, content=content)
+    if type(answer.get("accepted")) is not int:
+        raise PoolUnreachable(
+            "Something on the way to the session answers in its place: is there a page to sign in at?"
+        )
+    return answer
+
+
+def _compress(frames: bytes) -> bytes:
+    return b"".join(wire.compressed(frames))
+
+
+async def post_once(pool: Route, target: Mapping[str, str], message: wire.Message, epoch: str) -> str:
+    """Send one message, once; return the epoch after it, "" where the pod does not tell. Raises `PoolError`, as `post`
+    does."""
+    answer = await post(pool, target, [replace(message, sequence=1)], sender=secrets.token_hex(8), epoch=epoch)
+    try:
+        return EPOCH.check(answer.get("epoch"), "an epoch")
+    except WireError:
+        return ""

@@ -1,0 +1,485 @@
+"""The link as a machine without a network: every order of what can happen to it, with a simulated pod and a clock that
+is set."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import settings, strategies
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from remote_kernel.client.clock import Clock
+from remote_kernel.client.link import events
+from remote_kernel.client.link.following import Connect
+from remote_kernel.client.link.keep_alive import KeepAlive
+from remote_kernel.client.link.machine import LinkMachine
+from remote_kernel.client.link.send_queue import Post, SendQueue
+from remote_kernel.client.link.send_queues import EXPLANATION_SECONDS
+from remote_kernel.client.link.states import MOVES, State
+from remote_kernel.client.retry import MAX_BACKOFF_SECONDS
+from remote_kernel.core.errors import Forbidden, PoolFull, PoolRefused, PoolUnreachable, RemoteKernelError, WireError
+from remote_kernel.core.wire import frames as wire
+
+WAIT_SECONDS, KEEPALIVE_SECONDS, RETRY_AFTER_SECONDS = 300.0, 600.0, 7.0
+
+NEVER = float("inf")
+
+CONNECT_ERRORS = [
+    None,
+    None,
+    None,
+    PoolFull("full", retry_after_seconds=RETRY_AFTER_SECONDS),
+    PoolUnreachable("nothing"),
+    PoolRefused("down", status=503),
+    Forbidden("no"),
+    WireError("nonsense"),
+]
+
+FATES = ["arrives", "answer lost", "answer lost", "lost", "takes time", "forbidden", "full"]
+
+BAD = b"bad "  # how a message begins that no pod takes
+
+
+@dataclass
+class SimulatedPod:
+    """A pod with one kernel: its journal, and whose messages it has accepted."""
+
+    name: str
+    accepted: list[bytes]
+    life: int = 0
+    entries: list[wire.Frame] = field(default_factory=list)
+    first_kept: int = 1
+    is_closed: bool = False
+    senders: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def epoch(self) -> str:
+        return f"{self.name}.{self.life}"
+
+    def knows(self, epoch: str) -> bool:
+        return epoch in {f"{self.name}.{life}" for life in range(self.life + 1)} and not self.is_closed
+
+    def say(self) -> None:
+        sequence = len(self.entries) + 1
+        text = f"{self.name}:{sequence}".encode()
+        self.entries.append(wire.Message(channel=wire.Channel.IOPUB, parts=(text, b"", b"", b""), sequence=sequence))
+
+    def begin_life(self, reason: str) -> None:
+        self.life += 1
+        self.is_closed = reason == "shutdown"
+        sequence = len(self.entries) + 1
+        self.entries.append(wire.EpochChange(epoch=self.epoch, sequence=sequence, reason=reason, detail=""))
+
+    def drop_oldest(self) -> None:
+        last = len(self.entries) - 1
+        changes = [each.sequence for each in self.entries if isinstance(each, wire.EpochChange)]
+        if last >= self.first_kept and not any(self.first_kept <= number <= last for number in changes):
+            self.first_kept = last + 1  # of what changes the epoch each is kept
+
+    def read(self, after: int, count: int) -> Iterator[wire.Frame]:
+        if after + 1 < self.first_kept:
+            yield wire.Gap(first=after + 1, last=self.first_kept - 1)
+            after = self.first_kept - 1
+        yield from self.entries[after : after + count]
+
+    def accept(self, post: Post) -> None:
+        """Accept what is new of a request; raises as the request fails then."""
+        if post.epoch != self.epoch or self.is_closed:
+            raise PoolRefused("gone", status=409, code=wire.EPOCH_MISMATCH)
+        last = self.senders.get(post.sender, 0)
+        new = [message for message in post.batch if message.sequence > last]
+        if any(message.parts[0].startswith(BAD) for message in new):
+            raise PoolRefused("no", status=400)
+        assert [message.sequence for message in new] == list(range(last + 1, last + 1 + len(new))), "a hole"
+        for message in new:
+            self.accepted.append(message.parts[0])
+            self.senders[post.sender] = message.sequence
+
+
+@dataclass
+class Stream:
+    """An event stream as the shell has it open."""
+
+    pod: SimulatedPod
+    cursor: int
+    has_greeted: bool = False
+
+
+class SimulatedLink(RuleBasedStateMachine):
+    """A shell that does what the machine says, against a pod, a pool and a network that do what they like."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+        clock = Clock(monotonic=lambda: self.now, wall=lambda: self.now)
+        self.keep_alive = KeepAlive(KEEPALIVE_SECONDS, clock)
+        self.link = LinkMachine(
+            position=None, wait_seconds=WAIT_SECONDS, keep_alive=self.keep_alive, clock=clock, chance=lambda: 0.5
+        )
+        self.accepted: list[bytes] = []
+        self.pods = 0
+        self.pod = self.make_pod()
+        self.stream: Stream | None = None
+        self.posts: dict[SendQueue, Post] = {}
+        self.posted: set[bytes] = set()
+        self.post_counts = dict.fromkeys(self.link.queues, 0)
+        self.refused: dict[bytes, tuple[SendQueue, int]] = {}
+        self.sent: list[bytes] = []
+        self.unanswered: set[bytes] = set()  # of which the owner knows that they will not be
+        self.doomed: set[bytes] = set()  # and those of them that never set out
+        self.shown: int | None = None  # the last sequence that the owner has dealt with
+        self.connected_at = -1.0
+        self.failed_at: dict[SendQueue, float] = {}
+
+    def make_pod(self) -> SimulatedPod:
+        self.pods += 1
+        return SimulatedPod(f"pod{self.pods}", self.accepted)
+
+    @initialize(is_attached=strategies.booleans())
+    def begin(self, is_attached: bool) -> None:
+        if is_attached:
+            self.link.open()
+            self.go_well()
+
+    # The owner
+
+    @rule(is_bad=strategies.sampled_from([False, False, True]), fate=strategies.sampled_from(FATES))
+    def send_and_post(self, is_bad: bool, fate: str) -> None:
+        self.send(is_bad=is_bad)
+        for number in (0, 1):
+            self.post(number=number, fate=fate, waits=False)
+
+    @rule(what=strategies.sampled_from(["send", "send bad", "open", "rest", "drop", "start anew", "pause"]))
+    def use(self, what: str) -> None:
+        match what:
+            case "send" | "send bad":
+                self.send(is_bad=what == "send bad")
+            case "open":
+                self.connected_at = -1.0  # it may connect at once
+                self.link.open()
+            case "rest":
+                self.link.rest()
+            case "drop":
+                self.note_dropped(self.link.queues.clear())
+            case "start anew":
+                self.note_dropped(self.link.queues.clear())
+                self.link.start_anew()
+                self.shown = None
+            case "pause":  # the shell ends in the middle of whatever it does, and begins again
+                self.stream = None
+                self.posts.clear()
+                self.connected_at = -1.0
+                self.link.resume()
+
+    def send(self, *, is_bad: bool = False) -> None:
+        self.connected_at = -1.0  # it may connect at once
+        name = (BAD if is_bad else b"") + f"message {len(self.sent)}".encode()
+        self.sent.append(name)
+        channel = wire.Channel.CONTROL if len(self.sent) % 4 == 3 else wire.Channel.SHELL
+        self.link.send(wire.Message(channel=channel, parts=(name, b"", b"", b"")), channel)
+
+    def note_dropped(self, messages: list[wire.Message]) -> None:
+        dropped = {message.parts[0] for message in messages}
+        self.unanswered |= dropped
+        self.doomed |= dropped - self.posted
+        self.failed_at.clear()
+
+    @precondition(lambda self: not self.link.is_read)
+    @rule(count=strategies.integers(1, 5))
+    def take(self, count: int) -> None:
+        for _ in range(count):
+            event = self.link.next_event()
+            if event is not None:
+                self.note(event)
+
+    def note(self, event: events.Event) -> None:
+        match event:
+            case events.Attached(hello):
+                if self.shown is None:
+                    self.shown = hello.cursor
+            case events.Received(message):
+                assert self.shown is not None
+                assert message.sequence == self.shown + 1, "something is missing, or came twice"
+                assert self.link.following.position is not None
+                pod, _, _ = self.link.following.position.epoch.partition(".")
+                assert message.parts[0] == f"{pod}:{message.sequence}".encode()
+                self.shown = message.sequence
+            case events.Dropped(gap):
+                assert self.shown is not None
+                assert gap.first == self.shown + 1
+                self.shown = gap.last
+            case events.Refused(message, _):
+                assert message.parts[0].startswith(BAD)
+                queue, count = self.refused.pop(message.parts[0])
+                assert self.post_counts[queue] == count, "what is behind was sent before the owner knew"
+                self.note_dropped(self.link.queues.clear(message.channel))
+                self.unanswered.add(message.parts[0])
+            case events.Lost() | events.Failed():
+                self.unanswered |= set(self.sent)
+                self.doomed |= set(self.sent) - self.posted
+                self.failed_at.clear()
+                if isinstance(event, events.Lost):
+                    self.shown = self.link.following.position.cursor if self.link.following.position else None
+
+    # The pod
+
+    @rule(count=strategies.integers(1, 3), brought=strategies.integers(0, 3))
+    def say(self, count: int, brought: int) -> None:
+        for _ in range(count):
+            self.pod.say()
+        if brought and self.stream is not None and self.link.is_open and self.link.is_read:
+            self.bring(count=brought, back=0)
+
+    @rule(what=strategies.sampled_from(["drop", "drop", "restart", "died", "shutdown", "replace", "replace unheard"]))
+    def change(self, what: str) -> None:
+        match what:
+            case "drop":
+                self.pod.drop_oldest()
+            case "restart" | "died" | "shutdown" if not self.pod.is_closed:
+                self.pod.begin_life(what)
+            case "replace" | "replace unheard":
+                if (
+                    what == "replace"
+                    and self.stream is not None
+                    and self.link.is_open
+                    and self.stream.has_greeted
+                    and self.link.is_read
+                ):
+                    self.link.read([wire.End(reason="stopping")])
+                self.pod = self.make_pod()
+
+    # The network
+
+    @rule(seconds=strategies.sampled_from([0.01, 0.3, 1.0, 2.5, 8.0, 60.0, 400.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+    @precondition(lambda self: self.link.state is State.WAITING)
+    @rule(error=strategies.sampled_from(CONNECT_ERRORS), is_sent=strategies.booleans(), waits=strategies.booleans())
+    def connect(self, error: RemoteKernelError | None, is_sent: bool, waits: bool) -> None:
+        if self.stream is not None:  # the shell closes it first, and says so
+            self.stream = None
+            self.link.stream_failed(PoolUnreachable("closed"))
+        step = self.link.next_connection()
+        if isinstance(step, float) and waits:
+            self.now += step
+            step = self.link.next_connection()
+        if isinstance(step, float):
+            return
+        assert self.now > self.connected_at, "it spins"
+        self.connected_at = self.now
+        if error is not None:
+            self.link.stream_failed(error, is_sent=is_sent)
+        else:
+            self.answer(step)
+
+    def answer(self, connect: Connect) -> None:
+        if connect.after is not None and not self.pod.knows(connect.after.epoch):
+            self.link.stream_failed(PoolRefused("gone", status=409, code=wire.EPOCH_MISMATCH))
+            return
+        if self.pod.is_closed:
+            self.pod = self.make_pod()
+        cursor = len(self.pod.entries) if connect.after is None else connect.after.cursor
+        self.stream = Stream(self.pod, cursor)
+
+    @precondition(lambda self: self.stream is not None and self.link.is_open and self.link.is_read)
+    @rule(count=strategies.integers(1, 4), back=strategies.integers(0, 2))
+    def bring(self, count: int, back: int) -> None:
+        """Bring some of the journal, and perhaps what was brought before."""
+        assert self.stream is not None
+        stream = self.stream
+        frames: list[wire.Frame] = []
+        if not stream.has_greeted:
+            stream.has_greeted = True
+            frames.append(hello_of(stream))
+        else:
+            stream.cursor = max(stream.cursor - back, stream.pod.first_kept - 1, 0) if back else stream.cursor
+        for frame in stream.pod.read(stream.cursor, count):
+            frames.append(frame)
+            stream.cursor = frame.last if isinstance(frame, wire.Gap) else frame.sequence  # type: ignore[union-attr]
+        self.link.read(frames)
+
+    @precondition(lambda self: self.stream is not None and self.link.is_open and self.link.is_read)
+    @rule(is_planned=strategies.booleans())
+    def end_stream(self, is_planned: bool) -> None:
+        assert self.stream is not None
+        if is_planned and self.stream.has_greeted:
+            self.link.read([wire.End(reason="cap")])
+        else:
+            self.link.stream_failed(PoolUnreachable("cut"))
+        self.stream = None
+
+    @precondition(lambda self: self.posts or (self.link.is_wanted and not self.link.queues.are_empty))
+    @rule(
+        number=strategies.integers(0, 1),
+        fate=strategies.sampled_from(FATES),
+        waits=strategies.booleans(),
+    )
+    def post(self, number: int, fate: str, waits: bool) -> None:
+        """Make the next request of a queue if none is under way, and let that end which is."""
+        queue = list(self.link.queues)[number]
+        if queue not in self.posts and not self.begin_post(queue, waits=waits):
+            return
+        if fate != "takes time":
+            self.end_post(queue, self.posts.pop(queue), fate)
+
+    def begin_post(self, queue: SendQueue, *, waits: bool) -> bool:
+        step = self.link.next_post(queue)
+        if isinstance(step, float) and waits and step < NEVER:
+            self.now += step
+            step = self.link.next_post(queue)
+        if isinstance(step, float):
+            return False
+        assert self.now > self.failed_at.pop(queue, -1.0), "it spins"
+        self.posts[queue] = step
+        self.post_counts[queue] += 1
+        self.posted |= {message.parts[0] for message in step.batch}
+        return True
+
+    def end_post(self, queue: SendQueue, post: Post, fate: str) -> None:
+        error: RemoteKernelError | None = None
+        if fate in ("arrives", "answer lost"):
+            try:
+                self.pod.accept(post)
+            except PoolRefused as refusal:
+                error = refusal
+        if fate == "forbidden":
+            error = Forbidden("no")
+        elif fate == "full":
+            error = PoolFull("full", retry_after_seconds=RETRY_AFTER_SECONDS)
+        elif fate != "arrives":
+            error = PoolUnreachable(fate)
+        if error is None:
+            self.link.accepted(queue, post)
+            return
+        if isinstance(error, PoolRefused) and error.code != wire.EPOCH_MISMATCH:
+            self.refused[post.batch[0].parts[0]] = (queue, self.post_counts[queue])
+        self.link.post_failed(queue, post, error)
+        is_dropped = post.batch[0].parts[0] in self.unanswered
+        if isinstance(error, PoolUnreachable | PoolFull) and not is_dropped:
+            self.failed_at[queue] = self.now
+
+    # What must hold
+
+    @invariant()
+    def nothing_is_accepted_twice_or_after_it_was_given_up(self) -> None:
+        assert len(self.accepted) == len(set(self.accepted))
+        assert not self.doomed & set(self.accepted)
+
+    @invariant()
+    def what_was_sent_is_accepted_or_queued_or_known_not_to_be_answered(self) -> None:
+        if self.link.is_read:
+            missing = set(self.sent) - set(self.accepted) - self.unanswered
+            assert len(missing) <= sum(map(len, self.link.queues))
+
+    @invariant()
+    def a_wait_has_an_end(self) -> None:
+        if self.link.state is State.WAITING:
+            assert self.link.due_at - self.now <= MAX_BACKOFF_SECONDS + RETRY_AFTER_SECONDS
+
+    @rule()
+    def go_down_well(self) -> None:
+        """Do what a shell does for the way down where nothing goes wrong."""
+        self.take(1000)
+        if not self.link.is_open:
+            self.stream = None
+        if self.stream is not None and self.stream.pod is not self.pod and not self.posts:
+            self.end_stream(is_planned=False)  # it was silent for too long
+        if self.link.state is State.WAITING:
+            self.connect(error=None, is_sent=True, waits=True)
+        if self.stream is not None and self.link.is_open and self.link.is_read:
+            self.bring(count=1000, back=0)
+        self.take(1000)
+
+    def go_well(self) -> None:
+        self.go_down_well()
+        for number in (0, 1):
+            self.post(number=number, fate="arrives", waits=True)
+
+    def teardown(self) -> None:
+        """Let everything go well for a while: then all that was said and sent has arrived."""
+        self.pass_time(RETRY_AFTER_SECONDS + MAX_BACKOFF_SECONDS)
+        for _ in range(4 + 2 * len(self.sent)):
+            self.go_well()
+            self.pass_time(1.0)
+            self.nothing_is_accepted_twice_or_after_it_was_given_up()
+            self.what_was_sent_is_accepted_or_queued_or_known_not_to_be_answered()
+        if self.link.is_wanted:
+            assert self.link.state is State.ATTACHED
+            assert self.shown == len(self.pod.entries)
+            assert self.link.queues.are_empty
+            assert set(self.sent) <= set(self.accepted) | self.unanswered
+
+
+def hello_of(stream: Stream) -> wire.Hello:
+    return wire.Hello(
+        epoch=stream.pod.epoch, cursor=stream.cursor, cooldown_seconds=300.0, pod=stream.pod.name, is_busy=False,
+        kernel_info={}, last=len(stream.pod.entries),
+    )  # fmt: skip
+
+
+TestSimulatedLink = SimulatedLink.TestCase
+TestSimulatedLink.settings = settings(max_examples=120, stateful_step_count=80)
+
+
+def attached_link() -> SimulatedLink:
+    simulated = SimulatedLink()
+    simulated.link.open()
+    simulated.go_well()
+    simulated.go_well()
+    assert simulated.link.state is State.ATTACHED
+    return simulated
+
+
+def test_a_refusal_that_the_stream_does_not_explain_in_time_is_a_loss() -> None:
+    simulated = attached_link()
+    simulated.change("replace unheard")
+    simulated.send()
+    simulated.post(number=0, fate="arrives", waits=False)
+    simulated.post(number=0, fate="arrives", waits=False)
+    assert simulated.link.state is State.ATTACHED
+    simulated.pass_time(EXPLANATION_SECONDS)
+    simulated.post(number=0, fate="arrives", waits=False)
+    assert (simulated.link.state, simulated.link.following.position) == (State.LOST, None)
+    assert isinstance(simulated.link.next_event(), events.Lost)
+
+
+def test_a_wait_that_was_given_up_is_not_counted_on_the_next() -> None:
+    simulated = SimulatedLink()
+    for _ in range(2):
+        simulated.send()
+        simulated.connect(error=PoolFull("full"), is_sent=True, waits=True)
+        assert isinstance(simulated.link.next_event(), events.Waiting)
+        simulated.link.queues.clear()
+        simulated.link.rest()
+        simulated.pass_time(WAIT_SECONDS)
+
+
+def test_which_call_may_have_taken_a_session() -> None:
+    link = SimulatedLink().link
+    for error, is_sent, may_have_taken in (
+        (PoolUnreachable("not sent"), False, False),
+        (PoolUnreachable("sent"), True, True),
+        (PoolUnreachable("not sent, but the one before was"), False, True),
+        (PoolFull("full"), True, False),
+    ):
+        link.rest()
+        link.open()
+        link.next_connection()
+        assert link.may_have_taken
+        link.stream_failed(error, is_sent=is_sent)
+        assert link.may_have_taken is may_have_taken
+
+
+@pytest.mark.parametrize("keepalive_seconds", [0.0, 600.0])
+def test_link_that_nobody_needs_does_not_come_back(keepalive_seconds: float) -> None:
+    simulated = attached_link()
+    simulated.pass_time(KEEPALIVE_SECONDS - keepalive_seconds)
+    simulated.end_stream(is_planned=False)
+    assert simulated.link.state is (State.WAITING if keepalive_seconds else State.IDLE)
+    assert bool(simulated.link.next_event()) is bool(keepalive_seconds)
+
+
+def test_every_state_can_be_come_to_and_left() -> None:
+    assert set(MOVES) == set(State)
+    assert set().union(*MOVES.values()) == set(State)
