@@ -30,7 +30,6 @@ PRIVATE_OF_OTHERS = {
     "_selector": "asyncio",
     "_showtraceback": "IPython, for subclasses",
     "_iopub_channel": "jupyter_client",
-    "_make_url": "jupyter_client",
     "_message_received": "jupyter_kernel_client",
     "_run": "langchain, for subclasses",
     # Of ours, where nothing else can be made to fail in this way.

@@ -51,6 +51,12 @@ def choose_transport(manager: AsyncKernelManager, sockets: Path, *, is_python: b
     return Signer(b"")
 
 
+def _url(manager: AsyncKernelManager, name: str) -> str:
+    """Return the address of a channel, as in a connection file; `name` is in lower case."""
+    port = getattr(manager, f"{name}_port")
+    return f"ipc://{manager.ip}-{port}" if manager.transport == "ipc" else f"tcp://{manager.ip}:{port}"
+
+
 class Channels:
     """The channels of one kernel, each with a task that reads it.
 
@@ -73,8 +79,8 @@ class Channels:
         self._sockets: dict[Channel, ZmqSocket] = {}
         self._readers: list[asyncio.Task[None]] = []
 
-    def connect(self, url_of: Callable[[str], str]) -> None:
-        """Connect to the address of each channel, by its name in lower case; raises `zmq.ZMQError`."""
+    def connect(self, manager: AsyncKernelManager) -> None:
+        """Connect to the addresses of a kernel that was started; raises `zmq.ZMQError`."""
         identity = secrets.token_bytes(8)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         for channel, socket_type in _SOCKET_TYPES.items():
@@ -88,7 +94,7 @@ class Channels:
             else:
                 # One identity on all channels, or the kernel does not know where to send an input_request.
                 socket.identity = identity
-            socket.connect(url_of(name))
+            socket.connect(_url(manager, name))
             self._sockets[channel] = ZmqSocket(socket)
             reading = go_on(self._read(name, channel, self._sockets[channel]))
             self._readers.append(start(reading, f"reader of {name}", on_failure=lambda _: self._on_deaf()))

@@ -101,7 +101,7 @@ class Interpreter:
             raise StartFailed(f"The kernel {self.kernelspec!r} cannot be started: {error.strerror}.") from error
         self._watch_exit()
         try:
-            self.channels.connect(self._manager._make_url)
+            self.channels.connect(self._manager)
             async with asyncio.timeout(START_TIMEOUT_SECONDS):
                 is_ready = await self._readiness.wait(is_python=self._is_python)
         except zmq.ZMQError as error:  # too many open files
