@@ -483,3 +483,50 @@ def test_link_that_nobody_needs_does_not_come_back(keepalive_seconds: float) -> 
 def test_every_state_can_be_come_to_and_left() -> None:
     assert set(MOVES) == set(State)
     assert set().union(*MOVES.values()) == set(State)
+
+
+def test_what_is_behind_a_refused_message_waits_until_the_owner_knows() -> None:
+    simulated = attached_link()
+    simulated.send(is_bad=True)
+    simulated.send()
+    for _ in range(2):  # together, and then one by one
+        simulated.post(number=0, fate="arrives", waits=False)
+    assert simulated.link.next_post(next(iter(simulated.link.queues))) == NEVER
+    simulated.take(2)
+    assert simulated.link.queues.are_empty, "the owner has dropped it"
+    assert simulated.accepted == []
+
+
+def test_what_waits_for_an_interpreter_does_not_run_in_the_next_one() -> None:
+    simulated = attached_link()
+    simulated.send()
+    simulated.change("restart")
+    simulated.bring(count=1, back=0)
+    simulated.take(2)
+    assert simulated.link.state is State.ATTACHED
+    assert simulated.link.queues.are_empty
+
+
+def test_request_that_nobody_heard_the_end_of_is_made_again_and_runs_once() -> None:
+    simulated = attached_link()
+    simulated.send()
+    simulated.post(number=0, fate="takes time", waits=False)
+    ((_, post),) = simulated.posts.items()
+    simulated.pod.accept(post)
+    simulated.use("pause")
+    for _ in range(2):
+        simulated.go_well()
+    assert simulated.accepted == [b"message 0"]
+    assert simulated.link.queues.are_empty
+
+
+def test_answer_to_what_was_dropped_takes_nothing_else_out_of_the_queue() -> None:
+    simulated = attached_link()
+    simulated.send()
+    simulated.post(number=0, fate="takes time", waits=False)
+    simulated.use("drop")
+    simulated.send()
+    simulated.post(number=0, fate="arrives", waits=False)
+    assert not simulated.link.queues.are_empty
+    simulated.go_well()
+    assert simulated.accepted == [b"message 0", b"message 1"]
