@@ -397,6 +397,21 @@ def test_prompt_of_what_has_ended_becomes_that_of_the_last_cell(session: str, is
     assert world.prompts == is_forwarded
 
 
+def test_what_was_left_running_and_ended_while_the_line_was_down_leaves_nobody_busy() -> None:
+    world = Requests()
+    world.begin(has_session=True, is_shared=False)
+    world.cell("wait", is_attended=True, msg_id="")
+    world.progress(steps=4, is_idle_first=False)
+    world.fail(Unauthorized("no"))
+    hellos = [
+        Hello(epoch="e", cursor=0, cooldown_seconds=300.0, pod="p", is_busy=busy, kernel_info={})
+        for busy in (True, False)
+    ]
+    said = [world.table.attached(hello, are_files_lost=False) for hello in hellos]
+    states = [[each.content["execution_state"] for each in told if isinstance(each, effects.Say)] for told in said]
+    assert states == [["busy"], ["idle"]]
+
+
 TestRequests = Requests.TestCase
 TestRequests.settings = settings(
     # What fails is not made shorter, as that takes minutes.

@@ -450,10 +450,17 @@ class RequestTable:
         """Note that the session can be reached."""
         if are_files_lost:
             self._notes.tell(FILES_LOST)
-        self._replies.is_left_busy = hello.is_busy and not self._in_flight.is_executing
+        ended: list[Effect] = []
+        if self._in_flight.is_executing:
+            self._replies.is_left_busy = False  # what is said of those tells whether it is busy
+        elif hello.is_busy:
+            self._replies.is_left_busy = True
+        else:
+            ended = self._replies.end_left_busy()
         self._interrupts.forget()  # what was sent while the link was down goes out now
         return [
             *self._show_notes(),
+            *ended,
             *self._replies.left_busy(),
             *self._interrupts.ask_again(),
             *self._sessionless.attached(hello),
