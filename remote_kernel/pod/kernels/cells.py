@@ -50,6 +50,8 @@ class Cells:
     def __init__(self) -> None:
         self.is_interrupted = False
         self._open: dict[str, Cell] = {}
+        # Unwanted ones with a reply and without an idle: until then ipykernel aborts what comes (its `_abort_queues`).
+        self._aborting: set[str] = set()
         self._revoked: OrderedDict[str, None] = OrderedDict()
         self._last_error: dict[str, int] = {}  # by subshell, the journal position of an error that aborts
 
@@ -64,11 +66,12 @@ class Cells:
     @property
     def has_unwanted(self) -> bool:
         """Return whether a cell has begun that was to be interrupted: its error would abort what is behind it."""
-        return any(cell.is_unwanted and cell.began_at for cell in self._open.values())
+        return bool(self._aborting) or any(cell.is_unwanted and cell.began_at for cell in self._open.values())
 
     def clear(self) -> None:
         """Forget what an interpreter had that is gone."""
         self._open.clear()
+        self._aborting.clear()
         self._last_error.clear()
         self.is_interrupted = False
 
@@ -93,12 +96,20 @@ class Cells:
 
     def end(self, parent: bytes, reply: bytes, position: int) -> Cell | None:
         """Forget the cell whose reply is at this position of the journal, and return it."""
-        cell = self._open.pop(parse_parent(parent).msg_id, None)
+        msg_id = parse_parent(parent).msg_id
+        cell = self._open.pop(msg_id, None)
         if cell is not None:
             self.is_interrupted = False
+            if cell.is_unwanted and not cell.is_idle:
+                self._aborting.add(msg_id)
             if is_error(reply) and cell.stops_on_error() and not cell.is_unwanted:
                 self._last_error[cell.subshell_id] = position
         return cell
+
+    def note_idle(self, parent: bytes) -> None:
+        """Note that the kernel is done with the request that has this header."""
+        if self._aborting:
+            self._aborting.discard(parse_parent(parent).msg_id)
 
     def are_hit(self, aim: Aim, seen: int) -> bool:
         """Return whether an interrupt hits what it is for: it may have been on its way while other things were run.

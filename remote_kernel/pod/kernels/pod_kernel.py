@@ -177,6 +177,8 @@ class PodKernel:
         is_busy = b'"busy"' in parts[3]
         if not is_busy and b'"idle"' not in parts[3]:
             return False
+        if not is_busy:
+            self._cells.note_idle(parts[1])
         cell = self._cells.of(parts[1])
         if cell is None:
             return is_busy

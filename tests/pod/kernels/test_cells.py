@@ -53,6 +53,10 @@ def test_error_of_a_cell_that_was_given_up_refuses_nothing() -> None:
     assert cells.has_unwanted
     cells.end(parent("a"), ERROR, 10)
     assert not cells.are_refused(header("b"), 9)
+    assert cells.has_unwanted, "until it is idle, ipykernel aborts what comes"
+    cells.note_idle(parent("b"))
+    assert cells.has_unwanted
+    cells.note_idle(parent("a"))
     assert not cells.has_unwanted
 
 
