@@ -174,6 +174,8 @@ def test_page_says_that_the_pool_has_gone(open_page: Open) -> None:
         page = open_page(leaving)
         start_session(leaving, "session-0")
         expect(rows(page)).to_have_count(1)
+        leaving.process.kill()  # at its orderly end the page may see it without its sessions
+        leaving.process.wait()
     expect(page.get_by_role("alert")).to_contain_text("The pool does not answer.")
     expect(page.locator(".session button")).to_be_disabled()
     shoot(page, "gone")
