@@ -73,7 +73,7 @@ def contestants(names: set[str]) -> Iterator[dict[str, Contestant]]:
 
 
 def _of_pool(stack: ExitStack, names: set[str]) -> dict[str, Contestant]:
-    pool = stack.enter_context(Pool.start("--max-sessions", str(MAX_SESSIONS)))
+    pool = stack.enter_context(Pool.start("--max-sessions", str(MAX_SESSIONS), "--ready", "1"))
 
     def wait_pod_ready() -> None:
         with pool.client() as client:
