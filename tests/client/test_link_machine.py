@@ -530,3 +530,16 @@ def test_answer_to_what_was_dropped_takes_nothing_else_out_of_the_queue() -> Non
     assert not simulated.link.queues.are_empty
     simulated.go_well()
     assert simulated.accepted == [b"message 0", b"message 1"]
+
+
+def test_messages_that_were_dropped_are_told_once_and_not_asked_for_again() -> None:
+    simulated = attached_link()
+    gap = wire.Gap(first=1, last=5)
+    simulated.link.read([gap, gap])
+    assert [simulated.link.next_event(), simulated.link.next_event()] == [events.Dropped(gap), None]
+    simulated.end_stream(is_planned=False)
+    simulated.pass_time(MAX_BACKOFF_SECONDS)
+    connect = simulated.link.next_connection()
+    assert isinstance(connect, Connect)
+    assert connect.after is not None
+    assert connect.after.cursor == 5

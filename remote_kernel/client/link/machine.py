@@ -185,7 +185,7 @@ class LinkMachine:
             case wire.Hello():
                 self._attach(frame)
             case wire.Gap():
-                if True:
+                if self.following.advance(frame.last):
                     self._tell(events.Dropped(frame))
             case wire.Peers():
                 self.following.peers = frame.count
