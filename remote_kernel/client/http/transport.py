@@ -10,6 +10,7 @@ asks for that: so no caller can be made to hold more than the table of limits sa
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,7 +168,7 @@ class LoopbackTransport:
         await self._client.aclose()
 
 
-class _MeteredResponse:
+class _MeteredResponse(ABC):
     """An answer of whose body no more is taken than its kind may have, and which may not come in drips."""
 
     def __init__(self, status: int, limit: Limit, timings: Timings) -> None:
@@ -189,12 +190,12 @@ class _MeteredResponse:
             pieces.append(self._pass_on(piece))
         return b"".join(pieces)
 
-    def header(self, name: str) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def header(self, name: str) -> str: ...
 
+    @abstractmethod
     async def _piece(self) -> bytes:
         """Return the next piece of the body as it came; b"" at its end."""
-        raise NotImplementedError
 
     def _check_encoding(self) -> None:
         if self.header("content-encoding").strip().lower() not in ("", "identity"):

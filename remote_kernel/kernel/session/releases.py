@@ -1,6 +1,6 @@
 """Releases of sessions, also of those that could not be reached when their kernels ended.
 
-A release is written down before it is tried. What did not work within the second or two that a kernel has at its end
+A release is written down before it is tried. What did not work in the time that a kernel has at its end
 is done by the next kernel of the user that starts, as long as the pool would not have taken the session by itself.
 """
 
