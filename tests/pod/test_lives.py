@@ -176,12 +176,22 @@ async def test_cell_runs_once_whose_request_was_given_up_while_the_interpreter_s
 async def test_interpreter_that_nobody_hears_any_more_ends_and_that_is_told(life: Life) -> None:
     await life.run("1")
     interpreter = await life.kernel.lifecycle.interpreter()
-    arrival = interpreter.channels._sockets[Channel.IOPUB]._arrival
-    assert arrival is not None
-    arrival.cancel()  # ends the reader in the way that a task group would say nothing of
+    iopub = interpreter.channels._sockets[Channel.IOPUB]
+    while iopub._arrival is None or not iopub._arrival.cancel():  # noqa: ASYNC110 - it is about to read
+        await asyncio.sleep(0)
+    # The reader has ended in the way that a task group would say nothing of.
     frame = await life.wait_frame(lambda frame: isinstance(frame, EpochChange))
     assert isinstance(frame, EpochChange)
     assert (frame.reason, frame.detail) == ("died", "signal 9 (SIGKILL)")
+
+
+async def test_history_of_a_pod_is_in_the_pod(life: Life, private_folders: Path) -> None:
+    await life.run("typed_by_nobody = 1")
+    assert [path.parent for path in find_histories(life.folder, private_folders)] == [life.folder]
+
+
+def find_histories(*folders: Path) -> list[Path]:
+    return [path for folder in folders for path in folder.rglob("history.sqlite")]
 
 
 async def test_restart_whose_request_was_given_up_is_whole(life: Life) -> None:
@@ -468,23 +478,31 @@ async def test_cell_that_failed_with_much_text_ends_although_its_output_is_gone(
     assert len(content["evalue"]) < 2000
 
 
+class RecordedWakeups(Wakeups):
+    """Wake-ups of the readers of `journal`, never made by time alone; `told` is what had been said at each."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(gather_seconds=10 * TIMEOUT_SECONDS)
+        self._journal, self._cursor = journal, 0
+        self.told: list[list[str]] = []
+
+    def tell(self) -> None:
+        batch = self._journal.read(self._cursor, 1 << 30)
+        self._cursor = batch.cursor
+        self.told.append([type_of(frame) for frame in decode_all(b"".join(batch.entries))])
+        super().tell()
+
+
 async def test_what_belongs_together_wakes_readers_once(life: Life) -> None:
     await life.kernel.lifecycle.interpreter()
-    # Nothing is told because time has passed.
-    life.kernel.readers.wakeups = Wakeups(gather_seconds=10 * TIMEOUT_SECONDS)
-    told: list[list[str]] = []
-    cell = execute("print('said', flush=True)")
-    await life.accept(cell)
+    life.kernel.readers.wakeups = wakeups = RecordedWakeups(life.kernel.journal)
+    await life.accept(execute("print('said', flush=True)"))
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        cursor = 0
-        while "execute_reply" not in itertools.chain(*told):
-            await life.kernel.readers.wakeups.event.wait()
-            batch = life.kernel.journal.read(cursor, 1 << 30)
-            cursor = batch.cursor
-            told.append([type_of(frame) for frame in decode_all(b"".join(batch.entries))])
-    assert [name for group in told for name in group].count("busy") == 1
-    assert all(group[-1] != "busy" for group in told)
-    assert {"execute_reply", "idle"} <= set(told[-1])
+        while "execute_reply" not in itertools.chain(*wakeups.told):
+            await wakeups.event.wait()
+    assert [name for group in wakeups.told for name in group].count("busy") == 1
+    assert all(group[-1] != "busy" for group in wakeups.told)
+    assert {"execute_reply", "idle"} <= set(wakeups.told[-1])
 
 
 def type_of(frame: Frame) -> str:

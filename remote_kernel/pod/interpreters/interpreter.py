@@ -71,6 +71,7 @@ class Interpreter:
         name = secrets.token_hex(4)
         self._manager = AsyncKernelManager(kernel_name=kernelspec, connection_file=str(folder / f"{name}.json"))
         self._is_python = _language_of(self._manager) == "python"
+        self._arguments = _history_arguments(self._manager, folder)
         self._author = Author(f"agent-{name}")
         self._hold = Hold()
         self.channels = Channels(
@@ -90,7 +91,13 @@ class Interpreter:
             StartFailed: the process ended, or was not ready in time.
         """
         try:
-            await self._manager.start_kernel(cwd=str(self._cwd), env=self._environ, stdout=DEVNULL, stderr=DEVNULL)
+            await self._manager.start_kernel(
+                cwd=str(self._cwd),
+                env=self._environ,
+                extra_arguments=self._arguments,
+                stdout=DEVNULL,
+                stderr=DEVNULL,
+            )
         except NoSuchKernel:
             installed = ", ".join(sorted(KernelSpecManager().find_kernel_specs())) or "none"
             raise UnknownKernel(
@@ -212,6 +219,18 @@ def _language_of(manager: AsyncKernelManager) -> str:
     except NoSuchKernel:
         return ""
     return spec.language.lower() if spec else ""
+
+
+def _history_arguments(manager: AsyncKernelManager, folder: Path) -> list[str]:
+    """Return what has an IPython kernel keep its history in the pod.
+
+    Pods of one machine would share the file in its user's home, write in it what the user never typed, and wait for
+    each other: SQLite gives a lock five seconds, at the start and at the end of an interpreter.
+    """
+    with contextlib.suppress(NoSuchKernel):
+        if manager.kernel_spec and "ipykernel_launcher" in manager.kernel_spec.argv:
+            return [f"--HistoryManager.hist_file={folder / 'history.sqlite'}"]
+    return []
 
 
 def describe_exit(code: int) -> str:
