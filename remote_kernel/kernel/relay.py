@@ -66,7 +66,7 @@ class Relay:
     Attributes:
         stopped: is set when the kernel is to end.
         has_died: whether it ends because a session was lost with nobody there to decide what then.
-        listener: what the link tells of the session.
+        deliveries: what the link brings from the session.
     """
 
     def __init__(
@@ -86,13 +86,13 @@ class Relay:
         self._command: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         attachment = Attachment()
-        self.listener = Deliveries(
+        self.deliveries = Deliveries(
             channels=channels, session=session, known=known, attachment=attachment, table=self._table,
             look=self._look, do=self._do,
         )  # fmt: skip
-        self._uplink = Uplink(channels, session, self._table, attachment, self.listener, self._hints)
+        self._uplink = Uplink(channels, session, self._table, attachment, self.deliveries.take, self._hints)
         self._actions = Actions(
-            channels, session, self._table.orphaned, attachment, self.listener, reach=self._reach, settle=self._settle
+            channels, session, self._table.orphaned, attachment, reach=self._reach, settle=self._settle
         )
         self._completion = Completion(self._actions.list_remote, answer=self._answer, fail=self._fail)
 

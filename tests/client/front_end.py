@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from remote_kernel.client.http.pool_client import PoolClient
+from remote_kernel.client.link import events
 from remote_kernel.client.link.link import Link
 from remote_kernel.client.retry import Wait
 from remote_kernel.client.routes.route import Route
@@ -30,36 +31,24 @@ class FrontEnd:
         self.gaps: list[wire.Gap] = []
         self._wakeups = asyncio.Event()
 
-    async def attached(self, hello: wire.Hello) -> None:
-        self.hellos.append(hello)
-        self._wakeups.set()
-
-    async def received(self, message: wire.Message) -> None:
-        self.messages.append(message)
-        self._wakeups.set()
-
-    async def dropped(self, gap: wire.Gap) -> None:
-        self.gaps.append(gap)
-        self._wakeups.set()
-
-    async def joined(self, peers: int) -> None:
-        self.peers.append(peers)
-        self._wakeups.set()
-
-    async def waiting(self, wait: Wait) -> None:
-        self.waits.append(wait)
-        self._wakeups.set()
-
-    async def delivered(self) -> None:
-        self.deliveries += 1
-        self._wakeups.set()
-
-    async def refused(self, message: wire.Message, error: RemoteKernelError) -> None:
-        self.refusals.append((message, error))
-        self._wakeups.set()
-
-    async def failed(self, error: RemoteKernelError) -> None:
-        self.errors.append(error)
+    async def take(self, event: events.Event) -> None:
+        match event:
+            case events.Attached(hello):
+                self.hellos.append(hello)
+            case events.Received(message):
+                self.messages.append(message)
+            case events.Dropped(gap):
+                self.gaps.append(gap)
+            case events.Joined(peers):
+                self.peers.append(peers)
+            case events.Waiting(wait):
+                self.waits.append(wait)
+            case events.Delivered():
+                self.deliveries += 1
+            case events.Refused(message, error):
+                self.refusals.append((message, error))
+            case events.Failed(error) | events.Lost(error):
+                self.errors.append(error)
         self._wakeups.set()
 
     def reply_to(self, request: wire.Message) -> wire.Message | None:

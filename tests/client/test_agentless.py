@@ -49,7 +49,7 @@ async def linked(
     client: CountingClient, plain: AgentlessRoute
 ) -> AsyncIterator[tuple[Link, FrontEnd, CountingClient]]:  # fmt: skip
     front_end = FrontEnd()
-    link = Link(plain, front_end, kernel="main", kernelspec="python3", wait_seconds=30.0, keepalive_seconds=60.0)
+    link = Link(plain, front_end.take, kernel="main", kernelspec="python3", wait_seconds=30.0, keepalive_seconds=60.0)
     async with followed(link, plain, client):
         await run(link, front_end, "pass")  # the notice
         front_end.messages.clear()

@@ -54,7 +54,7 @@ def used() -> Identifier:
 @asynccontextmanager
 async def linked(way: Route, client: PoolClient) -> AsyncIterator[tuple[Link, FrontEnd]]:
     front_end = FrontEnd()
-    link = Link(way, front_end, kernel="main", kernelspec="python3", wait_seconds=30.0, keepalive_seconds=60.0)
+    link = Link(way, front_end.take, kernel="main", kernelspec="python3", wait_seconds=30.0, keepalive_seconds=60.0)
     async with followed(link, way, client):
         yield link, front_end
 

@@ -22,6 +22,7 @@ from remote_kernel.client.http.transport import DEFAULT_TIMINGS, Timings
 from remote_kernel.client.interpreter.bridge import Bridge
 from remote_kernel.client.interpreter.cells import Cells, Unreadable
 from remote_kernel.client.interpreter.executions import Executions
+from remote_kernel.client.link import events
 from remote_kernel.client.link.link import Link
 from remote_kernel.core import limits
 from remote_kernel.core.errors import (
@@ -233,7 +234,7 @@ async def test_a_full_pool_does_not_decide_how_long_is_waited(text: str, seconds
 @asynccontextmanager
 async def linked_to(server: Hostile) -> AsyncIterator[tuple[Link, FrontEnd]]:
     pool, front_end = server.pool(), FrontEnd()
-    link = Link(pool, front_end, kernel="main", kernelspec="python3", wait_seconds=30.0, keepalive_seconds=60.0)
+    link = Link(pool, front_end.take, kernel="main", kernelspec="python3", wait_seconds=30.0, keepalive_seconds=60.0)
     async with followed(link, pool):
         yield link, front_end
 
@@ -263,9 +264,10 @@ class Listening(FrontEnd):
         self._ticks = ticks
         self.heard: dict[int, int] = {}
 
-    async def joined(self, peers: int) -> None:
-        self.heard[self._ticks.count] = self.heard.get(self._ticks.count, 0) + 1
-        await super().joined(peers)
+    async def take(self, event: events.Event) -> None:
+        if isinstance(event, events.Joined):
+            self.heard[self._ticks.count] = self.heard.get(self._ticks.count, 0) + 1
+        await super().take(event)
 
 
 async def test_a_flood_of_frames_leaves_others_their_turn() -> None:
@@ -273,7 +275,9 @@ async def test_a_flood_of_frames_leaves_others_their_turn() -> None:
     async with hostile(lambda _: stream(hello(), flood, wire.encode(wire.Peers(count=2)))) as server:
         ticks = Ticks()
         front_end, pool = Listening(ticks), server.pool()
-        link = Link(pool, front_end, kernel="main", kernelspec="python3", wait_seconds=30.0, keepalive_seconds=60.0)
+        link = Link(
+            pool, front_end.take, kernel="main", kernelspec="python3", wait_seconds=30.0, keepalive_seconds=60.0
+        )
         async with followed(link, pool):
             link.open()
             await front_end.wait(lambda: front_end.peers and front_end.peers[-1] == 2)
@@ -313,7 +317,7 @@ async def test_compressed_frames_that_become_too_much_cost_the_connection(is_ask
         front_end = FrontEnd()
         pool = CompressingPool(server) if is_asked_for else server.pool()
         link = Link(
-            pool, front_end, kernel="main", kernelspec="python3", wait_seconds=30.0, keepalive_seconds=60.0  # type: ignore[arg-type]
+            pool, front_end.take, kernel="main", kernelspec="python3", wait_seconds=30.0, keepalive_seconds=60.0  # type: ignore[arg-type]
         )  # fmt: skip
         async with followed(link, pool):  # type: ignore[arg-type]
             began = time.process_time()

@@ -54,7 +54,7 @@ async def linked(
     front_end = FrontEnd()
     pool = client or PoolClient(ConfiguredAccess(endpoint, "unused"), Identifier("unused"))
     link = Link(
-        pool, front_end, kernel=kernel, kernelspec=kernelspec, position=position, wait_seconds=wait_seconds,
+        pool, front_end.take, kernel=kernel, kernelspec=kernelspec, position=position, wait_seconds=wait_seconds,
         keepalive_seconds=60,
     )  # fmt: skip
     async with followed(link, pool):
@@ -236,7 +236,7 @@ async def linked_inside(max_stream_seconds: float = 60.0) -> AsyncIterator[tuple
         max_stream_seconds=max_stream_seconds,
     )  # fmt: skip
     front_end, inside = FrontEnd(), Inside(Api(pod))
-    link = Link(inside, front_end, kernel="main", kernelspec="python3", wait_seconds=30, keepalive_seconds=60)
+    link = Link(inside, front_end.take, kernel="main", kernelspec="python3", wait_seconds=30, keepalive_seconds=60)
     async with followed(link, inside):
         yield link, front_end
     await registry.aclose()
@@ -469,7 +469,7 @@ async def test_a_link_that_has_nowhere_to_send_to_is_idle(monkeypatch: pytest.Mo
         return select(timeout)
 
     front_end, way = FrontEnd(), Lingering()
-    link = Link(way, front_end, kernel="main", kernelspec="python3", wait_seconds=30, keepalive_seconds=60)
+    link = Link(way, front_end.take, kernel="main", kernelspec="python3", wait_seconds=30, keepalive_seconds=60)
     async with followed(link, way):
         link.open()
         await front_end.wait(lambda: front_end.errors)

@@ -12,6 +12,7 @@ import pytest
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.connect import write_connection_file
 
+from remote_kernel.client.link.events import Dropped, Received
 from remote_kernel.core.jupyter.messages import Author
 from remote_kernel.core.wire.frames import Channel, Gap, Message
 from remote_kernel.kernel.folders import Folders
@@ -80,9 +81,9 @@ async def test_busy_is_said_once_when_the_reply_overtakes_it(path: Path) -> None
     async with relay_of(path) as relay:
         client = connect(path)
         msg_id, pod = await begin_cell(client)
-        await relay.listener.received(pod.say(Channel.SHELL, "execute_reply", status="ok", execution_count=1))
-        await relay.listener.received(pod.say(Channel.IOPUB, "status", execution_state="busy"))
-        await relay.listener.received(pod.say(Channel.IOPUB, "status", execution_state="idle"))
+        await relay.deliveries.take(Received(pod.say(Channel.SHELL, "execute_reply", status="ok", execution_count=1)))
+        await relay.deliveries.take(Received(pod.say(Channel.IOPUB, "status", execution_state="busy")))
+        await relay.deliveries.take(Received(pod.say(Channel.IOPUB, "status", execution_state="idle")))
         assert (await client.get_shell_msg(timeout=10))["parent_header"]["msg_id"] == msg_id
         assert (await client.get_iopub_msg(timeout=10))["content"] == {"execution_state": "idle"}
         client.stop_channels()
@@ -108,14 +109,14 @@ async def test_output_that_is_dropped_behind_the_reply_is_told_in_its_cell_while
         client = connect(path)
         msg_id, pod = await begin_cell(client)
         idle = pod.say(Channel.IOPUB, "status", execution_state="idle")
-        await relay.listener.received(pod.say(Channel.IOPUB, "status", execution_state="busy"))
+        await relay.deliveries.take(Received(pod.say(Channel.IOPUB, "status", execution_state="busy")))
         if has_idle:
-            await relay.listener.received(idle)
-        await relay.listener.received(pod.say(Channel.SHELL, "execute_reply", status="ok", execution_count=1))
-        await relay.listener.dropped(Gap(first=1, last=7))
+            await relay.deliveries.take(Received(idle))
+        await relay.deliveries.take(Received(pod.say(Channel.SHELL, "execute_reply", status="ok", execution_count=1)))
+        await relay.deliveries.take(Dropped(Gap(first=1, last=7)))
         if not has_idle:
-            await relay.listener.received(idle)
-        await relay.listener.received(pod.say(Channel.IOPUB, "stream", name="stdout", text="end"))
+            await relay.deliveries.take(Received(idle))
+        await relay.deliveries.take(Received(pod.say(Channel.IOPUB, "stream", name="stdout", text="end")))
         said: list[dict[str, Any]] = []
         while not said or said[-1]["msg_type"] != "stream":
             said.append(await client.get_iopub_msg(timeout=10))
@@ -132,7 +133,7 @@ async def test_what_waits_for_the_session_has_a_bound(path: Path, monkeypatch: p
     async with relay_of(path) as relay:
         client = connect(path)
         msg_id, pod = await begin_cell(client)
-        await relay.listener.received(pod.say(Channel.IOPUB, "status", execution_state="busy"))
+        await relay.deliveries.take(Received(pod.say(Channel.IOPUB, "status", execution_state="busy")))
         for _ in range(5):
             client.shell_channel.send(client.session.msg("comm_msg", {"comm_id": "a", "data": "x" * 4_000}))
         inspected = client.inspect("x" * 4_000)

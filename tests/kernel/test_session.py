@@ -37,12 +37,12 @@ async def test_giving_back_that_is_interrupted_does_not_say_that_nothing_has_hap
         session = make_session(proxy.endpoint, pool.token, "interrupted", tmp_path)
         front_end = FrontEnd()
         try:
-            link = await session.open(front_end, Hints())
+            link = await session.open(front_end.take, Hints())
             await run(link, front_end, "a = 42")
             assert session.pool is not None
             session.pool.drop_idle()
             proxy.plan = lambda _number: Plan(cut_down_after=0, stall_seconds=600)  # no answer of the pool's arrives
-            letting_go = asyncio.create_task(session.let_go(front_end))
+            letting_go = asyncio.create_task(session.let_go())
             asked = {"identifier": "interrupted"}
             await asyncio.to_thread(
                 wait_until, lambda: not client.get(SESSION_PATH, params=asked).json()["kernels"]
@@ -66,7 +66,7 @@ async def test_a_session_that_was_asked_for_and_has_not_answered_yet_is_given_ba
         session = make_session(proxy.endpoint, pool.token, "not-heard-of", tmp_path)
         proxy.plan = lambda number: Plan(cut_down_after=0, stall_seconds=600) if number == 0 else Plan()
         before = len(pool.sessions())
-        link = await session.open(FrontEnd(), Hints())
+        link = await session.open(FrontEnd().take, Hints())
         link.send(execute("1"))
         # A pod that is still starting is not waited for at a shutdown; the next kernel gives it back.
         await asyncio.to_thread(wait_until, lambda: len([each for each in pool.sessions() if each["pid"]]) > before)
@@ -82,7 +82,7 @@ async def test_the_session_that_was_found_instead_of_one_that_is_gone_is_given_b
     with FaultProxy.before(pool.endpoint) as proxy, pool.client() as client:
         session, front_end = make_session(proxy.endpoint, pool.token, name, tmp_path), FrontEnd()
         before = len(pool.sessions())
-        await run(await session.open(front_end, Hints()), front_end, "a = 42")
+        await run(await session.open(front_end.take, Hints()), front_end, "a = 42")
         proxy.refuse(True)  # so that nothing is heard of the end
         client.post(STOP_SESSION_PATH, params={"identifier": name}).raise_for_status()
         if is_used:
@@ -97,7 +97,7 @@ async def test_the_session_that_was_found_instead_of_one_that_is_gone_is_given_b
 async def test_a_pool_that_was_never_reached_is_not_asked_to_take_anything_back(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     session, front_end = make_session(f"http://127.0.0.1:{port}", "token", "never-reached", tmp_path), FrontEnd()
-    (await session.open(front_end, Hints())).send(execute("1"))
+    (await session.open(front_end.take, Hints())).send(execute("1"))
     await front_end.wait(lambda: front_end.waits)
     await session.release()
     assert not Releases(Folders.of_user().runtime).any()
@@ -112,10 +112,10 @@ async def test_a_built_in_interpreter_is_given_back_by_the_last_of_those_who_use
         for front_end in front_ends:
             folder = Path(folders.enter_context(TemporaryDirectory(dir=tmp_path)))
             session = make_session(interpreters.endpoint, interpreters.token, "for-two", folder)
-            await run(await session.open(front_end, Hints()), front_end, "a = 42")
+            await run(await session.open(front_end.take, Hints()), front_end, "a = 42")
             sessions.append(session)
         first, second = sessions
-        await first.pause(front_ends[0])
+        await first.pause()
         await first.release()
         link = second.link
         assert link is not None

@@ -1,5 +1,6 @@
 """Events of a link, for its owner, in order."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from remote_kernel.client.retry import Wait
@@ -70,3 +71,6 @@ class Lost:
 
 
 Event = Attached | Received | Dropped | Joined | Waiting | Delivered | Refused | Failed | Lost
+
+# What the owner of a link does with each event, before the link reads on; it may not raise.
+OnEvent = Callable[[Event], Awaitable[None]]

@@ -16,10 +16,9 @@ from collections.abc import Sequence
 
 from remote_kernel.client.clock import Clock
 from remote_kernel.client.http.transport import Broke
-from remote_kernel.client.link.events import Attached
+from remote_kernel.client.link.events import Attached, OnEvent
 from remote_kernel.client.link.following import Connect, Position
 from remote_kernel.client.link.keep_alive import KeepAlive
-from remote_kernel.client.link.listener import Listener, tell
 from remote_kernel.client.link.machine import LinkMachine
 from remote_kernel.client.link.requests import (
     EventStream,
@@ -58,15 +57,16 @@ class Link:
         make_room: is called each time when the pool is full.
 
     Attributes:
+        on_event: is called with each event, in order.
         keep_alive: what keeps the pod from cooling down.
     """
 
     def __init__(
-        self, route: Route, listener: Listener, *, kernel: str, kernelspec: str, position: Position | None = None,
+        self, route: Route, on_event: OnEvent, *, kernel: str, kernelspec: str, position: Position | None = None,
         wait_seconds: float, keepalive_seconds: float, reader: str = "", make_room: MakeRoom | None = None,
     ) -> None:  # fmt: skip
         self._route = route
-        self._listener = listener
+        self.on_event = on_event
         # The pod has to know who uses it, to know whether somebody else does.
         self._target = {"kernel": kernel, "kernelspec": kernelspec, "reader": reader or secrets.token_hex(8)}
         self._make_room = make_room
@@ -200,7 +200,7 @@ class Link:
                 if isinstance(event, Attached):
                     seconds = time.monotonic() - self.keep_alive.called_at
                     _log.info(LogEvent("attached", seconds=seconds, is_new=is_new))
-                await tell(self._listener, event)
+                await self.on_event(event)
                 self._note_state()
         self._note_state()
 

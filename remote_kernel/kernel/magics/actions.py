@@ -5,7 +5,6 @@ import time
 from collections.abc import Awaitable, Callable
 
 from remote_kernel.client.link.link import Link
-from remote_kernel.client.link.listener import Listener
 from remote_kernel.core.text.human_numbers import format_seconds
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.magics import session_command
@@ -24,20 +23,18 @@ class Actions:
     """Performs the commands of one kernel.
 
     Args:
-        listener: what the link tells of the session.
         reach: returns when the session can be reached; raises `RemoteKernelError` when it cannot be.
         settle: ends what stands between a session and its end: an error that was to be told, an opening under way.
     """
 
     def __init__(
         self, channels: Channels, session: Session, missed: OrphanedOutput, attachment: Attachment,
-        listener: Listener, *, reach: Callable[[], Awaitable[None]], settle: Callable[[], Awaitable[None]],
+        *, reach: Callable[[], Awaitable[None]], settle: Callable[[], Awaitable[None]],
     ) -> None:  # fmt: skip
         self._channels = channels
         self._session = session
         self._missed = missed
         self._attachment = attachment
-        self._listener = listener
         self._reach = reach
         self._settle = settle
         self._transfers = Transfers(channels, session)
@@ -109,7 +106,7 @@ class Actions:
     async def _detach(self) -> Shown:
         if (link := self._link) is None:
             return _say(session_command.NO_SESSION)
-        await self._session.pause(self._listener)
+        await self._session.pause()
         return _say(session_command.DETACHED.format(seconds=link.keep_alive.cooldown_seconds))
 
     async def _let_go(self, *, is_reset: bool) -> Shown:
@@ -118,7 +115,7 @@ class Actions:
             await self._reach()
         if (link := self._link) is None:
             return _say(session_command.NO_SESSION)
-        returned = await self._session.let_go(self._listener)
+        returned = await self._session.let_go()
         if is_reset:
             link.open()
         sentence = session_command.RESET if is_reset else session_command.RELEASED

@@ -1,11 +1,11 @@
-"""Deliveries from the session: what the link says goes to the table of requests, and what that decides is done."""
+"""Deliveries from the session: events of the link on their way to the table of requests."""
 
 import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from remote_kernel.client.retry import Wait
+from remote_kernel.client.link import events
 from remote_kernel.core.errors import RemoteKernelError, SessionLost
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.wire import frames as wire
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deliveries:
-    """The `Listener` of the session's link.
+    """Owner of the session's link: passes each event to the table, and does what that decides.
 
     Attributes:
         look: returns what is known of the session.
@@ -39,16 +39,37 @@ class Deliveries:
     look: Callable[[], SessionFacts]
     do: Callable[[Sequence[Effect]], None]
 
-    async def attached(self, hello: wire.Hello) -> None:
-        """See `Listener`."""
+    async def take(self, event: events.Event) -> None:
+        """Take an event, in order; see `OnEvent`."""
+        match event:
+            case events.Received(message):
+                await self._receive(message)
+            case events.Attached(hello):
+                self._note_attached(hello)
+            case events.Dropped(gap):
+                _log.warning(LogEvent("output dropped", messages=gap.last - gap.first + 1))
+                self.do(self.table.dropped(gap))
+            case events.Joined(peers):
+                _log.info(LogEvent("shared", other_kernels=peers))
+                self.do(self.table.joined(peers))
+            case events.Waiting(wait) if not self.table.is_unreachable_told:
+                self.do([BeginLine(wait)])
+            case events.Delivered() if not self.table.is_unreachable_told:
+                self.do([EndLine()])
+            case events.Refused(message, error):
+                _log.warning(LogEvent("message refused", error=error.name, text=str(error)))
+                self.do(self.table.refused(message, error, self.look(), time.monotonic()))
+            case events.Failed(error) | events.Lost(error):
+                self._note_failure(error)
+
+    def _note_attached(self, hello: wire.Hello) -> None:
         self.attachment.succeed(hello)
         self.known.learn(hello.kernel_info)
         self.session.note_position()
         are_files_lost = self.session.note_pod(hello.pod)
         self.do(self.table.attached(hello, are_files_lost=are_files_lost))
 
-    async def received(self, message: Message) -> None:
-        """See `Listener`."""
+    async def _receive(self, message: Message) -> None:
         said = KernelMessage.parse(message)
         if said.is_iopub:
             await self.channels.room()
@@ -58,33 +79,7 @@ class Deliveries:
         now = time.monotonic()
         self.do(self.table.published(said, now) if said.is_iopub else self.table.replied(said, self.look(), now))
 
-    async def dropped(self, gap: wire.Gap) -> None:
-        """See `Listener`."""
-        _log.warning(LogEvent("output dropped", messages=gap.last - gap.first + 1))
-        self.do(self.table.dropped(gap))
-
-    async def joined(self, peers: int) -> None:
-        """See `Listener`."""
-        _log.info(LogEvent("shared", other_kernels=peers))
-        self.do(self.table.joined(peers))
-
-    async def waiting(self, wait: Wait) -> None:
-        """See `Listener`."""
-        if not self.table.is_unreachable_told:
-            self.do([BeginLine(wait)])
-
-    async def delivered(self) -> None:
-        """See `Listener`."""
-        if not self.table.is_unreachable_told:
-            self.do([EndLine()])
-
-    async def refused(self, message: Message, error: RemoteKernelError) -> None:
-        """See `Listener`."""
-        _log.warning(LogEvent("message refused", error=error.name, text=str(error)))
-        self.do(self.table.refused(message, error, self.look(), time.monotonic()))
-
-    async def failed(self, error: RemoteKernelError) -> None:
-        """See `Listener`."""
+    def _note_failure(self, error: RemoteKernelError) -> None:
         _log.warning(LogEvent("failed", error=error.name, text=str(error)))
         is_told = self.attachment.fail(error)
         self.do(self.table.failed(error, self.look(), time.monotonic(), is_told=is_told))

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from remote_kernel.client.link.listener import Listener
+from remote_kernel.client.link.events import Failed, OnEvent
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.wire.frames import Channel, Message
 from remote_kernel.io.tasks import start
@@ -27,19 +27,19 @@ class Uplink:
     """Sends messages to the session, and finds it.
 
     Args:
-        listener: hears what the session says.
+        on_event: takes what the link brings.
         hints: what cells have told of the notebook.
     """
 
     def __init__(
-        self, channels: Channels, session: Session, table: RequestTable, attachment: Attachment, listener: Listener,
+        self, channels: Channels, session: Session, table: RequestTable, attachment: Attachment, on_event: OnEvent,
         hints: Hints,
     ) -> None:  # fmt: skip
         self._channels = channels
         self._session = session
         self._table = table
         self._attachment = attachment
-        self._listener = listener
+        self._on_event = on_event
         self._hints = hints
         self._early: list[Message] = []
         self._opening: asyncio.Task[None] | None = None
@@ -98,10 +98,10 @@ class Uplink:
         try:
             if self._session.is_known:  # there may be output that nobody has seen
                 await self._channels.wait_heard(REJOIN_SECONDS)
-            link = await self._session.open(self._listener, self._hints)
+            link = await self._session.open(self._on_event, self._hints)
         except Exception as error:  # whatever it is, those who wait are the ones to be told
             self._early.clear()
-            await self._listener.failed(error if isinstance(error, RemoteKernelError) else report_defect(error))
+            await self._on_event(Failed(error if isinstance(error, RemoteKernelError) else report_defect(error)))
         else:
             early, self._early = self._early, []
             for message in early:

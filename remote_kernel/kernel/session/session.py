@@ -15,9 +15,9 @@ from typing import Any
 
 from remote_kernel.client.access import Access, choose_access
 from remote_kernel.client.http.pool_client import PoolClient
+from remote_kernel.client.link.events import Failed, OnEvent, Waiting
 from remote_kernel.client.link.following import Position
 from remote_kernel.client.link.link import Link
-from remote_kernel.client.link.listener import Listener
 from remote_kernel.client.retry import MakeRoom, Retry, describe_wait, first_contact, when_given_up
 from remote_kernel.client.routes.detected_route import DetectedRoute
 from remote_kernel.client.routes.pool_kind import PoolKindStore
@@ -187,8 +187,8 @@ class Session:
         if self._binding is not None:
             self._remember(replace(self._binding, keep_until=when))
 
-    async def open(self, listener: Listener, hints: Hints) -> Link:
-        """Bind if need be, and return the link, which attaches by itself.
+    async def open(self, on_event: OnEvent, hints: Hints) -> Link:
+        """Bind if need be, and return the link, which attaches by itself and says all that happens to `on_event`.
 
         Raises:
             RemoteKernelError: the settings, the identity or the pool's address cannot be used; or a restart that was
@@ -217,7 +217,7 @@ class Session:
         make_room = partial(self._tidying.make_room, settings, access, binding.identifier)
         link = Link(
             pool,
-            listener,
+            on_event,
             kernel=binding.kernel,
             kernelspec=binding.kernelspec,
             position=position,
@@ -229,22 +229,22 @@ class Session:
         link.keep_alive.keep_until = binding.keep_until
         if binding.restart:
             try:
-                await self._catch_up_restart(link, binding, listener, make_room)
+                await self._catch_up_restart(link, binding, make_room)
             except BaseException:
                 await pool.aclose()
                 raise
         self.pool, self.link = pool, link
-        self._running = start(self._run(link, listener), "link")
+        self._running = start(self._run(link), "link")
         self._tidying.begin(settings, access)
         return link
 
-    async def _run(self, link: Link, listener: Listener) -> None:
+    async def _run(self, link: Link) -> None:
         """Run the link; a defect of ours must end in the cell, not in silence."""
         try:
             await link.run()
         except Exception as error:
             self.link = None
-            await listener.failed(report_defect(error))
+            await link.on_event(Failed(report_defect(error)))
 
     def _route(
         self, settings: Settings, access: Access, identifier: Identifier, *, connects_ahead: bool = False
@@ -294,7 +294,7 @@ class Session:
         self._binding = binding
         self._file.save(binding)
 
-    async def _catch_up_restart(self, link: Link, binding: Binding, listener: Listener, make_room: MakeRoom) -> None:
+    async def _catch_up_restart(self, link: Link, binding: Binding, make_room: MakeRoom) -> None:
         """Do the restart that the process before us was asked for and could not pass on, however long that takes.
 
         As patiently as a session is waited for: where the pod is gone, the pool needs room for another to tell us so.
@@ -311,7 +311,7 @@ class Session:
                 wait = retry.next_wait(error, time.monotonic(), first_contact(self.wait_seconds))
                 if wait is None:
                     raise when_given_up(error, self.wait_seconds) from None
-                await listener.waiting(describe_wait(error, room))
+                await link.on_event(Waiting(describe_wait(error, room)))
                 await asyncio.sleep(wait)
         self._remember(after_restart(binding, restarted))
         link.start_anew()
@@ -375,7 +375,7 @@ class Session:
         except PoolFull:
             log.info(LogEvent("session gone"))  # who has one is let in
 
-    async def let_go(self, listener: Listener) -> Returned:
+    async def let_go(self) -> Returned:
         """Give the session back on the user's order, while the kernel lives on; the user is to hear who else used it.
 
         Raises:
@@ -400,10 +400,10 @@ class Session:
         except asyncio.CancelledError:
             raise Interrupted(f"The command was interrupted while it gave the session back. {UNKNOWN_END}") from None
         finally:
-            self._running = start(self._run(self.link, listener), "link")
+            self._running = start(self._run(self.link), "link")
         return returned
 
-    async def pause(self, listener: Listener) -> None:
+    async def pause(self) -> None:
         """Stop talking to the session until the next message."""
         assert self.link is not None
         try:
@@ -411,7 +411,7 @@ class Session:
             log.info(LogEvent("detached"))
             self.link.rest()
         finally:
-            self._running = start(self._run(self.link, listener), "link")
+            self._running = start(self._run(self.link), "link")
 
     def _what_to_release(self) -> Release | None:
         binding, link = self._binding, self.link
