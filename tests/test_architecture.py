@@ -135,6 +135,12 @@ def loaded_with(module: str) -> list[str]:
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
 
 
+def test_local_kernel_loads_what_moves_files_when_it_is_asked_to() -> None:
+    loaded = loaded_with("remote_kernel.kernel.relay")
+    assert "remote_kernel.kernel.magics.actions" in loaded
+    assert not {"remote_kernel.kernel.magics.transfers", "remote_kernel.client.files.download"} & set(loaded)
+
+
 def test_local_kernel_binds_its_sockets_before_it_loads_the_rest() -> None:
     parts = {"cli", "client", "http1", "log_files", "pod", "pool"}
     loaded = loaded_with("remote_kernel.kernel.app")

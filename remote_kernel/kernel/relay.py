@@ -34,7 +34,7 @@ from remote_kernel.kernel.output.display import Display
 from remote_kernel.kernel.output.waiting_line import WaitingLine
 from remote_kernel.kernel.requests import effects
 from remote_kernel.kernel.requests.deliveries import Deliveries
-from remote_kernel.kernel.requests.effects import BeginLine, Effect, RunCommand
+from remote_kernel.kernel.requests.effects import BeginLine, Effect, RunCommand, Step
 from remote_kernel.kernel.requests.facts import SessionFacts
 from remote_kernel.kernel.requests.request import Interrupted, Request
 from remote_kernel.kernel.requests.table import LINK_IS_DOWN, STARTING, RequestTable
@@ -180,12 +180,12 @@ class Relay:
                 Display(channels, parent).show(shown)
             case BeginLine(wait):
                 self._line.begin(wait, self._table.waiting_cell)
-            case effects.EndLine():
+            case Step.END_LINE:
                 self._line.end()
             case RunCommand():
                 # In a task of its own, as other requests are answered meanwhile.
                 self._command = start(self._run_command(effect), "command")
-            case effects.CancelCommand():
+            case Step.CANCEL_COMMAND:
                 if self._command is not None:
                     self._command.cancel()
             case effects.SendInterrupt(msg_id, aim):
@@ -195,15 +195,15 @@ class Relay:
                 self._uplink.send(self._write(channel, msg_id, "kernel_info_request", b"{}", **subshell))
             case effects.ReadHistory(request):
                 start(self._answer_history(request), "history")
-            case effects.OpenSession():
+            case Step.OPEN_SESSION:
                 self._uplink.open()
-            case effects.ForgetUnsent():
+            case Step.FORGET_UNSENT:
                 self._uplink.forget_unsent()
-            case effects.AbortUnsent():
+            case Step.ABORT_UNSENT:
                 self._do(self._table.unsent(self._uplink.take_unsent()))
             case effects.NoteUntold(loss):
                 self._session.note_untold(loss)
-            case effects.EndKernel():
+            case Step.END_KERNEL:
                 self.has_died = True
                 self.stopped.set()
 

@@ -24,7 +24,7 @@ from remote_kernel.core.jupyter.interrupt_aim import Aim
 from remote_kernel.core.jupyter.messages import parse_header, parse_object
 from remote_kernel.core.wire.frames import Channel, Hello, Message
 from remote_kernel.kernel.requests import effects
-from remote_kernel.kernel.requests.effects import Effect
+from remote_kernel.kernel.requests.effects import Effect, Step
 from remote_kernel.kernel.requests.facts import SessionFacts
 from remote_kernel.kernel.requests.request import MOVES, Interrupted, KernelMessage, Request, State
 from remote_kernel.kernel.requests.table import RequestTable
@@ -191,19 +191,19 @@ class Requests(RuleBasedStateMachine):
             case effects.SendProbe(msg_id, channel, _):
                 header = part(msg_id=msg_id, msg_type="kernel_info_request")
                 self.unsent.append(Message(channel=channel, parts=(header, b"{}", b"{}", b"{}")))
-            case effects.ForgetUnsent():
+            case Step.FORGET_UNSENT:
                 self.unsent.clear()
-            case effects.AbortUnsent():
+            case Step.ABORT_UNSENT:
                 unsent, self.unsent = self.unsent, []
                 self.do(self.table.unsent(unsent))
             case effects.RunCommand(request, _):
                 assert self.command is None
                 self.command = request
-            case effects.CancelCommand():
+            case Step.CANCEL_COMMAND:
                 self.is_cancelled = True
             case effects.NoteUntold(loss):
                 self.untold = loss
-            case effects.EndKernel():
+            case Step.END_KERNEL:
                 self.has_died = True
 
     def hear(self, header: bytes, parent: bytes, content: dict[str, object]) -> None:

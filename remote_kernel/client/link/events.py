@@ -2,42 +2,38 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from remote_kernel.client.retry import Wait
 from remote_kernel.core.errors import RemoteKernelError, SessionLost
 from remote_kernel.core.wire import frames as wire
 
 
-@dataclass(frozen=True, slots=True)
-class Attached:
+class Attached(NamedTuple):
     """The link is up."""
 
     hello: wire.Hello
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """The pod's kernel said something."""
 
     message: wire.Message
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(NamedTuple):
     """The pod could not keep these messages until the link came for them."""
 
     gap: wire.Gap
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
+class Joined(NamedTuple):
     """So many other kernels follow the same interpreter now."""
 
     peers: int
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """The link is down, or what was sent does not get through; it is being tried again."""
 
     wait: Wait
@@ -48,23 +44,20 @@ class Delivered:
     """The messages that did not get through have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """The pod does not take this one message, and never will; the link is up."""
 
     message: wire.Message
     error: RemoteKernelError
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """Nothing that was sent so far will be answered; where the link is down, it stays so until the next message."""
 
     error: RemoteKernelError
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(NamedTuple):
     """As `Failed`, and the session has lost its state; the link is up where there is another interpreter already."""
 
     error: SessionLost

@@ -9,7 +9,7 @@ from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC, Hello
 from remote_kernel.kernel.before_session import local_answers
 from remote_kernel.kernel.before_session.first_requests import Treatment, debug_command, treatment_of
 from remote_kernel.kernel.before_session.vscode_cells import REPLY, VsCodeCells
-from remote_kernel.kernel.requests.effects import Effect, OpenSession, ReadHistory, Say
+from remote_kernel.kernel.requests.effects import Effect, ReadHistory, Say, Step
 from remote_kernel.kernel.requests.in_flight import InFlightRequests
 from remote_kernel.kernel.requests.replies import Replies
 from remote_kernel.kernel.requests.request import Request
@@ -61,7 +61,7 @@ class Sessionless:
         if known is None and self._kernelspec != DEFAULT_KERNELSPEC:
             # Only the pod can say which language this is; front ends ask once and believe it.
             self._in_flight.add(request)
-            return [OpenSession()]
+            return [Step.OPEN_SESSION]
         return self._replies.answer(request, local_answers.kernel_info(known))
 
     def answer_hidden(self, request: Request) -> list[Effect] | None:
@@ -125,7 +125,7 @@ class Sessionless:
         if hello is None and (self._debugging or command == "initialize"):
             self._in_flight.add(request)
             self._debugging.append(request)
-            return [OpenSession()]
+            return [Step.OPEN_SESSION]
         if command == "debugInfo":
             self._has_made_up_debug_info = False  # its own answer is the right one from now on
         if hello is not None and command == "initialize" and hello.cell_files != debugger_files.PREFIX:

@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from remote_kernel.client.link.link import Link
 from remote_kernel.core.text.human_numbers import format_seconds
@@ -10,13 +12,15 @@ from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.magics import session_command
 from remote_kernel.kernel.magics.session_command import Command, Verb
 from remote_kernel.kernel.magics.status_card import look_around
-from remote_kernel.kernel.magics.transfers import Transfers
 from remote_kernel.kernel.output import style
 from remote_kernel.kernel.output.display import Display, Shown
 from remote_kernel.kernel.output.orphaned_output import OrphanedOutput
 from remote_kernel.kernel.requests.request import Request
 from remote_kernel.kernel.session.attachment import Attachment
 from remote_kernel.kernel.session.session import Session
+
+if TYPE_CHECKING:
+    from remote_kernel.kernel.magics.transfers import Transfers
 
 
 class Actions:
@@ -37,7 +41,12 @@ class Actions:
         self._attachment = attachment
         self._reach = reach
         self._settle = settle
-        self._transfers = Transfers(channels, session)
+
+    @cached_property
+    def _transfers(self) -> "Transfers":
+        from remote_kernel.kernel.magics.transfers import Transfers  # late, as the start of a kernel waits for imports
+
+        return Transfers(self._channels, self._session)
 
     @property
     def _link(self) -> Link | None:

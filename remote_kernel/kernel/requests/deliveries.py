@@ -12,7 +12,7 @@ from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.frames import Message
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
-from remote_kernel.kernel.requests.effects import BeginLine, Effect, EndLine
+from remote_kernel.kernel.requests.effects import BeginLine, Effect, Step
 from remote_kernel.kernel.requests.facts import SessionFacts
 from remote_kernel.kernel.requests.request import KernelMessage
 from remote_kernel.kernel.requests.table import RequestTable
@@ -55,7 +55,7 @@ class Deliveries:
             case events.Waiting(wait) if not self.table.is_unreachable_told:
                 self.do([BeginLine(wait)])
             case events.Delivered() if not self.table.is_unreachable_told:
-                self.do([EndLine()])
+                self.do([Step.END_LINE])
             case events.Refused(message, error):
                 _log.warning(LogEvent("message refused", error=error.name, text=str(error)))
                 self.do(self.table.refused(message, error, self.look(), time.monotonic()))

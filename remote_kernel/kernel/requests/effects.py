@@ -1,8 +1,12 @@
-"""Effects: what a decision about requests asks to be done, in order. `kernel.relay` does it."""
+"""Effects: what a decision about requests asks to be done, in order. `kernel.relay` does it.
+
+They are named tuples, as making a frozen dataclass takes five times as long (CPython 3.11), and every start of a kernel
+waits for it.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from enum import Enum, auto
+from typing import Any, NamedTuple
 
 from remote_kernel.client.retry import Wait
 from remote_kernel.core.errors import SessionLost
@@ -13,15 +17,13 @@ from remote_kernel.kernel.output.display import Shown
 from remote_kernel.kernel.requests.request import Request
 
 
-@dataclass(frozen=True, slots=True)
-class Publish:
+class Publish(NamedTuple):
     """Publish a message of the pod's kernel as it is."""
 
     parts: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
+class Forward(NamedTuple):
     """Send a message of the pod's kernel to who has made a request."""
 
     request: Request
@@ -29,8 +31,7 @@ class Forward:
     parts: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(NamedTuple):
     """Publish a message of our own; `parent` is a header part."""
 
     msg_type: str
@@ -38,16 +39,14 @@ class Say:
     parent: bytes = b"{}"
 
 
-@dataclass(frozen=True, slots=True)
-class Show:
+class Show(NamedTuple):
     """Show something of ours in a cell; `parent` is the header part of its request."""
 
     shown: Shown
     parent: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """Reply to a request ourselves."""
 
     request: Request
@@ -55,23 +54,20 @@ class Reply:
     content: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """Send a message to the session."""
 
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class SendInterrupt:
+class SendInterrupt(NamedTuple):
     """Send an interrupt of our own, with this id, ahead of the cells that are sent behind it."""
 
     msg_id: str
     aim: Aim
 
 
-@dataclass(frozen=True, slots=True)
-class SendProbe:
+class SendProbe(NamedTuple):
     """Send a `kernel_info_request` of our own, with this id, behind what was sent on a channel and subshell."""
 
     msg_id: str
@@ -79,66 +75,51 @@ class SendProbe:
     subshell_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReadHistory:
+class ReadHistory(NamedTuple):
     """Read what a `history_request` asks for, and reply."""
 
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
-class OpenSession:
-    """Begin to look for a session."""
-
-
-@dataclass(frozen=True, slots=True)
-class ForgetUnsent:
-    """Send nothing of what waits for the session, which is looked for no more where it has never been there."""
-
-
-@dataclass(frozen=True, slots=True)
-class AbortUnsent:
-    """Take back the cells that the pod has not accepted, and abort them."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunCommand:
+class RunCommand(NamedTuple):
     """Do a `%session` command, and say when it has ended."""
 
     request: Request
     command: Command
 
 
-@dataclass(frozen=True, slots=True)
-class CancelCommand:
-    """Stop the command that is being done."""
-
-
-@dataclass(frozen=True, slots=True)
-class BeginLine:
+class BeginLine(NamedTuple):
     """Show in the cell that waits what it waits for."""
 
     wait: Wait
 
 
-@dataclass(frozen=True, slots=True)
-class EndLine:
-    """Say that the waiting is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class NoteUntold:
+class NoteUntold(NamedTuple):
     """Remember a loss until a cell is told of it; `None` once one is."""
 
     loss: SessionLost | None
 
 
-@dataclass(frozen=True, slots=True)
-class EndKernel:
-    """End the kernel, as one ends that has crashed."""
+class Step(Enum):
+    """Effect that needs no more to be said.
+
+    OPEN_SESSION: begin to look for a session.
+    FORGET_UNSENT: send nothing of what waits for the session, and look no more for one that has never been there.
+    ABORT_UNSENT: take back the cells that the pod has not accepted, and abort them.
+    CANCEL_COMMAND: stop the command that is being done.
+    END_LINE: say that the waiting is over.
+    END_KERNEL: end the kernel, as one ends that has crashed.
+    """
+
+    OPEN_SESSION = auto()
+    FORGET_UNSENT = auto()
+    ABORT_UNSENT = auto()
+    CANCEL_COMMAND = auto()
+    END_LINE = auto()
+    END_KERNEL = auto()
 
 
 Effect = (
-    Publish | Forward | Say | Show | Reply | Send | SendInterrupt | SendProbe | ReadHistory | OpenSession | ForgetUnsent
-    | AbortUnsent | RunCommand | CancelCommand | BeginLine | EndLine | NoteUntold | EndKernel
+    Publish | Forward | Say | Show | Reply | Send | SendInterrupt | SendProbe | ReadHistory | RunCommand | BeginLine
+    | NoteUntold | Step
 )  # fmt: skip

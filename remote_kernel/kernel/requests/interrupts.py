@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from remote_kernel.client.retry import Wait
 from remote_kernel.core.jupyter.interrupt_aim import Aim
 from remote_kernel.core.wire.frames import Message
-from remote_kernel.kernel.requests.effects import BeginLine, Effect, EndLine, Send, SendInterrupt
+from remote_kernel.kernel.requests.effects import BeginLine, Effect, Send, SendInterrupt, Step
 
 UNREACHABLE = Wait("the session cannot be reached to interrupt it (interrupt again to stop waiting)")
 
@@ -89,7 +89,7 @@ class Interrupts:
             return []
         was_told = self.are_told
         self.forget()
-        return [EndLine()] if was_told else []
+        return [Step.END_LINE] if was_told else []
 
     def give_up(self, cells: Iterable[str]) -> list[Effect]:
         """Have the cells that were freed here interrupted in the session, if they run there when it is back.

@@ -8,7 +8,7 @@ from remote_kernel.core.errors import RemoteKernelError, SessionLost
 from remote_kernel.kernel.before_session import local_answers
 from remote_kernel.kernel.output import style
 from remote_kernel.kernel.output.display import Shown
-from remote_kernel.kernel.requests.effects import Effect, EndKernel, Reply, Say, Show
+from remote_kernel.kernel.requests.effects import Effect, Reply, Say, Show, Step
 from remote_kernel.kernel.requests.request import Request
 
 # "SessionLost" is two words.
@@ -84,7 +84,7 @@ class Replies:
             if isinstance(error, SessionLost) and not self._is_attended:
                 # Whatever executes the notebook by itself would run the next cell on an empty session. A kernel that
                 # has died, whose cells have no reply either, is what all such tools understand.
-                return [*effects, *self.idle(request), EndKernel()]
+                return [*effects, *self.idle(request), Step.END_KERNEL]
         if request.is_execute:
             content |= {"execution_count": 0, "user_expressions": {}, "payload": []}
         if request.info.msg_type == "debug_request":  # in the words of the Debug Adapter Protocol, too

@@ -28,18 +28,15 @@ from remote_kernel.kernel.output.session_notices import (
     describe_refusal,
 )
 from remote_kernel.kernel.requests.effects import (
-    AbortUnsent,
     BeginLine,
-    CancelCommand,
     Effect,
-    EndLine,
-    ForgetUnsent,
     Forward,
     NoteUntold,
     Publish,
     RunCommand,
     Send,
     SendProbe,
+    Step,
 )
 from remote_kernel.kernel.requests.facts import MAX_WAITING_BYTES, SessionFacts
 from remote_kernel.kernel.requests.in_flight import InFlightRequests
@@ -306,7 +303,7 @@ class RequestTable:
         message = request.take_message()
         effects = self._replies.answer(request, {"status": "ok"})
         if self.command is not None:
-            effects.append(CancelCommand())
+            effects.append(Step.CANCEL_COMMAND)
         if self._settling is not None:
             return effects + self.fail_all(self._settling.loss)
         if not self._in_flight and not facts.is_attached:
@@ -331,7 +328,7 @@ class RequestTable:
         self._interrupts.forget()
         asked = self._interrupts.give_up(self._in_flight.executing) if facts.is_there else []
         error = Interrupted(LEFT if facts.is_there else NOT_SENT)
-        return [ForgetUnsent(), *asked, *self.fail_all(error, may_go_on=facts.is_there)]
+        return [Step.FORGET_UNSENT, *asked, *self.fail_all(error, may_go_on=facts.is_there)]
 
     def close(self) -> None:
         """Wait for nothing any more: the kernel is about to end."""
@@ -464,7 +461,7 @@ class RequestTable:
             *self._replies.left_busy(),
             *self._interrupts.ask_again(),
             *self._sessionless.attached(hello),
-            EndLine(),
+            Step.END_LINE,
         ]
 
     def tell(self, note: str) -> list[Effect]:
@@ -496,7 +493,7 @@ class RequestTable:
             return self._end_unanswered(request) if request.origin is Origin.PROBE else []
         effects = self.fail(request, error)
         if request.is_cell:
-            return [*effects, AbortUnsent(), *self._abort_held()]
+            return [*effects, Step.ABORT_UNSENT, *self._abort_held()]
         return effects + self._go_on(facts, now)
 
     def unsent(self, messages: Sequence[Message]) -> list[Effect]:
@@ -550,7 +547,7 @@ class RequestTable:
             may_go_on: whether the session is there, and may go on with what it has begun.
         """
         self._settling = None
-        return [EndLine(), *self._end_open(error, may_go_on=may_go_on), *self._abort_held()]
+        return [Step.END_LINE, *self._end_open(error, may_go_on=may_go_on), *self._abort_held()]
 
     def _end_open(self, error: RemoteKernelError, *, may_go_on: bool = False) -> list[Effect]:
         self._unanswered.clear()
