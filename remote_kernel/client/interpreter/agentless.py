@@ -20,6 +20,7 @@ from remote_kernel.core.jupyter.messages import parse_header
 from remote_kernel.core.wire import files
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.frames import Message
+from remote_kernel.core.wire.packages import PACKAGES_PATH
 
 MISSING = """\
 [This pool's sessions can have no agent ({reason}), so cells run one by one in their built-in interpreter, \
@@ -183,6 +184,8 @@ def _check_target(params: Mapping[str, str]) -> None:
 
 
 def _name(path: str) -> str:
+    if path == PACKAGES_PATH:
+        return "installing packages that were sent"
     return "moving files" if path.startswith(files.FILES_PATH) else "this"
 
 

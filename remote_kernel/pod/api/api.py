@@ -23,6 +23,7 @@ from remote_kernel.pod import facts
 from remote_kernel.pod.api.calls import MAX_BODY_BYTES, REFUSALS, Answer, BadRequest, BodyTooLarge, Call, Handler
 from remote_kernel.pod.api.execute import MAX_BATCH_BYTES, stream_execution
 from remote_kernel.pod.api.files import FileChanged, Files, PodMismatch
+from remote_kernel.pod.api.packages import PackageRequests
 from remote_kernel.pod.files.data_folder import DataFolder, FileMissing, InvalidPath, NotWritable, WrongKind
 from remote_kernel.pod.files.uploads import ChecksumMismatch
 from remote_kernel.pod.interpreters.interpreter import StartFailed, UnknownKernel
@@ -30,6 +31,8 @@ from remote_kernel.pod.kernels.lives import EpochMismatch
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
 from remote_kernel.pod.kernels.registry import PodLeaving, Registry, TooManyKernels
 from remote_kernel.pod.kernels.senders import SenderForgotten
+from remote_kernel.pod.packages.pod_packages import PodPackages
+from remote_kernel.pod.packages.program import NotPython, ProgramFailed
 from remote_kernel.pod.readers.claims import judge
 
 _log = logging.getLogger(__name__)
@@ -42,6 +45,8 @@ _STATUS_OF: dict[type[RemoteKernelError], int] = {
     TooManyKernels: 429,
     PodLeaving: 503,
     StartFailed: 424,  # nor this, of which its client must hear
+    NotPython: 424,
+    ProgramFailed: 424,
     InvalidPath: 400,
     FileMissing: 404,
     WrongKind: 400,
@@ -89,12 +94,15 @@ class Api:
 
     def __init__(self, pod: Pod) -> None:
         self._pod = pod
+        scratch, environ = pod.registry.scratch, pod.registry.environ
+        packages = PodPackages(scratch=scratch, environ=environ, folder=pod.folder, pod=pod.name)
         noted: dict[tuple[str, str], Handler] = {
             ("POST", wire.EXECUTE_PATH): self._execute,
             ("POST", wire.MESSAGES_PATH): self._messages,
             ("GET", wire.EVENTS_PATH): self._events,
             ("POST", wire.RELEASE_PATH): self._release,
             **Files(pod.folder, pod.name).handlers,
+            **PackageRequests(packages, pod.name).handlers,
         }
         self.handlers: dict[tuple[str, str], Handler] = {
             ("GET", wire.SESSION_PATH): self._session,

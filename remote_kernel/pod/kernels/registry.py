@@ -14,6 +14,7 @@ from remote_kernel.pod.interpreters.interpreter import Interpreter
 from remote_kernel.pod.interpreters.shutdowns import Shutdowns
 from remote_kernel.pod.kernels.lives import EpochMismatch
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
+from remote_kernel.pod.packages.folder import make, packages_folder, with_packages
 from remote_kernel.pod.readers.journal_files import SpillFile
 
 # A project's notebooks share a pod; more interpreters than this do not fit into one of a few GB.
@@ -37,7 +38,7 @@ class Registry:
     Args:
         folder: private folder for connection files and sockets.
         data: the working folder of every interpreter.
-        environ: their environment.
+        environ: their environment, beside where packages are installed.
         cooldown_seconds: how long the pool keeps a pod without a call, and so a reader's claim to a kernel lasts.
     """
 
@@ -56,6 +57,16 @@ class Registry:
         self._leaver = ""
         self._leaves_until = 0.0
         self._spare: tuple[str, asyncio.Task[Interpreter]] | None = None
+
+    @property
+    def scratch(self) -> Path:
+        """The pod's private folder."""
+        return self._folder
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment of every interpreter."""
+        return self._environ
 
     @property
     def kernels(self) -> list[PodKernel]:
@@ -150,12 +161,13 @@ class Registry:
         return None if has_failed else task
 
     def _start(self, kernelspec: str) -> asyncio.Task[Interpreter]:
-        interpreter = Interpreter(
-            kernelspec, folder=self._folder, cwd=self._data, environ=self._environ, guard=self._guard
-        )
+        packages = packages_folder(self._folder, kernelspec)
+        environ = with_packages(self._environ, packages)
+        interpreter = Interpreter(kernelspec, folder=self._folder, cwd=self._data, environ=environ, guard=self._guard)
 
         async def start() -> Interpreter:
             try:
+                await asyncio.to_thread(make, packages)
                 await interpreter.start()
             except BaseException:
                 await asyncio.shield(interpreter.kill())

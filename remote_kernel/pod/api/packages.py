@@ -1,0 +1,44 @@
+"""Requests about the packages of a pod's interpreters, as `core.wire.packages` defines them."""
+
+from remote_kernel.core.json_text import parse_json_object
+from remote_kernel.core.limits import SESSION
+from remote_kernel.core.wire import packages as wire
+from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC
+from remote_kernel.pod.api.calls import Answer, BadRequest, Call, Handler
+from remote_kernel.pod.api.files import PodMismatch
+from remote_kernel.pod.packages.pod_packages import PodPackages
+
+
+class PackageRequests:
+    """The requests about packages of one pod.
+
+    Args:
+        pod: its name.
+
+    Attributes:
+        handlers: by method and path, as those of `Api`.
+    """
+
+    def __init__(self, packages: PodPackages, pod: str) -> None:
+        self._packages = packages
+        self._pod = pod
+        self.handlers: dict[tuple[str, str], Handler] = {
+            ("GET", wire.PACKAGES_PATH): self._describe,
+            ("POST", wire.PACKAGES_PATH): self._install,
+        }
+
+    def _kernelspec_of(self, call: Call) -> str:
+        if call.params.get("pod", self._pod) != self._pod:
+            raise PodMismatch("The pod of the session is another one, and has nothing that was installed in the other.")
+        kernelspec = call.params.get("kernelspec", DEFAULT_KERNELSPEC)
+        if not 0 < len(kernelspec) <= 128:
+            raise BadRequest("The parameter 'kernelspec' is a name of 1 to 128 characters.")
+        return kernelspec
+
+    async def _describe(self, call: Call) -> Answer:
+        return Answer.of_json((await self._packages.describe(self._kernelspec_of(call))).to_json())
+
+    async def _install(self, call: Call) -> Answer:
+        kernelspec, job = self._kernelspec_of(call), call.required("job")
+        order = wire.Order.from_json(parse_json_object(await call.read_body(), SESSION))
+        return Answer.of_json((await self._packages.install(kernelspec, order, job)).to_json())
