@@ -79,6 +79,13 @@ FILE_PIECE = Limit(
     reason="Bounds the memory that one request takes at either end; fewer where fewer were asked for.",
     bytes=16 * MEGABYTE,
 )
+FILE_NAMES = Limit(
+    kind="list of the files of one request, and the answer to it",
+    reason="1,000 files that are sent or removed together, each with a path of up to 4 KB.",
+    bytes=8 * MEGABYTE,
+    entries=1000,
+    nesting=16,
+)
 SESSION_LIST = Limit(
     kind="page of a pool's list of sessions",
     reason="100 sessions a page, each with some 300 bytes.",
@@ -146,6 +153,13 @@ NOTE = Limit(
     bytes=256 * KILOBYTE,
     nesting=32,
 )
+FILES = Limit(
+    kind="frame that names the files that a cell has changed",
+    reason="An agent names 1,000 files in 200 KB at most; of what is more, it says only that it is.",
+    bytes=256 * KILOBYTE,
+    entries=1000,
+    nesting=16,
+)
 KERNEL_INFO = Limit(
     kind="`kernel_info` that is remembered",
     reason="As much as its frame may have.",
@@ -185,6 +199,7 @@ PICTURE = Limit(
 )
 
 TABLE = (
-    HEAD, ANSWER, REFUSAL, SESSION, LISTING, FILE_PIECE, SESSION_LIST, EXECUTION, TRIAL, BATCH, CELL, MESSAGE, HEADER,
-    REPLY, EVENTS, COMPRESSED, NOTE, KERNEL_INFO, REQUEST, BATCH_OF_REQUESTS, ISSUER, JUPYTER_SESSIONS, PICTURE,
+    HEAD, ANSWER, REFUSAL, SESSION, LISTING, FILE_PIECE, FILE_NAMES, SESSION_LIST, EXECUTION, TRIAL, BATCH, CELL,
+    MESSAGE, HEADER, REPLY, EVENTS, COMPRESSED, NOTE, FILES, KERNEL_INFO, REQUEST, BATCH_OF_REQUESTS, ISSUER,
+    JUPYTER_SESSIONS, PICTURE,
 )  # fmt: skip

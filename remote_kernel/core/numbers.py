@@ -1,12 +1,13 @@
 """Numbers and names from outside, checked where they enter.
 
-A dataclass that is read from JSON says in the annotation of a field what it may be: `Annotated[float, COOLDOWN]`. What
-has no such annotation is held to `COUNT`, `AMOUNT` or `TEXT`. A number that is only shown, or only says when to do
-something of ours, is brought into its range; any other one costs the answer that it stands in.
+A dataclass that is read from JSON says in the annotation of a field what it may be: `Annotated[float, COOLDOWN]`. A
+number that has no such annotation is held to `COUNT` or `AMOUNT`; a list must have one. A number that is only shown, or
+only says when to do something of ours, is brought into its range; any other one costs the answer that it stands in.
 """
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from remote_kernel.core.errors import WireError
 
@@ -64,6 +65,33 @@ class Text:
         return value
 
 
+class Items(NamedTuple):
+    """Bounds of a list; each of its items is checked as its own type says."""
+
+    most: int
+
+
+class Below(NamedTuple):
+    """Bounds of a path to something below a folder: relative, with "/" between its parts, and none of them "..".
+
+    The names in it may be anything else that is Unicode, control characters included.
+    """
+
+    most: int
+
+    def check(self, value: object, name: str) -> str:
+        """Return a path that stays below its folder; raises `WireError` for anything else."""
+        if not isinstance(value, str) or len(value) > self.most or "\0" in value:
+            raise WireError(f"{name} is not a path")
+        if not {"", ".", ".."}.isdisjoint(value.split("/")):
+            raise WireError(f"{name} is not the path of something below a folder")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise WireError(f"{name} is no Unicode") from None
+        return value
+
+
 COUNT = Range(least=0, most=MAX_SEQUENCE)
 AMOUNT = Range(least=0.0, most=1e15)
 
@@ -80,3 +108,7 @@ RETRY_AFTER = Range(least=0.0, most=60.0, is_clamped=True)
 EPOCH = Text(most=128, is_name=True, may_be_empty=False)
 NAME = Text(most=128, is_name=True)
 REMARK = Text(most=200)
+# Compared with other versions, and sent back.
+VERSION = Text(most=128, is_name=True)
+# As long as Linux allows.
+BELOW = Below(most=4096)

@@ -85,6 +85,8 @@ KINDS = [
     ("GET", wire.SESSION_PATH, limits.SESSION),
     ("GET", STATUS_PATH, limits.SESSION),
     ("GET", files.FILES_PATH, limits.LISTING),
+    ("POST", files.BATCH_PATH, limits.FILE_NAMES),
+    ("POST", files.REMOVE_PATH, limits.FILE_NAMES),
     ("GET", METADATA_PATH, limits.SESSION),
     ("GET", LIST_SESSIONS_PATH, limits.SESSION_LIST),
     ("POST", EXECUTIONS_PATH, limits.EXECUTION),

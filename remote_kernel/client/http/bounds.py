@@ -18,6 +18,8 @@ _OF_AGENT = {
     files.FILES_PATH: limits.LISTING,
     files.CONTENT_PATH: limits.FILE_PIECE,
     PACKAGES_PATH: limits.SESSION,
+    files.BATCH_PATH: limits.FILE_NAMES,
+    files.REMOVE_PATH: limits.FILE_NAMES,
     STATUS_PATH: limits.SESSION,
 }
 

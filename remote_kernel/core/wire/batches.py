@@ -5,19 +5,19 @@ carries one `Exchange` in and the pieces of answers out. A request is called onc
 it takes, until its last piece; a stream of events is a request whose last piece is long in coming. Whatever is lost on
 the way ends the requests that it belonged to, as a connection that breaks does.
 
-    packed   zlib: the head, a JSON object on one line; a line feed; the blobs, whose sizes the head gives
+    packed   zlib: a head, and the blobs behind it (`core.wire.blobs`)
 """
 
-import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from remote_kernel.core.errors import WireError
-from remote_kernel.core.json_text import parse_unpacked_object
 from remote_kernel.core.limits import BATCH, BATCH_OF_REQUESTS, Limit
 from remote_kernel.core.numbers import Range
+from remote_kernel.core.wire import blobs
+from remote_kernel.core.wire.blobs import Blobs
 from remote_kernel.core.wire.compression import inflate
 
 # Agents that speak another version live in folders of other names, and their kernels are not ours.
@@ -89,7 +89,7 @@ class Exchange:
     @classmethod
     def unpack(cls, data: bytes) -> "Exchange":
         """Read what `pack` wrote; raises `WireError`."""
-        head, blobs = _unpack(data, BATCH_OF_REQUESTS, BATCH_OF_REQUESTS.unpacked_bytes or 0)
+        head, content = _unpack(data, BATCH_OF_REQUESTS, BATCH_OF_REQUESTS.unpacked_bytes or 0)
         try:
             calls = [
                 Call(
@@ -97,7 +97,7 @@ class Exchange:
                     method=_text(method),
                     path=_text(path),
                     params=_texts(params),
-                    content=blobs.take(size),
+                    content=content.take(size),
                 )
                 for id_, method, path, params, size in head["calls"]
             ]
@@ -139,7 +139,7 @@ def pack_pieces(pieces: Sequence[Piece]) -> bytes:
 
 def unpack_pieces(data: bytes, count: int) -> list[Piece]:
     """Read what `pack_pieces` wrote, for so many requests at most; raises `WireError`."""
-    head, blobs = _unpack(data, BATCH, (count + 1) * MAX_PIECE_BYTES)
+    head, content = _unpack(data, BATCH, (count + 1) * MAX_PIECE_BYTES)
     try:
         pieces = head["pieces"]
         if len(pieces) > count:
@@ -148,7 +148,7 @@ def unpack_pieces(data: bytes, count: int) -> list[Piece]:
             Piece(
                 id=_text(id_),
                 status=int(_STATUS.check(status, "a status")),
-                data=blobs.take(size),
+                data=content.take(size),
                 is_last=is_last is True,
                 is_busy=is_busy is True,
             )
@@ -172,29 +172,9 @@ def _texts(value: object) -> dict[str, str]:
     return {name: _text(text) for name, text in value.items()}
 
 
-def _pack(head: Mapping[str, object], blobs: Iterable[bytes]) -> bytes:
-    return zlib.compress(b"".join((json.dumps(head, separators=(",", ":")).encode(), b"\n", *blobs)))
+def _pack(head: Mapping[str, object], content: Iterable[bytes]) -> bytes:
+    return zlib.compress(blobs.join(head, content))
 
 
-class _Blobs:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._start = 0
-
-    def take(self, size: object) -> bytes:
-        """Return the next `size` bytes; raises `ValueError` when there are fewer, `TypeError` when it is no number."""
-        if type(size) is not int:
-            raise TypeError
-        end = self._start + size
-        if not self._start <= end <= len(self._data):
-            raise ValueError
-        blob = self._data[self._start : end]
-        self._start = end
-        return blob
-
-
-def _unpack(data: bytes, limit: Limit, max_bytes: int) -> tuple[dict[str, Any], _Blobs]:
-    head, line_feed, blobs = inflate(data, max_bytes=max_bytes, name="an exchange").partition(b"\n")
-    if not line_feed or len(head) > MAX_HEAD_BYTES:
-        raise WireError("an exchange without a head as it may be")
-    return parse_unpacked_object(head, limit), _Blobs(blobs)
+def _unpack(data: bytes, limit: Limit, max_bytes: int) -> tuple[dict[str, Any], Blobs]:
+    return blobs.split(inflate(data, max_bytes=max_bytes, name="an exchange"), limit, MAX_HEAD_BYTES)

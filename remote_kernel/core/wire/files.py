@@ -4,8 +4,12 @@
     GET  /api/v2/files/metadata  path, sha256=1              the `Metadata` of a file or folder
     GET  /api/v2/files/content   path, version,              the bytes of a file from `offset` on,
                                  offset, length              at most `length` and `MAX_PIECE_BYTES`
-    POST /api/v2/files/content   path, size, sha256, offset  the body is a piece of the file; answered with `Received`
+    POST /api/v2/files/content   path, size, sha256, offset, the body is a piece of the file; answered with `Received`
+                                 mtime, executable=1
     POST /api/v2/files/folder    path                        make a folder, with those above it
+    POST /api/v2/files/batch     folder, compress=zlib       the body is a batch of whole files (`file_batches`), with
+                                                             paths relative to `folder`
+    POST /api/v2/files/remove    folder                      the body is a `Removal`, with paths relative to `folder`
 
 A path is relative to the pod's data folder, which is where cells run and which nothing here leads out of; "" is the
 folder itself. Every request may carry `pod=`, and is refused with `POD_MISMATCH` by a pod of another name, so that a
@@ -13,26 +17,29 @@ transfer never goes on in a pod that has nothing of it.
 
 A file is sent in pieces that may be repeated: each is written at its offset into a hidden file beside the target, which
 takes the target's place once it has all bytes and their checksum is right. `Received.bytes` says how many the pod has,
-whatever has been asked of it, so that a sender goes on from there after anything that has gone wrong.
+whatever has been asked of it, so that a sender goes on from there after anything that has gone wrong. Small files go
+many at a time, each of which gets its place in one step; what cannot be understood, or leads out of the data folder, is
+refused before anything is written. A file is removed only if it is the one that the client knows, by its version; with
+it go folders above it, below `folder`, that are empty then.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated
 
-from remote_kernel.core.errors import WireError
 from remote_kernel.core.limits import FILE_PIECE
-from remote_kernel.core.numbers import MOMENT, NAME
-from remote_kernel.core.wire.frames import JsonAnswer, from_fields
+from remote_kernel.core.numbers import MOMENT, NAME, VERSION, Items
+from remote_kernel.core.wire.frames import JsonAnswer
 
 FILES_PATH = "/api/v2/files"
 METADATA_PATH = "/api/v2/files/metadata"
 CONTENT_PATH = "/api/v2/files/content"
 FOLDER_PATH = "/api/v2/files/folder"
+BATCH_PATH = "/api/v2/files/batch"
+REMOVE_PATH = "/api/v2/files/remove"
 
 MAX_PIECE_BYTES = FILE_PIECE.bytes or 0
 
-# Entries in one answer: some 100 KB of JSON.
+# Entries in one answer: some 150 KB of JSON.
 MAX_ENTRIES = 1000
 
 # `error.code` of the refusals that a client acts on.
@@ -52,12 +59,14 @@ class RemoteEntry:
         path: relative to the folder that was listed, with "/" between its parts.
         size: in bytes; 0 for a folder.
         modified: seconds since 1970.
+        version: changes whenever the file does; "" for a folder.
     """
 
     path: str
     is_folder: bool
     size: int
     modified: Annotated[float, MOMENT]
+    version: Annotated[str, VERSION] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,18 +79,8 @@ class Listing(JsonAnswer):
     """
 
     pod: Annotated[str, NAME]
-    entries: list[RemoteEntry]
+    entries: Annotated[list[RemoteEntry], Items(most=MAX_ENTRIES)]
     next: int
-
-    @classmethod
-    def from_json(cls, value: object) -> Self:
-        """Read an answer; raises `WireError`."""
-        fields = value if isinstance(value, Mapping) else {}
-        entries = fields.get("entries")
-        if not isinstance(entries, list) or len(entries) > MAX_ENTRIES:
-            raise WireError("a listing has no entries, or more than a page has")
-        listing: Self = from_fields(cls, {**fields, "entries": [from_fields(RemoteEntry, entry) for entry in entries]})
-        return listing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,14 +98,19 @@ class Metadata(JsonAnswer):
     is_folder: bool
     size: int
     modified: Annotated[float, MOMENT]
-    version: str
+    version: Annotated[str, VERSION]
     sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received(JsonAnswer):
-    """State of an upload: the first `bytes` of the file are there; whether it is in its place."""
+    """State of an upload: the first `bytes` of the file are there; whether it is in its place.
+
+    Attributes:
+        version: of the file in its place; "" before that.
+    """
 
     pod: Annotated[str, NAME]
     bytes: int
     is_complete: bool
+    version: Annotated[str, VERSION] = ""

@@ -30,14 +30,29 @@ each side's ZeroMQ sockets and do not travel.
 import json
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, is_dataclass
 from enum import IntEnum
-from typing import Annotated, Any, Self, cast, get_origin
+from typing import Annotated, Any, Self, cast, get_args, get_origin
 
 from remote_kernel.core.errors import Oversized, WireError
 from remote_kernel.core.json_text import parse_json_object
-from remote_kernel.core.limits import COMPRESSED, EVENTS, MESSAGE, NOTE
-from remote_kernel.core.numbers import AMOUNT, COOLDOWN, COUNT, EPOCH, MAX_SEQUENCE, NAME, REMARK, Range, Text
+from remote_kernel.core.limits import COMPRESSED, EVENTS, FILES, MESSAGE, NOTE
+from remote_kernel.core.numbers import (
+    AMOUNT,
+    BELOW,
+    COOLDOWN,
+    COUNT,
+    EPOCH,
+    MAX_SEQUENCE,
+    MOMENT,
+    NAME,
+    REMARK,
+    VERSION,
+    Below,
+    Items,
+    Range,
+    Text,
+)
 from remote_kernel.core.wire import compression
 
 EXECUTE_PATH = "/api/v2/execute"
@@ -59,6 +74,13 @@ NDJSON_MEDIA_TYPE = "application/x-ndjson"
 # What a reader of events says that takes compressed frames.
 COMPRESS_PARAM = "compress"
 COMPRESS_ZLIB = "zlib"
+
+# The folder whose changes a reader of events wants to hear of: "." for the data folder, or a path in it.
+WORKSPACE_PARAM = "workspace"
+
+# So many files, and so many bytes with all else in it, are named in one `Files` frame.
+MAX_FILES = FILES.entries or 0
+MAX_FILES_BYTES = 200 * 1024
 
 # One Jupyter message.
 MAX_FRAME_BYTES = MESSAGE.bytes or 0
@@ -98,6 +120,7 @@ class FrameType(IntEnum):
     END = 6
     PEERS = 7
     COMPRESSED = 8
+    FILES = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +213,47 @@ class Peers:
     count: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedFile:
+    """A file that is new or has changed.
+
+    Attributes:
+        path: relative to the folder that was looked through, with "/" between its parts; never out of it.
+        size: in bytes.
+        modified: seconds since 1970.
+        version: changes whenever the file does.
+    """
+
+    path: Annotated[str, BELOW]
+    size: int
+    modified: Annotated[float, MOMENT]
+    version: Annotated[str, VERSION]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """Difference between a folder as it was found behind a cell, and as it was found before.
+
+    There is one for each cell that was not silent, behind its idle, for as long as a reader of the kernel has asked for
+    it by `WORKSPACE_PARAM`. Of several cells that have ended before the folder could be looked through, the first one's
+    names what all of them have changed. Takes a journal position of its own.
+
+    Attributes:
+        folder: the folder, as it was asked for last.
+        cell: id of the `execute_request`.
+        is_whole: whether the lists name all; otherwise they are empty, and whoever wants to know lists the folder.
+        changed: what is new or has changed since it was looked at last, whoever has done it.
+        removed: paths of what is gone since then.
+    """
+
+    folder: str
+    cell: str
+    sequence: int
+    is_whole: bool
+    changed: Annotated[list[ChangedFile], Items(most=MAX_FILES)]
+    removed: Annotated[list[Annotated[str, BELOW]], Items(most=MAX_FILES)]
+
+
 _TYPE_OF: dict[type, FrameType] = {
     Keepalive: FrameType.KEEPALIVE,
     Hello: FrameType.HELLO,
@@ -197,15 +261,16 @@ _TYPE_OF: dict[type, FrameType] = {
     EpochChange: FrameType.EPOCH,
     End: FrameType.END,
     Peers: FrameType.PEERS,
+    Files: FrameType.FILES,
 }
 _CLASS_OF = {frame_type: frame_class for frame_class, frame_type in _TYPE_OF.items()}
 
-Frame = Message | Keepalive | Hello | Gap | EpochChange | End | Peers
+Frame = Message | Keepalive | Hello | Gap | EpochChange | End | Peers | Files
 
 _PREFIX = struct.Struct(">IB")
 _MESSAGE = struct.Struct(">BQQH")
 _CHANNELS = {int(channel): channel for channel in Channel}
-_MAX_BYTES = {int(FrameType.COMPRESSED): COMPRESSED.bytes or 0}
+_MAX_BYTES = {int(FrameType.COMPRESSED): COMPRESSED.bytes or 0, int(FrameType.FILES): FILES.bytes or 0}
 _SIZES = {count: struct.Struct(f">{count}I") for count in range(4, 9)}
 
 
@@ -214,7 +279,7 @@ def encode(frame: Frame) -> bytes:
     if isinstance(frame, Message):
         return _encode_message(frame)
     fields = {name: getattr(frame, name) for name in frame.__slots__}
-    body = json.dumps(fields, separators=(",", ":")).encode() if fields else b""
+    body = json.dumps(fields, separators=(",", ":"), default=asdict).encode() if fields else b""
     return _PREFIX.pack(len(body) + 1, _TYPE_OF[type(frame)]) + body
 
 
@@ -406,19 +471,31 @@ class JsonAnswer:
         return answer
 
 
-_BOUNDS: dict[type, Range | Text] = {int: COUNT, float: AMOUNT}
+_BOUNDS: dict[type, Range | Text | Below] = {int: COUNT, float: AMOUNT}
 
 
 def _check(annotation: Any, value: object, name: str) -> object:
     """Return the value of a field, within the bounds that its annotation says."""
-    kind, bounds = get_origin(annotation) or annotation, None
-    if kind is Annotated:
+    kind, bounds = annotation, None
+    if get_origin(annotation) is Annotated:
         kind, bounds = annotation.__origin__, annotation.__metadata__[0]
+    if is_dataclass(kind):
+        return from_fields(kind, value)
+    if isinstance(bounds, Items):
+        return _check_items(kind, value, bounds, name)
+    kind = get_origin(kind) or kind
     if type(value) is not kind and not (kind is float and type(value) is int):
         raise WireError(f"{name} is not {kind.__name__}")
     bounds = bounds or _BOUNDS.get(kind)
     checked = value if bounds is None else bounds.check(value, name)
     return float(checked) if kind is float else checked  # type: ignore[arg-type]
+
+
+def _check_items(kind: Any, value: object, bounds: Items, name: str) -> list[object]:
+    if not isinstance(value, list) or len(value) > bounds.most:
+        raise WireError(f"{name} is not a list of at most {bounds.most:,} items")
+    (item,) = get_args(kind)
+    return [_check(item, each, f"an item of {name}") for each in value]
 
 
 def decode_all(data: bytes, *, max_unpacked_bytes: float = float("inf")) -> list[Frame]:

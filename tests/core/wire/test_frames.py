@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 from remote_kernel.core.errors import Oversized, WireError
 from remote_kernel.core.wire.frames import (
     FRAMES_AT_ONCE,
+    MAX_FILES,
+    ChangedFile,
     Channel,
     End,
     EpochChange,
+    Files,
     Frame,
     FrameDecoder,
     FrameType,
@@ -29,6 +32,8 @@ from remote_kernel.core.wire.frames import (
 HELLO = Hello(
     epoch="e1", cursor=3, cooldown_seconds=300.0, pod="pod-1", is_busy=False, kernel_info={"banner": "☃"}
 )  # fmt: skip
+CHANGED = ChangedFile(path="out/é\n.csv", size=3, modified=1.5, version="a-3-b-c")
+FILES = Files(folder=".", cell="id", sequence=11, is_whole=True, changed=[CHANGED], removed=["old.csv", "..a/b"])
 EXAMPLES: list[Frame] = [
     HELLO,
     Message(channel=Channel.IOPUB, parts=(b"{}", b"{}", b"{}", b'{"a":1}'), sequence=1),
@@ -36,6 +41,7 @@ EXAMPLES: list[Frame] = [
     Keepalive(),
     Gap(first=4, last=9),
     EpochChange(epoch="e2", sequence=10, reason="died", detail="signal 9 (SIGKILL)"),
+    FILES,
     End(reason="cap"),
 ]
 
@@ -166,6 +172,57 @@ def hello_with(**fields: object) -> bytes:
 def test_a_hello_that_no_agent_says_is_refused(fields: dict[str, object]) -> None:
     with pytest.raises(WireError, match="Hello"):
         decode_all(hello_with(**fields))
+
+
+def files_with(**fields: object) -> bytes:
+    known = {"folder": ".", "cell": "id", "sequence": 1, "is_whole": True, "changed": [], "removed": []}
+    return frame_of(FrameType.FILES, json.dumps(known | fields).encode())
+
+
+def test_files_of_newer_versions_may_have_more_fields() -> None:
+    changed = {"path": "a", "size": 1, "modified": 2, "version": "v", "mode": 7}
+    (files,) = decode_all(files_with(changed=[changed], new=[1]))
+    assert isinstance(files, Files)
+    assert files.changed == [ChangedFile(path="a", size=1, modified=2.0, version="v")]
+
+
+BAD_PATHS = ["", "/a", "a/", "../a", "a/../b", "./a", "a//b", "a\0b", "\ud800", "a" * 4097, 7, None, ["a"]]
+
+
+@pytest.mark.parametrize("path", BAD_PATHS, ids=repr)
+def test_files_that_are_not_below_their_folder_are_refused(path: object) -> None:
+    with pytest.raises(WireError):
+        decode_all(files_with(removed=[path]))
+    with pytest.raises(WireError):
+        decode_all(files_with(changed=[{"path": path, "size": 1, "modified": 2.0, "version": "v"}]))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"changed": None},
+        {"changed": {}},
+        {"changed": ["a"]},
+        {"changed": [{}]},
+        {"changed": [{"path": "a", "size": -1, "modified": 2.0, "version": "v"}]},
+        {"changed": [{"path": "a", "size": 1, "modified": "now", "version": "v"}]},
+        {"changed": [{"path": "a", "size": 1, "modified": 2.0, "version": "v" * 129}]},
+        {"changed": [{"path": "a", "size": 1, "modified": 2.0, "version": "\x1b[2J"}]},
+        {"removed": ["a"] * (MAX_FILES + 1)},
+        {"removed": "a"},
+        {"is_whole": 1},
+        {"sequence": -1},
+        {"cell": 3},
+    ],
+)
+def test_files_that_no_agent_names_are_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(WireError, match="File"):
+        decode_all(files_with(**fields))
+
+
+def test_a_million_files_are_refused_before_they_are_read() -> None:
+    with pytest.raises(WireError, match="announced"):
+        FrameDecoder().feed(files_with(removed=["a"] * 1_000_000)[:100])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,118 @@
+"""Batches of files that are sent or removed together, a part of `core.wire.files`: one definition for both ends.
+
+    POST /api/v2/files/batch     the body is a packed batch of small files, whole; answered with `BatchReceived`
+    POST /api/v2/files/remove    the body is a `Removal`, answered with `Removed`
+
+    packed   the head, a JSON object on one line, with path, size, mode and time of each file; a line feed; their bytes
+
+A batch is no tar: there can be nothing in it but files, so that nobody has to look for links, devices and holes. What a
+file costs beside its bytes is its path and some forty more; in a tar it is a thousand or two.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from remote_kernel.core.errors import WireError
+from remote_kernel.core.limits import FILE_NAMES
+from remote_kernel.core.numbers import BELOW, MOMENT, NAME, VERSION, Items
+from remote_kernel.core.wire import blobs
+from remote_kernel.core.wire.frames import JsonAnswer
+
+# Files in one request.
+MAX_FILES = FILE_NAMES.entries or 0
+
+# Size, mode and time of one file, as digits.
+_FIELD_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchFile:
+    """A file on its way.
+
+    Attributes:
+        path: relative to the folder that the batch is for, with "/" between its parts.
+        modified: seconds since 1970.
+    """
+
+    path: str
+    content: bytes
+    modified: float
+    is_executable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileVersion:
+    """A file, as it was at some time; its path is relative to the folder that a request names."""
+
+    path: Annotated[str, BELOW]
+    version: Annotated[str, VERSION]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchReceived(JsonAnswer):
+    """The files of a batch as they are in their places, in its order."""
+
+    pod: Annotated[str, NAME]
+    files: Annotated[list[FileVersion], Items(most=MAX_FILES)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal(JsonAnswer):
+    """Wish that files be removed, each if it is still of this version."""
+
+    files: Annotated[list[FileVersion], Items(most=MAX_FILES)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed(JsonAnswer):
+    """Outcome of a `Removal`.
+
+    Attributes:
+        removed: paths of what is not there any more.
+        kept: of what has changed, or is no file.
+    """
+
+    pod: Annotated[str, NAME]
+    removed: Annotated[list[Annotated[str, BELOW]], Items(most=MAX_FILES)]
+    kept: Annotated[list[Annotated[str, BELOW]], Items(most=MAX_FILES)]
+
+
+def packed_bytes(path: str, size: int) -> int:
+    """Return how many bytes a file of this size adds to a batch at most."""
+    return len(json.dumps(path)) + _FIELD_BYTES + size
+
+
+def pack(files: Sequence[BatchFile]) -> bytes:
+    """Return the files as one body."""
+    heads = [[file.path, len(file.content), file.is_executable, file.modified] for file in files]
+    return blobs.join({"files": heads}, (file.content for file in files))
+
+
+def unpack(body: bytes) -> list[BatchFile]:
+    """Read what `pack` wrote.
+
+    Raises:
+        WireError: it is something else; there are more files than may be, or one of them twice; or a path is none that
+            stays below a folder.
+    """
+    head, content = blobs.split(body, FILE_NAMES, FILE_NAMES.bytes or 0)
+    try:
+        rows = head["files"]
+        if not isinstance(rows, list) or len(rows) > MAX_FILES:
+            raise WireError(f"a batch of more than {MAX_FILES:,} files")
+        files = [
+            BatchFile(
+                path=BELOW.check(path, "a path"),
+                content=content.take(size),
+                is_executable=is_executable is True,
+                modified=float(MOMENT.check(modified, "a time")),
+            )
+            for path, size, is_executable, modified in rows
+        ]
+    except (TypeError, ValueError, KeyError) as error:
+        raise WireError("a batch with other fields than it should have") from error
+    if not content.is_empty or len({file.path for file in files}) < len(files):
+        raise WireError("a batch with more bytes than its files have, or with a file twice")
+    return files
