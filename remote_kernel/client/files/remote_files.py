@@ -1,6 +1,9 @@
 """The files of one session, as `core.wire.files` has them on the wire."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from remote_kernel.client.http.transport import Broke
@@ -16,7 +19,9 @@ from remote_kernel.core.errors import (
 )
 from remote_kernel.core.limits import LISTING, Limit
 from remote_kernel.core.numbers import NAME
+from remote_kernel.core.wire import file_batches as batches
 from remote_kernel.core.wire import files as wire
+from remote_kernel.core.wire.frames import COMPRESS_PARAM, COMPRESS_ZLIB
 
 T = TypeVar("T")
 
@@ -89,11 +94,51 @@ class RemoteFiles:
         """Make a folder, with those above it, unless it is there."""
         await self._request("POST", wire.FOLDER_PATH, {"path": path})
 
-    async def write(self, path: str, offset: int, piece: bytes, *, size: int, sha256: str) -> wire.Received:
-        """Send a piece of a file that will have `size` bytes and this checksum; return how far the pod has it."""
+    async def write(
+        self, path: str, offset: int, piece: bytes, *, size: int, sha256: str,
+        modified: float | None = None, is_executable: bool = False,
+    ) -> wire.Received:  # fmt: skip
+        """Send a piece of a file that will have `size` bytes and this checksum; return how far the pod has it.
+
+        Args:
+            modified: the time that the file will have, in seconds since 1970; `None` for when it is complete there.
+        """
         params = {"path": path, "offset": str(offset), "size": str(size), "sha256": sha256}
+        params |= {} if modified is None else {"mtime": str(modified)}
+        params |= {"executable": "1"} if is_executable else {}
         answer = await self._request("POST", wire.CONTENT_PATH, params, piece, read_seconds=CHECKSUM_SECONDS)
         return _parse(wire.Received.from_json, answer)
+
+    async def write_batch(self, folder: str, files: "Sequence[batches.BatchFile]") -> "Sequence[batches.FileVersion]":
+        """Send whole files to a folder; return them as they are there, in the same order.
+
+        It may be made again. Where it fails, some may have been written, each of them whole.
+
+        Args:
+            files: at most `batches.MAX_FILES`, of at most `piece_bytes` together, as `batches.packed_bytes` counts.
+        """
+        compresses = self._transport.should_compress
+        content = await asyncio.to_thread(_pack, files, compresses=compresses)
+        params = {"folder": folder, **({COMPRESS_PARAM: COMPRESS_ZLIB} if compresses else {})}
+        answer = await self._request("POST", wire.BATCH_PATH, params, content, read_seconds=CHECKSUM_SECONDS)
+        received = _parse(batches.BatchReceived.from_json, answer).files
+        _check([file.path for file in files], [file.path for file in received])
+        return received
+
+    async def remove(self, files: "Sequence[batches.FileVersion]", *, folder: str = "") -> batches.Removed:
+        """Remove files, each if it is still of the version that is named; it may be made again.
+
+        Args:
+            files: at most `batches.MAX_FILES`, with paths below `folder`.
+            folder: stays, even if nothing is left in it, unlike those below it.
+        """
+        content = json.dumps(batches.Removal(files=[*files]).to_json()).encode()
+        answer = await self._request(
+            "POST", wire.REMOVE_PATH, {"folder": folder}, content, read_seconds=CHECKSUM_SECONDS
+        )
+        removed = _parse(batches.Removed.from_json, answer)
+        _check(sorted(file.path for file in files), sorted([*removed.removed, *removed.kept]))
+        return removed
 
     async def read(self, path: str, offset: int, length: int, *, version: str) -> bytes:
         """Return `length` bytes from `offset` on, fewer at the end of the file.
@@ -139,6 +184,17 @@ class RemoteFiles:
 
     def _named(self, params: dict[str, str]) -> dict[str, str]:
         return {**params, "pod": self._pod} if self._pod else params
+
+
+def _pack(files: Sequence[batches.BatchFile], *, compresses: bool) -> bytes:
+    packed = batches.pack(files)
+    return zlib.compress(packed, zlib.Z_BEST_SPEED) if compresses else packed
+
+
+def _check(asked: Sequence[str], answered: Sequence[str]) -> None:
+    """Raise `PoolUnreachable` where an answer is not about the files that were asked about."""
+    if asked != answered:
+        raise PoolUnreachable("The session speaks of other files than it was asked about.")
 
 
 def _parse(parse: Callable[[Mapping[str, Any]], T], answer: Mapping[str, Any]) -> T:

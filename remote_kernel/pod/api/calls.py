@@ -4,9 +4,9 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.limits import REQUEST
-from remote_kernel.core.numbers import MAX_SEQUENCE
+from remote_kernel.core.numbers import MAX_SEQUENCE, MOMENT
 
 MAX_BODY_BYTES = REQUEST.bytes or 0
 
@@ -34,6 +34,15 @@ class Call:
             raise BadRequest(f"The parameter {name!r} is not a number.")
         return int(text)
 
+    def moment(self, name: str) -> float | None:
+        """Return a parameter that is a time in seconds since 1970, `None` where it is missing; raises `BadRequest`."""
+        if name not in self.params:
+            return None
+        try:
+            return float(MOMENT.check(float(self.params[name]), name))
+        except (ValueError, WireError):
+            raise BadRequest(f"The parameter {name!r} is not a time.") from None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -41,7 +50,7 @@ class Answer:
 
     Attributes:
         body: all of it, or its pieces as they come; whoever sends them closes the iterator.
-        is_busy: whether the kernel that the body speaks of is executing something.
+        is_busy: whether the kernel that the body speaks of is executing something, or looking at what it has changed.
     """
 
     body: bytes | AsyncIterator[bytes]

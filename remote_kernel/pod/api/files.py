@@ -7,10 +7,16 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.json_text import parse_json_object
+from remote_kernel.core.limits import FILE_NAMES
+from remote_kernel.core.wire import file_batches as batches
 from remote_kernel.core.wire import files as wire
+from remote_kernel.core.wire.compression import inflate
+from remote_kernel.core.wire.frames import COMPRESS_PARAM, COMPRESS_ZLIB
 from remote_kernel.io.file_pieces import digest, read_piece
 from remote_kernel.pod.api.calls import Answer, BadRequest, Call, Handler
-from remote_kernel.pod.files.data_folder import DataFolder, Entry, FileMissing, explaining
+from remote_kernel.pod.files.data_folder import DataFolder, Entry, FileMissing, explaining, version_of
+from remote_kernel.pod.files.file_batches import remove_files, write_files
 from remote_kernel.pod.files.uploads import Upload
 
 MAX_FILE_BYTES = 1 << 40
@@ -38,19 +44,22 @@ class Files:
         self._folder = folder
         self._pod = pod
         self._locks: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+        self._batch_lock = asyncio.Lock()
         self.handlers: dict[tuple[str, str], Handler] = {
             ("GET", wire.FILES_PATH): self._list,
             ("GET", wire.METADATA_PATH): self._describe,
             ("GET", wire.CONTENT_PATH): self._read,
             ("POST", wire.CONTENT_PATH): self._write,
             ("POST", wire.FOLDER_PATH): self._make_folder,
+            ("POST", wire.BATCH_PATH): self._write_batch,
+            ("POST", wire.REMOVE_PATH): self._remove,
         }
 
-    def _path_of(self, call: Call) -> str:
+    def _path_of(self, call: Call, name: str = "path") -> str:
         """Return the path that a request speaks of; raises `PodMismatch` when it means another pod's."""
         if call.params.get("pod", self._pod) != self._pod:
             raise PodMismatch("The pod of the session is another one, and has none of the files of the one before it.")
-        return call.params.get("path", "")
+        return call.params.get(name, "")
 
     async def _list(self, call: Call) -> Answer:
         path, start = self._path_of(call), call.number("start", 0)
@@ -68,14 +77,13 @@ class Files:
         is_asked = call.params.get("sha256") == "1" and not entry.is_directory
         with _reading():
             sha256 = await asyncio.to_thread(digest, file) if is_asked else ""
-            version = _version(file)
         metadata = wire.Metadata(
             pod=self._pod,
             path="" if file == self._folder.root else file.relative_to(self._folder.root).as_posix(),
             is_folder=entry.is_directory,
             size=0 if entry.is_directory else entry.size,
             modified=entry.modified.timestamp(),
-            version=version,
+            version=entry.version,  # as it was before it was read
             sha256=sha256,
         )
         return Answer.of_json(metadata.to_json())
@@ -86,7 +94,7 @@ class Files:
         length = min(call.number("length", wire.MAX_PIECE_BYTES), wire.MAX_PIECE_BYTES)
         with _reading():
             piece = await asyncio.to_thread(read_piece, file, offset, length)
-            is_same = call.params.get("version", "") in ("", _version(file))
+            is_same = call.params.get("version", "") in ("", version_of(file.stat()))
         if not is_same:
             raise FileChanged("The file has changed since the client began to read it.")
         return Answer(body=piece, media_type="application/octet-stream")
@@ -94,14 +102,34 @@ class Files:
     async def _write(self, call: Call) -> Answer:
         path, offset = self._path_of(call), call.number("offset")
         size, sha256 = call.number("size"), call.required("sha256")
-        upload = Upload(target=self._folder.resolve(path), size=size, sha256=sha256)
+        upload = Upload(
+            target=self._folder.resolve(path), size=size, sha256=sha256,
+            modified=call.moment("mtime"), is_executable=call.params.get("executable") == "1",
+        )  # fmt: skip
         piece = await call.read_body()
         if size > MAX_FILE_BYTES or len(piece) > wire.MAX_PIECE_BYTES:
             raise BadRequest(f"A file may have {MAX_FILE_BYTES:,} bytes, and a piece {wire.MAX_PIECE_BYTES:,}.")
         # What was sent again because its answer was lost may still be at work.
         async with self._locks.setdefault(upload.target, asyncio.Lock()):
-            have, is_complete = await asyncio.to_thread(upload.write, offset, piece)
-        return Answer.of_json(wire.Received(pod=self._pod, bytes=have, is_complete=is_complete).to_json())
+            taken = await asyncio.to_thread(upload.write, offset, piece)
+        received = wire.Received(
+            pod=self._pod, bytes=taken.bytes, is_complete=bool(taken.version), version=taken.version
+        )
+        return Answer.of_json(received.to_json())
+
+    async def _write_batch(self, call: Call) -> Answer:
+        folder, body = self._path_of(call, "folder"), await call.read_body()
+        files = await asyncio.to_thread(_unpack, body, is_compressed=call.params.get(COMPRESS_PARAM) == COMPRESS_ZLIB)
+        async with self._batch_lock:  # the same again, whose answer was lost, is to be the last
+            written = await asyncio.to_thread(write_files, self._folder, folder, files)
+        return Answer.of_json(batches.BatchReceived(pod=self._pod, files=written).to_json())
+
+    async def _remove(self, call: Call) -> Answer:
+        folder, body = self._path_of(call, "folder"), await call.read_body()
+        wanted = batches.Removal.from_json(parse_json_object(body, FILE_NAMES)).files
+        async with self._batch_lock:
+            removed, kept = await asyncio.to_thread(remove_files, self._folder, folder, wanted)
+        return Answer.of_json(batches.Removed(pod=self._pod, removed=removed, kept=kept).to_json())
 
     async def _make_folder(self, call: Call) -> Answer:
         folder = self._folder.resolve(self._path_of(call))
@@ -116,7 +144,15 @@ def _to_wire(entry: Entry) -> wire.RemoteEntry:
         is_folder=entry.is_directory,
         size=0 if entry.is_directory else entry.size,
         modified=entry.modified.timestamp(),
+        version="" if entry.is_directory else entry.version,
     )
+
+
+def _unpack(body: bytes, *, is_compressed: bool) -> list[batches.BatchFile]:
+    """Return the files of a batch, which has as many bytes as a piece may have; raises `BadRequest` or `WireError`."""
+    if len(body) > wire.MAX_PIECE_BYTES:
+        raise BadRequest(f"A batch of files may have {wire.MAX_PIECE_BYTES:,} bytes.")
+    return batches.unpack(inflate(body, max_bytes=wire.MAX_PIECE_BYTES, name="a batch") if is_compressed else body)
 
 
 @contextlib.contextmanager
@@ -125,8 +161,3 @@ def _reading() -> Iterator[None]:
         yield
     except OSError as error:
         raise FileMissing(f"The file cannot be read: {error.strerror}.") from None
-
-
-def _version(file: Path) -> str:
-    status = file.stat()
-    return f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"

@@ -53,6 +53,7 @@ class Entry:
     Attributes:
         directory: the folder that it is in, relative to the one that was asked for; "" for that folder itself.
         size: in bytes; of a folder, what the file system says.
+        version: changes whenever the file does.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Entry:
     is_directory: bool
     size: int
     modified: datetime
+    version: str
 
     @property
     def content_type(self) -> str:
@@ -100,6 +102,12 @@ def _without_root(text: str, roots: tuple[str, ...]) -> str:
     raise InvalidPath(f"An absolute path has to begin with {roots[0]}, the data folder.")
 
 
+def _join(folder: str, path: str) -> str:
+    if path.startswith("/") or not parse_path(path).parts:
+        raise InvalidPath("The path of a file has to be relative to the folder that the request names.")
+    return f"{folder}/{path}" if folder else path
+
+
 class DataFolder:
     """The files of one pod.
 
@@ -126,6 +134,15 @@ class DataFolder:
         if not resolved.is_relative_to(self.root):
             raise InvalidPath("The path leads out of the data folder.")
         return resolved
+
+    def resolve_below(self, folder: str, path: str) -> Path:
+        """Return what `path`, relative to `folder`, means, as `resolve` does; raises `InvalidPath`, also for the folder
+        itself."""
+        return self.resolve(_join(folder, path))
+
+    def place_below(self, folder: str, path: str) -> Path:
+        """As `resolve_below`, with the last part as it stands, which may be a link."""
+        return self._unresolved(_join(folder, path))
 
     def describe(self, path: str) -> Entry:
         """Return what is at `path`; raises `InvalidPath` or `FileMissing`."""
@@ -183,11 +200,11 @@ class DataFolder:
             WrongKind: a folder has this path, or a file that of a folder on the way.
             NotWritable: the system refuses, as when the disk is full.
         """
-        self._check_writable()
+        self.check_writable()
         target = self.resolve(path)
         if target.is_dir():
             raise WrongKind("The path is a folder.")
-        upload = _Upload(target)
+        upload = NewFile(target)
         try:
             async for piece in pieces:
                 upload.append(piece)
@@ -204,7 +221,7 @@ class DataFolder:
             InvalidPath: see `parse_path`; or it is the data folder itself.
             FileMissing, NotWritable.
         """
-        self._check_writable()
+        self.check_writable()
         target = self._unresolved(path)
         try:
             if target.is_symlink() or not target.is_dir():
@@ -216,7 +233,8 @@ class DataFolder:
         except OSError as error:
             raise NotWritable(f"The file cannot be removed: {error.strerror}.") from None
 
-    def _check_writable(self) -> None:
+    def check_writable(self) -> None:
+        """Return where files may be written; raises `NotWritable`."""
         if self._is_read_only:
             raise NotWritable("The data folder cannot be written.")
 
@@ -234,7 +252,7 @@ class DataFolder:
         return target
 
 
-class _Upload:
+class NewFile:
     """A file that gets its name when it is complete; raises `WrongKind` and `NotWritable`."""
 
     def __init__(self, target: Path) -> None:
@@ -247,19 +265,40 @@ class _Upload:
         self._path = Path(name)
 
     def append(self, piece: bytes) -> None:
+        """Add bytes at its end."""
         with explaining():
             self._file.write(piece)
 
-    def finish(self) -> None:
+    def finish(self, *, is_executable: bool = False, modified: float | None = None) -> str:
+        """Put the file in its place; return its version."""
         with explaining():
             self._file.close()
-            self._path.chmod(0o644)  # as what the session's own code writes; mkstemp's 0600 would keep others out
-            self._path.replace(self._target)
+            return put_in_place(self._path, self._target, is_executable=is_executable, modified=modified)
 
     def abandon(self) -> None:
+        """Forget the file, unless it is in its place."""
         with contextlib.suppress(OSError):
             self._file.close()
         self._path.unlink(missing_ok=True)
+
+
+def put_in_place(path: Path, target: Path, *, is_executable: bool = False, modified: float | None = None) -> str:
+    """Let a complete file take the place of `target`, in the same folder; return its version. Raises `OSError`.
+
+    Args:
+        modified: its time, in seconds since 1970; `None` for now.
+    """
+    path.chmod(0o755 if is_executable else 0o644)  # as what the session's own code writes
+    if modified is not None:
+        os.utime(path, (modified, modified))
+    with path.open("rb") as file:
+        path.replace(target)
+        return version_of(os.fstat(file.fileno()))  # and not of what may have taken its place since
+
+
+def version_of(status: os.stat_result) -> str:
+    """Return what tells a file from every other that has been in its place: its times alone may be set back."""
+    return f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ctime_ns:x}"
 
 
 @contextlib.contextmanager
@@ -284,6 +323,7 @@ def _describe(path: Path, *, directory: str) -> Entry:
         is_directory=path.is_dir(),
         size=status.st_size,
         modified=datetime.fromtimestamp(status.st_mtime, UTC),
+        version=version_of(status),
     )
 
 

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.io.file_pieces import digest
-from remote_kernel.pod.files.data_folder import UPLOAD_PREFIX, WrongKind, explaining
+from remote_kernel.pod.files.data_folder import UPLOAD_PREFIX, WrongKind, explaining, put_in_place, version_of
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """State of an upload: so many bytes are there, and the version of the file once it is in its place."""
+
+    bytes: int
+    version: str = ""
 
 
 class ChecksumMismatch(RemoteKernelError):
@@ -21,11 +29,14 @@ class Upload:
     Attributes:
         size: in bytes, when it is complete.
         sha256: of the whole, in hex.
+        modified: its time, in seconds since 1970; `None` for when it is complete.
     """
 
     target: Path
     size: int
     sha256: str
+    modified: float | None = None
+    is_executable: bool = False
 
     @property
     def _path(self) -> Path:
@@ -33,8 +44,8 @@ class Upload:
         # Beside the target, as a file can only be moved at once within one file system.
         return self.target.with_name(f"{UPLOAD_PREFIX}{name.hexdigest()[:32]}")
 
-    def write(self, offset: int, piece: bytes) -> tuple[int, bool]:
-        """Take a piece; return how many bytes are there, and whether the file is in its place.
+    def write(self, offset: int, piece: bytes) -> Taken:
+        """Take a piece; return what is there then.
 
         A piece behind bytes that are missing is not taken. One that has been taken already changes nothing.
 
@@ -48,7 +59,7 @@ class Upload:
         with explaining():
             self.target.parent.mkdir(parents=True, exist_ok=True)
             if offset and not self._path.exists() and self._is_in_place():
-                return self.size, True  # and the answer to the last piece was lost
+                return Taken(self.size, version_of(self.target.stat()))  # and the answer to the last piece was lost
             with self._path.open("r+b" if self._path.exists() else "x+b") as file:
                 have = file.seek(0, 2)
                 if offset <= have:
@@ -56,16 +67,14 @@ class Upload:
                     file.write(piece[: self.size - offset])
                     have = max(have, file.tell())
             if have < self.size:
-                return have, False
-            self._finish()
-        return self.size, True
+                return Taken(have)
+            return Taken(self.size, self._finish())
 
     def _is_in_place(self) -> bool:
         return self.target.is_file() and self.target.stat().st_size == self.size and digest(self.target) == self.sha256
 
-    def _finish(self) -> None:
+    def _finish(self) -> str:
         if digest(self._path) != self.sha256:
             self._path.unlink()
             raise ChecksumMismatch("The bytes that arrived are not those of the file: it changed while it was sent.")
-        self._path.chmod(0o644)
-        self._path.replace(self.target)
+        return put_in_place(self._path, self.target, is_executable=self.is_executable, modified=self.modified)

@@ -1,0 +1,91 @@
+"""Files that arrive together, and files that go together."""
+
+import contextlib
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from remote_kernel.core.wire.file_batches import BatchFile, FileVersion
+from remote_kernel.pod.files.data_folder import DataFolder, InvalidPath, NewFile, WrongKind, explaining, version_of
+
+
+def write_files(data: DataFolder, folder: str, files: Sequence[BatchFile]) -> list[FileVersion]:
+    """Write files, each whole or not at all, with the folders that they need; return them in the same order.
+
+    Raises:
+        InvalidPath: one of them would be outside the data folder, or two are the same file; nothing was written.
+        WrongKind: one of them is a folder there, or is below a file; nothing was written.
+        NotWritable: the system refuses; those before it were written.
+    """
+    data.check_writable()
+    targets = {file.path: data.resolve_below(folder, file.path) for file in files}
+    _check(data.root, targets)
+    return [FileVersion(path=file.path, version=_write(targets[file.path], file)) for file in files]
+
+
+def _check(root: Path, targets: dict[str, Path]) -> None:
+    """Raise an error where not all of these can be files."""
+    folders = {parent for target in targets.values() for parent in target.parents if parent.is_relative_to(root)}
+    if len({*targets.values()}) < len(targets):  # by links
+        raise InvalidPath("Two of the paths mean the same file.")
+    for path, target in targets.items():
+        if target in folders or target.is_dir():
+            raise WrongKind(f"'{path}' is a folder, not a file.")
+    for folder in folders:
+        if folder.exists() and not folder.is_dir():
+            raise WrongKind(f"'{folder.relative_to(root)}' is a file, not a folder.")
+
+
+def _write(target: Path, file: BatchFile) -> str:
+    new = NewFile(target)
+    try:
+        new.append(file.content)
+        return new.finish(is_executable=file.is_executable, modified=file.modified)
+    except BaseException:
+        new.abandon()
+        raise
+
+
+def remove_files(data: DataFolder, folder: str, files: Iterable[FileVersion]) -> tuple[list[str], list[str]]:
+    """Remove the files that are what they were; return the paths of what is not there any more, and of what is kept.
+
+    A link goes, and what it leads to stays. Folders go, too, that are empty then and below `folder`.
+
+    Raises:
+        InvalidPath: one of them would be outside the data folder; nothing was removed.
+        NotWritable: the system refuses.
+    """
+    data.check_writable()
+    top = data.resolve(folder)
+    places = {file.path: data.place_below(folder, file.path) for file in files}
+    removed: list[str] = []
+    kept: list[str] = []
+    for file in files:
+        place = places[file.path]
+        if _remove(place, file.version):
+            removed.append(file.path)
+            _remove_empty(place.parent, top)
+        else:
+            kept.append(file.path)
+    return removed, kept
+
+
+def _remove(place: Path, version: str) -> bool:
+    """Remove a file if it is of this version; return whether there is nothing at its path, any more."""
+    with explaining(), contextlib.suppress(FileNotFoundError):
+        if not place.is_file() or version_of(place.stat()) != version:
+            return not os.path.lexists(place)
+        place.unlink()
+    return True
+
+
+def _remove_empty(folder: Path, top: Path) -> None:
+    """Remove a folder and those above it, as far as they are empty and below `top`."""
+    while folder != top and folder.is_relative_to(top):
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return
+        folder = folder.parent
