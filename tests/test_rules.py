@@ -17,6 +17,7 @@ READERS_OF_THE_ENVIRONMENT = {
     "pool/__main__.py": "the local pool",
     "pod/__main__.py": "the pod's agent",
     "pod/brought_agent.py": "the agent that a kernel brings along",
+    "pod/interpreters/set_up.py": "what an interpreter runs first",
     "injected/cell.py": "what a built-in interpreter runs",
 }
 

@@ -23,6 +23,7 @@ REASONS = {
     ("pod/interpreters/readiness.py", "_wait_unless_exited"): AWAITED,
     ("pod/interpreters/interpreter.py", "_watch_exit"): "the thread does nothing but wait for the end of a process",
     ("pod/kernels/acceptance.py", "keep"): "whoever asked for it; where they are gone, the event loop logs a failure",
+    ("pod/kernels/registry.py", "_begin"): "its end, and an error, are seen by who waits for the interpreter",
     ("pod/kernels/registry.py", "_start"): "who wants the interpreter waits for it",
     ("pod/interpreters/shutdowns.py", "_add"): "its callback",
     ("pod/interpreters/shutdowns.py", "_shut_down"): AWAITED,

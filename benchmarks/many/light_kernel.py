@@ -10,6 +10,7 @@ from remote_kernel.core.jupyter.debugger_files import CellFiles
 from remote_kernel.core.jupyter.messages import Author, parse_header
 from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC, Channel
 from remote_kernel.pod.interpreters.interpreter import Interpreter
+from remote_kernel.pod.interpreters.launching import Launching
 from remote_kernel.pod.kernels.registry import Registry
 
 KERNEL_INFO = {
@@ -32,6 +33,7 @@ class LightKernel:
     def __init__(self) -> None:
         self.kernel_info = KERNEL_INFO
         self.cell_files = CellFiles()
+        self.startup_failure = ""
         self.exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._author = Author("light")
         self._receive: Receive = lambda _channel, _parts: None
@@ -77,7 +79,9 @@ class LightRegistry(Registry):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder=folder, data=folder, environ={})
 
-    def _start(self, kernelspec: str = DEFAULT_KERNELSPEC) -> "asyncio.Task[Interpreter]":
+    def _start(
+        self, kernelspec: str = DEFAULT_KERNELSPEC, asked: Launching | None = None
+    ) -> "asyncio.Task[Interpreter]":
         async def start() -> Interpreter:
             return cast(Interpreter, LightKernel())
 

@@ -180,6 +180,13 @@ BATCH_OF_REQUESTS = Limit(
     unpacked_bytes=512 * MEGABYTE,
     nesting=16,
 )
+LAUNCH = Limit(
+    kind="launch options of a kernel, to its pod",
+    reason="The variables that are forwarded, and a startup file of up to 64 KB.",
+    bytes=256 * KILOBYTE,
+    entries=1_000,
+    nesting=4,
+)
 ISSUER = Limit(
     kind="document of the issuer that a local pool trusts",
     reason="Microsoft Entra ID has some ten keys in 20 KB.",
@@ -200,6 +207,6 @@ PICTURE = Limit(
 
 TABLE = (
     HEAD, ANSWER, REFUSAL, SESSION, LISTING, FILE_PIECE, FILE_NAMES, SESSION_LIST, EXECUTION, TRIAL, BATCH, CELL,
-    MESSAGE, HEADER, REPLY, EVENTS, COMPRESSED, NOTE, FILES, KERNEL_INFO, REQUEST, BATCH_OF_REQUESTS, ISSUER,
+    MESSAGE, HEADER, REPLY, EVENTS, COMPRESSED, NOTE, FILES, KERNEL_INFO, REQUEST, BATCH_OF_REQUESTS, LAUNCH, ISSUER,
     JUPYTER_SESSIONS, PICTURE,
 )  # fmt: skip

@@ -16,6 +16,7 @@ from remote_kernel.core.jupyter.messages import Author, parse_header
 from remote_kernel.core.wire.frames import Channel, EpochChange, Message, decode_all
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreters.interpreter import Interpreter, StartFailed
+from remote_kernel.pod.interpreters.launching import Launching
 from remote_kernel.pod.interpreters.shutdowns import Shutdowns
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
 from tests.pod.idle_interpreter import Idle
@@ -65,7 +66,7 @@ class KernelMachine(RuleBasedStateMachine):
         self.shutdowns = Shutdowns()
         self.kernel = PodKernel("main", "idle", journal=Journal(), start=self.begin, shutdowns=self.shutdowns)
 
-    def begin(self) -> "asyncio.Task[Interpreter]":
+    def begin(self, _asked: Launching | None = None) -> "asyncio.Task[Interpreter]":
         interpreter = Idle(lambda: self.kernel.epoch)
         self.begun.append(interpreter)
         if len(self.begun) % 2:  # every other one takes no time

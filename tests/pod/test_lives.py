@@ -19,6 +19,7 @@ from remote_kernel.core.jupyter.interrupt_aim import Aim
 from remote_kernel.core.jupyter.messages import Author, parse_header, parse_object
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.frames import EVENTS_PATH, Channel, EpochChange, Frame, Keepalive, Message, decode_all
+from remote_kernel.core.wire.launch import Launch
 from remote_kernel.pod.api.api import Api, Pod
 from remote_kernel.pod.api.calls import Call
 from remote_kernel.pod.api.execute import run_cell
@@ -28,6 +29,7 @@ from remote_kernel.pod.files.data_folder import DataFolder
 from remote_kernel.pod.interpreters import shutdowns
 from remote_kernel.pod.interpreters.guard import Guard
 from remote_kernel.pod.interpreters.interpreter import Interpreter
+from remote_kernel.pod.interpreters.launching import Launching
 from remote_kernel.pod.interpreters.shutdowns import Shutdowns
 from remote_kernel.pod.kernels.lives import EpochMismatch
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
@@ -53,9 +55,12 @@ class Life:
         self.kernel = PodKernel("main", "python3", journal=journal, start=self._start, shutdowns=self.shutdowns)
         self.folder = folder
 
-    def _start(self) -> "asyncio.Task[Interpreter]":
+    def _start(self, asked: Launching | None) -> "asyncio.Task[Interpreter]":
         environ = kernel_environ(os.environ, "pod")
-        interpreter = Interpreter("python3", folder=self.folder, cwd=self.folder, environ=environ, guard=self.guard)
+        launching = asked or Launching(launch=Launch(), cwd=self.folder)
+        interpreter = Interpreter(
+            "python3", folder=self.folder, launching=launching, environ=environ, guard=self.guard
+        )  # fmt: skip
         self.interpreters.append(interpreter)
 
         async def start() -> Interpreter:

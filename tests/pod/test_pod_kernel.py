@@ -12,6 +12,7 @@ from remote_kernel.core.jupyter.messages import Author, parse_header
 from remote_kernel.core.wire.frames import Channel, Message
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreters.interpreter import Interpreter
+from remote_kernel.pod.interpreters.launching import Launching
 from remote_kernel.pod.interpreters.shutdowns import Shutdowns
 from remote_kernel.pod.kernels.lives import EpochMismatch
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
@@ -24,7 +25,7 @@ AUTHOR = Author("front end")
 
 
 def make_kernel() -> PodKernel:
-    def start() -> "asyncio.Task[Interpreter]":
+    def start(_asked: Launching | None) -> "asyncio.Task[Interpreter]":
         raise AssertionError("nothing here needs an interpreter")
 
     return PodKernel("main", "python3", journal=Journal(), start=start, shutdowns=Shutdowns())
@@ -70,7 +71,7 @@ async def test_cell_whose_interpreter_dies_while_it_waits_is_refused_and_keeps_n
     """It waits for the end of a cell that was given up, and that end is the interpreter's."""
     interpreters: list[Idle] = []
 
-    def start() -> "asyncio.Task[Interpreter]":
+    def start(_asked: Launching | None) -> "asyncio.Task[Interpreter]":
         interpreters.append(Idle(lambda: kernel.epoch))
         interpreters[-1].may_start.set_result(None)
         return asyncio.create_task(interpreters[-1].started())

@@ -22,6 +22,7 @@ from remote_kernel.client.link.keep_alive import KeepAlive
 from remote_kernel.client.link.machine import LinkMachine
 from remote_kernel.client.link.requests import (
     EventStream,
+    ReadLaunch,
     StreamError,
     describe,
     has_left,
@@ -55,6 +56,8 @@ class Link:
         keepalive_seconds: how long after the last message the pod is kept from cooling down.
         reader: tells this reader from others, also when it comes back as another process; "" for nobody in particular.
         make_room: is called each time when the pool is full.
+        read_launch: says how interpreters are to be started; is asked before each new session. What it raises counts as
+            an error of the connection.
 
     Attributes:
         on_event: is called with each event, in order.
@@ -64,12 +67,14 @@ class Link:
     def __init__(
         self, route: Route, on_event: OnEvent, *, kernel: str, kernelspec: str, position: Position | None = None,
         wait_seconds: float, keepalive_seconds: float, reader: str = "", make_room: MakeRoom | None = None,
+        read_launch: ReadLaunch | None = None,
     ) -> None:  # fmt: skip
         self._route = route
         self.on_event = on_event
         # The pod has to know who uses it, to know whether somebody else does.
         self._target = {"kernel": kernel, "kernelspec": kernelspec, "reader": reader or secrets.token_hex(8)}
         self._make_room = make_room
+        self._read_launch = read_launch
         clock = Clock()
         self.keep_alive = KeepAlive(keepalive_seconds, clock)
         self._machine = LinkMachine(
@@ -242,7 +247,7 @@ class Link:
         async with watched() as watchdog:
             self._watchdog = watchdog
             try:
-                async with open_events(self._route, self._target, connect) as stream:
+                async with open_events(self._route, self._target, connect, self._read_launch) as stream:
                     await self._read(stream, watchdog)
             finally:
                 self._watchdog = None

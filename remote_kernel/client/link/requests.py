@@ -2,22 +2,31 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any
 
 from remote_kernel.client.http.pool_client import ALLOCATE_SECONDS
 from remote_kernel.client.http.transport import Broke, NoConnection
 from remote_kernel.client.link.following import Connect
 from remote_kernel.client.routes.route import Body, Route
-from remote_kernel.core.errors import PoolError, PoolUnreachable, RemoteKernelError, WireError
+from remote_kernel.core.errors import PoolError, PoolRefused, PoolUnreachable, RemoteKernelError, WireError
 from remote_kernel.core.numbers import EPOCH
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.compression import INLINE_BYTES
+from remote_kernel.core.wire.launch import LAUNCH_PATH, Launch
 
 # What `open_events` and reading what it gives raise.
 StreamError = RemoteKernelError | Broke | OSError
+
+
+# Returns the launch options of today; `None` for nothing to say.
+ReadLaunch = Callable[[], Awaitable[Launch | None]]
+
+# Of an agent that is older, or of a pod that has none: an interpreter there starts as it comes.
+_NOT_KNOWN = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +38,15 @@ class EventStream:
 
 
 @asynccontextmanager
-async def open_events(route: Route, target: Mapping[str, str], connect: Connect) -> AsyncIterator[EventStream]:
-    """Ask for the events of the kernel `target`; raises `StreamError`."""
+async def open_events(
+    route: Route, target: Mapping[str, str], connect: Connect, read_launch: ReadLaunch | None = None
+) -> AsyncIterator[EventStream]:
+    """Ask for the events of the kernel `target`, of a new session with its launch options; raises `StreamError`."""
     params = dict(target)
-    if connect.after is not None:
+    if connect.after is None:
+        if read_launch is not None and (launch := await read_launch()) is not None:
+            await _ask_launch(route, target, launch)
+    else:
         params |= {"epoch": connect.after.epoch, "after": str(connect.after.cursor)}
     compresses = route.should_compress and connect.may_compress
     if compresses:
@@ -41,6 +55,16 @@ async def open_events(route: Route, target: Mapping[str, str], connect: Connect)
     read_seconds = ALLOCATE_SECONDS if connect.after is None else wire.STALE_SECONDS
     async with route.stream("GET", wire.EVENTS_PATH, params=params, read_seconds=read_seconds) as body:
         yield EventStream(body, wire.FrameDecoder(allows_compressed=compresses))
+
+
+async def _ask_launch(route: Route, target: Mapping[str, str], launch: Launch) -> None:
+    """Ask for interpreters with these options; the `Hello` says whether the pod knows of them."""
+    content = launch.to_bytes()
+    try:
+        await route.request("PUT", LAUNCH_PATH, params=target, content=content, read_seconds=ALLOCATE_SECONDS)
+    except PoolRefused as error:
+        if error.status not in _NOT_KNOWN:
+            raise
 
 
 def has_left(error: StreamError) -> bool:

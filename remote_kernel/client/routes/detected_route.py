@@ -12,6 +12,8 @@ from remote_kernel.client.routes.pool_kind import PoolKind, PoolKindStore
 from remote_kernel.client.routes.route import Body, Route
 from remote_kernel.core.errors import NoAgent, NoAnswer, PoolError, PoolRefused
 from remote_kernel.core.wire.files import FILE_MISSING
+from remote_kernel.core.wire.frames import SESSION_PATH
+from remote_kernel.core.wire.launch import LAUNCH_PATH
 
 # What every agent answers begins with this; a pod that knows nothing of it is not ours.
 _AGENT_PATHS = "/api/v2/"
@@ -108,6 +110,9 @@ class DetectedRoute:
             raise await self._describe_runtime(error) from None
         if not _is_not_understood(error):
             raise error
+        if path == LAUNCH_PATH:
+            await self._find_out(way, error)
+            return
         self._strays[self._kind] = error
         if len(self._strays) == len(PoolKind):
             # It is neither; what the pool said to the simpler request says it best.
@@ -115,6 +120,12 @@ class DetectedRoute:
             self._strays.clear()
             raise stray
         await self._go(self._pool if self._kind is PoolKind.INTERPRETER else _bridge(self._pool))
+
+    async def _find_out(self, way: Route, error: PoolError) -> None:
+        """Go the right way, by a request that each agent knows; raises `error` where that is the way `way`."""
+        await self.request("GET", SESSION_PATH)
+        if way is self._way:
+            raise error
 
     async def _go(self, way: Route) -> None:
         left, self._way = self._way, way

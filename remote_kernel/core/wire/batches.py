@@ -10,7 +10,7 @@ the way ends the requests that it belonged to, as a connection that breaks does.
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from remote_kernel.core.errors import WireError
@@ -45,7 +45,7 @@ class Call:
     method: str
     path: str
     params: dict[str, str]
-    content: bytes = b""
+    content: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -158,6 +158,8 @@ class Hello:
         last: the newest position of the journal, which a stream that goes on after an older one has yet to reach.
         cell_files: how the debugger's messages name the files of cells (`core.jupyter.debugger_files`); "" where the
             names are the interpreter's own.
+        launch: what has become of the launch options that were asked for (`core.wire.launch`); "" where none were, or
+            the agent does not know of them.
     """
 
     epoch: Annotated[str, EPOCH]
@@ -169,6 +171,7 @@ class Hello:
     takes_compressed: bool = False
     last: int = 0
     cell_files: str = ""
+    launch: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from remote_kernel.core.jupyter.messages import is_unicode
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.compression import INLINE_BYTES
+from remote_kernel.core.wire.launch import LAUNCH_PATH, Launch
 from remote_kernel.core.wire.pod_facts import PodFacts
 from remote_kernel.io.watchdog import Watchdog
 from remote_kernel.pod import facts
@@ -27,6 +28,7 @@ from remote_kernel.pod.api.packages import PackageRequests
 from remote_kernel.pod.files.data_folder import DataFolder, FileMissing, InvalidPath, NotWritable, WrongKind
 from remote_kernel.pod.files.uploads import ChecksumMismatch
 from remote_kernel.pod.interpreters.interpreter import StartFailed, UnknownKernel
+from remote_kernel.pod.interpreters.launching import Launching
 from remote_kernel.pod.kernels.lives import EpochMismatch
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
 from remote_kernel.pod.kernels.registry import PodLeaving, Registry, TooManyKernels
@@ -101,6 +103,7 @@ class Api:
             ("POST", wire.MESSAGES_PATH): self._messages,
             ("GET", wire.EVENTS_PATH): self._events,
             ("POST", wire.RELEASE_PATH): self._release,
+            ("PUT", LAUNCH_PATH): self._launch,
             **Files(pod.folder, pod.name).handlers,
             **PackageRequests(packages, pod.name).handlers,
         }
@@ -194,6 +197,7 @@ class Api:
             takes_compressed=True,
             cell_files=debugger_files.PREFIX if interpreter.cell_files.folder else "",
             last=kernel.journal.last_sequence,
+            launch=kernel.launch,
         )
         compresses = call.params.get(wire.COMPRESS_PARAM) == wire.COMPRESS_ZLIB
         return Answer(
@@ -202,6 +206,17 @@ class Api:
             headers={"cache-control": "no-store"},
             is_busy=lambda: kernel.is_busy,
         )
+
+    async def _launch(self, call: Call) -> Answer:
+        """Keep launch options with the kernel, which is there from then on."""
+        launch = Launch.from_bytes(await call.read_body())
+        launching = await asyncio.to_thread(Launching.of, launch, self._pod.folder)
+        reader = _reader_of(call)
+        self._pod.registry.stay_for(reader)
+        kernel = self._pod.registry.get_or_create(*_kernel_of(call))
+        kernel.readers.claims.note(reader, time.monotonic())
+        kernel.ask_launch(launching, reader)
+        return Answer.of_json({"launch": kernel.launch})
 
     async def _release(self, call: Call) -> Answer:
         """End what nobody else uses: decided and noted at once, so that nobody can come in between."""

@@ -21,8 +21,10 @@ from remote_kernel.core.jupyter.messages import Author
 from remote_kernel.core.wire.frames import Channel
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreters.channels import Channels, Receive, choose_transport
+from remote_kernel.pod.interpreters.first_code import FirstCode
 from remote_kernel.pod.interpreters.guard import Guard
 from remote_kernel.pod.interpreters.hold import Hold
+from remote_kernel.pod.interpreters.launching import Launching, describe_failure
 from remote_kernel.pod.interpreters.readiness import Readiness
 
 # A loaded machine needs seconds to start an interpreter; more than a minute means that it hangs.
@@ -47,11 +49,13 @@ class Interpreter:
         kernelspec: name of an installed kernelspec.
         folder: a private folder for the connection file and the sockets; its path must be short, as the system
             limits the names of Unix sockets to about 100 bytes.
-        cwd: working folder of the process.
-        environ: its whole environment.
+        launching: how it is to be started.
+        environ: the pod's, on top of which it has its own variables.
         guard: ends it when this process is killed.
 
     Attributes:
+        is_ipython: whether it is IPython's.
+        startup_failure: what its startup file has failed of, until that is told; "" for nothing.
         kernel_info: what it says of itself.
         cell_files: where its debugger has the files of cells.
         exited: how its process has ended, when it has.
@@ -59,19 +63,26 @@ class Interpreter:
         channels: to its process.
     """
 
-    def __init__(self, kernelspec: str, *, folder: Path, cwd: Path, environ: Mapping[str, str], guard: Guard) -> None:
+    startup_failure = ""
+
+    def __init__(
+        self, kernelspec: str, *, folder: Path, launching: Launching, environ: Mapping[str, str], guard: Guard
+    ) -> None:  # fmt: skip
         self.kernelspec = kernelspec
         self.kernel_info: dict[str, Any] = {}
         self.cell_files = CellFiles()
         self.exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.pid: int | None = None
         self._guard = guard
-        self._cwd = cwd
-        self._environ = dict(environ)
+        self._launching = launching
         name = secrets.token_hex(4)
         self._manager = AsyncKernelManager(kernel_name=kernelspec, connection_file=str(folder / f"{name}.json"))
         self._is_python = _language_of(self._manager) == "python"
-        self._arguments = _history_arguments(self._manager, folder)
+        self.is_ipython = _is_ipython(self._manager)
+        self._environ = launching.process_environ(environ, is_ipython=self.is_ipython)
+        # Pods of one machine would share the history in its user's home, write in it what the user never typed, and
+        # wait for each other: SQLite gives a lock five seconds, at the start and at the end of an interpreter.
+        self._arguments = [f"--HistoryManager.hist_file={folder / 'history.sqlite'}"] if self.is_ipython else []
         self._author = Author(f"agent-{name}")
         self._hold = Hold()
         self.channels = Channels(
@@ -91,8 +102,9 @@ class Interpreter:
             StartFailed: the process ended, or was not ready in time.
         """
         try:
+            await self._launching.make_folder()
             await self._manager.start_kernel(
-                cwd=str(self._cwd),
+                cwd=str(self._launching.cwd),
                 env=self._environ,
                 extra_arguments=self._arguments,
                 stdout=DEVNULL,
@@ -122,6 +134,27 @@ class Interpreter:
         if not is_ready:
             raise StartFailed(f"The kernel {self.kernelspec!r} ended while it started: {self.exited.result()}.")
         self.kernel_info, self.cell_files = self._readiness.kernel_info, self._readiness.cell_files
+
+    async def set_up(self, launching: Launching) -> None:
+        """Make it one of these launch options, as far as its process is not already, before anybody listens.
+
+        Raises:
+            StartFailed: it ended meanwhile, or the startup file did not.
+        """
+        program = launching.program(is_ipython=self.is_ipython)
+        if not program:
+            return
+        try:
+            await launching.make_folder()
+        except OSError as error:
+            raise StartFailed(f"The folder {launching.launch.cwd!r} cannot be made: {error.strerror}.") from error
+        first = FirstCode(self.channels.send, self._author, self.exited)
+        self.listen(first.receive)
+        reply = await first.run(program, interrupt=self.interrupt)
+        if reply is None:
+            ended = f"it ended, {self.exited.result()}" if self.exited.done() else "it did not end"
+            raise StartFailed(f"The startup file kept the kernel {self.kernelspec!r} from starting: {ended}.")
+        self.startup_failure = describe_failure(reply)
 
     @property
     def _process(self) -> Any:
@@ -221,16 +254,11 @@ def _language_of(manager: AsyncKernelManager) -> str:
     return spec.language.lower() if spec else ""
 
 
-def _history_arguments(manager: AsyncKernelManager, folder: Path) -> list[str]:
-    """Return what has an IPython kernel keep its history in the pod.
-
-    Pods of one machine would share the file in its user's home, write in it what the user never typed, and wait for
-    each other: SQLite gives a lock five seconds, at the start and at the end of an interpreter.
-    """
+def _is_ipython(manager: AsyncKernelManager) -> bool:
+    """Return whether the manager's kernelspec is one of IPython's kernel."""
     with contextlib.suppress(NoSuchKernel):
-        if manager.kernel_spec and "ipykernel_launcher" in manager.kernel_spec.argv:
-            return [f"--HistoryManager.hist_file={folder / 'history.sqlite'}"]
-    return []
+        return bool(manager.kernel_spec and "ipykernel_launcher" in manager.kernel_spec.argv)
+    return False
 
 
 def describe_exit(code: int) -> str:

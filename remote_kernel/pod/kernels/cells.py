@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
 
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.jupyter.interrupt_aim import Aim
@@ -33,11 +34,19 @@ class Cell:
 
     def stops_on_error(self) -> bool:
         """Return whether an error in this request aborts the ones behind it ("Execute" in the messaging protocol)."""
-        try:
-            content = parse_object(self.content)
-        except WireError:  # what the kernel has made of it is its reply
-            return True
+        content = self._parse()
         return bool(content.get("stop_on_error", True)) and not content.get("silent", False)
+
+    def is_seen(self) -> bool:
+        """Return whether it is one of the notebook's, and none that a front end runs for itself."""
+        content = self._parse()
+        return not content.get("silent", False) and bool(content.get("store_history", True))
+
+    def _parse(self) -> dict[str, Any]:
+        try:
+            return parse_object(self.content)
+        except WireError:  # what the kernel has made of it is its reply
+            return {}
 
 
 class Cells:

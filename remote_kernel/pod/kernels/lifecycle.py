@@ -14,7 +14,7 @@ from remote_kernel.pod.kernels.lives import EpochMismatch, Event, Lives, State, 
 
 _log = logging.getLogger(__name__)
 
-Start = Callable[[], "asyncio.Task[Interpreter]"]
+Begin = Callable[[], "asyncio.Task[Interpreter]"]
 
 
 class Lifecycle:
@@ -24,7 +24,6 @@ class Lifecycle:
         name: the kernel's.
         lives: decides.
         begin: begins to start an interpreter.
-        spare: one that is started already, or nearly, to begin with.
         shutdowns: ends interpreters; a kernel of the same name may have left it one.
         receive: is given what the current interpreter says.
         on_start: called when another interpreter begins to be listened to.
@@ -36,15 +35,15 @@ class Lifecycle:
     """
 
     def __init__(
-        self, name: str, lives: Lives, *, begin: Start, spare: "asyncio.Task[Interpreter] | None", shutdowns: Shutdowns,
-        receive: Receive, on_start: Callable[[], None], on_epoch: Callable[[str, str], None],
+        self, name: str, lives: Lives, *, begin: Begin, shutdowns: Shutdowns, receive: Receive,
+        on_start: Callable[[], None], on_epoch: Callable[[str, str], None],
     ) -> None:  # fmt: skip
         self.current: Interpreter | None = None
         self.cell_files = CellFiles()
         self._name = name
         self._lives = lives
         self._begin = begin
-        self._starting = spare
+        self._starting: asyncio.Task[Interpreter] | None = None
         self._shutdowns = shutdowns
         self._receive = receive
         self._on_start = on_start

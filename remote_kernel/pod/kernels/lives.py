@@ -65,7 +65,6 @@ class Lives:
     """The state of one kernel's interpreter, and the epochs that there were.
 
     Args:
-        is_starting: whether the first one was begun already.
         new_epoch: makes a name that there never was.
 
     Attributes:
@@ -73,8 +72,8 @@ class Lives:
         has_run: whether there ever was an interpreter.
     """
 
-    def __init__(self, *, is_starting: bool, new_epoch: Callable[[], str] = lambda: secrets.token_hex(8)) -> None:
-        self.state = State.STARTING if is_starting else State.ABSENT
+    def __init__(self, *, new_epoch: Callable[[], str] = lambda: secrets.token_hex(8)) -> None:
+        self.state = State.ABSENT
         self.has_run = False
         self._new_epoch = new_epoch
         self.epoch = new_epoch()

@@ -14,17 +14,23 @@ from remote_kernel.core.jupyter.messages import Author, Header, parse_object
 from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.wire.frames import FRESH_PREFIX, Channel, EpochChange, Message, encode
+from remote_kernel.core.wire.launch import AS_ASKED, OTHER, Launch
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreters.interpreter import Interpreter
+from remote_kernel.pod.interpreters.launching import Launching
 from remote_kernel.pod.interpreters.shutdowns import Shutdowns
 from remote_kernel.pod.kernels.acceptance import Acceptance
 from remote_kernel.pod.kernels.cells import Cell, Cells
-from remote_kernel.pod.kernels.lifecycle import Lifecycle, Start
-from remote_kernel.pod.kernels.lives import Event, Lives
+from remote_kernel.pod.kernels.lifecycle import Lifecycle
+from remote_kernel.pod.kernels.lives import Event, Lives, State
 from remote_kernel.pod.readers.claims import Use
 from remote_kernel.pod.readers.readers import Readers
 
 _log = logging.getLogger(__name__)
+
+Start = Callable[[Launching | None], "asyncio.Task[Interpreter]"]
+
+STARTUP_FAILED = "[The startup file has failed: {failure}. What is behind that line was not run.]\n"
 
 # How long the next cell waits for one that has been interrupted to end; an interrupt takes milliseconds.
 UNWANTED_SECONDS = 2.0
@@ -35,6 +41,9 @@ CODE_BEGINS_SECONDS = 0.05
 # How often to see whether an interpreter has started that may be left alone by then.
 START_LOOK_SECONDS = 1.0
 
+# Messages after which an interpreter is as it was.
+_HARMLESS = frozenset({"kernel_info_request", "comm_info_request", "history_request", "interrupt_request"})
+
 # Messages that the agent acts on itself, which takes time.
 _ACTED_ON = frozenset({"interrupt_request", "shutdown_request"})
 
@@ -44,9 +53,8 @@ class PodKernel:
 
     Args:
         journal: where what it says is kept.
-        start: begins to start an interpreter of `kernelspec`.
+        start: begins to start an interpreter of `kernelspec`, as it was asked to be, or as it comes for `None`.
         shutdowns: ends interpreters; a kernel of the same name may have left it one.
-        spare: one that is started already, or nearly, to begin with.
         claim_seconds: for how long who has used this kernel may count on it.
 
     Attributes:
@@ -65,18 +73,21 @@ class PodKernel:
         journal: Journal,
         start: Start,
         shutdowns: Shutdowns,
-        spare: "asyncio.Task[Interpreter] | None" = None,
         claim_seconds: float = DEFAULT_COOLDOWN_SECONDS,
     ) -> None:
         self.name = name
         self.kernelspec = kernelspec
         self.journal = journal
         self.readers = Readers(journal, hold=self._hold, claim_seconds=claim_seconds)
-        self.lives = Lives(is_starting=spare is not None)
+        self.lives = Lives()
         self.lifecycle = Lifecycle(
-            name, self.lives, begin=start, spare=spare, shutdowns=shutdowns, receive=self._receive,
+            name, self.lives, begin=self._begin, shutdowns=shutdowns, receive=self._receive,
             on_start=self.readers.go, on_epoch=self._note_epoch,
         )  # fmt: skip
+        self._start = start
+        self._asked: Launching | None = None
+        self._begun: Launching | None = None
+        self._is_untouched = True  # the interpreter of this epoch
         self.is_ending = False
         self.started = time.monotonic()
         self._acceptance = Acceptance(self.lives, journal, pass_on=self._pass_on, waits=self._waits)
@@ -94,6 +105,31 @@ class PodKernel:
     def is_busy(self) -> bool:
         """Return whether a request to execute is not done."""
         return self._cells.is_busy
+
+    # Launch options
+
+    def _begin(self) -> "asyncio.Task[Interpreter]":
+        self._begun = self._asked
+        return self._start(self._asked)
+
+    def ask_launch(self, launching: Launching, reader: str) -> None:
+        """Have interpreters start like this from now on, also one in place of another that nobody has used."""
+        self._asked = launching
+        is_alone = self.readers.claims.others(reader, time.monotonic()) == 0
+        is_begun = self.lives.state in (State.STARTING, State.RUNNING)
+        if self.launch == OTHER and is_begun and is_alone and self._is_untouched:
+            self._end(Event.RESTART)
+
+    @property
+    def launch(self) -> str:
+        """Answer to who asks whether the interpreter of this epoch is, or will be, as it was asked for: `AS_ASKED` or
+        `OTHER`; "" where nobody has asked for anything."""
+        if self._asked is None:
+            return ""
+        if self.lives.state is State.ABSENT:
+            return AS_ASKED
+        begun = self._begun.launch if self._begun else Launch()
+        return AS_ASKED if self._asked.launch.makes_same_as(begun) else OTHER
 
     def use_beside(self, user: str) -> Use:
         """Return what would be lost with this kernel, for others than `user` above all."""
@@ -154,6 +190,7 @@ class PodKernel:
 
     def _note_epoch(self, reason: str, detail: str) -> None:
         self._cells.clear()
+        self._is_untouched = True
         change = EpochChange(epoch=self.epoch, sequence=self.journal.next_sequence, reason=reason, detail=detail)
         self._record(encode(change), is_essential=True)
 
@@ -171,6 +208,18 @@ class PodKernel:
             is_essential = True
             is_followed = channel is Channel.SHELL and self._note_reply(message)
         self._record(encode(message), is_essential=is_essential, is_followed=is_followed)
+        if is_followed and channel is Channel.IOPUB:
+            self._tell_startup(parts)
+
+    def _tell_startup(self, status: tuple[bytes, ...]) -> None:
+        """Say in the first cell that is seen what the startup file has failed of."""
+        interpreter, cell = self.lifecycle.current, self._cells.of(status[1])
+        if interpreter is None or not interpreter.startup_failure or cell is None or not cell.is_seen():
+            return
+        text = STARTUP_FAILED.format(failure=interpreter.startup_failure)
+        interpreter.startup_failure = ""
+        said = self._author.write("stream", {"name": "stderr", "text": text}, parent=status[1], date=utc_now())
+        self._receive(Channel.IOPUB, said)
 
     def _note_status(self, parts: tuple[bytes, ...]) -> bool:
         """Return whether more is about to follow: what a request does, or the reply to it."""
@@ -221,6 +270,7 @@ class PodKernel:
     async def _pass_on(self, message: Message, header: Header, epoch: str) -> None:
         self.lives.check(epoch)
         self._was_sent_something = True
+        self._is_untouched = self._is_untouched and header.msg_type in _HARMLESS
         if header.msg_type == "interrupt_request":
             await self._interrupt(message)
         elif header.msg_type == "shutdown_request":

@@ -3,14 +3,17 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.journal.journal import Journal
 from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
+from remote_kernel.core.wire.launch import Launch
 from remote_kernel.pod.interpreters.guard import Guard
 from remote_kernel.pod.interpreters.interpreter import Interpreter
+from remote_kernel.pod.interpreters.launching import Launching
 from remote_kernel.pod.interpreters.shutdowns import Shutdowns
 from remote_kernel.pod.kernels.lives import EpochMismatch
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
@@ -32,12 +35,31 @@ class PodLeaving(RemoteKernelError):
     """The pod has been given back and is about to be stopped."""
 
 
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """An interpreter, and the task that starts it."""
+
+    interpreter: Interpreter
+    task: asyncio.Task[Interpreter]
+
+    @property
+    def has_failed(self) -> bool:
+        """Return whether it is of no use any more."""
+        return self.interpreter.exited.done() or _has_failed(self.task)
+
+    async def set_up(self, launching: Launching) -> Interpreter:
+        """Return the interpreter when it is as `launching` says; raises as `Interpreter.start` and `set_up` do."""
+        await self.task
+        await self.interpreter.set_up(launching)
+        return self.interpreter
+
+
 class Registry:
-    """The kernels of one pod, by name, and one spare interpreter for the first that wants its kernelspec.
+    """The kernels of one pod, by name, and one spare interpreter for the first that it can serve.
 
     Args:
         folder: private folder for connection files and sockets.
-        data: the working folder of every interpreter.
+        data: the working folder of every interpreter that is not to have another.
         environ: their environment, beside where packages are installed.
         cooldown_seconds: how long the pool keeps a pod without a call, and so a reader's claim to a kernel lasts.
     """
@@ -47,7 +69,7 @@ class Registry:
         cooldown_seconds: float = DEFAULT_COOLDOWN_SECONDS,
     ) -> None:  # fmt: skip
         self._folder = folder
-        self._data = data
+        self._plain = Launching(launch=Launch(), cwd=data)
         self._environ = dict(environ)
         self._cooldown_seconds = cooldown_seconds
         self._kernels: dict[str, PodKernel] = {}
@@ -56,7 +78,7 @@ class Registry:
         self._ending: list[PodKernel] = []  # no longer to be found by their names
         self._leaver = ""
         self._leaves_until = 0.0
-        self._spare: tuple[str, asyncio.Task[Interpreter]] | None = None
+        self._spare: Starting | None = None
 
     @property
     def scratch(self) -> Path:
@@ -74,8 +96,8 @@ class Registry:
 
     async def prepare(self, kernelspec: str) -> None:
         """Start the spare interpreter and return when it is ready; raises as `Interpreter.start` does."""
-        self._spare = (kernelspec, self._start(kernelspec))
-        await asyncio.shield(self._spare[1])
+        self._spare = self._begin(kernelspec, self._plain)
+        await asyncio.shield(self._spare.task)
 
     def get_or_create(self, name: str, kernelspec: str) -> PodKernel:
         """Return the kernel of that name.
@@ -102,8 +124,7 @@ class Registry:
                 name,
                 kernelspec,
                 journal=Journal(make_file=partial(SpillFile, self._folder)),
-                start=lambda: self._start(kernelspec),
-                spare=self._take_spare(kernelspec),
+                start=partial(self._start, kernelspec),
                 shutdowns=self._shutdowns,
                 claim_seconds=self._cooldown_seconds,
             )
@@ -150,20 +171,36 @@ class Registry:
         self._ending = [kernel for kernel in self._ending if not kernel.lives.is_closed]
         self._kernels = {name: kernel for name, kernel in self._kernels.items() if not kernel.lives.is_closed}
 
-    def _take_spare(self, kernelspec: str) -> asyncio.Task[Interpreter] | None:
-        if self._spare is None or self._spare[0] != kernelspec:
-            return None
-        _, task = self._spare
-        self._spare = None
-        has_failed = task.done() and (task.cancelled() or task.exception() or task.result().exited.done())
-        if has_failed:
-            self._shutdowns.give_up("", task)
-        return None if has_failed else task
+    def _start(self, kernelspec: str, asked: Launching | None) -> asyncio.Task[Interpreter]:
+        launching = asked or self._plain
+        starting = self._take_spare(kernelspec, launching) or self._begin(kernelspec, launching)
+        task = asyncio.create_task(starting.set_up(launching))
+        task.add_done_callback(partial(self._end_unless_ready, starting))
+        return task
 
-    def _start(self, kernelspec: str) -> asyncio.Task[Interpreter]:
+    def _end_unless_ready(self, starting: Starting, ready: asyncio.Task[Interpreter]) -> None:
+        if _has_failed(ready):
+            self._shutdowns.give_up("", starting.task)
+
+    def _take_spare(self, kernelspec: str, launching: Launching) -> Starting | None:
+        """Return the spare interpreter where it can become the one that is wanted; `None` where it cannot."""
+        spare = self._spare
+        if spare is None or spare.interpreter.kernelspec != kernelspec:
+            return None
+        if not launching.can_be_told(is_ipython=spare.interpreter.is_ipython):
+            return None
+        self._spare = None
+        if spare.has_failed:
+            self._shutdowns.give_up("", spare.task)
+            return None
+        return spare
+
+    def _begin(self, kernelspec: str, launching: Launching) -> Starting:
         packages = packages_folder(self._folder, kernelspec)
         environ = with_packages(self._environ, packages)
-        interpreter = Interpreter(kernelspec, folder=self._folder, cwd=self._data, environ=environ, guard=self._guard)
+        interpreter = Interpreter(
+            kernelspec, folder=self._folder, launching=launching, environ=environ, guard=self._guard
+        )
 
         async def start() -> Interpreter:
             try:
@@ -174,13 +211,17 @@ class Registry:
                 raise
             return interpreter
 
-        return asyncio.create_task(start())
+        return Starting(interpreter, asyncio.create_task(start()))
 
     async def aclose(self) -> None:
         """End every interpreter: as at a shutdown, or by force after a while."""
         if self._spare is not None:
-            self._shutdowns.give_up("", self._spare[1])
+            self._shutdowns.give_up("", self._spare.task)
         for kernel in (*self.kernels, *self._ending):
             kernel.close()
         await self._shutdowns.aclose()
         self._guard.close()
+
+
+def _has_failed(task: asyncio.Task[Interpreter]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)

@@ -25,7 +25,7 @@ def test_epoch_is_another_one_exactly_where_variables_are_lost(state: State, eve
 
 
 def test_closed_kernel_stays_closed() -> None:
-    lives = Lives(is_starting=False)
+    lives = Lives()
     lives.move(Event.CLOSE)
     assert [lives.move(event) for event in Event] == [()] * len(Event)
     assert lives.is_closed
@@ -33,7 +33,8 @@ def test_closed_kernel_stays_closed() -> None:
 
 def test_what_happens_late_changes_nothing() -> None:
     """An interpreter that was given up starts, or one that was ended dies."""
-    lives = Lives(is_starting=True)
+    lives = Lives()
+    lives.move(Event.WANTED)
     lives.move(Event.STARTED)
     epoch = lives.epoch
     assert lives.move(Event.STARTED) == lives.move(Event.FAILED) == lives.move(Event.WANTED) == ()
@@ -41,7 +42,8 @@ def test_what_happens_late_changes_nothing() -> None:
 
 
 def test_every_epoch_of_a_kernel_is_known_and_one_is_current() -> None:
-    lives = Lives(is_starting=True)
+    lives = Lives()
+    lives.move(Event.WANTED)
     epochs = [lives.epoch]
     for event in (Event.STARTED, Event.RESTART, Event.STARTED, Event.DIED, Event.WANTED, Event.SHUTDOWN):
         lives.move(event)
@@ -55,7 +57,8 @@ def test_every_epoch_of_a_kernel_is_known_and_one_is_current() -> None:
 
 
 def test_kernel_has_run_once_an_interpreter_has_started() -> None:
-    lives = Lives(is_starting=True)
+    lives = Lives()
+    lives.move(Event.WANTED)
     lives.move(Event.FAILED)
     lives.move(Event.WANTED)
     assert not lives.has_run
