@@ -35,6 +35,7 @@ from remote_kernel.io.tasks import start
 from remote_kernel.kernel.before_session.history import History
 from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.folders import Folders
+from remote_kernel.kernel.launch.options import LaunchOptions
 from remote_kernel.kernel.requests.request import Interrupted
 from remote_kernel.kernel.session.binding import Binding, BindingFile, after_restart, decide
 from remote_kernel.kernel.session.identity_key import load_key
@@ -225,6 +226,7 @@ class Session:
             keepalive_seconds=settings.keepalive_minutes * 60,
             reader=binding.reader,
             make_room=make_room,
+            read_launch=partial(asyncio.to_thread, LaunchOptions(notebook=binding.notebook).read),
         )
         link.keep_alive.keep_until = binding.keep_until
         if binding.restart:
