@@ -7,7 +7,6 @@ that are here already and differ.
 import asyncio
 import contextlib
 import errno
-import hashlib
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,11 +14,11 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 
+from remote_kernel.client.files.file_fetcher import FileFetcher
 from remote_kernel.client.files.remote_files import RemoteFiles
-from remote_kernel.client.files.target_folder import Found, Partial, Parts, TargetFolder
+from remote_kernel.client.files.target_folder import Found, Parts, TargetFolder
 from remote_kernel.client.files.transfer import Patience, PieceSize, Progress, Told, join_sentences, list_names
 from remote_kernel.core.download_paths import (
-    PARTIAL_PREFIX,
     Places,
     System,
     Wanted,
@@ -30,7 +29,7 @@ from remote_kernel.core.download_paths import (
     parse_wish,
     shown,
 )
-from remote_kernel.core.errors import PoolRefused, PoolUnreachable, TransferError
+from remote_kernel.core.errors import PoolRefused, TransferError
 from remote_kernel.core.wire import files as wire
 
 # What the next file would meet as well.
@@ -83,8 +82,9 @@ class Download:
         self._to = to
         self._folder = TargetFolder(to)
         self._system = System.of_platform(sys.platform)
-        self._piece = PieceSize(files.piece_bytes)
-        self._patience = Patience(progress, self._piece, patience_seconds)
+        piece = PieceSize(files.piece_bytes)
+        self._patience = Patience(progress, piece, patience_seconds)
+        self._fetcher = FileFetcher(files, self._folder, progress, piece, self._patience)
         self.told = Told()
 
     async def plan(self, paths: Sequence[str]) -> DownloadPlan:
@@ -315,30 +315,8 @@ class Download:
             return "/".join(parts)
 
     async def _fetch(self, item: Wanted, parts: Parts, metadata: wire.Metadata, *, replaces: Found | None) -> None:
-        done_before = self._progress.bytes_done
-        with self._folder.partial(parts, _partial_name(parts[-1], metadata)) as partial:
-            await self._fetch_pieces(item.source, metadata, partial, done_before)
-            if await asyncio.to_thread(partial.digest) != metadata.sha256:
-                partial.remove()
-                raise TransferError(f"'{shown(item.source)}' arrived with a wrong checksum: download it again.")
-            partial.finish(replaces=replaces)
-        self._progress.bytes_done = done_before + item.size
+        await self._fetcher.fetch(item.source, parts, metadata, replaces=replaces)
         self._done(item)
-
-    async def _fetch_pieces(self, path: str, metadata: wire.Metadata, partial: Partial, done_before: int) -> None:
-        """Append to a file what is missing in it."""
-        while (offset := partial.size) < metadata.size:
-            self._progress.bytes_done = done_before + offset
-            piece = await self._patience.move(lambda: self._read(path, offset, metadata))
-            await asyncio.to_thread(partial.append, piece)
-            self._progress.moved += len(piece)
-
-    async def _read(self, path: str, offset: int, metadata: wire.Metadata) -> bytes:
-        length = min(self._piece.bytes, metadata.size - offset)
-        piece = await self._files.read(path, offset, length, version=metadata.version)
-        if not piece:
-            raise PoolUnreachable("The session sent nothing.")
-        return piece
 
 
 def _explain(item: Wanted, error: PoolRefused) -> str:
@@ -348,9 +326,3 @@ def _explain(item: Wanted, error: PoolRefused) -> str:
     if error.code == wire.FILE_MISSING:
         return f"'{shown(item.source)}' is not there any more, or cannot be read."
     return f"'{shown(item.source)}': {error}"
-
-
-def _partial_name(target: str, metadata: wire.Metadata) -> str:
-    """Return what a file is called while it grows: it says which version of which file, for the next try to go on."""
-    name = hashlib.sha256(f"{target}/{metadata.pod}/{metadata.version}/{metadata.sha256}".encode())
-    return f"{PARTIAL_PREFIX}{name.hexdigest()[:32]}"

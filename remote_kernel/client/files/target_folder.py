@@ -151,7 +151,11 @@ class _Folder:
             raise TransferError(f"{self._quoted(name)} is a folder here, and a file in the session.")
         if not stat.S_ISREG(status.st_mode):
             raise TransferError(f"{self._quoted(name)} is no ordinary file here, and is left as it is.")
-        return Found(status.st_size, (status.st_ino, status.st_size, status.st_mtime_ns), is_link)
+        return _found(status, is_link=is_link)
+
+    def mode(self, name: str) -> int:
+        """Return the permissions of a file."""
+        return stat.S_IMODE(os.stat(self._name(name), dir_fd=self._held, follow_symlinks=False).st_mode)
 
     def open(self, name: str, *, follows: bool) -> BufferedReader:
         """Open a file to be read; says whether it may be a link."""
@@ -250,9 +254,27 @@ class Partial:
         self._file.close()
         self._folder.unlink(self._name)
 
-    def finish(self, *, replaces: Found | None) -> None:
-        """Take the target's place, which nothing has, or what was found there; raises `TransferError` otherwise."""
+    def finish(self, *, replaces: Found | None, modified: float | None = None) -> Found:
+        """Take the target's place, which nothing has, or what was found there, whose permissions it gets.
+
+        Args:
+            modified: the time that the file is to have, in seconds since 1970, where the system can set it.
+
+        Raises:
+            TransferError: something else has its place.
+        """
+        if replaces is not None and hasattr(os, "fchmod"):
+            with contextlib.suppress(OSError):
+                os.fchmod(self._file.fileno(), self._folder.mode(self._target))
+        if modified is not None and os.utime in os.supports_fd:
+            self._file.flush()
+            os.utime(self._file.fileno(), (modified, modified))
+        status = os.fstat(self._file.fileno())
         self._file.close()
+        self._take_place(replaces)
+        return _found(status)
+
+    def _take_place(self, replaces: Found | None) -> None:
         try:
             if replaces is None:
                 self._folder.move(self._name, self._target)
@@ -264,6 +286,10 @@ class Partial:
                 f"'{shown(self._target)}' was written here by another program meanwhile, and stays: download it again."
             ) from None
         self._folder.replace(self._name, self._target)
+
+
+def _found(status: os.stat_result, *, is_link: bool = False) -> Found:
+    return Found(status.st_size, (status.st_ino, status.st_size, status.st_mtime_ns), is_link)
 
 
 def _is_ours(status: os.stat_result) -> bool:

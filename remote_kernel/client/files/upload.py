@@ -23,12 +23,18 @@ MAX_VAIN_PIECES = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalItem:
-    """A file or folder, and its path in the session."""
+    """A file or folder, and its path in the session.
+
+    Attributes:
+        modified: the time that the file is to have there, in seconds since 1970; `None` for when it is complete.
+    """
 
     source: Path
     target: str
     size: int
     is_folder: bool = False
+    modified: float | None = None
+    is_executable: bool = False
 
 
 @dataclass(slots=True)
@@ -125,6 +131,92 @@ def _text(path: PurePosixPath) -> str:
     return "" if str(path) == "." else str(path)
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A file that is in its place in the session.
+
+    Attributes:
+        sha256: of its content, in hex.
+        version: of the file there.
+        was_there: whether nothing had to be sent.
+    """
+
+    sha256: str
+    version: str
+    was_there: bool
+
+
+class FileSender:
+    """Sends files one after the other, each in pieces, and goes on where it was cut.
+
+    Args:
+        progress: told how many bytes are done.
+    """
+
+    def __init__(self, files: RemoteFiles, progress: Progress, piece: PieceSize, patience: Patience) -> None:
+        self._files = files
+        self._progress = progress
+        self._piece = piece
+        self._patience = patience
+
+    async def send(self, item: LocalItem) -> Sent | None:
+        """Send a file; return `None` where it changed meanwhile, and is not there.
+
+        Raises:
+            TransferError: it cannot be read, or the session does not take it.
+            PoolError, SessionLost.
+        """
+        done_before = self._progress.bytes_done
+        with _explaining(item):
+            sha256 = await asyncio.to_thread(digest, item.source)
+            received = await self._find_out(item, sha256)
+            was_there = received.is_complete
+            try:
+                version = await self._send_rest(item, received, sha256, done_before)
+            except PoolRefused as error:
+                if error.code != wire.CHECKSUM_MISMATCH:
+                    raise
+                version = None
+        if version is None:
+            self._progress.bytes_done = done_before
+            return None
+        self._progress.bytes_done = done_before + item.size
+        return Sent(sha256, version, was_there)
+
+    async def _send_rest(self, item: LocalItem, received: wire.Received, sha256: str, done_before: int) -> str | None:
+        """Send what the pod has not; return the file's version there, `None` where its end is not here any more."""
+        furthest, vain = received.bytes, 0
+        while not received.is_complete:
+            self._progress.bytes_done = done_before + received.bytes
+            piece = await asyncio.to_thread(read_piece, item.source, received.bytes, self._piece.bytes)
+            if not piece and item.size:
+                return None
+            received = await self._send_piece(item, received.bytes, piece, sha256)
+            vain = 0 if received.bytes > furthest else vain + 1
+            furthest = max(furthest, received.bytes)
+            if vain > MAX_VAIN_PIECES and not received.is_complete:
+                raise TransferError(f"The session does not keep what it is sent of '{shown(item.target)}'.")
+        return received.version
+
+    async def _find_out(self, item: LocalItem, sha256: str) -> wire.Received:
+        """Return how much of a file the pod has; of a small one it is quicker to send it."""
+        if item.size <= self._piece.bytes:
+            return wire.Received(pod="", bytes=0, is_complete=False)
+        return await self._patience.persist(lambda: self._write(item, item.size, b"", sha256))
+
+    async def _send_piece(self, item: LocalItem, offset: int, piece: bytes, sha256: str) -> wire.Received:
+        # A line that is cut again and again carries smaller pieces, so each try may send less.
+        received = await self._patience.move(lambda: self._write(item, offset, piece[: self._piece.bytes], sha256))
+        self._progress.moved += max(received.bytes - offset, 0)
+        return received
+
+    async def _write(self, item: LocalItem, offset: int, piece: bytes, sha256: str) -> wire.Received:
+        return await self._files.write(
+            item.target, offset, piece, size=item.size, sha256=sha256,
+            modified=item.modified, is_executable=item.is_executable,
+        )  # fmt: skip
+
+
 class Upload:
     """Sends what was planned.
 
@@ -136,8 +228,9 @@ class Upload:
     def __init__(self, files: RemoteFiles, progress: Progress, *, patience_seconds: float) -> None:
         self._files = files
         self._progress = progress
-        self._piece = PieceSize(files.piece_bytes)
-        self._patience = Patience(progress, self._piece, patience_seconds)
+        piece = PieceSize(files.piece_bytes)
+        self._patience = Patience(progress, piece, patience_seconds)
+        self._sender = FileSender(files, progress, piece, self._patience)
         self.told = Told()
 
     async def run(self, plan: UploadPlan) -> None:
@@ -163,39 +256,10 @@ class Upload:
         await self._patience.persist(lambda: self._files.make_folder(path))
 
     async def _send(self, item: LocalItem) -> None:
-        done_before = self._progress.bytes_done
-        with _explaining(item):
-            sha256 = await asyncio.to_thread(digest, item.source)
-            received = await self._find_out(item, sha256)
-            self._progress.unchanged += received.is_complete
-            furthest, vain = received.bytes, 0
-            while not received.is_complete:
-                self._progress.bytes_done = done_before + received.bytes
-                piece = await asyncio.to_thread(read_piece, item.source, received.bytes, self._piece.bytes)
-                if not piece and item.size:
-                    raise _changed(item)
-                received = await self._send_piece(item, received.bytes, piece, sha256)
-                vain = 0 if received.bytes > furthest else vain + 1
-                furthest = max(furthest, received.bytes)
-                if vain > MAX_VAIN_PIECES and not received.is_complete:
-                    raise TransferError(f"The session does not keep what it is sent of '{shown(item.target)}'.")
-        self._progress.bytes_done = done_before + item.size
-
-    async def _find_out(self, item: LocalItem, sha256: str) -> wire.Received:
-        """Return how much of a file the pod has; of a small one it is quicker to send it."""
-        if item.size <= self._piece.bytes:
-            return wire.Received(pod="", bytes=0, is_complete=False)
-        return await self._patience.persist(
-            lambda: self._files.write(item.target, item.size, b"", size=item.size, sha256=sha256)
-        )
-
-    async def _send_piece(self, item: LocalItem, offset: int, piece: bytes, sha256: str) -> wire.Received:
-        # A line that is cut again and again carries smaller pieces, so each try may send less.
-        received = await self._patience.move(
-            lambda: self._files.write(item.target, offset, piece[: self._piece.bytes], size=item.size, sha256=sha256)
-        )
-        self._progress.moved += max(received.bytes - offset, 0)
-        return received
+        sent = await self._sender.send(item)
+        if sent is None:
+            raise TransferError(f"'{item.source}' changed while it was sent: upload it again once it is complete.")
+        self._progress.unchanged += sent.was_there
 
 
 @contextlib.contextmanager
@@ -205,12 +269,6 @@ def _explaining(item: LocalItem) -> Iterator[None]:
     except OSError as error:
         raise TransferError(f"'{item.source}' cannot be read: {error.strerror}.") from None
     except PoolRefused as error:
-        if error.code == wire.CHECKSUM_MISMATCH:
-            raise _changed(item) from None
         if error.code == wire.NOT_WRITABLE or error.status == 400:
             raise TransferError(f"'{item.target}' was not written in the session: {error}") from None
         raise
-
-
-def _changed(item: LocalItem) -> TransferError:
-    return TransferError(f"'{item.source}' changed while it was sent: upload it again once it is complete.")

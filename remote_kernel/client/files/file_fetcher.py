@@ -1,0 +1,80 @@
+"""One file of the session to this machine, in pieces: resumed, checked, and in its place whole or not at all."""
+
+import asyncio
+import hashlib
+
+from remote_kernel.client.files.remote_files import RemoteFiles
+from remote_kernel.client.files.target_folder import Found, Partial, Parts, TargetFolder
+from remote_kernel.client.files.transfer import Patience, PieceSize, Progress
+from remote_kernel.core.download_paths import PARTIAL_PREFIX, shown
+from remote_kernel.core.errors import PoolUnreachable, TransferError
+from remote_kernel.core.wire import files as wire
+
+
+class FileFetcher:
+    """Fetches files one after the other.
+
+    Args:
+        folder: where they go.
+        progress: told how many bytes are done.
+    """
+
+    def __init__(
+        self, files: RemoteFiles, folder: TargetFolder, progress: Progress, piece: PieceSize, patience: Patience
+    ) -> None:
+        self._files = files
+        self._folder = folder
+        self._progress = progress
+        self._piece = piece
+        self._patience = patience
+
+    async def fetch(
+        self,
+        source: str,
+        parts: Parts,
+        metadata: wire.Metadata,
+        *,
+        replaces: Found | None,
+        modified: float | None = None,
+    ) -> Found:
+        """Fetch a file, which `metadata` describes with its checksum; return it as it is here then.
+
+        Args:
+            source: its path in the session.
+            replaces: the file that is here in its place, and nothing else may be.
+            modified: when it was changed, in seconds since 1970, if it is to have that time here.
+
+        Raises:
+            OSError, TransferError: it cannot be written, or its checksum is wrong.
+            PoolError, SessionLost.
+        """
+        done_before = self._progress.bytes_done
+        with self._folder.partial(parts, _partial_name(parts[-1], metadata)) as partial:
+            await self._fetch_pieces(source, metadata, partial, done_before)
+            if await asyncio.to_thread(partial.digest) != metadata.sha256:
+                partial.remove()
+                raise TransferError(f"'{shown(source)}' arrived with a wrong checksum: download it again.")
+            found = partial.finish(replaces=replaces, modified=modified)
+        self._progress.bytes_done = done_before + metadata.size
+        return found
+
+    async def _fetch_pieces(self, path: str, metadata: wire.Metadata, partial: Partial, done_before: int) -> None:
+        """Append to a file what is missing in it."""
+        while (offset := partial.size) < metadata.size:
+            self._progress.bytes_done = done_before + offset
+            piece = await self._patience.move(lambda: self._read(path, offset, metadata))
+            await asyncio.to_thread(partial.append, piece)
+            self._progress.moved += len(piece)
+
+    async def _read(self, path: str, offset: int, metadata: wire.Metadata) -> bytes:
+        length = min(self._piece.bytes, metadata.size - offset)
+        piece = await self._files.read(path, offset, length, version=metadata.version)
+        if not piece:
+            raise PoolUnreachable("The session sent nothing.")
+        return piece
+
+
+def _partial_name(target: str, metadata: wire.Metadata) -> str:
+    """Return what a file is called while it grows: it says which version of which file, for the next try to go on."""
+    name = hashlib.sha256(f"{target}/{metadata.pod}/{metadata.version}/{metadata.sha256}".encode())
+    return f"{PARTIAL_PREFIX}{name.hexdigest()[:32]}"
