@@ -149,3 +149,11 @@ def test_a_link_goes_and_what_it_leads_to_stays(data: Path) -> None:
     wanted = [*named(data, "link"), FileVersion(path="dangling", version="v")]
     assert remove(data, *wanted) == (["link"], ["dangling"])
     assert shown(data) == ["dangling", "file"]
+
+
+def test_a_folder_that_is_named_goes_only_if_it_is_empty(data: Path) -> None:
+    (data / "empty/er").mkdir(parents=True)
+    write_files(DataFolder(data), "", [file("full/a")])
+    wanted = [FileVersion(path=path, version="") for path in ("empty/er", "full", "full/a", "missing")]
+    assert remove(data, *wanted) == (["empty/er", "missing"], ["full", "full/a"])
+    assert shown(data) == ["full", "full/a"]

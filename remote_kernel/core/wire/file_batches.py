@@ -44,7 +44,11 @@ class BatchFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileVersion:
-    """A file, as it was at some time; its path is relative to the folder that a request names."""
+    """A file, as it was at some time; its path is relative to the folder that a request names.
+
+    Attributes:
+        version: "" for a folder.
+    """
 
     path: Annotated[str, BELOW]
     version: Annotated[str, VERSION]
@@ -60,7 +64,7 @@ class BatchReceived(JsonAnswer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal(JsonAnswer):
-    """Wish that files be removed, each if it is still of this version."""
+    """Wish that files be removed, each if it is still of this version, and folders, each if it is empty."""
 
     files: Annotated[list[FileVersion], Items(most=MAX_FILES)]
 

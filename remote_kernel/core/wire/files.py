@@ -20,7 +20,7 @@ takes the target's place once it has all bytes and their checksum is right. `Rec
 whatever has been asked of it, so that a sender goes on from there after anything that has gone wrong. Small files go
 many at a time, each of which gets its place in one step; what cannot be understood, or leads out of the data folder, is
 refused before anything is written. A file is removed only if it is the one that the client knows, by its version; with
-it go folders above it, below `folder`, that are empty then.
+it go folders above it, below `folder`, that are empty then; a folder that is named goes if it is empty.
 """
 
 from dataclasses import dataclass

@@ -49,7 +49,8 @@ def _write(target: Path, file: BatchFile) -> str:
 def remove_files(data: DataFolder, folder: str, files: Iterable[FileVersion]) -> tuple[list[str], list[str]]:
     """Remove the files that are what they were; return the paths of what is not there any more, and of what is kept.
 
-    A link goes, and what it leads to stays. Folders go, too, that are empty then and below `folder`.
+    A link goes, and what it leads to stays. Folders go, too, that are empty then and below `folder`, and those that are
+    named with the version "" if they are empty.
 
     Raises:
         InvalidPath: one of them would be outside the data folder; nothing was removed.
@@ -73,6 +74,9 @@ def remove_files(data: DataFolder, folder: str, files: Iterable[FileVersion]) ->
 def _remove(place: Path, version: str) -> bool:
     """Remove a file if it is of this version; return whether there is nothing at its path, any more."""
     with explaining(), contextlib.suppress(FileNotFoundError):
+        if not version and place.is_dir() and not place.is_symlink():
+            with contextlib.suppress(OSError):
+                place.rmdir()
         if not place.is_file() or version_of(place.stat()) != version:
             return not os.path.lexists(place)
         place.unlink()
