@@ -19,7 +19,7 @@ PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md",
 SOURCES = sorted((ROOT / "remote_kernel").rglob("*.py"))
 
 # Set by us for those who run in a pod, or between our own processes.
-NO_SETTINGS = {"REMOTE_KERNEL_POD", "REMOTE_KERNEL_POD_COOLDOWN_SECONDS", "REMOTE_KERNEL_"}
+NO_SETTINGS = {"REMOTE_KERNEL_POD", "REMOTE_KERNEL_POD_COOLDOWN_SECONDS", "REMOTE_KERNEL_", "REMOTE_KERNEL_WORKSPACE_"}
 
 
 def section(title: str) -> str:

@@ -53,6 +53,11 @@ class RemoteFiles:
         self._pod = pod
 
     @property
+    def pod(self) -> str:
+        """The name of the pod; "" before it has answered."""
+        return self._pod
+
+    @property
     def piece_bytes(self) -> int:
         """The largest piece that may be read or written at once."""
         return min(self._transport.piece_bytes, wire.MAX_PIECE_BYTES)

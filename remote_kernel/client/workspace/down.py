@@ -1,0 +1,311 @@
+"""Files of the session to the workspace here.
+
+Nothing that was changed here is replaced, and nothing is written through a link. What a pod says of its files decides
+neither where they go nor how large they may be.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from remote_kernel.client.files.file_fetcher import FileFetcher
+from remote_kernel.client.files.remote_files import RemoteFiles
+from remote_kernel.client.files.target_folder import Found, Parts, TargetFolder
+from remote_kernel.client.files.transfer import Patience, PieceSize, Progress, Told, list_names
+from remote_kernel.client.workspace.local_files import LocalFiles, Measured, Snapshot, folders_above, is_racy
+from remote_kernel.core.download_paths import System, join, names_beside, shown
+from remote_kernel.core.errors import PoolRefused, TransferError
+from remote_kernel.core.text.human_numbers import format_bytes
+from remote_kernel.core.wire import files as wire
+from remote_kernel.core.workspace.base import NO_STAMP, Agreed, Base
+from remote_kernel.core.workspace.plan import Action, Change, decide
+from remote_kernel.core.workspace.rules import ENVIRONMENT_MARKS
+
+# A file that changes while it is fetched is fetched again.
+TRIES = 3
+
+# Seconds; times travel as JSON numbers.
+SAME_TIME = 1e-5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class There:
+    """A file of the session, as a list of its files or the end of a cell has it."""
+
+    size: int
+    modified: float
+    version: str
+
+
+class Down:
+    """Brings files of the session here.
+
+    Args:
+        folder: the workspace in the session.
+        told: takes sentences about what the user may not expect.
+    """
+
+    def __init__(
+        self,
+        files: RemoteFiles,
+        folder: str,
+        local: LocalFiles,
+        base: Base,
+        progress: Progress,
+        patience: Patience,
+        piece: PieceSize,
+        told: Told,
+    ) -> None:
+        self._files = files
+        self._folder = folder
+        self._local = local
+        self._base = base
+        self._progress = progress
+        self._patience = patience
+        self._told = told
+        self._target = TargetFolder(local.root)
+        self._fetcher = FileFetcher(files, self._target, progress, piece, patience)
+
+    async def list_there(self) -> dict[str, There | None]:
+        """Return what is in the workspace there, by path; folders are `None`."""
+        try:
+            entries = await self._patience.persist(lambda: self._files.list(self._folder, is_recursive=True))
+        except PoolRefused as error:
+            if error.code != wire.FILE_MISSING:
+                raise
+            return {}
+        return {
+            entry.path: None
+            if entry.is_folder
+            else There(size=entry.size, modified=entry.modified, version=entry.version)
+            for entry in entries
+        }
+
+    def note_gone(self, path: str) -> None:
+        """Note that a file is not in the session any more. It stays here, and is not sent again before it changes."""
+        agreed = self._base.files.get(path)
+        if agreed is not None:
+            if self._local.has_file(path):
+                self._base.files[path] = replace(agreed, version="")
+            else:
+                del self._base.files[path]
+
+    async def run(self, there: Mapping[str, There], snapshot: Snapshot) -> None:
+        """Bring files that have changed in the session, or are new there."""
+        wanted = self._choose(there, snapshot)
+        self._progress.files = len(wanted)
+        self._progress.bytes = sum(each.size for each in wanted.values())
+        for path, each in wanted.items():
+            self._progress.name = path
+            done = self._progress.bytes_done
+            await self.take(path, each)
+            self._progress.files_done += 1
+            self._progress.bytes_done = done + each.size
+
+    def _choose(self, there: Mapping[str, There], snapshot: Snapshot) -> dict[str, There]:
+        """Return what may come: by its name, by the rules, and by the limits."""
+        self._base.environments.update(_environments(there))
+        names = _Names(self._local.system, snapshot)
+        refused: dict[str, list[str]] = {}
+        wanted: dict[str, There] = {}
+        for path in sorted(there):
+            if not self._base.environments.isdisjoint(folders_above(path)):
+                continue
+            problem = self._local.refuse(path)
+            if problem is None:
+                problem = names.clash(path)
+            if problem is None:
+                problem = self._exceed(path, there[path], snapshot, wanted)
+            if problem is None:
+                wanted[path] = there[path]
+            elif problem:
+                refused.setdefault(problem, []).append(path)
+        for problem, paths in refused.items():
+            self._told.notes.append(f"{list_names(paths)} stayed in the session: {problem}.")
+        return wanted
+
+    def _exceed(self, path: str, there: There, snapshot: Snapshot, wanted: Mapping[str, There]) -> str | None:
+        """Return why a file would be too much for the workspace, which could then not be sent any more."""
+        limits = self._local.limits
+        if there.size > limits.max_file_bytes:
+            return f"a file of the workspace may have {format_bytes(limits.max_file_bytes)}"
+        count = len(snapshot.files) + sum(each not in snapshot.files for each in (*wanted, path))
+        if count > limits.max_files:
+            return f"the workspace may have {limits.max_files:,} files"
+        if snapshot.bytes + sum(each.size for each in wanted.values()) + there.size > limits.max_bytes:
+            return f"the workspace may have {format_bytes(limits.max_bytes)}"
+        return None
+
+    async def take(self, path: str, there: There) -> bool:
+        """Bring one file, which has changed in the session, or find that it is here already.
+
+        Return whether nothing is lost if it is replaced there now. Otherwise it was told why.
+        """
+        if await self._is_here(path, there):
+            return True
+        try:
+            for _ in range(TRIES):
+                if await self._try_to_take(path):
+                    return True
+            failure = f"'{shown(path)}' changes all the time in the session, and was not fetched."
+        except OSError as error:
+            failure = f"'{shown(path)}' cannot be written here: {error.strerror}."
+        except TransferError as error:
+            failure = str(error)
+        except PoolRefused as error:
+            failure = f"'{shown(path)}' was not fetched: {error}"
+        self._told.failures.append(failure)
+        return False
+
+    async def _is_here(self, path: str, there: There) -> bool:
+        """Return whether a file that was never spoken of is the same on both sides, by its size and time."""
+        stamp = self._local.stamp(path)
+        if path in self._base.files or stamp is None or stamp[2] != there.size:
+            return False
+        if abs(stamp[3] / 1e9 - there.modified) > SAME_TIME:
+            return False
+        measured = await self._measure(path)
+        if measured is None or measured.stamp != stamp:
+            return False
+        self.agree(path, measured, there.version)
+        self._progress.unchanged += 1
+        return True
+
+    async def _measure(self, path: str) -> Measured | None:
+        try:
+            return await asyncio.to_thread(self._local.measure, path)
+        except OSError:
+            return None
+
+    def agree(self, path: str, measured: Measured, version: str) -> None:
+        """Note that a file that was read here is in the session in this version."""
+        self._base.files[path] = Agreed(measured.sha256, measured.stamp, version, measured.is_racy)
+
+    async def _try_to_take(self, path: str) -> bool:
+        """Bring a file; return `False` where it changed meanwhile."""
+        source = join(self._folder, path)
+        try:
+            metadata = await self._patience.persist(lambda: self._files.describe(source, with_checksum=True))
+            if not metadata.is_folder and self._base.change_there(path, metadata.version) is Change.CHANGED:
+                await self._put(path, source, metadata)
+        except PoolRefused as error:
+            if error.code == wire.FILE_CHANGED:
+                return False
+            if error.code != wire.FILE_MISSING:
+                raise
+            self.note_gone(path)
+        return True
+
+    async def _put(self, path: str, source: str, metadata: wire.Metadata) -> None:
+        """Put a file in its place, or beside it."""
+        limit = self._local.limits.max_file_bytes
+        if metadata.size > limit:
+            raise TransferError(f"'{shown(path)}' stayed in the session: a file may have {format_bytes(limit)}.")
+        parts = tuple(path.split("/"))
+        found, is_clash = await asyncio.to_thread(self._find, parts)
+        measured = await self._measure(path) if found else None
+        if measured is not None and measured.sha256 == metadata.sha256:
+            self.agree(path, measured, metadata.version)
+            self._progress.unchanged += 1
+            return
+        action = decide(self._change_here(path, found, measured, is_clash=is_clash), Change.CHANGED)
+        if action is Action.KEEP_BOTH:
+            await self._keep_both(path, source, metadata)
+            return
+        fetched = await self._fetcher.fetch(source, parts, metadata, replaces=found, modified=metadata.modified or None)
+        self._agree_on_fetched(path, metadata, fetched)
+        if action is Action.FETCH_AGAIN:
+            self._told.notes.append(
+                f"'{shown(path)}' was removed here and changed in the session, so it is here again."
+            )
+
+    def _change_here(self, path: str, found: Found | None, measured: Measured | None, *, is_clash: bool) -> Change:
+        agreed = self._base.files.get(path)
+        if is_clash:
+            return Change.CHANGED
+        if found is None:
+            return Change.GONE if agreed else Change.NEVER
+        is_same = agreed is not None and measured is not None and measured.sha256 == agreed.sha256
+        return Change.SAME if is_same and not found.is_link else Change.CHANGED
+
+    def _find(self, parts: Parts) -> tuple[Found | None, bool]:
+        """Return the file that is in a place, and whether something else is in the way."""
+        try:
+            return self._target.look(parts), False
+        except (TransferError, OSError):
+            return None, True
+
+    def _agree_on_fetched(self, path: str, metadata: wire.Metadata, fetched: Found) -> None:
+        seen = time.time_ns()
+        stamp = self._local.stamp(path)
+        if stamp is None or (stamp[1], stamp[2], stamp[3]) != fetched.stamp:
+            stamp = NO_STAMP  # somebody has changed it meanwhile
+        self._base.files[path] = Agreed(metadata.sha256, stamp, metadata.version, is_racy(stamp, seen))
+
+    async def _keep_both(self, path: str, source: str, metadata: wire.Metadata) -> None:
+        """Fetch a file to a name of its own. The one here counts as a change of it, and is sent next."""
+        beside = await self._fetch_beside(tuple(path.split("/")), source, metadata)
+        self._base.files[path] = Agreed(metadata.sha256, NO_STAMP, metadata.version)
+        self._told.notes.append(
+            f"'{shown(path)}' was changed here and in the session: here it stays as it is, and the session's is in "
+            f"'{shown(beside)}'."
+        )
+
+    async def _fetch_beside(self, parts: Parts, source: str, metadata: wire.Metadata) -> str:
+        number = await asyncio.to_thread(self._find_clash, parts)
+        for name in names_beside(parts[number]):
+            beside = (*parts[:number], name, *parts[number + 1 :])
+            found, is_clash = await asyncio.to_thread(self._find, beside)
+            if is_clash:
+                continue
+            if found is None:
+                await self._fetcher.fetch(source, beside, metadata, replaces=None, modified=metadata.modified or None)
+            elif await asyncio.to_thread(self._target.digest, beside, found) != metadata.sha256:
+                continue
+            return "/".join(beside)
+        raise AssertionError("there is always another name")
+
+    def _find_clash(self, parts: Parts) -> int:
+        """Return which part of a path has to be another one: where something that is no folder is in the way."""
+        for number in range(1, len(parts)):
+            try:
+                self._target.look_for_folder(parts[:number])
+            except (TransferError, OSError):
+                return number - 1
+        return len(parts) - 1
+
+
+class _Names:
+    """The names that are taken here, for systems to which some that differ are one."""
+
+    def __init__(self, system: System, snapshot: Snapshot) -> None:
+        self._system = system
+        self._taken: dict[str, str] = {}
+        if system is not System.LINUX:
+            for path in snapshot.files:
+                self._take(path)
+
+    def _take(self, path: str) -> str:
+        for part in (*folders_above(path), path):
+            known = self._taken.setdefault(self._system.fold(part), part)
+            if known != part:
+                return known
+        return ""
+
+    def clash(self, path: str) -> str | None:
+        """Return why a file cannot be here beside those that are; `None` where it can."""
+        if self._system is System.LINUX:
+            return None
+        other = self._take(path)
+        return f"to this system its name and that of '{shown(other)}' are one" if other else None
+
+
+def _environments(paths: Mapping[str, There] | Sequence[str]) -> set[str]:
+    """Return the folders among paths of files that are environments."""
+    found = set()
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        above, _, last = folder.rpartition("/")
+        found.add(folder if name in ENVIRONMENT_MARKS else above if last in ENVIRONMENT_MARKS else "")
+    return found - {""}

@@ -1,0 +1,262 @@
+"""Synchronisation of a workspace: up before a cell runs, down after it has ended, and nothing lost on either side."""
+
+import asyncio
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from remote_kernel.client.files.remote_files import RemoteFiles
+from remote_kernel.client.files.transfer import Patience, PieceSize, Progress, Told, list_names
+from remote_kernel.client.workspace.comparison import Changes, compare
+from remote_kernel.client.workspace.down import Down, There
+from remote_kernel.client.workspace.local_files import LocalFiles, Snapshot
+from remote_kernel.client.workspace.state_file import StateFile
+from remote_kernel.client.workspace.up import Up
+from remote_kernel.core.download_paths import System
+from remote_kernel.core.errors import SessionLost
+from remote_kernel.core.wire.frames import ChangedFile, Files
+from remote_kernel.core.workspace.base import NO_STAMP, Base, Stamp
+from remote_kernel.core.workspace.limits import WorkspaceLimits
+from remote_kernel.core.workspace.plan import Change
+
+DEFAULT_PATIENCE_SECONDS = 60.0
+
+# How often it is looked whether another thread has ended its look.
+_LOOK_SECONDS = 0.005
+
+IN_BOTH = "in both"
+TO_BE_SENT = "is sent before the next cell"
+IN_CONFLICT = "was changed on both sides: the one here is sent before the next cell"
+REMOVED_HERE = "was removed here, and is removed in the session before the next cell"
+REMOVED_THERE = "was removed in the session, and stays here"
+NOT_SENT = "could not be sent, and is tried again when it has changed"
+LEADS_OUT = "stays here: a link that leads out of the workspace, or to what does not travel"
+ODD_NAME = "stays here: its name cannot be in the session"
+CLOSED = "stays here: the folder may not be read"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRow:
+    """A file of the workspace, and its state in words."""
+
+    path: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class SyncStatus:
+    """State of a workspace.
+
+    Attributes:
+        rows: all files, by path.
+        has_pod: whether something was agreed on with a session.
+    """
+
+    rows: list[SyncRow]
+    has_pod: bool
+
+    @property
+    def in_both(self) -> int:
+        """Number of files that are the same on both sides."""
+        return sum(row.state == IN_BOTH for row in self.rows)
+
+
+class WorkspaceSync:
+    """Keeps a folder the same here and in a session.
+
+    `up` and `down` wait for one another, and can be cancelled at any time: what was done is noted, and goes on with the
+    next call.
+
+    Args:
+        root: the workspace here.
+        folder: the workspace in the session, below its data folder; "" for that itself.
+        state_file: where it is kept what was agreed on; `None` for nowhere.
+        patience_seconds: how long nothing at all may get through before a call fails.
+        system: the names that can be here.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        folder: str = "",
+        *,
+        limits: WorkspaceLimits | None = None,
+        state_file: Path | None = None,
+        patience_seconds: float = DEFAULT_PATIENCE_SECONDS,
+        system: System | None = None,
+    ) -> None:
+        self.root = root.absolute()
+        self.folder = folder
+        self._patience_seconds = patience_seconds
+        self._local = LocalFiles(self.root, limits or WorkspaceLimits(), system or System.of_platform(sys.platform))
+        self._state_file = StateFile(state_file, self.root, folder)
+        self._base = self._state_file.load()
+        self._failed: dict[str, Stamp] = {}
+        self._told_of: set[str] = set()
+        self._lock = asyncio.Lock()
+        self._looks = threading.Lock()
+
+    def has_changed(self) -> bool:
+        """Return whether there is anything to be sent. Blocks, for some milliseconds per thousand files.
+
+        Raises:
+            TransferError: the folder is beyond the limits, or cannot be read.
+        """
+        if not self._looks.acquire(blocking=False):
+            return True  # `up` waits for its turn
+        try:
+            return bool(self._compare(self._local.look()))
+        finally:
+            self._looks.release()
+
+    async def up(self, files: RemoteFiles, progress: Progress) -> Told:
+        """Make the session have what is here; return what the user may not expect.
+
+        What has changed in the session, too, is saved here first, beside the file that is sent. A file that changes
+        while it is sent is sent again.
+
+        Raises:
+            TransferError: the folder is beyond the limits, or cannot be read; nothing was sent.
+            PoolError: it may be called again, and goes on.
+            SessionLost: the pod is another one; the next call sends everything.
+        """
+        async with self._alone():
+            snapshot = await asyncio.to_thread(self._local.look)
+            changes = await asyncio.to_thread(self._compare, snapshot)
+            told = Told()
+            self._tell_left_out(snapshot, told)
+            if changes:
+                async with self._session(files, progress, told) as (up, _, is_new):
+                    if is_new:
+                        changes = await asyncio.to_thread(self._compare, snapshot)
+                    await up.run(changes)
+            return told
+
+    async def down(self, files: RemoteFiles, progress: Progress, said: Files | None) -> Told:
+        """Bring here what has changed in the session; return what the user may not expect.
+
+        Args:
+            said: what the pod said behind a cell; `None` for all that has changed since it was looked last.
+
+        Raises:
+            TransferError: the folder here is beyond the limits, or cannot be read.
+            PoolError: it may be called again, with `None`.
+            SessionLost: the pod is another one; the next `up` sends everything.
+        """
+        async with self._alone():
+            told = Told()
+            if said is not None and said.is_whole and not self._concerns(said):
+                return told
+            async with self._session(files, progress, told) as (_, down, _):
+                there, gone = await self._look_there(down, said)
+                for path in gone:
+                    down.note_gone(path)
+                changed = {path: each for path, each in there.items() if self._has_changed_there(path, each)}
+                if changed:
+                    await down.run(changed, await asyncio.to_thread(self._local.look))
+            return told
+
+    def forget(self) -> None:
+        """Forget what was agreed on, as the pod is gone: the next `up` sends everything."""
+        self._base = Base()
+        self._failed.clear()
+        self._state_file.save(self._base)
+
+    def status(self) -> SyncStatus:
+        """Return how each file is. Blocks, also for as long as a transfer takes; raises as `has_changed` does."""
+        with self._looks:
+            snapshot = self._local.look()
+            changes = self._compare(snapshot)
+            states = {path: self._state_of(path, changes) for path in snapshot.files}
+            states |= dict.fromkeys(changes.removed, REMOVED_HERE)
+            states |= dict.fromkeys(snapshot.outside, LEADS_OUT)
+            states |= dict.fromkeys(snapshot.odd, ODD_NAME)
+            states |= dict.fromkeys(snapshot.closed, CLOSED)
+            return SyncStatus([SyncRow(*each) for each in sorted(states.items())], has_pod=bool(self._base.pod))
+
+    def _state_of(self, path: str, changes: Changes) -> str:
+        agreed = self._base.files.get(path)
+        if path in changes.files:
+            return IN_CONFLICT if agreed and agreed.stamp == NO_STAMP and agreed.version else TO_BE_SENT
+        if agreed is None or path in self._failed:
+            return NOT_SENT
+        return IN_BOTH if agreed.version else REMOVED_THERE
+
+    def _compare(self, snapshot: Snapshot) -> Changes:
+        return compare(self._local, self._base, snapshot, self._failed)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Wait until nobody else reads or changes the base."""
+        async with self._lock:
+            while not self._looks.acquire(blocking=False):  # noqa: ASYNC110 - a thread has it, and for milliseconds
+                await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                yield
+            finally:
+                self._looks.release()
+
+    @asynccontextmanager
+    async def _session(
+        self, files: RemoteFiles, progress: Progress, told: Told
+    ) -> AsyncIterator[tuple[Up, Down, bool]]:
+        """Give both ways to a pod, and say whether it is another one than before; keep the base in the end."""
+        piece = PieceSize(files.piece_bytes)
+        patience = Patience(progress, piece, self._patience_seconds)
+        try:
+            if not files.pod:
+                await patience.persist(lambda: files.describe(""))
+            is_new = self._base.pod != files.pod
+            if is_new:
+                self._base = Base(files.pod)
+                self._failed.clear()
+            base = self._base
+            down = Down(files, self.folder, self._local, base, progress, patience, piece, told)
+            yield (
+                Up(files, self.folder, self._local, base, progress, patience, piece, down, told, self._failed),
+                down,
+                is_new,
+            )
+        except SessionLost:
+            self._base = Base()
+            self._failed.clear()
+            raise
+        finally:
+            progress.wait = None
+            await asyncio.to_thread(self._state_file.save, self._base)
+
+    async def _look_there(self, down: Down, said: Files | None) -> tuple[dict[str, There], list[str]]:
+        """Return the files that are there, or those that were named, and what is gone."""
+        if said is not None and said.is_whole:
+            named = {
+                each.path: There(size=each.size, modified=each.modified, version=each.version) for each in said.changed
+            }
+            return named, [path for path in said.removed if path not in named]
+        listed = await down.list_there()
+        there = {path: each for path, each in listed.items() if each is not None}
+        return there, [path for path, agreed in self._base.files.items() if agreed.version and path not in there]
+
+    def _concerns(self, said: Files) -> bool:
+        """Return whether anything of what was said is news."""
+        known = self._base.files
+        return any(self._has_changed_there(each.path, each) for each in said.changed) or any(
+            path in known and known[path].version for path in said.removed
+        )
+
+    def _has_changed_there(self, path: str, there: "There | ChangedFile") -> bool:
+        return self._base.change_there(path, there.version) is Change.CHANGED
+
+    def _tell_left_out(self, snapshot: Snapshot, told: Told) -> None:
+        """Tell once of what does not travel although the rules let it."""
+        for paths, why in (
+            (snapshot.outside, "Links that lead out of the workspace, or to what does not travel, are not sent"),
+            (snapshot.odd, "What has a name that cannot be in the session is not sent"),
+            (snapshot.closed, "Folders that may not be read are not sent"),
+        ):
+            new = sorted(set(paths) - self._told_of)
+            self._told_of.update(new)
+            if new:
+                told.notes.append(f"{why}: {list_names(new)}.")

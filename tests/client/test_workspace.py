@@ -1,0 +1,557 @@
+"""A workspace, up and down, against what an agent answers."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from remote_kernel.client.files.remote_files import RemoteFiles
+from remote_kernel.client.files.transfer import Progress, Told
+from remote_kernel.client.workspace.state_file import state_path
+from remote_kernel.client.workspace.sync import (
+    IN_BOTH,
+    IN_CONFLICT,
+    REMOVED_HERE,
+    REMOVED_THERE,
+    TO_BE_SENT,
+    WorkspaceSync,
+)
+from remote_kernel.core.download_paths import System
+from remote_kernel.core.errors import PoolUnreachable, SessionLost, TransferError
+from remote_kernel.core.wire import files as wire
+from remote_kernel.core.wire.frames import ChangedFile, Files
+from remote_kernel.core.workspace.limits import WorkspaceLimits
+from remote_kernel.pod.files.data_folder import DataFolder
+from tests.client.pod_folder import PodFolder
+
+pytestmark = pytest.mark.anyio
+
+BATCH, CONTENT, LIST, METADATA, REMOVE = (
+    wire.BATCH_PATH, wire.CONTENT_PATH, wire.FILES_PATH, wire.METADATA_PATH, wire.REMOVE_PATH,
+)  # fmt: skip
+
+
+class Sides:
+    """A workspace on both sides."""
+
+    def __init__(self, scratch: Path, **options: object) -> None:
+        self.scratch = scratch
+        self.here = scratch / "here"
+        self.here.mkdir(exist_ok=True)
+        self.pod = PodFolder(scratch / "pod")
+        self.there = self.pod.root / "work"
+        self.begin(**options)
+
+    def begin(self, **options: object) -> None:
+        """Begin as a new process does."""
+        self.files = RemoteFiles(self.pod)
+        self.sync = WorkspaceSync(
+            self.here,
+            "work",
+            state_file=self.scratch / "run/state.json",
+            patience_seconds=0,
+            **options,  # type: ignore[arg-type]
+        )
+
+    async def up(self) -> Told:
+        self.pod.requests.clear()
+        self.progress = Progress(is_upload=True)
+        return await self.sync.up(self.files, self.progress)
+
+    async def down(self, said: Files | None = None) -> Told:
+        self.pod.requests.clear()
+        self.progress = Progress(is_upload=False)
+        return await self.sync.down(self.files, self.progress, said)
+
+    def said(self, *paths: str, removed: tuple[str, ...] = ()) -> Files:
+        """Return what the agent says of files behind a cell."""
+        folder = DataFolder(self.pod.root)
+        entries = {path: folder.describe(f"work/{path}") for path in paths}
+        changed = [
+            ChangedFile(path=path, size=entry.size, modified=entry.modified.timestamp(), version=entry.version)
+            for path, entry in entries.items()
+        ]
+        return Files(folder="work", cell="1", sequence=1, is_whole=True, changed=changed, removed=[*removed])
+
+    def states(self) -> dict[str, str]:
+        return {row.path: row.state for row in self.sync.status().rows}
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> Sides:
+    return Sides(tmp_path)
+
+
+def write(root: Path, path: str, content: str | bytes = "content") -> Path:
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return file
+
+
+def shown(root: Path) -> dict[str, str]:
+    return {str(file.relative_to(root)): file.read_text() for file in sorted(root.rglob("*")) if file.is_file()}
+
+
+async def test_a_workspace_goes_up_in_one_request_for_many_files(sides: Sides) -> None:
+    for number in range(200):
+        write(sides.here, f"data/{number}.csv", f"{number}")
+    assert sides.sync.has_changed()
+    told = await sides.up()
+    assert (told.failures, told.notes) == ([], [])
+    assert shown(sides.there) == shown(sides.here)
+    assert sides.pod.requests == [METADATA, LIST, BATCH]
+    assert (sides.progress.files, sides.progress.files_done) == (200, 200)
+
+
+async def test_what_has_not_changed_costs_no_request(sides: Sides) -> None:
+    write(sides.here, "a.csv")
+    await sides.up()
+    assert not sides.sync.has_changed()
+    await sides.up()
+    assert sides.pod.requests == []
+    os.utime(sides.here / "a.csv", (1, 1))
+    assert not sides.sync.has_changed(), "it has the same content still"
+    await sides.down(sides.said("a.csv"))
+    assert sides.pod.requests == [], "the pod speaks of what it was sent"
+
+
+async def test_one_file_that_changes_goes_up_alone(sides: Sides) -> None:
+    for name in ("a.py", "b.py"):
+        write(sides.here, name)
+    await sides.up()
+    write(sides.here, "a.py", "changed")
+    await sides.up()
+    assert sides.pod.requests == [METADATA, BATCH]
+    assert shown(sides.there) == {"a.py": "changed", "b.py": "content"}
+
+
+async def test_a_change_shows_whose_size_and_time_are_the_same(sides: Sides) -> None:
+    file = write(sides.here, "a.py", "one")
+    await sides.up()
+    status = file.stat()
+    file.write_text("two")
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert sides.sync.has_changed()
+
+
+async def test_times_and_modes_go_up_and_times_come_down(sides: Sides) -> None:
+    file = write(sides.here, "run.sh")
+    file.chmod(0o755)
+    os.utime(file, (1_700_000_000.5, 1_700_000_000.5))
+    await sides.up()
+    assert (sides.there / "run.sh").stat().st_mtime == 1_700_000_000.5
+    assert stat.S_IMODE((sides.there / "run.sh").stat().st_mode) == 0o755
+    os.utime(write(sides.there, "run.sh", "changed"), (1_700_000_001.5, 1_700_000_001.5))
+    await sides.down()
+    assert file.stat().st_mtime == 1_700_000_001.5
+    assert stat.S_IMODE(file.stat().st_mode) == 0o755
+    file.chmod(0o644)
+    assert sides.sync.has_changed()
+
+
+async def test_large_files_go_in_pieces(tmp_path: Path) -> None:
+    sides = Sides(tmp_path)
+    sides.pod.piece_bytes = 10_000
+    sides.begin()
+    content = os.urandom(95_000)
+    write(sides.here, "big.bin", content)
+    write(sides.here, "small.bin", b"small")
+    await sides.up()
+    assert (sides.there / "big.bin").read_bytes() == content
+    assert sides.pod.requests.count(CONTENT) == 11, "one asks what is there already"
+    write(sides.there, "big.bin", content[::-1])
+    await sides.down()
+    assert (sides.here / "big.bin").read_bytes() == content[::-1]
+
+
+async def test_batches_are_no_larger_than_a_piece(tmp_path: Path) -> None:
+    sides = Sides(tmp_path)
+    sides.pod.piece_bytes = 10_000
+    sides.begin()
+    for number in range(20):
+        write(sides.here, f"{number}.bin", os.urandom(4_000))
+    await sides.up()
+    assert sides.pod.requests.count(BATCH) == 10
+    assert not sides.sync.has_changed()
+
+
+async def test_what_a_cell_made_and_changed_comes_down(sides: Sides) -> None:
+    write(sides.here, "a.csv", "old")
+    await sides.up()
+    write(sides.there, "a.csv", "new one")
+    write(sides.there, "out/result.csv", "made")
+    told = await sides.down(sides.said("a.csv", "out/result.csv"))
+    assert (told.failures, told.notes) == ([], [])
+    assert shown(sides.here) == {"a.csv": "new one", "out/result.csv": "made"}
+    assert LIST not in sides.pod.requests
+    assert not sides.sync.has_changed()
+
+
+async def test_what_changed_on_both_sides_is_kept_twice_and_told(sides: Sides) -> None:
+    write(sides.here, "a.csv", "old")
+    await sides.up()
+    write(sides.here, "a.csv", "mine")
+    write(sides.there, "a.csv", "theirs")
+    told = await sides.down()
+    assert shown(sides.here) == {"a.csv": "mine", "a (from the session).csv": "theirs"}
+    assert "the session's is in 'a (from the session).csv'" in told.notes[0]
+    assert sides.states() == {"a.csv": IN_CONFLICT, "a (from the session).csv": TO_BE_SENT}
+    await sides.up()
+    assert shown(sides.there) == shown(sides.here)
+
+
+async def test_what_changed_there_is_saved_before_it_is_replaced(sides: Sides) -> None:
+    write(sides.here, "a.csv", "old")
+    await sides.up()
+    write(sides.here, "a.csv", "mine")
+    write(sides.there, "a.csv", "theirs")
+    told = await sides.up()
+    assert shown(sides.here) == {"a.csv": "mine", "a (from the session).csv": "theirs"}
+    assert shown(sides.there)["a.csv"] == "mine"
+    assert len(told.notes) == 1
+
+
+async def test_the_same_change_on_both_sides_is_no_conflict(sides: Sides) -> None:
+    write(sides.here, "a.csv", "old")
+    await sides.up()
+    write(sides.here, "a.csv", "the same")
+    write(sides.there, "a.csv", "the same")
+    told = await sides.up()
+    assert told.notes == []
+    assert shown(sides.here) == shown(sides.there) == {"a.csv": "the same"}
+    assert BATCH not in sides.pod.requests
+
+
+async def test_two_notebooks_on_one_workspace_are_no_conflict(sides: Sides) -> None:
+    for number in range(20):
+        write(sides.here, f"{number}.csv", f"{number}")
+    await sides.up()
+    other = WorkspaceSync(sides.here, "work")
+    sides.pod.requests.clear()
+    told = await other.up(sides.files, Progress(is_upload=True))
+    assert told.notes == []
+    assert sides.pod.requests == [LIST], "size and time say that they are the same"
+    write(sides.here, "0.csv", "changed")
+    await other.up(sides.files, Progress(is_upload=True))
+    assert (await sides.up()).notes == []
+    assert shown(sides.there) == shown(sides.here)
+
+
+async def test_a_file_that_is_removed_here_goes_there_unless_it_has_changed_there(sides: Sides) -> None:
+    for name in ("out/same.csv", "changed.csv"):
+        write(sides.here, name, "old")
+    await sides.up()
+    write(sides.there, "changed.csv", "theirs")
+    for name in ("out/same.csv", "changed.csv"):
+        (sides.here / name).unlink()
+    (sides.here / "out").rmdir()
+    assert sides.states() == dict.fromkeys(["out/same.csv", "changed.csv"], REMOVED_HERE)
+    told = await sides.up()
+    assert shown(sides.there) == shown(sides.here) == {"changed.csv": "theirs"}
+    assert not (sides.there / "out").exists()
+    assert "removed here and changed in the session" in told.notes[0]
+
+
+async def test_a_file_that_is_removed_there_stays_here_and_is_sent_when_it_changes(sides: Sides) -> None:
+    write(sides.here, "a.csv", "old")
+    await sides.up()
+    (sides.there / "a.csv").unlink()
+    await sides.down(sides.said(removed=("a.csv",)))
+    assert sides.states() == {"a.csv": REMOVED_THERE}
+    assert not sides.sync.has_changed()
+    write(sides.here, "a.csv", "changed")
+    await sides.up()
+    assert shown(sides.there) == {"a.csv": "changed"}
+
+
+async def test_what_travels_no_more_stays_on_both_sides(sides: Sides) -> None:
+    write(sides.here, "a.csv")
+    await sides.up()
+    write(sides.here, ".gitignore", "*.csv")
+    await sides.up()
+    assert (sides.here / "a.csv").exists()
+    assert (sides.there / "a.csv").exists()
+    assert REMOVE not in sides.pod.requests
+    write(sides.there, "b.csv")
+    await sides.down()
+    assert not (sides.here / "b.csv").exists()
+
+
+async def test_rules_of_a_repository_above_count(tmp_path: Path) -> None:
+    sides = Sides(tmp_path)
+    write(tmp_path, ".gitignore", "*.log")
+    (tmp_path / ".git").mkdir()
+    for name in ("a.log", "a.csv", ".env", "env/pyvenv.cfg", "env/lib/x.py", "__pycache__/a.pyc"):
+        write(sides.here, name)
+    await sides.up()
+    assert list(shown(sides.there)) == ["a.csv"]
+    write(tmp_path, ".gitignore", "*.txt")
+    assert sides.sync.has_changed()
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (WorkspaceLimits(max_files=3), "more than 3 files"),
+        (WorkspaceLimits(max_bytes=30), "its files have"),
+        (WorkspaceLimits(max_file_bytes=5), "a file may have"),
+    ],
+)
+async def test_a_folder_beyond_the_limits_sends_nothing(tmp_path: Path, limits: WorkspaceLimits, said: str) -> None:
+    sides = Sides(tmp_path, limits=limits)
+    for name in "abcde":
+        write(sides.here, name, "content")
+    with pytest.raises(TransferError, match=said):
+        sides.sync.has_changed()
+    with pytest.raises(TransferError, match=said):
+        await sides.up()
+    assert sides.pod.requests == []
+
+
+async def test_what_comes_down_keeps_to_the_limits_as_well(tmp_path: Path) -> None:
+    sides = Sides(tmp_path, limits=WorkspaceLimits(max_files=2, max_bytes=100, max_file_bytes=60))
+    write(sides.here, "a")
+    await sides.up()
+    write(sides.there, "large", "x" * 61)
+    write(sides.there, "b", "x" * 50)
+    write(sides.there, "c", "x" * 50)
+    told = await sides.down()
+    assert list(shown(sides.here)) == ["a", "b"]
+    assert len(told.notes) == 2
+    assert not sides.sync.has_changed()
+
+
+async def test_nothing_hidden_comes_down_and_nothing_through_a_link(sides: Sides, tmp_path: Path) -> None:
+    write(tmp_path, "outside/x", "mine")
+    write(sides.here, "a")
+    (sides.here / "link").symlink_to(tmp_path / "outside")
+    (sides.here / "x").symlink_to(tmp_path / "outside/x")
+    await sides.up()
+    for name in (".bashrc", ".git/hooks/post-checkout", "link/x", "x", "node_modules/a.js"):
+        write(sides.there, name, "theirs")
+    await sides.down()
+    assert (tmp_path / "outside/x").read_text() == "mine"
+    assert (sides.here / "x").is_symlink()
+    assert shown(sides.here) == {
+        "a": "content", "x": "mine", "x (from the session)": "theirs", "link (from the session)/x": "theirs",
+    }  # fmt: skip
+
+
+async def test_environments_there_stay_there(sides: Sides) -> None:
+    write(sides.here, "a")
+    await sides.up()
+    write(sides.there, "env/pyvenv.cfg")
+    write(sides.there, "env/bin/python")
+    await sides.down(sides.said("env/pyvenv.cfg", "env/bin/python"))
+    write(sides.there, "env/lib/x.py")
+    sides.begin()
+    await sides.down(sides.said("env/lib/x.py"))
+    assert list(shown(sides.here)) == ["a"]
+
+
+async def test_a_link_to_a_file_of_the_workspace_goes_up_as_the_file(sides: Sides, tmp_path: Path) -> None:
+    write(tmp_path, "secret")
+    write(sides.here, "data/run-1.csv", "one")
+    write(sides.here, ".env", "secret")
+    (sides.here / "latest.csv").symlink_to("data/run-1.csv")
+    for name, target in {"leads_out": "../secret", "to_hidden": ".env", "folder": "data", "gone": "nowhere"}.items():
+        (sides.here / name).symlink_to(target)
+    told = await sides.up()
+    assert shown(sides.there) == {"data/run-1.csv": "one", "latest.csv": "one"}
+    assert len(told.notes) == 1
+    assert "'folder', 'gone', 'leads_out' and 1 more" in told.notes[0]
+    write(sides.here, "data/run-1.csv", "two")
+    assert (await sides.up()).notes == [], "it was told once"
+    assert shown(sides.there) == {"data/run-1.csv": "two", "latest.csv": "two"}
+
+
+async def test_names_that_cannot_be_on_the_other_side_are_left_out_and_told(sides: Sides) -> None:
+    write(sides.here, os.fsdecode(b"odd\xff.csv"))
+    write(sides.here, "control\x1b[31m.csv")
+    write(sides.here, "fine.csv")
+    told = await sides.up()
+    assert list(shown(sides.there)) == ["fine.csv"]
+    assert len(told.notes) == 1
+    write(sides.there, os.fsdecode(b"theirs\xff.csv"))
+    write(sides.there, "also\x1b.csv")
+    told = await sides.down()
+    assert len(list(sides.here.iterdir())) == 3
+    assert any("no Unicode" in note for note in told.notes)
+
+
+async def test_names_that_are_one_to_this_system_are_left_out_and_told(tmp_path: Path) -> None:
+    sides = Sides(tmp_path, system=System.MACOS)
+    write(sides.here, "Data/a.csv", "mine")
+    await sides.up()
+    write(sides.there, "Data/A.csv", "theirs")
+    write(sides.there, "data/b.csv", "theirs")
+    write(sides.there, "New.csv")
+    write(sides.there, "new.csv")
+    told = await sides.down()
+    assert list(shown(sides.here)) == ["Data/a.csv", "New.csv"]
+    assert all("are one" in note for note in told.notes)
+    assert len(told.notes) == 3
+
+
+async def test_a_pod_that_was_replaced_gets_everything(sides: Sides) -> None:
+    for name in ("a", "b"):
+        write(sides.here, name)
+    await sides.up()
+    write(sides.here, "c")
+    sides.pod.rename("pod-2")
+    with pytest.raises(SessionLost):
+        await sides.up()
+    for file in sides.there.iterdir():
+        file.unlink()
+    sides.files = RemoteFiles(sides.pod)
+    assert sides.sync.has_changed()
+    await sides.up()
+    assert shown(sides.there) == shown(sides.here)
+
+
+async def test_another_process_knows_what_was_agreed_on_with_this_pod_and_no_other(sides: Sides) -> None:
+    write(sides.here, "a")
+    await sides.up()
+    sides.begin()
+    assert not sides.sync.has_changed()
+    assert stat.S_IMODE((sides.scratch / "run/state.json").stat().st_mode) == 0o600
+    sides.pod.rename("pod-2")
+    (sides.there / "a").unlink()
+    write(sides.here, "b")
+    await sides.up()
+    assert shown(sides.there) == shown(sides.here)
+    sides.sync.forget()
+    sides.begin()
+    assert sides.sync.has_changed()
+
+
+async def test_a_state_that_cannot_be_read_is_none(sides: Sides) -> None:
+    write(sides.here, "a")
+    await sides.up()
+    write(sides.scratch, "run/state.json", "[]")
+    sides.begin()
+    assert sides.sync.has_changed()
+    assert state_path(Path("/run"), Path("/a"), "", "1") != state_path(Path("/run"), Path("/a"), "", "2")
+
+
+@pytest.mark.parametrize("is_answer", [False, True])
+async def test_a_cut_in_mid_sync_goes_on_with_the_next(tmp_path: Path, is_answer: bool) -> None:
+    sides = Sides(tmp_path)
+    sides.pod.piece_bytes = 10_000
+    sides.begin()
+    for number in range(30):
+        write(sides.here, f"{number}.bin", os.urandom(2_000).hex())
+
+    def cut(path: str) -> None:
+        if sides.pod.requests.count(BATCH) == 4:
+            raise PoolUnreachable("The line was cut.")
+
+    if is_answer:
+        sides.pod.after = cut
+    else:
+        sides.pod.before = cut
+    with pytest.raises(PoolUnreachable):
+        await sides.up()
+    sides.pod.before = sides.pod.after = lambda _path: None
+    sides.begin()
+    told = await sides.up()
+    assert (told.failures, told.notes) == ([], [])
+    assert 0 < sides.progress.files_done < 28
+    assert shown(sides.there) == shown(sides.here)
+
+
+async def test_a_file_that_changes_while_it_is_sent_is_sent_again(sides: Sides) -> None:
+    sides.pod.piece_bytes = 10_000
+    sides.begin()
+    file = write(sides.here, "log.bin", b"x" * 50_000)
+    changes = iter(range(2))
+
+    def change(path: str) -> None:
+        if path == CONTENT and next(changes, None) is not None:
+            file.write_bytes(os.urandom(60_000))
+
+    sides.pod.before = change
+    assert (await sides.up()).failures == []
+    assert (sides.there / "log.bin").read_bytes() == file.read_bytes()
+
+
+async def test_a_file_that_never_rests_is_told(sides: Sides) -> None:
+    sides.pod.piece_bytes = 10_000
+    sides.begin()
+    file = write(sides.here, "log.bin", b"x" * 50_000)
+    write(sides.here, "other", "fine")
+
+    def change(path: str) -> None:
+        if path == CONTENT:
+            file.write_bytes(os.urandom(60_000))
+
+    sides.pod.before = change
+    told = await sides.up()
+    assert told.failures == ["'log.bin' changes all the time, and was not sent."]
+    assert list(shown(sides.there)) == ["other"]
+
+
+async def test_a_file_that_cannot_be_sent_is_told_once(sides: Sides) -> None:
+    write(sides.here, "a", "mine")
+    write(sides.here, "b", "mine")
+    (sides.there / "a").mkdir(parents=True)
+    write(sides.there, "a/.hidden")
+    told = await sides.up()
+    assert len(told.failures) == 1
+    assert not sides.sync.has_changed()
+    assert (sides.there / "b").read_text() == "mine"
+
+
+async def test_files_and_folders_change_places(sides: Sides) -> None:
+    write(sides.here, "x", "file")
+    write(sides.here, "y/a", "in a folder")
+    await sides.up()
+    (sides.here / "x").unlink()
+    write(sides.here, "x/a", "in a folder")
+    (sides.here / "y/a").unlink()
+    (sides.here / "y").rmdir()
+    write(sides.here, "y", "file")
+    assert (await sides.up()).failures == []
+    assert shown(sides.there) == {"x/a": "in a folder", "y": "file"}
+
+
+async def test_empty_folders_are_made_there(sides: Sides) -> None:
+    (sides.here / "out/plots").mkdir(parents=True)
+    write(sides.here, "logs/.gitignore", "*")
+    assert sides.sync.has_changed()
+    await sides.up()
+    assert (sides.there / "out/plots").is_dir()
+    assert (sides.there / "logs").is_dir()
+    assert not sides.sync.has_changed()
+
+
+async def test_a_folder_that_is_gone_removes_nothing_there(sides: Sides, tmp_path: Path) -> None:
+    write(sides.here, "a")
+    await sides.up()
+    sides.here.rename(tmp_path / "unmounted")
+    with pytest.raises(TransferError, match="cannot be read"):
+        await sides.up()
+    assert list(shown(sides.there)) == ["a"]
+
+
+async def test_status_has_a_row_for_each_file(sides: Sides) -> None:
+    write(sides.here, "same")
+    write(sides.here, "changed")
+    await sides.up()
+    write(sides.here, "changed", "now")
+    write(sides.here, "new")
+    assert sides.states() == {"same": IN_BOTH, "changed": TO_BE_SENT, "new": TO_BE_SENT}
+    status = sides.sync.status()
+    assert (status.has_pod, status.in_both) == (True, 1)
+
+
+async def test_a_frame_without_lists_has_the_folder_listed(sides: Sides) -> None:
+    write(sides.here, "a")
+    await sides.up()
+    write(sides.there, "b")
+    said = Files(folder="work", cell="1", sequence=1, is_whole=False, changed=[], removed=[])
+    await sides.down(said)
+    assert LIST in sides.pod.requests
+    assert list(shown(sides.here)) == ["a", "b"]
