@@ -17,6 +17,7 @@ from remote_kernel import __version__
 from remote_kernel.cli import completion, doctor, identifier, logs, pool
 from remote_kernel.cli.files import command as transfer
 from remote_kernel.cli.install import command as install
+from remote_kernel.cli.packages import command as packages
 from remote_kernel.cli.parser import CommandParser
 from remote_kernel.cli.run import command as run
 from remote_kernel.cli.sessions import command as sessions
@@ -81,7 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("-V", "--version", action="version", version=f"%(prog)s {__version__}")
     parser.set_defaults(handler=None)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (run, transfer, install, doctor, sessions, logs, identifier, pool, completion):
+    for module in (run, transfer, packages, install, doctor, sessions, logs, identifier, pool, completion):
         module.add_parser(subparsers)
     return parser
 

@@ -13,6 +13,11 @@ class Folders:
     data: Path
     runtime: Path
 
+    @property
+    def wheels(self) -> Path:
+        """The folder where downloaded packages are kept; it need not exist."""
+        return self.data / "remote-kernel" / "wheels"
+
     @classmethod
     def of_user(cls) -> "Folders":
         """Ask jupyter_core, which knows `JUPYTER_DATA_DIR`, `JUPYTER_RUNTIME_DIR` and the platform's habits.

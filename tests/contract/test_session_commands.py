@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.ways import Way
+from tests.wheels import make_wheel
 
 pytestmark = pytest.mark.contract
 
@@ -33,3 +34,11 @@ def test_files_that_cannot_be_moved_are_told_with_what_helps(way: Way) -> None:
     reply = way.notebook.run(f"%session upload {__file__}").reply
     assert reply["ename"] == "TransferError"
     assert "up to 128 MB" in reply["evalue"]
+
+
+@pytest.mark.needs("files")
+def test_packages_are_installed_without_a_network(way: Way, tmp_path: Path) -> None:
+    name = f"rk-contract-{way.name}"
+    wheel = make_wheel(tmp_path, name)
+    assert f"Installed 1 package in the session: {name} 1.0." in way.notebook.run(f"%session install {wheel}").displayed
+    assert way.notebook.run(f"import rk_contract_{way.name} as module; module.version").result == "'1.0'"

@@ -16,6 +16,7 @@ from remote_kernel.core.text.human_numbers import count_of
 from remote_kernel.io.tasks import start
 
 if TYPE_CHECKING:
+    from remote_kernel.cli.files.transfer_bar import Measured
     from remote_kernel.client.files.download import Choice, DownloadPlan
     from remote_kernel.client.files.remote_files import RemoteFiles
     from remote_kernel.client.files.transfer import Progress, Told
@@ -152,9 +153,9 @@ def _transfer(arguments: argparse.Namespace, progress: "Progress", work: Work) -
         with asyncio.Runner() as runner:
 
             def run(step: Coroutine[Any, Any, T]) -> T:
-                return runner.run(_with_bar(arguments.quiet, progress, step))
+                return runner.run(with_bar(arguments.quiet, progress, step))
 
-            route = runner.run(_open_route(settings, identifier, arguments.environ))
+            route = runner.run(open_route(settings, identifier, arguments.environ))
             try:
                 told = work(RemoteFiles(route), settings.wait_seconds, run)
             finally:
@@ -173,7 +174,8 @@ def _transfer(arguments: argparse.Namespace, progress: "Progress", work: Work) -
     return 1 if told.failures else 0
 
 
-async def _open_route(settings: Settings, identifier: Identifier, environ: Mapping[str, str]) -> "DetectedRoute":
+async def open_route(settings: Settings, identifier: Identifier, environ: Mapping[str, str]) -> "DetectedRoute":
+    """Return a route to the pod of a notebook's session."""
     from remote_kernel.client.access import choose_access
     from remote_kernel.client.http.pool_client import PoolClient
     from remote_kernel.client.routes.detected_route import DetectedRoute
@@ -184,7 +186,7 @@ async def _open_route(settings: Settings, identifier: Identifier, environ: Mappi
     return DetectedRoute(pool, PoolKindStore(Folders.of_user().runtime, settings.endpoint))
 
 
-async def _with_bar(is_quiet: bool, progress: "Progress", step: Coroutine[Any, Any, T]) -> T:
+async def with_bar(is_quiet: bool, progress: "Measured", step: Coroutine[Any, Any, T]) -> T:
     """Make a step, on a terminal with a bar that shows how far it is."""
     if is_quiet or not can_draw(sys.stderr):
         return await step

@@ -1,14 +1,13 @@
-"""The bar of a transfer on a terminal."""
+"""The bar of a transfer, or of anything that can be measured, on a terminal."""
 
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from remote_kernel.cli.terminal import console_for
-from remote_kernel.client.files import transfer
 from remote_kernel.core.text.terminal_text import one_line, shortened
 
 # What is said behind the bar has 42 columns at most, and a narrow terminal 80.
@@ -16,10 +15,28 @@ BAR_WIDTH = 12
 NAME_WIDTH = 18
 
 
+class Measured(Protocol):
+    """Progress of something.
+
+    Attributes:
+        name: of what is on its way; "" where it has none.
+        fraction: from 0 to 1.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fraction(self) -> float: ...
+
+    def describe(self, now: float) -> str:
+        """Return the state at `now` (monotonic seconds) as one line."""
+
+
 class TransferBar:
     """One line on standard error that is gone when the transfer is over."""
 
-    def __init__(self, progress: transfer.Progress) -> None:
+    def __init__(self, progress: Measured) -> None:
         self._progress = progress
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),

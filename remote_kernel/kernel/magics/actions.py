@@ -1,4 +1,4 @@
-"""Actions of `%session`, except transfers of files: the status card, and requests to the session."""
+"""Actions of `%session`, except transfers of files and packages: the status card, and requests to the session."""
 
 import asyncio
 import time
@@ -20,6 +20,7 @@ from remote_kernel.kernel.session.attachment import Attachment
 from remote_kernel.kernel.session.session import Session
 
 if TYPE_CHECKING:
+    from remote_kernel.kernel.magics.packages import PackageInstalls
     from remote_kernel.kernel.magics.transfers import Transfers
 
 
@@ -47,6 +48,12 @@ class Actions:
         from remote_kernel.kernel.magics.transfers import Transfers  # late, as the start of a kernel waits for imports
 
         return Transfers(self._channels, self._session)
+
+    @cached_property
+    def _packages(self) -> "PackageInstalls":
+        from remote_kernel.kernel.magics.packages import PackageInstalls
+
+        return PackageInstalls(self._channels, self._session)
 
     @property
     def _link(self) -> Link | None:
@@ -76,12 +83,20 @@ class Actions:
                 return await self._let_go(is_reset=command.verb is Verb.RESET)
             case Verb.FILES | Verb.UPLOAD | Verb.DOWNLOAD:
                 return await self._handle_files(request, command)
+            case Verb.INSTALL:
+                return await self._install(request, command)
 
     async def _handle_files(self, request: Request, command: Command) -> Shown | None:
         # Before a session is taken for something that cannot be done; in a thread, as the folder may be a large one.
         plan = await asyncio.to_thread(self._transfers.parse, command)
         if command.verb is not Verb.UPLOAD and not self._session.is_known and self._link is None:
             return _say(session_command.NO_FILES)
+        await self._reach()
+        hello = self._attachment.hello
+        return await plan(request, hello.pod if hello else "")
+
+    async def _install(self, request: Request, command: Command) -> Shown | None:
+        plan = await asyncio.to_thread(self._packages.parse, command)
         await self._reach()
         hello = self._attachment.hello
         return await plan(request, hello.pod if hello else "")

@@ -91,6 +91,8 @@ class Completion:
         if line.word.startswith("--"):
             options = _OPTIONS.get(verb, ())
             return "keyword", [name for name in options if name.startswith(line.word) and name not in line.words]
+        if verb == Verb.INSTALL:
+            return await self._complete_install(line, before)
         if verb not in (Verb.FILES, Verb.UPLOAD, Verb.DOWNLOAD):
             return "keyword", []
         is_target = before == "--to"
@@ -99,6 +101,12 @@ class Completion:
         is_local = (verb == Verb.UPLOAD) != is_target
         names = await asyncio.to_thread(list_local, folder) if is_local else await self._list_remote(folder)
         return "path", match_paths(line, names, folders_only=is_target or verb == Verb.FILES)
+
+    async def _complete_install(self, line: Typed, before: str) -> tuple[str, list[str]]:
+        if before == "-r":
+            names = await asyncio.to_thread(list_local, line.word.rpartition("/")[0])
+            return "path", match_paths(line, names, folders_only=False)
+        return "keyword", ["-r"] if "-r".startswith(line.word or " ") else []
 
     async def aclose(self) -> None:
         """Stop looking."""

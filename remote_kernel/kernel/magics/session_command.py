@@ -20,6 +20,7 @@ class Verb(StrEnum):
     FILES = "files"
     UPLOAD = "upload"
     DOWNLOAD = "download"
+    INSTALL = "install"
     KEEP = "keep"
     RESET = "reset"
     RELEASE = "release"
@@ -64,6 +65,10 @@ USAGE = {
         "%session download PATH… [--to DIR] [--force]",
         "fetch files and folders of the session; --force replaces what is here and differs",
     ),
+    Verb.INSTALL: (
+        "%session install NAME… | -r FILE",
+        "install packages in the session, which needs no network: they are found and downloaded on this machine",
+    ),
     Verb.KEEP: ("%session keep 2h", "keep the pod warm for so long from now; 'off' ends it"),
     Verb.RESET: ("%session reset", "give the pod back and take a new one: variables and files are gone"),
     Verb.RELEASE: ("%session release", "give the pod back; the next cell takes a new one"),
@@ -104,7 +109,7 @@ NOTHING_MISSED = "Nothing was missed."
 _LINE = re.compile(
     r"\s*%session(?![^\s?])(?:[ \t]+(?P<word>[^\s?]\S*?)(?P<rest>[ \t][^\n]*)?)?[ \t]*(?P<question>\?{0,2})\s*"
 )
-_TAKE_ARGUMENTS = frozenset({Verb.FILES, Verb.UPLOAD, Verb.DOWNLOAD, Verb.KEEP})
+_TAKE_ARGUMENTS = frozenset({Verb.FILES, Verb.UPLOAD, Verb.DOWNLOAD, Verb.INSTALL, Verb.KEEP})
 _UNITS = {"": 60.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?P<number>\d{1,6}(?:\.\d{1,6})?)\s*(?P<unit>s|m|min|h|d|)")
 
@@ -168,6 +173,32 @@ def parse_transfer(command: Command) -> Transfer:
     if not paths:
         raise UsageError(f"Say which files: {_usage(command.verb)}")
     return Transfer(paths, to, is_forced)
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """Request to install packages: names, such as "numpy>=2" or the path of a wheel, and requirement files."""
+
+    names: list[str]
+    files: list[str]
+
+
+def parse_install(command: Command) -> Install:
+    """Return what the line of an installation asks for; raises `UsageError`."""
+    names: list[str] = []
+    files: list[str] = []
+    words = split(command.rest)
+    while words:
+        word = words.pop(0)
+        if word in {"-r", "--requirement"} and words:
+            files.append(words.pop(0))
+        elif word.startswith("-"):
+            raise UsageError(f"'{word}' is not understood here: {_usage(command.verb)}")
+        else:
+            names.append(word)
+    if not names and not files:
+        raise UsageError(f"Say which packages: {_usage(command.verb)}")
+    return Install(names, files)
 
 
 def parse_files(command: Command) -> str:

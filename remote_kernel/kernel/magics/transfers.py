@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,18 +18,14 @@ from remote_kernel.core.errors import PoolRefused, RemoteKernelError, TransferEr
 from remote_kernel.core.text.human_numbers import count_of, format_bytes
 from remote_kernel.core.text.terminal_text import one_line
 from remote_kernel.core.wire import files as wire
-from remote_kernel.io.tasks import start
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.magics import session_command
+from remote_kernel.kernel.magics.bar import showing
 from remote_kernel.kernel.magics.session_command import Command, Verb
 from remote_kernel.kernel.output import style
-from remote_kernel.kernel.output.display import Display, Shown
-from remote_kernel.kernel.requests.request import Interrupted, Request
+from remote_kernel.kernel.output.display import Shown
+from remote_kernel.kernel.requests.request import Request
 from remote_kernel.kernel.session.session import Session
-
-# What is over sooner needs no bar.
-PATIENCE_SECONDS = 0.25
-UPDATE_SECONDS = 0.25
 
 # For somebody who has pressed Tab.
 LOOK_SECONDS = 3.0
@@ -94,45 +91,37 @@ class Transfers:
     async def _upload(self, request: Request, pod: str, plan: Callable[[], UploadPlan], to: str) -> None:
         progress = Progress(is_upload=True, place=f"'{to}' in the session" if to else "the session")
         upload = Upload(self._files(pod), progress, patience_seconds=self._session.wait_seconds)
-        async with self._showing(request, progress, upload.told):
+        async with showing(self._channels, request, TransferBar(progress, upload.told)):
             await upload.run(await asyncio.to_thread(plan))
 
     async def _download(self, request: Request, pod: str, asked: session_command.Transfer, to: Path) -> None:
         progress = Progress(is_upload=False, place=str(to))
         download = Download(self._files(pod), progress, to=to, patience_seconds=self._session.wait_seconds)
-        async with self._showing(request, progress, download.told):
+        async with showing(self._channels, request, TransferBar(progress, download.told)):
             # Nobody can be asked in a cell.
             choice = Choice.REPLACE if asked.is_forced else Choice.KEEP_BOTH
             await download.run(await download.plan(asked.paths), choice)
 
-    @contextlib.asynccontextmanager
-    async def _showing(self, request: Request, progress: Progress, told: Told) -> AsyncIterator[None]:
-        """Show a bar while the body of the `with` runs, and at its end what became of it."""
-        if request.is_silent:
-            yield
-            return
-        display = Display(self._channels, request.header)
-        updating = start(_update(display, progress), "bar")
-        try:
-            yield
-        except (RemoteKernelError, asyncio.CancelledError) as error:
-            if display.is_shown:
-                display.show(show_stopped(progress))
-            if isinstance(error, RemoteKernelError):
-                raise
-            raise Interrupted(INTERRUPTED) from None
-        else:
-            display.show(show_done(progress, told))
-        finally:
-            updating.cancel()
-            await asyncio.gather(updating, return_exceptions=True)
 
+@dataclass(slots=True)
+class TransferBar:
+    """A `Bar` of a transfer."""
 
-async def _update(display: Display, progress: Progress) -> None:
-    await asyncio.sleep(PATIENCE_SECONDS)
-    while True:
-        display.show(show_progress(progress))
-        await asyncio.sleep(UPDATE_SECONDS)
+    progress: Progress
+    told: Told
+    interrupted: str = INTERRUPTED
+
+    def show(self) -> Shown:
+        """See `Bar`."""
+        return show_progress(self.progress)
+
+    def show_stopped(self) -> Shown:
+        """See `Bar`."""
+        return show_stopped(self.progress)
+
+    def show_done(self) -> Shown:
+        """See `Bar`."""
+        return show_done(self.progress, self.told)
 
 
 def _title(progress: Progress) -> str:

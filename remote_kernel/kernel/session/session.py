@@ -169,6 +169,16 @@ class Session:
         return self._binding.kernel if self._binding else wire.DEFAULT_KERNEL
 
     @property
+    def kernelspec(self) -> str:
+        """The kernelspec in the pod."""
+        return self._binding.kernelspec if self._binding else wire.DEFAULT_KERNELSPEC
+
+    @property
+    def wheels(self) -> Path:
+        """The folder where downloaded packages are kept."""
+        return self._folders.wheels
+
+    @property
     def is_local(self) -> bool:
         """Return whether the pool is the user's own on this machine."""
         return not self._environ.get("REMOTE_KERNEL_ENDPOINT", "").strip()

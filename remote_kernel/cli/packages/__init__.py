@@ -1,0 +1,1 @@
+"""`remote-kernel install-packages`."""

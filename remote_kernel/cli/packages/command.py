@@ -1,0 +1,107 @@
+"""`remote-kernel install-packages`: packages from this machine's index to the session of a notebook."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from remote_kernel.cli.files.command import open_route, with_bar
+from remote_kernel.cli.identifier import find_session
+from remote_kernel.core.errors import UsageError
+from remote_kernel.core.identity import Identifier, Scope
+from remote_kernel.core.settings import Settings
+
+if TYPE_CHECKING:
+    from remote_kernel.client.packages.installation import InstallProgress, Outcome
+    from remote_kernel.client.packages.requirements import Wanted
+
+DESCRIPTION = """\
+Make sure that the session of NOTEBOOK, which is started if there is none, has packages. The session needs no network:
+wheels for its interpreter are found and downloaded on this machine, by pip with your own settings, and what the session
+does not have is sent and installed. A kernel that runs there finds it at once.
+"""
+
+EPILOG = """\
+examples:
+  remote-kernel install-packages report.ipynb seaborn 'polars>=1'
+  remote-kernel install-packages report.ipynb -r requirements.txt
+  remote-kernel install-packages report.ipynb dist/mine-1.0-py3-none-any.whl
+
+Packages last as long as the pod. The file may have what pip's may, but for what has to be built: folders, addresses of
+repositories.
+
+exit status: 0 the session has it all; 1 the pool or the session cannot be used; 2 there is no wheel for the session, or
+something else that was given cannot be used; 130 Ctrl-C: the same command goes on where it stopped
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "install-packages",
+        help="install packages in the session of a notebook",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+    )
+    add = parser.add_argument
+    add("notebook", metavar="NOTEBOOK", help="path of the notebook")
+    add("names", metavar="NAME", nargs="*", help="package such as 'numpy' or 'numpy>=2', or path of a wheel")
+    add(
+        "-r", "--requirement", metavar="FILE", action="append", default=[], dest="files",
+        help="a file of requirements, as pip has them; may be given several times",
+    )  # fmt: skip
+    add("--scope", choices=[scope.value for scope in Scope], help="who shares the session")
+    add("-q", "--quiet", action="store_true", help="print errors only")
+    add("--json", action="store_true", help="print what was installed as JSON")
+    parser.set_defaults(handler=handle)
+
+
+def handle(arguments: argparse.Namespace) -> int:
+    """Install, say what has changed, and return the exit status."""
+    from remote_kernel.client.files.local_paths import current_folder
+    from remote_kernel.client.packages.installation import InstallProgress
+    from remote_kernel.client.packages.requirements import parse_wanted
+
+    if not arguments.names and not arguments.files:
+        raise UsageError("say which packages: NAME, or -r FILE")
+    wanted = parse_wanted(arguments.names, arguments.files, current_folder())
+    settings, identifier = find_session(arguments)
+    progress = InstallProgress()
+    install = ensure_packages(wanted, settings, identifier, arguments.environ, progress)
+    try:
+        outcome = asyncio.run(with_bar(arguments.quiet or arguments.json, progress, install))
+    except KeyboardInterrupt:
+        print("remote-kernel: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        raise
+    if arguments.json:
+        changes = [{"name": each.name, "before": each.before, "after": each.after} for each in outcome.changes]
+        print(json.dumps({"installed": changes, "sent_bytes": outcome.sent_bytes}))
+    elif not arguments.quiet:
+        print(outcome.summarise())
+    return 0
+
+
+async def ensure_packages(
+    wanted: "Wanted", settings: Settings, identifier: Identifier, environ: Mapping[str, str],
+    progress: "InstallProgress",
+) -> "Outcome":  # fmt: skip
+    """Make sure that the session of an identifier has packages; where it has them, that costs one request.
+
+    Raises:
+        UsageError: there is no wheel for it.
+        TransferError, PoolError, SessionLost: they cannot be installed there.
+    """
+    from remote_kernel.client.packages.installation import Installation
+    from remote_kernel.kernel.folders import Folders
+
+    route = await open_route(settings, identifier, environ)
+    try:
+        installation = Installation(
+            route, settings.pod_kernel, progress, cache=Folders.of_user().wheels, environ=environ,
+            patience_seconds=settings.wait_seconds,
+        )  # fmt: skip
+        return await installation.run(wanted)
+    finally:
+        await route.aclose()

@@ -1,0 +1,78 @@
+"""Packages of one session's interpreter, as `core.wire.packages` has them on the wire."""
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from remote_kernel.client.files.transfer import Patience
+from remote_kernel.client.routes.route import Route
+from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SessionLost, TransferError, WireError
+from remote_kernel.core.wire import files
+from remote_kernel.core.wire.packages import PACKAGES_PATH, Installed, Order, Packages
+
+T = TypeVar("T")
+
+# The interpreter of a machine with a slow disk takes seconds to start.
+READ_SECONDS = 100.0
+
+POD_GONE = "The remote session's pod was replaced while packages were installed in it. Run it again for the new one."
+AZURE_MAY_INSTALL = "'%pip install' may work there, where the pool's sessions have a network."
+
+
+class RemotePackages:
+    """Asks for packages of one pod, and has wheels installed that were sent.
+
+    All methods raise `PoolError`, `TransferError`, and `SessionLost` once another pod answers than the one at first.
+
+    Args:
+        kernelspec: of the interpreter in the pod.
+        patience: for requests that do not get through.
+
+    Attributes:
+        pod: its name; "" for whichever answers first.
+    """
+
+    def __init__(self, route: Route, kernelspec: str, patience: Patience, pod: str = "") -> None:
+        self._route = route
+        self._kernelspec = kernelspec
+        self._patience = patience
+        self.pod = pod
+
+    async def describe(self) -> Packages:
+        """Return what the interpreter is and has."""
+        packages = _parse(Packages.from_json, await self._request("GET", {}))
+        self.pod = packages.pod
+        return packages
+
+    async def install(self, order: Order) -> Installed:
+        """Have wheels installed, and return what became of it."""
+        job, content = secrets.token_hex(8), json.dumps(order.to_json()).encode()
+        while True:  # each answer takes as long as the pod waits before it gives it
+            installed = _parse(Installed.from_json, await self._request("POST", {"job": job}, content))
+            if installed.is_done:
+                return installed
+
+    async def _request(self, method: str, params: Mapping[str, str], content: bytes = b"") -> dict[str, Any]:
+        named = {**params, "kernelspec": self._kernelspec, **({"pod": self.pod} if self.pod else {})}
+
+        async def attempt() -> dict[str, Any]:
+            return await self._route.request(
+                method, PACKAGES_PATH, params=named, content=content, read_seconds=READ_SECONDS
+            )
+
+        try:
+            return await self._patience.persist(attempt)
+        except PoolRefused as error:
+            if error.code == files.POD_MISMATCH:
+                raise SessionLost(POD_GONE) from None
+            if error.code == files.NO_AGENT:
+                raise TransferError(f"{error} {AZURE_MAY_INSTALL}") from None
+            raise
+
+
+def _parse(parse: Callable[[Mapping[str, Any]], T], answer: Mapping[str, Any]) -> T:
+    try:
+        return parse(answer)
+    except WireError as error:
+        raise PoolUnreachable(f"The session sent something unreadable: {error}.") from None

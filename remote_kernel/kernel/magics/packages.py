@@ -1,0 +1,89 @@
+"""`%session install`: what is seen of it in the cell."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from remote_kernel.client.files.local_paths import current_folder
+from remote_kernel.client.packages.installation import Installation, InstallProgress, Outcome
+from remote_kernel.client.packages.requirements import Wanted, parse_wanted
+from remote_kernel.kernel.frontend.channels import Channels
+from remote_kernel.kernel.magics import session_command
+from remote_kernel.kernel.magics.bar import showing
+from remote_kernel.kernel.magics.session_command import Command
+from remote_kernel.kernel.output import style
+from remote_kernel.kernel.output.display import Shown
+from remote_kernel.kernel.requests.request import Request
+from remote_kernel.kernel.session.session import Session
+
+INTERRUPTED = "The installation was interrupted. Run the cell again to go on where it stopped."
+
+TITLE = "Installing packages"
+
+
+class PackageInstalls:
+    """Installs packages in the session of one kernel."""
+
+    def __init__(self, channels: Channels, session: Session) -> None:
+        self._channels = channels
+        self._session = session
+
+    def parse(self, command: Command) -> Callable[[Request, str], Awaitable[Shown | None]]:
+        """Return what does a command, once there is a session, given its cell and the pod's name.
+
+        Raises:
+            UsageError: it cannot be understood, or names what cannot be installed.
+        """
+        asked = session_command.parse_install(command)
+        wanted = parse_wanted(asked.names, asked.files, current_folder())
+        return lambda request, pod: self._install(request, pod, wanted)
+
+    async def _install(self, request: Request, pod: str, wanted: Wanted) -> None:
+        bar = InstallBar(InstallProgress())
+        async with showing(self._channels, request, bar):
+            bar.outcome = await self.ensure(wanted, pod, bar.progress)
+
+    async def ensure(self, wanted: Wanted, pod: str, progress: InstallProgress) -> Outcome:
+        """Make sure that the session has packages; where it has them, that costs one request.
+
+        Raises:
+            UsageError, PoolError, SessionLost: see `Installation.run`.
+        """
+        session = self._session
+        assert session.pool is not None
+        installation = Installation(
+            session.pool, session.kernelspec, progress, cache=session.wheels, patience_seconds=session.wait_seconds,
+            pod=pod,
+        )  # fmt: skip
+        return await installation.run(wanted)
+
+
+@dataclass(slots=True)
+class InstallBar:
+    """A `Bar` of an installation."""
+
+    progress: InstallProgress
+    outcome: Outcome | None = None
+    interrupted: str = INTERRUPTED
+
+    def show(self) -> Shown:
+        """See `Bar`."""
+        return self._show(
+            self.progress.describe(time.monotonic()), style.WARNING if self.progress.wait else style.ACCENT
+        )
+
+    def show_stopped(self) -> Shown:
+        """See `Bar`."""
+        return self._show(f"stopped while {self.progress.step}", style.WARNING)
+
+    def show_done(self) -> Shown:
+        """See `Bar`."""
+        assert self.outcome is not None
+        text = self.outcome.summarise()
+        return Shown(style.note(text, colour=style.GOOD), text)
+
+    def _show(self, detail: str, colour: str) -> Shown:
+        name = self.progress.name
+        title = f"{TITLE}: {name}" if name else TITLE
+        fraction = self.progress.fraction
+        return Shown(style.progress(title, detail, fraction, colour=colour), f"{title}: {fraction:.0%}, {detail}")

@@ -1,0 +1,221 @@
+"""Packages from this machine to a real pod: found, downloaded, sent, installed; and what is told where that fails."""
+
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from remote_kernel.client.access import ConfiguredAccess
+from remote_kernel.client.http.pool_client import PoolClient
+from remote_kernel.client.packages.installation import HAS_ALL, Installation, InstallProgress, Outcome, Step
+from remote_kernel.client.packages.local_distributions import distribution_of
+from remote_kernel.client.packages.pip import Pip, explain
+from remote_kernel.client.packages.requirements import parse_wanted
+from remote_kernel.client.packages.wheel_cache import WheelCache
+from remote_kernel.core.errors import SessionLost, TransferError, UsageError
+from remote_kernel.core.identity import Identifier
+from remote_kernel.core.wire.packages import PACKAGES_PATH
+from tests.client.test_package_resolution import POD
+from tests.driver import Pod, run_in_pod, stdout_of
+from tests.faults.proxy import FaultProxy, Plan
+from tests.wheels import make_wheel, sha256_of, use_index
+
+pytestmark = pytest.mark.anyio
+
+ANOTHER_SYSTEM = "win32" if sys.platform != "win32" else "linux"
+
+
+@pytest.fixture(scope="module")
+def pod() -> Iterator[Pod]:
+    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
+        yield running
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which pip finds packages."""
+    use_index(tmp_path / "index", monkeypatch)
+    return tmp_path / "index"
+
+
+class Counting(PoolClient):
+    """A client that notes its requests."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.requests: list[str] = []
+
+    async def request(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        self.requests.append(f"{method} {path}")
+        return await super().request(method, path, **options)
+
+
+@asynccontextmanager
+async def client_of(endpoint: str) -> AsyncIterator[Counting]:
+    client = Counting(ConfiguredAccess(endpoint, "any"), Identifier("any-session"))
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+async def install(endpoint: str, *names: str, cache: Path, files: tuple[str, ...] = ()) -> tuple[Outcome, list[str]]:
+    """Install packages, and return what has changed and the requests that it took."""
+    async with client_of(endpoint) as client:
+        installation = Installation(client, "python3", InstallProgress(), cache=cache, patience_seconds=30)
+        outcome = await installation.run(parse_wanted(names, files, Path.cwd()))
+        return outcome, client.requests
+
+
+def changes(outcome: Outcome) -> list[str]:
+    return [f"{change.name} {change.before}>{change.after}" for change in outcome.changes]
+
+
+async def test_what_is_missing_comes_with_what_that_needs_and_is_there_at_once(
+    pod: Pod, index: Path, tmp_path: Path
+) -> None:
+    make_wheel(index, "rk-leaf", "1.0")
+    make_wheel(index, "rk-leaf", "2.0")
+    needs = ["rk-leaf<2", "ipykernel", f'rk-nowhere; sys_platform == "{ANOTHER_SYSTEM}"']
+    make_wheel(index, "rk-top", requires=needs)
+    outcome, _ = await install(pod.endpoint, "rk-top", cache=tmp_path / "cache")
+    assert changes(outcome) == ["rk-leaf >1.0", "rk-top >1.0"]
+    assert outcome.summarise() == "Installed 2 packages in the session: rk-leaf 1.0, rk-top 1.0."
+    again, requests = await install(pod.endpoint, "rk-top", "rk-leaf", cache=tmp_path / "cache")
+    assert (changes(again), requests, again.summarise()) == ([], [f"GET {PACKAGES_PATH}"], HAS_ALL)
+    newer, _ = await install(pod.endpoint, "rk-leaf>=2", cache=tmp_path / "cache")
+    assert newer.summarise() == (
+        "Installed 1 package in the session: rk-leaf 2.0 (was 1.0). "
+        "A kernel that has imported rk-leaf already has to be restarted."
+    )
+
+
+async def test_the_target_s_wheels_are_chosen_and_not_this_machine_s(index: Path, tmp_path: Path) -> None:
+    here = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    make_wheel(index, "rk-native", "1.0", tag="cp313-cp313-manylinux_2_28_aarch64")
+    make_wheel(index, "rk-native", "1.5", tag="cp313-abi3-manylinux_2_17_aarch64.manylinux2014_aarch64")
+    make_wheel(index, "rk-native", "2.0", tag=f"{here}-{here}-linux_x86_64")
+    make_wheel(index, "rk-native", "2.0", tag="cp313-cp313-win_amd64")
+    target = replace(
+        POD, python="3.13.1", abi="cp313",
+        platforms=["manylinux_2_36_aarch64", "manylinux_2_28_aarch64", "manylinux_2_17_aarch64"],
+    )  # fmt: skip
+    pip = Pip(target, WheelCache(tmp_path / "cache"))
+    (found,) = await pip.find(["rk-native"])
+    assert found.version == "1.5"
+    (path,) = await pip.fetch([found])
+    assert path.name == "rk_native-1.5-cp313-abi3-manylinux_2_17_aarch64.manylinux2014_aarch64.whl"
+
+
+async def test_what_has_no_wheel_for_the_pod_is_named_with_what_can_be_done(index: Path, tmp_path: Path) -> None:
+    make_wheel(index, "rk-native", "2.0", tag="cp312-cp312-win_amd64")
+    make_wheel(index, "rk-old", "1.0")
+    pip = Pip(POD, WheelCache(tmp_path / "cache"))
+    with pytest.raises(UsageError) as raised:
+        await pip.find(["rk-native"])
+    assert str(raised.value) == (
+        "There is no wheel of 'rk-native' for the session (Python 3.12.4 on manylinux_2_36_x86_64). Where there is "
+        "such a package, build a wheel of it on a machine like that, with 'pip wheel --no-deps', and give its path "
+        "instead of the name."
+    )
+    with pytest.raises(UsageError) as raised:
+        await pip.find(["rk-old>=2"])
+    assert "No version of 'rk-old>=2' can be had for the session" in str(raised.value)
+    assert str(raised.value).endswith("the newest wheels for it are of 1.0.")
+
+
+def test_an_index_that_cannot_be_reached_is_not_taken_for_an_empty_one() -> None:
+    said = [
+        "WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by 'ProxyError('no')': /simple/x/",
+        "ERROR: Could not find a version that satisfies the requirement x (from versions: none)",
+        "ERROR: No matching distribution found for x",
+    ]
+    assert explain(said, POD).startswith("pip cannot reach the package index from this machine: WARNING: Retrying")
+
+
+async def test_an_own_wheel_goes_by_its_path(pod: Pod, index: Path, tmp_path: Path) -> None:
+    make_wheel(index, "rk-beside")
+    path = make_wheel(tmp_path / "dist", "rk-own", requires=["rk-beside"])
+    outcome, _ = await install(pod.endpoint, str(path), cache=tmp_path / "cache")
+    assert changes(outcome) == ["rk-beside >1.0", "rk-own >1.0"]
+    again, _ = await install(pod.endpoint, str(path), cache=tmp_path / "cache")
+    assert changes(again) == []
+
+
+async def test_checksums_of_a_file_are_held(pod: Pod, index: Path, tmp_path: Path) -> None:
+    wheel = make_wheel(index, "rk-hashed")
+    file = tmp_path / "r.txt"
+    file.write_text(f"rk-hashed==1.0 --hash=sha256:{'0' * 64}\n")
+    with pytest.raises(TransferError, match=r"rk-hashed 1\.0 has none of the checksums"):
+        await install(pod.endpoint, files=(str(file),), cache=tmp_path / "cache")
+    file.write_text(f"rk-hashed==1.0 --hash=sha256:{sha256_of(wheel)}\n")
+    outcome, _ = await install(pod.endpoint, files=(str(file),), cache=tmp_path / "cache")
+    assert changes(outcome) == ["rk-hashed >1.0"]
+
+
+async def test_a_line_that_is_cut_costs_nothing_but_time(pod: Pod, index: Path, tmp_path: Path) -> None:
+    blob = os.urandom(600_000).hex()
+    make_wheel(index, "rk-large", files={"rk_large.py": f"blob = '{blob}'\nsize = len(blob)"})
+    with FaultProxy.before(pod.endpoint) as proxy:
+        proxy.plan = lambda number: Plan(cut_up_after=200_000 if number < 3 else None)
+        outcome, _ = await install(proxy.endpoint, "rk-large", cache=tmp_path / "cache")
+    assert changes(outcome) == ["rk-large >1.0"]
+    assert outcome.sent_bytes > 1_000_000
+
+
+async def test_another_pod_in_mid_installation_is_told(pod: Pod, index: Path, tmp_path: Path) -> None:
+    make_wheel(index, "rk-lost")
+    async with client_of(pod.endpoint) as client:
+        installation = Installation(
+            client, "python3", InstallProgress(), cache=tmp_path, patience_seconds=30, pod="pod-of-yesterday"
+        )
+        with pytest.raises(SessionLost, match="was replaced while packages were installed"):
+            await installation.run(parse_wanted(["rk-lost"], [], tmp_path))
+
+
+async def test_downloads_are_kept_by_checksum_up_to_a_size(tmp_path: Path) -> None:
+    paths = [make_wheel(tmp_path, f"rk-{name}") for name in ("a", "b", "c")]
+    hashes = [sha256_of(path) for path in paths]
+    cache = WheelCache(tmp_path / "cache", max_bytes=paths[0].stat().st_size * 2 + 1)
+    for number, path in enumerate(paths):
+        os.utime(cache.put(path), (number, number))
+    assert cache.get("rk_a-1.0-py3-none-any.whl", hashes[0]) is not None, "which was used last now"
+    assert cache.get("rk_a-1.0-py3-none-any.whl", hashes[1]) is None
+    cache.trim()
+    names = ["rk_a", "rk_b", "rk_c"]
+    kept = [
+        cache.get(f"{name}-1.0-py3-none-any.whl", sha256) is not None
+        for name, sha256 in zip(names, hashes, strict=True)
+    ]
+    assert kept == [True, False, True]
+
+
+def test_a_module_belongs_to_a_distribution() -> None:
+    found = distribution_of("packaging.version")
+    assert found is not None
+    assert found.name == "packaging"
+    assert distribution_of("rk_nosuch_module") is None
+    assert distribution_of("sys") is None
+
+
+def test_each_step_says_what_is_done() -> None:
+    progress = InstallProgress()
+    assert progress.describe(0) == "asking the session what it has"
+    progress.step, progress.said = Step.FINDING, "Collecting numpy"
+    assert progress.describe(0) == "finding packages for it, on this machine: Collecting numpy"
+    assert 0 < progress.fraction < 1
+
+
+async def test_code_that_ran_before_finds_it(pod: Pod, index: Path, tmp_path: Path) -> None:
+    make_wheel(index, "rk-found")
+    with httpx.Client(base_url=pod.endpoint, timeout=60) as client:
+        run_in_pod(client, "import importlib.util; assert importlib.util.find_spec('rk_found') is None")
+        await install(pod.endpoint, "rk-found", cache=tmp_path / "cache")
+        assert stdout_of(run_in_pod(client, "import rk_found; print(rk_found.version)")) == "1.0\n"
