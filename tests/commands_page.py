@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from remote_kernel.cli import build_parser
+from remote_kernel.cli.parser import usage_words
 
 PAGE = Path(__file__).parents[1] / "docs" / "commands.md"
 
@@ -43,19 +44,13 @@ def _commands(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str,
 def _section(name: str, parser: argparse.ArgumentParser) -> str:
     actions = [action for action in parser._actions if action.help not in (None, argparse.SUPPRESS)]
     arguments = [action for action in actions if not isinstance(action, argparse._HelpAction)]
-    words = [name, *(["[OPTIONS]"] if any(action.option_strings for action in arguments) else [])]
-    words += [_usage(action) for action in arguments if not action.option_strings]
-    lines = [f"## `{name}`", "", "```", " ".join(words), "```", "", _wrapped(parser.description or ""), ""]
+    usage = " ".join([name, *usage_words(arguments)])
+    lines = [f"## `{name}`", "", "```", usage, "```", "", _wrapped(parser.description or ""), ""]
     if arguments:
         lines += ["| argument | meaning |", "|---|---|"]
         lines += [f"| {_name(action)} | {_meaning(parser, action)} |" for action in arguments]
         lines.append("")
     return "\n".join(lines + _epilog(parser))
-
-
-def _usage(action: argparse.Action) -> str:
-    forms = {"+": "{}…", "*": "[{}…]"}
-    return forms.get(str(action.nargs), "{}").format(action.metavar)
 
 
 def _name(action: argparse.Action) -> str:

@@ -23,6 +23,7 @@ from remote_kernel.cli.run import command as run
 from remote_kernel.cli.sessions import command as sessions
 from remote_kernel.cli.terminal import safe_output
 from remote_kernel.core.errors import HOMELESS, RemoteKernelError, UsageError, is_homeless
+from remote_kernel.io.log_files import quiet_libraries
 
 FAILED = 1
 UNUSABLE = 2
@@ -38,19 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     environ = dict(os.environ)
     # Jupyter asks IPython for a folder that nothing here needs.
     warnings.filterwarnings("ignore", "IPython (parent|dir)", UserWarning)
+    quiet_libraries()
     with safe_output(environ):
         return _run(argv, environ)
 
 
 def _run(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
-    parser = build_parser()
-    arguments = parser.parse_args(argv)
-    arguments.environ = environ
-    if arguments.handler is None:
-        parser.print_help(sys.stderr)
-        return UNUSABLE
     try:
-        status: int = arguments.handler(arguments)
+        status = _handle(argv, environ)
         sys.stdout.flush()
     except RemoteKernelError as error:
         print(f"remote-kernel: {error}", file=sys.stderr)
@@ -69,6 +65,21 @@ def _run(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
         if error.errno == errno.ENOSPC:
             print("remote-kernel: not everything could be written: there is no space left", file=sys.stderr)
         return FAILED
+    return status
+
+
+def _handle(argv: Sequence[str] | None, environ: Mapping[str, str]) -> int:
+    parser = build_parser()
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit:  # the help was asked for, for example
+        sys.stdout.flush()
+        raise
+    arguments.environ = environ
+    if arguments.handler is None:
+        parser.print_help(sys.stderr)
+        return UNUSABLE
+    status: int = arguments.handler(arguments)
     return status
 
 

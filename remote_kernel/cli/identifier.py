@@ -16,7 +16,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="print the session identifier of a notebook",
         description="Print the session identifier that a kernel of NOTEBOOK has. Treat it as a secret: whoever has it "
         "and a token for the pool is in the session. The REMOTE_KERNEL_* variables count as for a kernel.",
-        epilog="exit status: 0 printed; 2 it cannot be known",
+        epilog="example: remote-kernel identifier report.ipynb\n\nexit status: 0 printed; 2 it cannot be known",
     )
     parser.add_argument("notebook", metavar="NOTEBOOK", help="path of the notebook")
     parser.add_argument("--scope", choices=[scope.value for scope in Scope], help="who shares the session")

@@ -31,7 +31,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="run a session pool on this machine",
         description="Run a session pool on this machine, in the foreground: an Azure-like front door whose pods are "
         "processes.",
-        epilog="exit status: 0 it was stopped; 1 it cannot listen, or cannot write its log, or, with --daemon, one "
+        epilog="examples:\n  remote-kernel pool --max-sessions 20\n  remote-kernel pool --flavor interpreter --json\n\n"
+        "exit status: 0 it was stopped; 1 it cannot listen, or cannot write its log, or, with --daemon, one "
         "of this environment is running already; 130 Ctrl-C",
     )
     add_options(parser)
@@ -44,7 +45,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Show the sessions of your running pools: their pods, how long they have been idle, and when they "
         "expire. Each environment has a pool of its own; this environment's comes first, and with --json the others "
         "are in 'others'. Sessions are shown by labels, as their identifiers are secrets.",
-        epilog=no_pool,
+        epilog=f"example: remote-kernel pool status --open\n\n{no_pool}",
     )
     # `pool --json status` means the same: what stands before the command is not to be forgotten.
     status.add_argument(
@@ -58,7 +59,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "stop",
         help="stop your running pool and its sessions",
         description="Stop the running pool of this environment and its sessions, whose variables and files are lost.",
-        epilog=no_pool,
+        epilog=f"example: remote-kernel pool stop --all\n\n{no_pool}",
     )
     stop.add_argument("--all", action="store_true", help="the pools of all environments")
     stop.set_defaults(handler=_stop)

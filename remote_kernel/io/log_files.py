@@ -152,10 +152,17 @@ def log_to_file(path: Path, program: str, level: str, log: logging.Logger) -> No
 def _add(handler: logging.Handler) -> None:
     logging.root.addHandler(handler)
     logging.root.setLevel(min(logging.root.level, handler.level))
-    # These log URLs and what servers answer, and with them identifiers and parts of logins.
+    quiet_libraries()
+    logging.getLogger("asyncio").setLevel(logging.WARNING)  # what it says below that is of no use here
+
+
+def quiet_libraries() -> None:
+    """Have the libraries that speak to pools and logins log nothing, on standard error either.
+
+    They log URLs and what servers answer, and with them identifiers and parts of logins.
+    """
     for name in ("httpx", "httpcore", "azure", "msal", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)  # what it says below that is of no use here
 
 
 def line_of(record: logging.LogRecord, program: str) -> LogLine:

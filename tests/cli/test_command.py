@@ -46,6 +46,18 @@ def test_help_says_what_a_command_does_with_what_and_how_it_ends(words: tuple[st
 
 
 @every_command
+def test_help_of_every_command_fits_a_narrow_terminal_and_shows_an_example(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = COMMANDS[words].format_help().splitlines()
+    examples = [line for line in lines if line.startswith(("  remote-kernel ", "example: remote-kernel "))]
+    assert [line for line in lines if len(line) > 60 and line not in examples] == []
+    assert [line for line in lines if line.endswith("remote-")] == []
+    assert examples or not words
+
+
+@every_command
 def test_what_a_command_does_not_know_is_one_sentence_that_names_it(words: tuple[str, ...]) -> None:
     done = run_command(*words, *(["x"] * 2 if words in WANTING and "completion" not in words else []), "--no-such")
     assert (done.status, done.stdout) == (2, "")
@@ -145,6 +157,27 @@ def test_help_loads_nothing_heavy() -> None:
     program = f"import sys, remote_kernel.cli; print(*({heavy!r} & set(sys.modules)))"
     done = subprocess.run([COMMAND[0], "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("words", ["--help", "run --help", "--version", "list"])
+def test_a_full_disk_is_one_sentence(words: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*COMMAND, *words.split()], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "remote-kernel: not everything could be written: there is no space left\n"
+
+
+def test_what_libraries_log_does_not_hide_the_sentence(tmp_path: Path) -> None:
+    (tmp_path / "n.ipynb").touch()
+    endpoint = {"REMOTE_KERNEL_ENDPOINT": "https://127.0.0.1:9", "REMOTE_KERNEL_CREDENTIAL": "environment"}
+    done = subprocess.run(
+        [*COMMAND, "upload", "n.ipynb", "n.ipynb"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+        env=os.environ | endpoint | {"AZURE_CLIENT_ID": "half of a login"},
+    )  # fmt: skip
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("remote-kernel: REMOTE_KERNEL_CREDENTIAL is 'environment': set AZURE_TENANT_ID")
 
 
 @pytest.mark.parametrize(

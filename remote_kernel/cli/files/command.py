@@ -35,19 +35,27 @@ are not moved again, folders go whole, and all checksums are compared. Files may
 at most 4 MB, as Azure takes no more than 128 MB at once.
 """
 UPLOAD = f"""\
+examples:
+  remote-kernel upload report.ipynb data.csv images/
+  remote-kernel upload report.ipynb 'data/*.csv' --to input
+
 {SAME}Other files of the same name in the session are replaced. Links that are named are followed; those that lead out
 of a folder are left out. What is neither a file nor a folder, such as a pipe, cannot be sent.
 
-Exit status: 0 done; 1 the pool or the session cannot be used, or a link was left out; 2 something given cannot be
-used; 130 Ctrl-C.
+exit status: 0 done; 1 the pool or the session cannot be used, or a link was left out; 2 something given cannot be
+used; 130 Ctrl-C
 """
 DOWNLOAD = f"""\
+examples:
+  remote-kernel download report.ipynb results
+  remote-kernel download report.ipynb '*.csv' --to results --force
+
 {SAME}What is here and differs is replaced after a question, or with --force; where nobody can be asked, nothing is
 fetched. Nothing is written through a symbolic link. Patterns and '.' leave hidden files out, as a shell does: these
 come with a folder that is named, or by their own names.
 
-Exit status: 0 done; 1 the pool or the session cannot be used, or a file could not be fetched; 2 something given cannot
-be used, or a file that is here differs; 130 Ctrl-C.
+exit status: 0 done; 1 the pool or the session cannot be used, or a file could not be fetched; 2 something given cannot
+be used, or a file that is here differs; 130 Ctrl-C
 """
 
 
