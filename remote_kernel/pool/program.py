@@ -137,7 +137,10 @@ def _register(options: Options, pool: RunningPool, registration: Registration) -
     except OSError as error:
         if options.is_daemon:
             raise  # nobody could find it
-        _fail(f"The runtime file of the pool cannot be written: {error.strerror}.")
+        _fail(
+            f"Kernels cannot find this pool, as Jupyter's runtime folder cannot be written ({error.strerror}): "
+            "set JUPYTER_RUNTIME_DIR to a folder of yours."
+        )
         return False
     return True
 

@@ -210,6 +210,13 @@ def test_what_is_wrong_on_this_machine_is_told_before_any_pool_is_asked(
     assert sentence in done.stdout
 
 
+def test_settings_are_told_by_the_names_that_they_have(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REMOTE_KERNEL_USER", "ada")
+    done = examine("--no-session", endpoint=pool.endpoint, token=pool.token, monkeypatch=monkeypatch)
+    (settings,) = [line for line in done.stdout.splitlines() if "settings" in line]
+    assert settings.endswith("; set: REMOTE_KERNEL_USER")
+
+
 def test_logs_that_cannot_be_written_are_noted(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REMOTE_KERNEL_LOG", f"{__file__}/logs")
     done = examine("--no-session", endpoint=pool.endpoint, token=pool.token, monkeypatch=monkeypatch)

@@ -129,7 +129,10 @@ def test_kernel_whose_python_is_gone_is_shown_as_such(private_folders: Path) -> 
         (["install", "--env", "REMOTE_KERNEL_WAIT_SECONDS=soon"], "REMOTE_KERNEL_WAIT_SECONDS is 'soon'"),
         (["install", "--env", "NOVALUE"], "argument --env: write NAME=VALUE"),
         (["install", "--user", "--sys-prefix"], "not allowed with argument --user"),
-        (["install", "--prefix", "/proc/nowhere"], "cannot write /proc/nowhere/share/jupyter/kernels/remote"),
+        (
+            ["install", "--prefix", "/proc/nowhere"],
+            "cannot write /proc/nowhere/share/jupyter/kernels/remote (No such file or directory): try --user",
+        ),
         (["uninstall"], "the following arguments are required: NAME"),
         (["uninstall", "nosuch"], "there is no Jupyter kernel named 'nosuch': see 'remote-kernel list'"),
         (["uninstall", "remote"], "'remote' came with the package"),
@@ -141,3 +144,10 @@ def test_what_cannot_be_used_is_one_sentence(private_folders: Path, arguments: l
     assert done.status == (1 if "/proc" in sentence else 2)
     assert sentence in done.stderr.splitlines()[-1]
     assert not (private_folders / "data" / "kernels").exists()
+
+
+def test_user_whose_folder_cannot_be_written_is_told_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_DATA_DIR", "/proc/nowhere")
+    done = run_command("install")
+    assert done.status == 1
+    assert done.stderr.endswith("): set JUPYTER_DATA_DIR to a folder of yours, or name another with --prefix\n")

@@ -77,6 +77,8 @@ def test_cell_is_where_papermill_has_it_and_says_the_same(cells: list[nbformat.N
         ("", ""),
         ("1_x", "1_x"),
         ("01234", "01234"),
+        ("-0123", "-0123"),
+        ("12:30", "12:30"),
         ("0", 0),
         ("0.5", 0.5),
     ],
@@ -114,6 +116,10 @@ def test_parameters_come_from_a_file_and_from_the_command_line_which_wins(tmp_pa
             "postcode": "01234", "code": "007", "zero": 0, "half": 0.5, "hex": 16,
         }),
         ("a: &x [1]\nb: *x\n", {"a": [1], "b": [1]}),
+        ("at: 12:30\nuntil: 23:59:59\nlap: 1:02.5\n", {"at": "12:30", "until": "23:59:59", "lap": "1:02.5"}),
+        ("signed: -0123\nphone: +049\nversion: 01.5\nmany: 1_000\n", {
+            "signed": "-0123", "phone": "+049", "version": "01.5", "many": 1000,
+        }),
     ],
 )  # fmt: skip
 def test_yaml_is_read_as_people_mean_it(tmp_path: Path, text: str, parameters: dict[str, Any]) -> None:
@@ -137,8 +143,8 @@ def test_name_without_a_default_is_noted(tmp_path: Path) -> None:
         (["-f", "missing.json"], "cannot read missing.json: no such file or directory"),
         (["-f", "Missing.YAML"], "cannot read Missing.YAML: no such file or directory"),
         (["-f", "list.json"], "list.json does not hold parameters"),
-        (["-f", "bad.yaml"], "bad.yaml is neither JSON nor YAML"),
-        (["-f", "bytes.yaml"], "the value of the parameter 'raw' is a bytes: put it in quotes"),
+        (["-f", "bad.yaml"], "bad.yaml is neither JSON nor YAML: look at line 1"),
+        (["-f", "bytes.yaml"], "the value of the parameter 'raw' is of the type bytes: put it in quotes"),
         (["-f", "itself.yaml"], "the value of the parameter 'a' holds itself, or is nested too deeply"),
         (["-f", "deep.json"], "deep.json is nested too deeply"),
         (["-p", "x", "1", "--kernel", "other"], "the language of 'other' is none"),

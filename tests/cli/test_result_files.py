@@ -92,7 +92,7 @@ def test_pipe_is_written_to(tmp_path: Path) -> None:
 
 def test_pipe_that_nobody_reads_is_no_wait_for_ever(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(NotWritten, match="cannot write"):
+    with pytest.raises(NotWritten, match=r"cannot write .*/pipe: nobody reads this pipe"):
         write_whole(tmp_path / "pipe", "x")
 
 
@@ -125,6 +125,16 @@ def test_rescued_result_replaces_nothing(tmp_path: Path) -> None:
     assert rescued.parent == tmp_path
     assert rescued.read_text() == "of today"
     assert (tmp_path / "n.rescued.html").read_text() == "of yesterday"
+
+
+@pytest.mark.parametrize("target", ["/dev/full", "/dev/null", "pipe"])
+def test_what_a_device_or_a_pipe_does_not_take_is_rescued_beside_the_notebook(tmp_path: Path, target: str) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    os.mkfifo(other / "pipe")
+    rescued = rescue(other / target, "precious", tmp_path / "n.ipynb")
+    assert rescued == tmp_path / "n.rescued.ipynb"
+    assert rescued.read_text() == "precious"
 
 
 def test_a_folder_that_takes_no_such_name_is_not_the_last_one_to_be_tried(tmp_path: Path) -> None:

@@ -118,6 +118,17 @@ def test_second_pool_leaves_the_first_one_registered_and_says_so() -> None:
     assert f"as they find the pool that runs already at {first.endpoint};" in who
 
 
+def test_pool_that_no_kernel_can_find_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", "/proc/nowhere")
+    with start_program("--ready", "0", "--json") as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["endpoint"].startswith("http://127.0.0.1:")
+        process.terminate()
+        _, told = process.communicate()
+    assert "Kernels cannot find this pool, as Jupyter's runtime folder cannot be written (" in told
+    assert told.rstrip().endswith("set JUPYTER_RUNTIME_DIR to a folder of yours.")
+
+
 def test_pool_that_was_killed_is_replaced_in_the_runtime_file() -> None:
     with Pool.start() as first:
         first.process.kill()

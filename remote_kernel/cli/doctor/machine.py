@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from remote_kernel import __version__
 from remote_kernel.cli.doctor.finding import Finding, Status
 from remote_kernel.cli.install.kernelspecs import find_installed
-from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.errors import HOMELESS, RemoteKernelError, is_homeless
 from remote_kernel.core.identity import parse_key, user_name
 from remote_kernel.core.settings import Settings
 from remote_kernel.io.log_files import log_folder
@@ -39,6 +39,10 @@ def check_machine(environ: Mapping[str, str]) -> Iterator[Finding]:
             finding = check(environ)
         except RemoteKernelError as error:
             finding = Finding(check=name, status=Status.FAILED, text=str(error))
+        except RuntimeError as error:
+            if not is_homeless(error):
+                raise
+            finding = Finding(check=name, status=Status.FAILED, text=HOMELESS)
         yield finding
         if finding.status is Status.FAILED:
             return
@@ -104,11 +108,9 @@ def _is_writable(folder: Path) -> bool:
 
 def _check_settings(environ: Mapping[str, str]) -> Finding:
     settings = Settings.from_environ(environ)
-    known = ("ENDPOINT", "TOKEN", "IDENTITY_KEY", "IDENTIFIER")
-    given = sorted(
-        name.removeprefix("REMOTE_KERNEL_") for name in environ if name.startswith("REMOTE_KERNEL_") and environ[name]
-    )
-    shown = [name for name in given if name not in known]
+    known = {f"REMOTE_KERNEL_{name}" for name in ("ENDPOINT", "TOKEN", "IDENTITY_KEY", "IDENTIFIER")}
+    given = {name for name in environ if name.startswith("REMOTE_KERNEL_") and environ[name]}
+    shown = sorted(given - known)
     text = f"scope {settings.scope}, kernel in the pod {settings.pod_kernel!r}"
     return Finding(check="settings", status=Status.OK, text=f"{text}; set: {', '.join(shown)}" if shown else text)
 

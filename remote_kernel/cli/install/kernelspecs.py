@@ -102,7 +102,12 @@ def write_spec(spec: Mapping[str, Any], name: str, *, prefix: Path | None, is_pr
                 str(source), name, user=prefix is None, prefix=None if prefix is None else str(prefix)
             )
     except OSError as error:
-        raise NotWritten(f"cannot write {parent / name}: {error.strerror}. Try --user, or another --prefix") from None
+        remedy = (
+            "set JUPYTER_DATA_DIR to a folder of yours, or name another with --prefix"
+            if prefix is None
+            else "try --user, or another --prefix"
+        )
+        raise NotWritten(f"cannot write {parent / name} ({error.strerror}): {remedy}") from None
     return Path(folder)
 
 

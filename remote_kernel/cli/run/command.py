@@ -35,6 +35,8 @@ alternate. Everything may differ in a cell tagged "verify-ignore", and whatever 
 "verify-ignore=REGEX", or a regular expression in the list "verify_ignore" under "remote_kernel" in the metadata of
 the cell or notebook. Any other number is compared.
 
+In a FILE of YAML, dates, times of day, and digits behind a zero, as of a postal code, are text.
+
 OUT, and the FILE of --junit, may be a device or a pipe, such as /dev/stdout. What cannot be written where it was to go
 is put beside it, or beside the notebook, as NAME.rescued.ipynb, and said. sys.exit(0) in a cell ends its notebook as a
 success.

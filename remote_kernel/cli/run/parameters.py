@@ -22,7 +22,8 @@ from remote_kernel.core.errors import UsageError
 DEFAULTS_TAG = "parameters"
 INJECTED_TAG = "injected-parameters"
 
-_PADDED = re.compile(r"0\d+")
+# Digits behind a zero, as in a postal code, and hours with minutes: YAML 1.1 has numbers of base 8 and 60 for them.
+_TEXT = re.compile(r"[-+]?(?:0\d+(?::\d+)*|\d+(?::\d+)+)(?:\.\d*)?")
 
 _WORDS: Mapping[str, bool | None] = {"True": True, "False": False, "None": None}
 
@@ -30,11 +31,11 @@ _WORDS: Mapping[str, bool | None] = {"True": True, "False": False, "None": None}
 def parse_value(text: str) -> Any:
     """Return what a value on the command line means: True, False, None, a number, or the text itself.
 
-    Digits behind a zero, as in a postal code, are text.
+    Digits behind a zero are text.
     """
     if text in _WORDS:
         return _WORDS[text]
-    if _PADDED.fullmatch(text):
+    if _TEXT.fullmatch(text):
         return text
     for kind in (int, float):
         try:
@@ -76,19 +77,21 @@ def _parse(text: str, path: Path) -> Any:
         raise UsageError(f"{path} is not JSON, and to read YAML takes PyYAML: pip install pyyaml") from None
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]  # published without annotations
-        """Reads dates, and digits behind a zero, as text: papermill does so with dates."""
+        """Reads dates, times of day, and digits behind a zero as text: papermill does so with dates."""
 
     Loader.yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
-    Loader.yaml_implicit_resolvers["0"] = [
-        ("tag:yaml.org,2002:str", _PADDED), *Loader.yaml_implicit_resolvers.get("0", [])
-    ]  # fmt: skip
+    as_text = ("tag:yaml.org,2002:str", re.compile(f"(?:{_TEXT.pattern})$"))
+    for first in "-+0123456789":
+        Loader.yaml_implicit_resolvers[first] = [as_text, *Loader.yaml_implicit_resolvers.get(first, [])]
     try:
         return yaml.load(text, Loader=Loader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError:
-        raise UsageError(f"{path} is neither JSON nor YAML") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f": look at line {mark.line + 1}"
+        raise UsageError(f"{path} is neither JSON nor YAML{where}") from None
     except RecursionError:
         raise UsageError(f"{path} is nested too deeply") from None
 
@@ -115,7 +118,7 @@ def literal(value: Any, name: str) -> str:
         return f"{{{', '.join(items)}}}"
     if value is None or isinstance(value, bool | int | float | str):
         return repr(value)
-    raise UsageError(f"the value of the parameter {name!r} is a {type(value).__name__}: put it in quotes")
+    raise UsageError(f"the value of the parameter {name!r} is of the type {type(value).__name__}: put it in quotes")
 
 
 def inject(notebook: NotebookNode, parameters: Mapping[str, Any]) -> None:

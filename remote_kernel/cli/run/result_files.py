@@ -82,7 +82,8 @@ def write_whole(path: Path, text: str, *, errors: str = "strict") -> None:
         else:
             _write_in_place(path, data)
     except OSError as error:
-        raise NotWritten(f"cannot write {path}: {reason(error)}") from error
+        why = "nobody reads this pipe" if error.errno == errno.ENXIO and path.is_fifo() else reason(error)
+        raise NotWritten(f"cannot write {path}: {why}") from error
 
 
 def rescue(path: Path, text: str, notebook: Path, *, errors: str = "strict") -> Path | None:
@@ -96,7 +97,10 @@ def rescue(path: Path, text: str, notebook: Path, *, errors: str = "strict") -> 
     """
     suffix = path.suffix or ".ipynb"
     stem = os.fsencode(notebook.stem)[:MAX_STEM_BYTES].decode(errors="ignore")
-    for folder in (path.resolve().parent, notebook.resolve().parent, Path.cwd(), Path(tempfile.gettempdir())):
+    status = _status(path)
+    # Beside a device there are other devices.
+    beside = [path.resolve().parent] if status is None or stat.S_ISREG(status.st_mode) else []
+    for folder in (*beside, notebook.resolve().parent, Path.cwd(), Path(tempfile.gettempdir())):
         for name in (f"{stem}.{RESCUED}{suffix}", f"{stem}.{RESCUED}-{secrets.token_hex(4)}{suffix}"):
             target = folder / name
             try:

@@ -74,7 +74,7 @@ def parse_proxy(text: str, variable: str) -> Proxy:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise _unusable(variable, "its host or port is none") from None
+        raise _unusable(variable, "its host or port cannot be read") from None
     if parts.scheme.lower() not in SCHEMES:
         raise _unusable(variable, "its kind is none of http, https, socks5 and socks5h")
     if not host:

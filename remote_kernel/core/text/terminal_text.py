@@ -33,7 +33,8 @@ _SEQUENCES = (
     rf"|[{_CONTROLS}{_BIDI}]"
 )
 _ESCAPED = rf"(?P<sgr>{_SGR})|\r(?=\n)|[{_CONTROLS}{_BIDI}]"
-_NOT_IN_LINE = f"[\x00-\x1f\x7f-\x9f{_BIDI}\u2028\u2029]"
+# Halves of surrogate pairs stand for the bytes of a name that is no UTF-8.
+_NOT_IN_LINE = f"[\x00-\x1f\x7f-\x9f{_BIDI}\u2028\u2029\ud800-\udfff]"
 _RESETS = ("\x1b[0m", "\x1b[m")
 
 PLAIN = "\x1b[0m"

@@ -70,9 +70,9 @@ def test_no_proxy_names_whom_to_reach_without_one(host: str, no_proxy: str, is_w
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("http://a:port", "as its host or port is none"),
-        ("http://a:99999", "as its host or port is none"),
-        ("http://[::1:8080", "as its host or port is none"),
+        ("http://a:port", "as its host or port cannot be read"),
+        ("http://a:99999", "as its host or port cannot be read"),
+        ("http://[::1:8080", "as its host or port cannot be read"),
         ("socks://a:1080", "as its kind is none of"),
         ("ftp://a", "as its kind is none of"),
         ("http://", "as it has no host"),

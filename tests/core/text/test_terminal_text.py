@@ -115,6 +115,7 @@ def test_colours_of_a_message_end_with_it_or_are_dropped(text: str, with_colours
 def test_message_shows_what_it_holds() -> None:
     assert escape("a\x1b]0;x\x07\x9b2J\u202e\r\nb\tc\rd") == "a\\x1b]0;x\\x07\\x9b2J\\u202e\nb\tc\\rd"
     assert one_line("a\n\x1b[31mb\tc\u2028") == r"a\n\x1b[31mb\tc\u2028"
+    assert one_line("caf\udce9") == r"caf\udce9"  # as a file's name that is no UTF-8 arrives here
 
 
 def test_backspace_takes_no_colour_away() -> None:
