@@ -88,7 +88,7 @@ class Relay:
         attachment = Attachment()
         self.deliveries = Deliveries(
             channels=channels, session=session, known=known, attachment=attachment, table=self._table,
-            look=self._look, do=self._do,
+            look=self._look, do=self._do, note_files=lambda files: None,
         )  # fmt: skip
         self._uplink = Uplink(channels, session, self._table, attachment, self.deliveries.take, self._hints)
         self._actions = Actions(

@@ -29,6 +29,7 @@ class FrontEnd:
         self.refusals: list[tuple[wire.Message, RemoteKernelError]] = []
         self.errors: list[RemoteKernelError] = []
         self.gaps: list[wire.Gap] = []
+        self.files: list[wire.Files] = []
         self._wakeups = asyncio.Event()
 
     async def take(self, event: events.Event) -> None:
@@ -41,6 +42,8 @@ class FrontEnd:
                 self.gaps.append(gap)
             case events.Joined(peers):
                 self.peers.append(peers)
+            case events.FilesChanged(files):
+                self.files.append(files)
             case events.Waiting(wait):
                 self.waits.append(wait)
             case events.Delivered():

@@ -174,6 +174,23 @@ async def test_a_cell_that_prints_takes_a_few_executions_a_second(interpreters: 
     assert front_end.printed() == "".join(f"{number}\n" for number in range(100))
 
 
+async def test_what_a_cell_has_changed_comes_with_what_it_says(interpreters: Pool) -> None:
+    async with bridged(interpreters, unique(), pauses=(60.0,)) as (_, link, front_end):
+        link.watch(".")
+        await run(link, front_end, "import os; os.makedirs('deep')")
+        await front_end.wait(lambda: len(front_end.files) == 1)
+        await run(
+            link, front_end, "[open(f'deep/{number}', 'w').close() for number in range(1000)]; open('a', 'w').close()"
+        )
+        await front_end.wait(lambda: len(front_end.files) == 2)
+        await run(link, front_end, "os.unlink('a')")
+        await front_end.wait(lambda: len(front_end.files) == 3)
+    first, second, third = front_end.files
+    assert (first.is_whole, first.changed) == (True, [])
+    assert (second.is_whole, second.changed, second.removed) == (False, [], []), "there are 1,001"
+    assert (third.changed, third.removed) == ([], ["a"])
+
+
 async def test_a_pool_that_cuts_outputs_is_asked_for_less_and_nothing_is_lost(
     interpreters: Pool, used: Identifier
 ) -> None:

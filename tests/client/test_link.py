@@ -76,6 +76,68 @@ async def test_a_message_is_answered(pod: PodProcess, kernel: str) -> None:
         assert front_end.hellos[0].kernel_info["language_info"]["name"] == "python"
 
 
+async def test_what_a_cell_has_changed_comes_behind_it_without_a_request(pod: PodProcess, kernel: str) -> None:
+    client = CountingClient(pod.endpoint, "unused", Identifier("unused"))
+    async with linked(pod.endpoint, kernel, client=client) as (link, front_end):
+        link.watch(kernel)
+        await run(link, front_end, f"import os; os.makedirs('{kernel}')")
+        await front_end.wait(lambda: len(front_end.files) == 1)
+        before = len(client.paths)
+        await run(link, front_end, f"open('{kernel}/a', 'w').close(); open('outside', 'w').close()")
+        await front_end.wait(lambda: len(front_end.files) == 2)
+        assert client.paths[before:] == [wire.MESSAGES_PATH]
+    first, second = front_end.files
+    assert (first.is_whole, first.changed, first.removed) == (True, [], [])
+    assert [file.path for file in second.changed] == ["a"]
+    assert second.folder == kernel
+
+
+async def test_no_frame_of_files_is_lost_or_comes_twice_where_connections_are_cut(pod: PodProcess, kernel: str) -> None:
+    with FaultProxy.before(pod.endpoint) as proxy:
+        proxy.plan = lambda number: Plan(cut_down_after=3000 + 611 * number)
+        async with linked(proxy.endpoint, kernel) as (link, front_end):
+            link.watch(kernel)
+            requests = [
+                execute(f"import os; os.makedirs('{kernel}/{number}'); open('{kernel}/{number}/a', 'w').close()")
+                for number in range(10)
+            ]
+            for request in requests:
+                link.send(request)
+            await front_end.wait(lambda: len(front_end.files) == 10)
+        assert proxy.connections > 3
+    assert [files.cell for files in front_end.files] == [parse_header(request.parts[0]).msg_id for request in requests]
+    changed = [file.path for files in front_end.files for file in files.changed]
+    assert sorted(changed) == sorted(f"{number}/a" for number in range(10))
+
+
+async def test_a_link_that_is_up_may_begin_to_watch_a_folder_and_end_it(pod: PodProcess, kernel: str) -> None:
+    async with linked(pod.endpoint, kernel) as (link, front_end):
+        await run(link, front_end, f"import os; os.makedirs('{kernel}'); os.chdir('{kernel}')")
+        link.watch(kernel)
+        await front_end.wait(lambda: len(front_end.hellos) == 2)
+        await run(link, front_end, "open('a', 'w').close()")
+        await front_end.wait(lambda: front_end.files)
+        assert [file.path for file in front_end.files[0].changed] == ["a"]
+        link.watch("")
+        await front_end.wait(lambda: len(front_end.hellos) == 3)
+        assert (front_end.waits, front_end.errors) == ([], [])
+
+
+async def test_a_reader_that_comes_back_gets_what_it_has_missed(pod: PodProcess, kernel: str) -> None:
+    async with linked(pod.endpoint, kernel) as (link, front_end):
+        link.watch(kernel)
+        await run(link, front_end, f"import os; os.makedirs('{kernel}'); os.chdir('{kernel}')")
+        await front_end.wait(lambda: front_end.files)
+        position = link.position
+    async with linked(pod.endpoint, kernel, position=position) as (link, front_end):
+        link.send(execute("open('a', 'w').close()"))
+        await front_end.wait(lambda: front_end.messages)
+    async with linked(pod.endpoint, kernel, position=position) as (link, front_end):
+        link.open()
+        await front_end.wait(lambda: front_end.files)
+        assert [file.path for file in front_end.files[0].changed] == ["a"]
+
+
 async def test_a_short_cell_takes_one_round_trip_over_a_slow_line(pod: PodProcess, kernel: str) -> None:
     with FaultProxy.before(pod.endpoint) as proxy:
         proxy.plan = lambda _number: Plan(delay_seconds=0.05)

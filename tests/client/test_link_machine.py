@@ -64,6 +64,13 @@ class SimulatedPod:
         text = f"{self.name}:{sequence}".encode()
         self.entries.append(wire.Message(channel=wire.Channel.IOPUB, parts=(text, b"", b"", b""), sequence=sequence))
 
+    def say_files(self) -> None:
+        sequence = len(self.entries) + 1
+        files = wire.Files(
+            folder=".", cell=self.name, sequence=sequence, is_whole=True, changed=[], removed=[f"{sequence}"]
+        )
+        self.entries.append(files)
+
     def begin_life(self, reason: str) -> None:
         self.life += 1
         self.is_closed = reason == "shutdown"
@@ -149,7 +156,7 @@ class SimulatedLink(RuleBasedStateMachine):
         for number in (0, 1):
             self.post(number=number, fate=fate, waits=False)
 
-    @rule(what=strategies.sampled_from(["send", "send bad", "open", "rest", "drop", "start anew", "pause"]))
+    @rule(what=strategies.sampled_from(["send", "send bad", "open", "rest", "drop", "start anew", "pause", "watch"]))
     def use(self, what: str) -> None:
         match what:
             case "send" | "send bad":
@@ -165,6 +172,9 @@ class SimulatedLink(RuleBasedStateMachine):
                 self.note_dropped(self.link.queues.clear())
                 self.link.start_anew()
                 self.shown = None
+            case "watch":
+                self.connected_at = -1.0  # it may connect at once
+                self.link.reconnect()
             case "pause":  # the shell ends in the middle of whatever it does, and begins again
                 self.stream = None
                 self.posts.clear()
@@ -204,6 +214,12 @@ class SimulatedLink(RuleBasedStateMachine):
                 pod, _, _ = self.link.following.position.epoch.partition(".")
                 assert message.parts[0] == f"{pod}:{message.sequence}".encode()
                 self.shown = message.sequence
+            case events.FilesChanged(files):
+                assert self.shown is not None
+                assert files.sequence == self.shown + 1, "something is missing, or came twice"
+                assert self.link.following.epoch.startswith(f"{files.cell}.")
+                assert files.removed == [f"{files.sequence}"]
+                self.shown = files.sequence
             case events.Dropped(gap):
                 assert self.shown is not None
                 assert gap.first == self.shown + 1
@@ -223,10 +239,12 @@ class SimulatedLink(RuleBasedStateMachine):
 
     # The pod
 
-    @rule(count=strategies.integers(1, 3), brought=strategies.integers(0, 3))
-    def say(self, count: int, brought: int) -> None:
+    @rule(count=strategies.integers(1, 3), brought=strategies.integers(0, 3), is_with_files=strategies.booleans())
+    def say(self, count: int, brought: int, is_with_files: bool) -> None:
         for _ in range(count):
             self.pod.say()
+        if is_with_files:
+            self.pod.say_files()
         if brought and self.stream is not None and self.link.is_open and self.link.is_read:
             self.bring(count=brought, back=0)
 
@@ -530,6 +548,44 @@ def test_answer_to_what_was_dropped_takes_nothing_else_out_of_the_queue() -> Non
     assert not simulated.link.queues.are_empty
     simulated.go_well()
     assert simulated.accepted == [b"message 0", b"message 1"]
+
+
+def test_what_a_cell_has_changed_is_told_in_its_place_and_once() -> None:
+    simulated = attached_link()
+    simulated.pod.say()
+    simulated.pod.say_files()
+    simulated.pod.say()
+    simulated.bring(count=3, back=0)
+    told = [simulated.link.next_event() for _ in range(4)]
+    assert [type(event) for event in told] == [events.Received, events.FilesChanged, events.Received, type(None)]
+    simulated.bring(count=3, back=2)
+    assert simulated.link.next_event() is None
+
+
+def test_a_link_that_connects_anew_goes_on_where_it_was() -> None:
+    simulated = attached_link()
+    simulated.pod.say()
+    simulated.bring(count=1, back=0)
+    simulated.take(2)
+    simulated.send()
+    simulated.link.reconnect()
+    assert simulated.link.state is State.WAITING
+    connect = simulated.link.next_connection()
+    assert isinstance(connect, Connect)
+    assert connect.after is not None
+    assert connect.after.cursor == 1
+    assert simulated.link.next_event() is None, "nobody waits for anything"
+    assert not simulated.link.queues.are_empty
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_link_that_is_down_does_not_come_up_to_connect_anew(is_open: bool) -> None:
+    link = SimulatedLink().link
+    if is_open:
+        link.open()
+    state = link.state
+    link.reconnect()
+    assert link.state is state
 
 
 def test_messages_that_were_dropped_are_told_once_and_not_asked_for_again() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ import pytest
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.connect import write_connection_file
 
-from remote_kernel.client.link.events import Dropped, Received
+from remote_kernel.client.link.events import Dropped, FilesChanged, Received
 from remote_kernel.core.jupyter.messages import Author
-from remote_kernel.core.wire.frames import Channel, Gap, Message
+from remote_kernel.core.wire.frames import Channel, Files, Gap, Message
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.frontend.channels import Channels, Connection
 from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
@@ -73,6 +74,16 @@ def connect(path: Path) -> AsyncKernelClient:
     client.load_connection_file()
     client.start_channels(hb=False, control=False, stdin=False)
     return client
+
+
+@pytest.mark.usefixtures("unreachable_pool")
+async def test_what_a_cell_has_changed_is_noted_once(path: Path) -> None:
+    noted: list[Files] = []
+    async with relay_of(path) as relay:
+        files = Files(folder=".", cell="id", sequence=1, is_whole=True, changed=[], removed=["a"])
+        await relay.deliveries.take(FilesChanged(files))  # nobody has asked for it
+        await replace(relay.deliveries, note_files=noted.append).take(FilesChanged(files))
+    assert noted == [files]
 
 
 @pytest.mark.usefixtures("unreachable_pool")

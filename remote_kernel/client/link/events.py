@@ -33,6 +33,12 @@ class Joined(NamedTuple):
     peers: int
 
 
+class FilesChanged(NamedTuple):
+    """A cell has ended, and this is what has changed in the folder that the link watches."""
+
+    files: wire.Files
+
+
 class Waiting(NamedTuple):
     """The link is down, or what was sent does not get through; it is being tried again."""
 
@@ -63,7 +69,7 @@ class Lost(NamedTuple):
     error: SessionLost
 
 
-Event = Attached | Received | Dropped | Joined | Waiting | Delivered | Refused | Failed | Lost
+Event = Attached | Received | Dropped | Joined | FilesChanged | Waiting | Delivered | Refused | Failed | Lost
 
 # What the owner of a link does with each event, before the link reads on; it may not raise.
 OnEvent = Callable[[Event], Awaitable[None]]

@@ -58,6 +58,7 @@ class Link:
         make_room: is called each time when the pool is full.
         read_launch: says how interpreters are to be started; is asked before each new session. What it raises counts as
             an error of the connection.
+        workspace: see `watch`.
 
     Attributes:
         on_event: is called with each event, in order.
@@ -67,7 +68,7 @@ class Link:
     def __init__(
         self, route: Route, on_event: OnEvent, *, kernel: str, kernelspec: str, position: Position | None = None,
         wait_seconds: float, keepalive_seconds: float, reader: str = "", make_room: MakeRoom | None = None,
-        read_launch: ReadLaunch | None = None,
+        read_launch: ReadLaunch | None = None, workspace: str = "",
     ) -> None:  # fmt: skip
         self._route = route
         self.on_event = on_event
@@ -75,6 +76,7 @@ class Link:
         self._target = {"kernel": kernel, "kernelspec": kernelspec, "reader": reader or secrets.token_hex(8)}
         self._make_room = make_room
         self._read_launch = read_launch
+        self._workspace = workspace
         clock = Clock()
         self.keep_alive = KeepAlive(keepalive_seconds, clock)
         self._machine = LinkMachine(
@@ -142,6 +144,17 @@ class Link:
         if self.position is None:
             raise PoolUnreachable("There is no session.")
         return await post_once(self._route, self._target, message, self.position.epoch)
+
+    def watch(self, workspace: str) -> None:
+        """Ask the pod to say behind each cell what has changed in a folder there (`FilesChanged`).
+
+        Args:
+            workspace: path of the folder; "." for the data folder, "" for none.
+        """
+        if workspace != self._workspace:
+            self._workspace = workspace
+            self._machine.reconnect()
+            self._note()
 
     def start_anew(self) -> None:
         """Take whatever interpreter is there for the right one, as after a restart that was asked for."""
@@ -247,7 +260,8 @@ class Link:
         async with watched() as watchdog:
             self._watchdog = watchdog
             try:
-                async with open_events(self._route, self._target, connect, self._read_launch) as stream:
+                target, workspace = self._target, self._workspace
+                async with open_events(self._route, target, connect, self._read_launch, workspace=workspace) as stream:
                     await self._read(stream, watchdog)
             finally:
                 self._watchdog = None

@@ -133,11 +133,15 @@ class LinkMachine:
         self.following.position, self.may_have_taken = None, False
         self.queues.clear()  # a new pod does not know the senders, and expects them to count from 1
 
+    def reconnect(self) -> None:
+        """Ask for the events anew, if there is a connection: there is something else to be asked for with them."""
+        if self.is_open:
+            self._connect_at(self._clock.monotonic())
+
     def resume(self) -> None:
         """Go on after a pause in which nothing was done: what was under way then has ended unheard."""
         self.queues.interrupt()
-        if self.is_open:
-            self._connect_at(self._clock.monotonic())
+        self.reconnect()
 
     # The connection, and what it brings
 
@@ -190,6 +194,9 @@ class LinkMachine:
             case wire.Peers():
                 self.following.peers = frame.count
                 self._tell(events.Joined(frame.count))
+            case wire.Files():
+                if self.following.advance(frame.sequence):
+                    self._tell(events.FilesChanged(frame))
             case wire.EpochChange():
                 if self.following.advance(frame.sequence):
                     self._change_epoch(frame)

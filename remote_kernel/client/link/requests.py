@@ -39,10 +39,15 @@ class EventStream:
 
 @asynccontextmanager
 async def open_events(
-    route: Route, target: Mapping[str, str], connect: Connect, read_launch: ReadLaunch | None = None
-) -> AsyncIterator[EventStream]:
-    """Ask for the events of the kernel `target`, of a new session with its launch options; raises `StreamError`."""
-    params = dict(target)
+    route: Route, target: Mapping[str, str], connect: Connect, read_launch: ReadLaunch | None = None, *,
+    workspace: str = "",
+) -> AsyncIterator[EventStream]:  # fmt: skip
+    """Ask for the events of the kernel `target`, of a new session with its launch options; raises `StreamError`.
+
+    Args:
+        workspace: the folder whose changes are to be told; "" for none.
+    """
+    params = {**target, wire.WORKSPACE_PARAM: workspace} if workspace else dict(target)
     if connect.after is None:
         if read_launch is not None and (launch := await read_launch()) is not None:
             await _ask_launch(route, target, launch)

@@ -29,6 +29,7 @@ class Deliveries:
     Attributes:
         look: returns what is known of the session.
         do: does what was decided.
+        note_files: is told what a cell has changed in the folder that the link watches.
     """
 
     channels: Channels
@@ -38,6 +39,7 @@ class Deliveries:
     table: RequestTable
     look: Callable[[], SessionFacts]
     do: Callable[[Sequence[Effect]], None]
+    note_files: Callable[[wire.Files], None]
 
     async def take(self, event: events.Event) -> None:
         """Take an event, in order; see `OnEvent`."""
@@ -52,6 +54,8 @@ class Deliveries:
             case events.Joined(peers):
                 _log.info(LogEvent("shared", other_kernels=peers))
                 self.do(self.table.joined(peers))
+            case events.FilesChanged(files):
+                self.note_files(files)
             case events.Waiting(wait) if not self.table.is_unreachable_told:
                 self.do([BeginLine(wait)])
             case events.Delivered() if not self.table.is_unreachable_told:

@@ -175,6 +175,8 @@ class Api:
 
     async def _events(self, call: Call) -> Answer:
         name, kernelspec = _kernel_of(call)
+        folder = call.params.get(wire.WORKSPACE_PARAM, "")
+        workspace = self._pod.folder.resolve(folder) if folder else None
         self._pod.registry.stay_for(_reader_of(call))
         if epoch := call.params.get("epoch", ""):
             kernel = self._pod.registry.get(name, epoch)
@@ -185,7 +187,12 @@ class Api:
         # Who does not say who it is counts as somebody else each time.
         reader = _reader_of(call) or secrets.token_hex(8)
         kernel.readers.claims.note(reader, time.monotonic())
-        interpreter = await kernel.lifecycle.interpreter()
+        if workspace is None:
+            kernel.workspace.leave(reader)
+            interpreter = await kernel.lifecycle.interpreter()
+        else:
+            starting = kernel.lifecycle.interpreter()
+            interpreter, _ = await asyncio.gather(starting, kernel.workspace.follow(reader, folder, workspace))
         kernel.readers.claims.note(reader, time.monotonic())  # the start may have taken long
         hello = wire.Hello(
             epoch=kernel.epoch,
@@ -204,7 +211,7 @@ class Api:
             body=_stream_events(self._pod, kernel, hello, reader, compresses=compresses),
             media_type=wire.FRAME_MEDIA_TYPE,
             headers={"cache-control": "no-store"},
-            is_busy=lambda: kernel.is_busy,
+            is_busy=lambda: kernel.is_busy or kernel.workspace.is_looking,
         )
 
     async def _launch(self, call: Call) -> Answer:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from remote_kernel.core.journal.journal import Journal
 from remote_kernel.core.jupyter.debugger_files import is_debugger_s
 from remote_kernel.core.jupyter.interrupt_aim import Aim
-from remote_kernel.core.jupyter.messages import Author, Header, parse_object
+from remote_kernel.core.jupyter.messages import Author, Header, parse_object, parse_parent
 from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.wire.frames import FRESH_PREFIX, Channel, EpochChange, Message, encode
@@ -23,6 +23,7 @@ from remote_kernel.pod.kernels.acceptance import Acceptance
 from remote_kernel.pod.kernels.cells import Cell, Cells
 from remote_kernel.pod.kernels.lifecycle import Lifecycle
 from remote_kernel.pod.kernels.lives import Event, Lives, State
+from remote_kernel.pod.kernels.workspace import Found, Workspace
 from remote_kernel.pod.readers.claims import Use
 from remote_kernel.pod.readers.readers import Readers
 
@@ -61,6 +62,7 @@ class PodKernel:
         lives: the epochs of its interpreters.
         lifecycle: its interpreters.
         readers: those who follow it.
+        workspace: the folder whose changes they want to hear of.
         is_ending: whether to shut it down for good has begun; who asks for a kernel of this name gets another.
         started: when it was first asked for, in monotonic seconds.
     """
@@ -88,6 +90,7 @@ class PodKernel:
         self._asked: Launching | None = None
         self._begun: Launching | None = None
         self._is_untouched = True  # the interpreter of this epoch
+        self.workspace = Workspace(self._say_files)
         self.is_ending = False
         self.started = time.monotonic()
         self._acceptance = Acceptance(self.lives, journal, pass_on=self._pass_on, waits=self._waits)
@@ -181,6 +184,7 @@ class PodKernel:
         if self._ending_alone is not None:
             self._ending_alone.cancel()
         self._end(Event.CLOSE)
+        self.workspace.close()
         self.readers.wakeups.tell()
         self.journal.close()
 
@@ -191,6 +195,7 @@ class PodKernel:
     def _note_epoch(self, reason: str, detail: str) -> None:
         self._cells.clear()
         self._is_untouched = True
+        self.workspace.note_epoch()
         change = EpochChange(epoch=self.epoch, sequence=self.journal.next_sequence, reason=reason, detail=detail)
         self._record(encode(change), is_essential=True)
 
@@ -226,11 +231,13 @@ class PodKernel:
         is_busy = b'"busy"' in parts[3]
         if not is_busy and b'"idle"' not in parts[3]:
             return False
+        is_looked_for = False
         if not is_busy:
             self._cells.note_idle(parts[1])
+            is_looked_for = self.workspace.note_idle(parse_parent(parts[1]).msg_id)
         cell = self._cells.of(parts[1])
         if cell is None:
-            return is_busy
+            return is_busy or is_looked_for
         if is_busy:
             cell.began_at = self.journal.next_sequence
             if cell.is_unwanted:
@@ -243,6 +250,11 @@ class PodKernel:
         """Return whether the idle of the same cell is about to follow."""
         cell = self._cells.end(message.parts[1], message.parts[3], message.sequence)
         return cell is not None and not cell.is_idle
+
+    def _say_files(self, found: Found) -> None:
+        entry = encode(found.to_frame(self.journal.next_sequence))
+        # Who misses it lists the folder, as it is told of what was dropped.
+        self._record(entry, is_essential=False)
 
     def _record(self, entry: bytes, *, is_essential: bool, is_followed: bool = False) -> None:
         self.journal.append(entry, is_essential=is_essential)
@@ -287,6 +299,7 @@ class PodKernel:
     async def _send(self, interpreter: Interpreter, message: Message, header: Header) -> None:
         parts = message.parts
         if header.msg_type == "execute_request":
+            self.workspace.note_sent(header.msg_id, parts[3])
             if self._cells.are_refused(header, message.seen):
                 self._abort(message)
                 return
