@@ -6,6 +6,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from remote_kernel.core.errors import SettingsError
+from remote_kernel.core.forwarding import parse_patterns
 from remote_kernel.core.identity import Identifier, Scope, parse_identifier
 from remote_kernel.core.pools.credential import DEFAULT_TOKEN_SCOPE, Credential, parse_credential, parse_token_scope
 from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC
@@ -13,6 +14,8 @@ from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC
 # A pool of five with a cooldown of 300 s frees a session within that time.
 DEFAULT_WAIT_SECONDS = 300.0
 DEFAULT_KEEPALIVE_MINUTES = 30.0
+
+FORWARD_ENV = "REMOTE_KERNEL_FORWARD_ENV"
 
 
 class Start(StrEnum):
@@ -39,6 +42,9 @@ class Settings:
         is_fresh: whether to use an interpreter of one's own in the pod, which goes at shutdown.
         start: when the session is taken.
         keeps_history: whether the code of cells is kept on this machine, for arrow-up.
+        forwarded: names and patterns of the variables that interpreters in the pod get.
+        startup: path of the file that each of them runs first.
+        hash_seed: their `PYTHONHASHSEED` where this machine has none.
         wait_seconds: how long a cell waits for a free session or a lost link.
         keepalive_minutes: how long after the last activity the pod is kept warm.
     """
@@ -55,6 +61,9 @@ class Settings:
     is_fresh: bool = False
     start: Start = Start.LAZY
     keeps_history: bool = True
+    forwarded: tuple[str, ...] = ()
+    startup: str = ""
+    hash_seed: str = ""
     wait_seconds: float = DEFAULT_WAIT_SECONDS
     keepalive_minutes: float = DEFAULT_KEEPALIVE_MINUTES
 
@@ -79,6 +88,9 @@ class Settings:
             is_fresh=_parse_switch(environ, "REMOTE_KERNEL_FRESH", default=False),
             start=_parse_start(environ.get("REMOTE_KERNEL_START", "")),
             keeps_history=_parse_switch(environ, "REMOTE_KERNEL_HISTORY", default=True),
+            forwarded=parse_patterns(environ.get(FORWARD_ENV, ""), FORWARD_ENV),
+            startup=environ.get("REMOTE_KERNEL_STARTUP", ""),
+            hash_seed=_parse_hash_seed(environ.get("REMOTE_KERNEL_HASH_SEED", "")),
             wait_seconds=_parse_number(environ, "REMOTE_KERNEL_WAIT_SECONDS", DEFAULT_WAIT_SECONDS),
             keepalive_minutes=_parse_number(environ, "REMOTE_KERNEL_KEEPALIVE_MINUTES", DEFAULT_KEEPALIVE_MINUTES),
         )
@@ -133,6 +145,12 @@ def _parse_token(text: str) -> str:
         raise SettingsError(
             "REMOTE_KERNEL_TOKEN has a space, a line break or a letter that no token has: copy it again, in one piece"
         )
+    return text
+
+
+def _parse_hash_seed(text: str) -> str:
+    if text and text != "random" and not (text.isascii() and text.isdigit() and int(text) < 2**32):
+        raise SettingsError(f"REMOTE_KERNEL_HASH_SEED is {text!r}: use a number below 2**32, or random")
     return text
 
 

@@ -34,6 +34,7 @@ def test_no_log_holds_a_secret_whatever_goes_wrong(
             "REMOTE_KERNEL_ENDPOINT": proxy.endpoint,
             "REMOTE_KERNEL_TOKEN": pool.token,
             "REMOTE_KERNEL_IDENTIFIER": marks["identifier"],
+            "REMOTE_KERNEL_FORWARD_ENV": "A_SECRET_OF_MINE",
         }
         notebook = Notebook.start(environ=environ, stderr=kernel_stderr)
         other = Notebook.start(
@@ -44,6 +45,8 @@ def test_no_log_holds_a_secret_whatever_goes_wrong(
             secret_code = f"x = '{marks['code']}'"
             notebook.run(f"{secret_code}; print('{marks['output']}')")
             notebook.run(f"{secret_code}; 1 / 0")
+            asked = notebook.run("import os; print(os.environ['A_SECRET_OF_MINE'])")
+            assert asked.stdout == f"{marks['environment']}\n"
             assert other.run(secret_code).reply["ename"] == "PoolFull"
             proxy.cut()
             notebook.run(secret_code)

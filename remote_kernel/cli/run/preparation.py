@@ -76,6 +76,7 @@ def _check_settings(spec: "KernelSpec", plan: Plan) -> None:
     """Find out before anything runs what the kernel would say in the first cell; raises `UsageError`."""
     from remote_kernel.client.access import choose_access
     from remote_kernel.kernel.folders import Folders
+    from remote_kernel.kernel.launch.options import LaunchOptions
     from remote_kernel.kernel.session.binding import identifier_of
     from remote_kernel.kernel.session.identity_key import load_key
 
@@ -84,6 +85,7 @@ def _check_settings(spec: "KernelSpec", plan: Plan) -> None:
     environ = {**plan.environ, **own}
     settings = Settings.from_environ(environ)
     choose_access(settings, environ)
+    LaunchOptions(settings=settings, environ=environ, notebook=str(plan.path)).read()
     identifier_of(str(plan.path), settings, environ, lambda: load_key(environ, Folders.of_user().data))
 
 

@@ -1,1 +1,1 @@
-"""Launch options of this kernel's interpreters: how each is to be started, and what it is told of the notebook."""
+"""Launch options of this kernel's interpreters: forwarded variables, the startup file, the notebook's name."""

@@ -17,6 +17,11 @@ SHARED = (
     "the other."
 )
 
+STARTED_OTHERWISE = (
+    "The interpreter runs as it was started: forwarded variables, the startup file or the workspace have changed "
+    "since. Restart the kernel to have them as they are now."
+)
+
 # More than anybody reads; a pod can cause them.
 MAX_WAITING = 20
 
@@ -49,3 +54,8 @@ def describe_gap(gap: wire.Gap) -> str:
 def describe_refusal(error: RemoteKernelError) -> str:
     """Return the note for a message to which nobody expects a reply."""
     return f"A message of the front end was not delivered. {error}"
+
+
+def describe_unknown_launch(wanted: str) -> str:
+    """Return the note for a pod whose interpreters start as they come, whatever was asked for."""
+    return f"This session goes without {wanted}: its pod has no agent, or an old one, that could see to it."

@@ -70,6 +70,8 @@ class Deliveries:
         self.attachment.succeed(hello)
         self.known.learn(hello.kernel_info)
         self.session.note_position()
+        if self.session.launch is not None and (note := self.session.launch.take_note(hello.launch)):
+            self.do(self.table.tell(note))
         are_files_lost = self.session.note_pod(hello.pod)
         self.do(self.table.attached(hello, are_files_lost=are_files_lost))
 

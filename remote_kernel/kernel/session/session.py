@@ -35,6 +35,7 @@ from remote_kernel.io.tasks import start
 from remote_kernel.kernel.before_session.history import History
 from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.folders import Folders
+from remote_kernel.kernel.launch.asking import LaunchAsking
 from remote_kernel.kernel.launch.options import LaunchOptions
 from remote_kernel.kernel.requests.request import Interrupted
 from remote_kernel.kernel.session.binding import Binding, BindingFile, after_restart, decide
@@ -68,6 +69,7 @@ class Session:
 
     Attributes:
         link: to the pod; `None` before it was first needed.
+        launch: how interpreters are to be started; `None` before as well.
         pool: what carries requests to the pod, along with the link.
         wait_seconds: how long to wait for a pool that is full or does not answer.
         history: of the notebook's cells; it has its place once the kernel is bound.
@@ -93,6 +95,7 @@ class Session:
         self.wait_seconds = DEFAULT_WAIT_SECONDS
         self._running: asyncio.Task[None] | None = None
         self.link: Link | None = None
+        self.launch: LaunchAsking | None = None
 
     def _take_up(self, binding: Binding | None) -> Binding | None:
         """Go on with what an earlier process of this kernel was bound to.
@@ -226,6 +229,8 @@ class Session:
         pool = self._route(settings, access, binding.identifier, connects_ahead=True)
         position = Position(epoch=binding.epoch, cursor=self._file.load_cursor()) if binding.epoch else None
         make_room = partial(self._tidying.make_room, settings, access, binding.identifier)
+        options = LaunchOptions(settings=settings, environ=self._environ, notebook=binding.notebook)
+        self.launch = LaunchAsking(options)
         link = Link(
             pool,
             on_event,
@@ -236,7 +241,7 @@ class Session:
             keepalive_seconds=settings.keepalive_minutes * 60,
             reader=binding.reader,
             make_room=make_room,
-            read_launch=partial(asyncio.to_thread, LaunchOptions(notebook=binding.notebook).read),
+            read_launch=self.launch.read,
         )
         link.keep_alive.keep_until = binding.keep_until
         if binding.restart:
