@@ -77,6 +77,32 @@ def test_all_cells_run_in_one_pod(tmp_path: Path, remote_kernel: str) -> None:
     assert len(set(texts_of(tmp_path / "n.executed.ipynb"))) == 1
 
 
+@pytest.mark.parametrize("own", ["", "7"])
+def test_hashes_are_the_same_in_each_run(
+    tmp_path: Path, remote_kernel: str, monkeypatch: pytest.MonkeyPatch, own: str
+) -> None:
+    if own:
+        monkeypatch.setenv("PYTHONHASHSEED", own)
+    printed = []
+    for name in ("one", "two"):
+        notebook = write_notebook(
+            tmp_path / f"{name}.ipynb", "import os; print(hash('a'), os.environ['PYTHONHASHSEED'])"
+        )
+        assert run_command("run", notebook, "--kernel", remote_kernel).status == 0
+        printed += texts_of(tmp_path / f"{name}.executed.ipynb")
+    assert printed[0] == printed[1]
+    assert printed[0].split()[1] == (own or "0")
+
+
+def test_setting_that_cannot_be_used_is_told_before_anything_runs(
+    tmp_path: Path, remote_kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REMOTE_KERNEL_STARTUP", str(tmp_path / "missing.py"))
+    done = run_command("run", write_notebook(tmp_path / "n.ipynb", "1"), "--kernel", remote_kernel)
+    assert done.status == 2
+    assert "REMOTE_KERNEL_STARTUP" in done.stderr
+
+
 def test_error_ends_the_run_and_keeps_what_was_executed(tmp_path: Path, remote_kernel: str) -> None:
     notebook = write_notebook(tmp_path / "n.ipynb", "print('one')", "x = 0\nprint('two')\n1 / x", "print('three')")
     done = run_command("run", notebook, "--kernel", remote_kernel)

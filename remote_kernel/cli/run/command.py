@@ -19,7 +19,8 @@ DEFAULT_KERNEL = "remote"
 DESCRIPTION = """\
 Execute notebooks from top to bottom, each in a fresh interpreter in its own remote session, and write the executed
 notebooks. A notebook's own kernel setting is not used, its stored outputs are dropped first, cells tagged
-"raises-exception" may raise, and cells tagged "skip-execution" are passed over.
+"raises-exception" may raise, and cells tagged "skip-execution" are passed over. Strings have the same hashes in each
+run (PYTHONHASHSEED is 0 in the session, unless it is set here).
 """
 
 EPILOG = """\

@@ -61,6 +61,8 @@ class KernelProcess:
                     "REMOTE_KERNEL_NOTEBOOK": str(notebook),
                     # The notebook may be open in an editor: its variables there are not ours to change.
                     "REMOTE_KERNEL_FRESH": "1",
+                    # Sets and hashes come out alike in each run, so that outputs can be compared.
+                    "REMOTE_KERNEL_HASH_SEED": self._environ.get("REMOTE_KERNEL_HASH_SEED") or "0",
                 },
                 stdout=subprocess.DEVNULL,
                 stderr=self._log,
