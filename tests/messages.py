@@ -3,7 +3,8 @@
 Run it as `python -m tests.messages`; a test says when that is to be done again.
 
 They are found in the code: every text that reads as words, wherever it stands, but for what nobody gets to see, which
-is docstrings, patterns and events of the log. What a sentence is put together from at run time stands in braces.
+is docstrings and patterns. Events of the log count, as `remote-kernel logs` shows them. What a sentence is put together
+from at run time stands in braces.
 """
 
 import ast
@@ -25,11 +26,13 @@ Not to be edited: `python -m tests.messages` writes it, and a test compares it w
 # A word beside another one, or beside what is put in, and nothing that only code has.
 _WORDS = re.compile(r"[a-z]{2,}[\"'),:;.…]*\s+\S|\S\s+[\"'(]*[A-Za-z][a-z]{2,}")
 _CODE = re.compile(
-    r"^\s*(<\w|\$|[{}\[\]]|import |from |def |SELECT )|[=({]\s*\n|</|;\s*$|\(\?|--jp-|\d+px", re.MULTILINE
+    r"^\s*(<\w|\$|[{}\]]|\[(?!\w+('s)? [a-z])|import |from [\w.]+ import |def |SELECT )"
+    r"|[=({]\s*\n|</|;\s*$|\(\?|--jp-|\d+px",
+    re.MULTILINE,
 )
 
-# Of these calls nobody but the log, a library or the interpreter sees the texts.
-_UNSEEN = {"LogEvent", "compile", "sub", "findall", "finditer", "fullmatch", "match", "search", "getLogger", "NewType",
+# Of these calls nobody but a library or the interpreter sees the texts.
+_UNSEEN = {"compile", "sub", "findall", "finditer", "fullmatch", "match", "search", "getLogger", "NewType",
            "TypeVar", "cast", "noqa"}  # fmt: skip
 
 
