@@ -95,6 +95,8 @@ class WorkspaceSync:
         self._state_file = StateFile(state_file, self.root, folder)
         self._base = self._state_file.load()
         self._failed: dict[str, Stamp] = {}
+        # All files as they were when nothing had changed, so that the next look can compare them at once.
+        self._unchanged: dict[str, Stamp] | None = None
         self._told_of: set[str] = set()
         self._lock = asyncio.Lock()
         self._looks = threading.Lock()
@@ -161,8 +163,7 @@ class WorkspaceSync:
 
     def forget(self) -> None:
         """Forget what was agreed on, as the pod is gone: the next `up` sends everything."""
-        self._base = Base()
-        self._failed.clear()
+        self._begin(Base())
         self._state_file.save(self._base)
 
     def status(self) -> SyncStatus:
@@ -185,8 +186,18 @@ class WorkspaceSync:
             return NOT_SENT
         return IN_BOTH if agreed.version else REMOVED_THERE
 
+    def _begin(self, base: Base) -> None:
+        self._base = base
+        self._unchanged = None
+        self._failed.clear()
+
     def _compare(self, snapshot: Snapshot) -> Changes:
-        return compare(self._local, self._base, snapshot, self._failed)
+        if snapshot.files == self._unchanged and snapshot.empty <= self._base.folders:
+            return Changes()
+        changes = compare(self._local, self._base, snapshot, self._failed)
+        is_racy = any(agreed.is_racy for agreed in self._base.files.values())
+        self._unchanged = None if changes or is_racy else snapshot.files
+        return changes
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
@@ -210,9 +221,9 @@ class WorkspaceSync:
             if not files.pod:
                 await patience.persist(lambda: files.describe(""))
             is_new = self._base.pod != files.pod
+            self._unchanged = None
             if is_new:
-                self._base = Base(files.pod)
-                self._failed.clear()
+                self._begin(Base(files.pod))
             base = self._base
             down = Down(files, self.folder, self._local, base, progress, patience, piece, told)
             yield (
@@ -221,8 +232,7 @@ class WorkspaceSync:
                 is_new,
             )
         except SessionLost:
-            self._base = Base()
-            self._failed.clear()
+            self._begin(Base())
             raise
         finally:
             progress.wait = None

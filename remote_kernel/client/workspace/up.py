@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from remote_kernel.client.files.remote_files import RemoteFiles
 from remote_kernel.client.files.transfer import Patience, PieceSize, Progress, Told
@@ -80,27 +81,25 @@ class Up:
             await self._make_folder(folder)
 
     async def _look_there(self, changes: Changes) -> Mapping[str, There | None]:
-        """Return what is there in the places of files that have changed here; folders are `None`."""
+        """Return what is there in the places of files that have changed here, and more; folders are `None`."""
         if not changes.files:
             return {}
-        if len(changes.files) > MAX_QUESTIONS or not all(map(self._knows_folder, changes.files)):
+        if len(changes.files) > MAX_QUESTIONS or not all(map(self._is_simple, changes.files)):
             return await self._down.list_there()
         there: dict[str, There | None] = {}
         for path in changes.files:
             metadata = await self._describe(path)
-            if metadata is not None and metadata.is_folder:
+            if metadata is None and "/" not in path:
+                continue
+            if metadata is None or metadata.is_folder:
                 return await self._down.list_there()
-            if metadata is not None:
-                there[path] = There(size=metadata.size, modified=metadata.modified, version=metadata.version)
+            there[path] = There(size=metadata.size, modified=metadata.modified, version=metadata.version)
         return there
 
-    def _knows_folder(self, path: str) -> bool:
-        """Return whether a file is known to be in the same folder there, which is a folder then."""
-        known = self._base.files.get(path)
-        if (known is not None and known.version) or "/" not in path:
-            return True
-        start = path.rpartition("/")[0] + "/"
-        return any(each.startswith(start) and agreed.version for each, agreed in self._base.files.items())
+    def _is_simple(self, path: str) -> bool:
+        """Return whether a file has to be asked about alone, and not also what is in the place of its folder."""
+        agreed = self._base.files.get(path)
+        return "/" not in path or (agreed is not None and bool(agreed.version))
 
     async def _describe(self, path: str) -> wire.Metadata | None:
         try:
@@ -176,7 +175,8 @@ class Up:
         try:
             await self._patience.persist(lambda: self._files.make_folder(join(self._folder, folder)))
         except PoolRefused as error:
-            self._told.failures.append(f"The folder '{shown(folder)}' was not made in the session: {error}")
+            if error.status != HTTPStatus.BAD_REQUEST:  # where a file is there, that is what will be told
+                self._told.failures.append(f"The folder '{shown(folder)}' was not made in the session: {error}")
         self._base.folders.add(folder)
 
     async def _send_all(self, files: Iterable[tuple[str, Stamp]]) -> None:
