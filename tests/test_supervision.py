@@ -14,6 +14,7 @@ AWAITED = "the function itself waits for it"
 REASONS = {
     ("io/tasks.py", "start"): "its callback",
     ("cli/run/execution.py", "_execute_cell"): AWAITED,
+    ("cli/run/execution.py", "_take_inventory"): AWAITED,
     ("cli/run/execution.py", "_watch"): AWAITED,
     ("client/auth/tokens.py", "_call_in_thread"): "whatever the thread raises goes to the future that is returned",
     ("kernel/before_session/history.py", "_append"): "the thread outlives whatever a cell brings up, and logs it",

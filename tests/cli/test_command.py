@@ -107,7 +107,7 @@ def test_what_is_missing_is_one_sentence(words: tuple[str, ...]) -> None:
         (["pool", "--issuer", "https://ada:sesame@example.com"], "it holds a password"),
         (["pool", "nosuch"], "remote-kernel pool: error: argument COMMAND: invalid choice: 'nosuch'"),
         (["run", "missing.ipynb"], "remote-kernel: cannot read missing.ipynb: no such file or directory"),
-        (["run", "/"], "remote-kernel: cannot read /: it is a folder"),
+        (["run", "/dev/null"], "remote-kernel: cannot read /dev/null: it is not a file"),
         (["upload", "missing.ipynb", __file__], "there is no notebook at missing.ipynb"),
         (["download", "missing.ipynb", "."], "there is no notebook at missing.ipynb"),
         (["install", "--name", "my kernel"], "'my kernel' cannot be the name of a kernel: use letters"),

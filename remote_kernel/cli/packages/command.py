@@ -47,7 +47,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     add = parser.add_argument
     add("notebook", metavar="NOTEBOOK", help="path of the notebook")
-    add("names", metavar="NAME", nargs="*", help="package such as 'numpy' or 'numpy>=2', or path of a wheel")
+    add(
+        "names", metavar="NAME", nargs="*", default=[], help="package such as 'numpy' or 'numpy>=2', or path of a wheel"
+    )
     add(
         "-r", "--requirement", metavar="FILE", action="append", default=[], dest="files",
         help="a file of requirements, as pip has them; may be given several times",

@@ -26,7 +26,7 @@ run (PYTHONHASHSEED is 0 in the session, unless it is set here).
 EPILOG = """\
 examples:
   remote-kernel run report.ipynb -p year 2026 --html report.html
-  remote-kernel run --verify notebooks/*.ipynb --jobs 2 --junit results.xml
+  remote-kernel run --verify notebooks/ --jobs 2 --junit results.xml
 
 with --verify, these may differ: times of day; dates said to be of today ("today is …", "generated on …"); durations
 with a unit of time; addresses of objects ("at 0x…"); UUIDs and names that end in 32 hexadecimal digits; the numbers
@@ -46,8 +46,8 @@ Ctrl-C interrupts the running cells, and what was executed so far is written; af
 seconds to give their sessions back. So does closing the terminal, unless 'nohup' is before the command.
 
 exit status: 0 every cell ran, and with --verify gave the stored outputs; 1 a cell raised, took too long or gave other
-outputs, a kernel died, or what it printed could not be written; 2 something given cannot be used; 129 the terminal was
-closed, 130 Ctrl-C, 143 SIGTERM
+outputs, with --verify a session differs from its lock, a kernel died, or what it printed could not be written; 2
+something given cannot be used; 129 the terminal was closed, 130 Ctrl-C, 143 SIGTERM
 """
 
 VERIFY_HELP = """\
@@ -65,7 +65,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=EPILOG,
     )
     add = parser.add_argument
-    add("notebooks", metavar="NOTEBOOK", type=Path, nargs="+", help="path of a notebook")
+    add(
+        "notebooks", metavar="NOTEBOOK", type=Path, nargs="+",
+        help="path of a notebook, or of a folder for all in it and below, without hidden ones and results of earlier "
+        "runs",
+    )  # fmt: skip
     add(
         "-o", "--output", metavar="OUT", type=Path,
         help="where the executed notebook goes, a folder for several (default: NAME.executed.ipynb beside NAME.ipynb; "
@@ -87,6 +91,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )  # fmt: skip
     add("--allow-errors", action="store_true", help="go on after a cell that raised")
     add("--kernel", metavar="NAME", default=DEFAULT_KERNEL, help="Jupyter kernel to use (default: %(default)s)")
+    add(
+        "--lock", metavar="FILE", type=Path,
+        help="write down what the sessions had at the end: interpreter, platform, packages; where FILE is there "
+        "already, say before the first cell what differs, which fails with --verify",
+    )  # fmt: skip
     add("--junit", metavar="FILE", type=Path, help="write the results as JUnit XML, for CI systems")
     add("--json", action="store_true", help="print the results as JSON, and nothing else, on standard output")
     parser.set_defaults(handler=handle)
@@ -123,7 +132,7 @@ def handle(arguments: argparse.Namespace) -> int:
     began = monotonic()
     results_paths = [path for job in jobs for path in (job.output, job.html) if path is not None]
     # Where a result goes, nothing else may.
-    is_taken = any(map(is_standard_output, [*results_paths, *filter(None, [arguments.junit])]))
+    is_taken = any(map(is_standard_output, [*results_paths, *filter(None, [arguments.junit, arguments.lock])]))
     shown = sys.stderr if arguments.json or is_taken else sys.stdout
     with choose_display(jobs, shown, is_quiet=arguments.json) as display:
         results = asyncio.run(execute_batch(jobs, arguments.jobs, display))
@@ -135,17 +144,24 @@ def report(arguments: argparse.Namespace, results: "list[Result]", seconds: floa
     import json
 
     from remote_kernel.cli.output.report import exit_status, explanation, to_json
+    from remote_kernel.core.text.terminal_text import one_line
 
     for result in results:
         if text := explanation(result, names_notebook=len(results) > 1):
             print(text, file=sys.stderr)
+    lock = results[0].job.plan.lock
+    differences = lock.differences if lock is not None else []
+    status = exit_status(results) or (1 if differences and arguments.verify else 0)
     if arguments.json:
-        print(json.dumps(to_json(results, seconds)))
+        locked = {"lock_differences": differences} if lock is not None else {}
+        print(json.dumps({**to_json(results, seconds), "status": status, **locked}))
     else:
         _print_summary(results, shown)
+    if lock is not None and lock.write() and not arguments.json:
+        print(one_line(str(lock.path)), file=shown)
     if arguments.junit is not None:
         _write_junit(arguments.junit, results)
-    return exit_status(results)
+    return status
 
 
 def _write_junit(path: Path, results: "list[Result]") -> None:

@@ -19,6 +19,7 @@ from nbformat import NotebookNode, ValidationError
 
 from remote_kernel.cli.output.transcript import traceback_lines
 from remote_kernel.cli.run.kernel_process import KernelDied, KernelProcess
+from remote_kernel.cli.run.session_lock import EXPRESSION, LockFile, SessionLock, parse_inventory
 from remote_kernel.cli.signals import Signals, Watch
 
 # How long an interrupted cell may take to close its files and say KeyboardInterrupt.
@@ -40,6 +41,7 @@ class Plan:
         environ: variables of this process, which the kernel gets as well.
         cell_seconds: how long one cell may take, with its wait for a session; `None` for no limit.
         allow_errors: whether to go on after a cell that raised.
+        lock: is told what the session has, before the first cell and at the end; `None` where nobody asks.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class Plan:
     environ: Mapping[str, str] = field(repr=False)
     cell_seconds: float | None = None
     allow_errors: bool = False
+    lock: LockFile | None = None
 
 
 class Cause(StrEnum):
@@ -232,15 +235,45 @@ class _Run:
     async def _execute_cells(self, signals: Signals) -> Failure | None:
         self._client.reset_execution_trackers()
         await self._record_language()
+        lock = self._plan.lock
+        if lock is not None:
+            lock.check(await self._take_inventory(signals))
         for index in self.cells:
             if signals.received.is_set():
                 return self.failure(Cause.SIGNAL, signal=signals.number)
             cause = await self._execute_cell(index, signals)
             if cause is Cause.ERROR and _is_exit(self._notebook.cells[index]):
-                return None
+                break
             if cause is not None:
                 return self.failure(cause, signal=signals.number)
+        if lock is not None:
+            lock.note(await self._take_inventory(signals))
         return None
+
+    async def _take_inventory(self, signals: Signals) -> SessionLock | None:
+        """Return what the session has; `None` where it does not say so, or a signal comes first."""
+        task = asyncio.ensure_future(self._ask_inventory())
+        signalled = asyncio.ensure_future(signals.received.wait())
+        try:
+            await asyncio.wait({task, signalled}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                await self._kernel.interrupt()
+            return task.result() if task.done() else None
+        except DeadKernelError:
+            raise KernelDied(self._kernel.read_log()) from None
+        finally:
+            for each in (task, signalled):
+                each.cancel()
+            await asyncio.gather(task, signalled, return_exceptions=True)
+
+    async def _ask_inventory(self) -> SessionLock | None:
+        assert self._client.kc is not None
+        # Not a silent one, for which nobody takes a session; without a place in the history it has no number either.
+        request = self._client.kc.execute(
+            "pass", store_history=False, user_expressions={"lock": EXPRESSION}, allow_stdin=False
+        )
+        reply = await self._client.async_wait_for_reply(request)
+        return None if reply is None else parse_inventory(reply)
 
     async def _record_language(self) -> None:
         assert self._client.kc is not None

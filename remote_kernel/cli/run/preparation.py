@@ -11,8 +11,10 @@ from remote_kernel.cli.install.kernelspecs import is_ours
 from remote_kernel.cli.run import notebook_files
 from remote_kernel.cli.run.batch import Job
 from remote_kernel.cli.run.execution import Plan
+from remote_kernel.cli.run.notebook_folders import EXECUTED, find_notebooks
 from remote_kernel.cli.run.parameters import check_names, inject, parse_value, read_parameters, unknown_names
 from remote_kernel.cli.run.result_files import check_writable
+from remote_kernel.cli.run.session_lock import LockFile
 from remote_kernel.cli.verify.comparison import has_outputs
 from remote_kernel.cli.verify.ignored_differences import own_patterns
 from remote_kernel.client.files.local_paths import current_folder
@@ -32,22 +34,24 @@ def prepare(arguments: argparse.Namespace) -> list[Job]:
             kernel, a setting of it cannot be used, or options contradict one another.
     """
     current_folder()  # which jupyter_client asks for, whatever the paths
-    paths: list[Path] = arguments.notebooks
-    _check_options(arguments)
+    paths = find_notebooks(arguments.notebooks)
+    is_one = paths == arguments.notebooks and len(paths) == 1  # and not the only one in a folder
+    _check_options(arguments, is_one=is_one)
     parameters = _read_parameters(arguments)
+    lock = None if arguments.lock is None else LockFile.open(arguments.lock)
     spec = _find_kernel(arguments.kernel, has_parameters=bool(parameters))
-    jobs = [_prepare_job(arguments, path, parameters) for path in paths]
+    jobs = [_prepare_job(arguments, path, parameters, lock, is_one=is_one) for path in paths]
     _check_results(jobs, arguments.junit)
     if is_ours(spec):
         _check_settings(spec, jobs[0].plan)
     return jobs
 
 
-def _check_options(arguments: argparse.Namespace) -> None:
+def _check_options(arguments: argparse.Namespace, *, is_one: bool) -> None:
     if arguments.verify and arguments.output is not None:
         raise UsageError("--verify writes no notebook: leave out --output, or run without --verify")
     for name, folder in (("--output", arguments.output), ("--html", arguments.html)):
-        if folder is not None and len(arguments.notebooks) > 1 and not folder.is_dir():
+        if folder is not None and not is_one and not folder.is_dir():
             raise UsageError(f"{name} must be a folder for several notebooks, and {folder} is none")
 
 
@@ -89,7 +93,9 @@ def _check_settings(spec: "KernelSpec", plan: Plan) -> None:
     identifier_of(str(plan.path), settings, environ, lambda: load_key(environ, Folders.of_user().data))
 
 
-def _prepare_job(arguments: argparse.Namespace, path: Path, parameters: dict[str, Any]) -> Job:
+def _prepare_job(
+    arguments: argparse.Namespace, path: Path, parameters: dict[str, Any], lock: LockFile | None, *, is_one: bool
+) -> Job:  # fmt: skip
     notebook = notebook_files.read_notebook(path)
     if parameters:
         inject(notebook, parameters)
@@ -101,7 +107,6 @@ def _prepare_job(arguments: argparse.Namespace, path: Path, parameters: dict[str
         )
     if arguments.verify:
         _check_patterns(notebook, path)
-    is_one = len(arguments.notebooks) == 1
     return Job(
         path=path,
         notebook=notebook,
@@ -111,6 +116,7 @@ def _prepare_job(arguments: argparse.Namespace, path: Path, parameters: dict[str
             environ=arguments.environ,
             cell_seconds=arguments.cell_seconds,
             allow_errors=arguments.allow_errors,
+            lock=lock,
         ),
         output=None if arguments.verify else _output(arguments.output, path, is_one=is_one),
         html=arguments.html if is_one or arguments.html is None else arguments.html / f"{path.stem}.html",
@@ -128,7 +134,7 @@ def _check_patterns(notebook: "NotebookNode", path: Path) -> None:
 
 def _output(given: Path | None, path: Path, *, is_one: bool) -> Path:
     if given is None:
-        return path.parent / f"{path.stem}.executed.ipynb"
+        return path.parent / f"{path.stem}.{EXECUTED}.ipynb"
     return given if is_one else given / path.name
 
 

@@ -33,7 +33,6 @@ from remote_kernel.pod.kernels.lives import EpochMismatch
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
 from remote_kernel.pod.kernels.registry import PodLeaving, Registry, TooManyKernels
 from remote_kernel.pod.kernels.senders import SenderForgotten
-from remote_kernel.pod.packages.pod_packages import PodPackages
 from remote_kernel.pod.packages.program import NotPython, ProgramFailed
 from remote_kernel.pod.readers.claims import judge
 
@@ -96,8 +95,6 @@ class Api:
 
     def __init__(self, pod: Pod) -> None:
         self._pod = pod
-        scratch, environ = pod.registry.scratch, pod.registry.environ
-        packages = PodPackages(scratch=scratch, environ=environ, folder=pod.folder, pod=pod.name)
         noted: dict[tuple[str, str], Handler] = {
             ("POST", wire.EXECUTE_PATH): self._execute,
             ("POST", wire.MESSAGES_PATH): self._messages,
@@ -105,7 +102,7 @@ class Api:
             ("POST", wire.RELEASE_PATH): self._release,
             ("PUT", LAUNCH_PATH): self._launch,
             **Files(pod.folder, pod.name).handlers,
-            **PackageRequests(packages, pod.name).handlers,
+            **PackageRequests(pod.registry, pod.folder, pod.name).handlers,
         }
         self.handlers: dict[tuple[str, str], Handler] = {
             ("GET", wire.SESSION_PATH): self._session,

@@ -1,11 +1,15 @@
 """Requests about the packages of a pod's interpreters, as `core.wire.packages` defines them."""
 
+from functools import cached_property
+
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import SESSION
 from remote_kernel.core.wire import packages as wire
 from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC
 from remote_kernel.pod.api.calls import Answer, BadRequest, Call, Handler
 from remote_kernel.pod.api.files import PodMismatch
+from remote_kernel.pod.files.data_folder import DataFolder
+from remote_kernel.pod.kernels.registry import Registry
 from remote_kernel.pod.packages.pod_packages import PodPackages
 
 
@@ -19,13 +23,19 @@ class PackageRequests:
         handlers: by method and path, as those of `Api`.
     """
 
-    def __init__(self, packages: PodPackages, pod: str) -> None:
-        self._packages = packages
+    def __init__(self, registry: Registry, folder: DataFolder, pod: str) -> None:
+        self._registry = registry
+        self._folder = folder
         self._pod = pod
         self.handlers: dict[tuple[str, str], Handler] = {
             ("GET", wire.PACKAGES_PATH): self._describe,
             ("POST", wire.PACKAGES_PATH): self._install,
         }
+
+    @cached_property
+    def _packages(self) -> PodPackages:
+        registry = self._registry
+        return PodPackages(scratch=registry.scratch, environ=registry.environ, folder=self._folder, pod=self._pod)
 
     def _kernelspec_of(self, call: Call) -> str:
         if call.params.get("pod", self._pod) != self._pod:
