@@ -72,3 +72,14 @@ def test_changed_variable_is_told_while_another_kernel_keeps_the_interpreter(poo
             assert told.stdout == "1\n"
             assert STARTED_OTHERWISE in told.displayed
             assert STARTED_OTHERWISE not in second.run("1").displayed
+
+
+def test_pod_without_an_agent_goes_without_and_says_so_once(tmp_path: Path) -> None:
+    with (
+        Pool.start("--flavor", "interpreter", "--sandbox", "strict") as pool,
+        opened(pool, tmp_path, REMOTE_KERNEL_FORWARD_ENV="MINE", MINE="1") as notebook,
+    ):
+        first = notebook.run("import os; print('MINE' in os.environ)")
+        assert first.stdout == "False\n"
+        assert "This session goes without forwarded variables" in first.displayed
+        assert notebook.run("1").displayed == ""

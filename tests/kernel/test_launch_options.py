@@ -183,6 +183,14 @@ async def test_what_has_become_of_it_is_told_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
+async def test_place_counts_from_the_next_session_on(tmp_path: Path) -> None:
+    asking = LaunchAsking(options(tmp_path))
+    assert (await asking.read()).notebook == "report.ipynb"
+    asking.place = Place(workspace="w", notebook="w/report.ipynb")
+    assert (await asking.read()).notebook == "w/report.ipynb"
+
+
+@pytest.mark.anyio
 async def test_who_has_set_nothing_misses_nothing(tmp_path: Path) -> None:
     asking = LaunchAsking(options(tmp_path, Settings(hash_seed="0")))
     await asking.read()

@@ -3,21 +3,26 @@
 import asyncio
 
 from remote_kernel.core.wire.launch import OTHER, Launch
-from remote_kernel.kernel.launch.options import HASH_SEED, LaunchOptions
+from remote_kernel.kernel.launch.options import HASH_SEED, LaunchOptions, Place
 from remote_kernel.kernel.output.session_notices import STARTED_OTHERWISE, describe_unknown_launch
 
 
 class LaunchAsking:
-    """Reads the launch options for a link, and turns what a pod answers into a note."""
+    """Reads the launch options for a link, and turns what a pod answers into a note.
+
+    Attributes:
+        place: of the notebook in the session, for the next one; `None` for its name alone.
+    """
 
     def __init__(self, options: LaunchOptions) -> None:
+        self.place: Place | None = None
         self._options = options
         self._asked: Launch | None = None  # until the answer has come
         self._has_told_unknown = False
 
     async def read(self) -> Launch:
         """Return the options of today; raises `SettingsError`."""
-        self._asked = await asyncio.to_thread(self._options.read)
+        self._asked = await asyncio.to_thread(self._options.read, self.place)
         return self._asked
 
     def take_note(self, answer: str) -> str:

@@ -19,11 +19,16 @@ class FirstCode:
     Args:
         send: sends one message on a channel.
         exited: is done when the kernel's process has ended.
+        patience_seconds: how long it may take before it is interrupted.
+        ending_seconds: how long it may take then.
     """
 
     def __init__(
-        self, send: Callable[[Channel, tuple[bytes, ...]], None], author: Author, exited: "asyncio.Future[str]"
-    ) -> None:
+        self, send: Callable[[Channel, tuple[bytes, ...]], None], author: Author, exited: "asyncio.Future[str]", *,
+        patience_seconds: float = PATIENCE_SECONDS, ending_seconds: float = ENDING_SECONDS,
+    ) -> None:  # fmt: skip
+        self._patience_seconds = patience_seconds
+        self._ending_seconds = ending_seconds
         self._send = send
         self._author = author
         self._exited = exited
@@ -54,9 +59,9 @@ class FirstCode:
         parts = self._author.write("execute_request", content, date=utc_now())
         self._msg_id = parse_header(parts[0]).msg_id
         self._send(Channel.SHELL, parts)
-        if not await self._has_ended(PATIENCE_SECONDS) and not self._exited.done():
+        if not await self._has_ended(self._patience_seconds) and not self._exited.done():
             await interrupt()
-            await self._has_ended(ENDING_SECONDS)
+            await self._has_ended(self._ending_seconds)
         return self._reply if self._is_over else None
 
     async def _has_ended(self, seconds: float) -> bool:

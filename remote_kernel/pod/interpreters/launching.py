@@ -67,8 +67,13 @@ class Launching:
         return self.launch == Launch()
 
     def can_be_told(self, *, is_ipython: bool) -> bool:
-        """Return whether an interpreter that is ready can be told all of it."""
-        return self.is_plain or (is_ipython and not any(name.startswith(_AT_START) for name in self.launch.environ))
+        """Return whether an interpreter that is ready can be told it.
+
+        Another than IPython misses the name of the notebook then, which is no reason to wait.
+        """
+        if is_ipython:
+            return not any(name.startswith(_AT_START) for name in self.launch.environ)
+        return not (self.launch.environ or self.launch.cwd or self.launch.workspace)
 
     async def make_folder(self) -> None:
         """Make the current folder where it is missing; raises `OSError`."""
