@@ -81,6 +81,15 @@ def test_request_that_gets_no_reply_ends_with_an_error(notebook: Notebook, conte
     assert notebook.run("2").result == "2"
 
 
+@pytest.mark.parametrize("version", [{}, {"version": None}, {"version": 5}])
+def test_cell_whose_header_has_no_version_is_run(notebook: Notebook, version: Content) -> None:
+    session = notebook.client.session
+    message = session.msg("execute_request", {"code": "1"})
+    message["header"] = {name: value for name, value in message["header"].items() if name != "version"} | version
+    session.send(notebook.client.shell_channel.socket, message)
+    assert notebook.reply_to(message["header"]["msg_id"])["status"] == "ok"
+
+
 def test_error_that_is_no_unicode_is_an_error(notebook: Notebook) -> None:
     """What stands behind it, such as a release that was queued, is not carried out."""
     notebook.run("kept = 1")

@@ -8,6 +8,7 @@ HMAC signature of the four parts go before them.
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -18,6 +19,8 @@ from remote_kernel.core.short_cache import remembered
 
 PROTOCOL_VERSION = "5.4"
 DELIMITER = b"<IDS|MSG>"
+
+_VERSION = re.compile(rb'"version"\s*:\s*"\d')
 
 _decode = json.JSONDecoder().decode
 
@@ -107,6 +110,20 @@ def parse_header(part: bytes) -> Header:
     if {*map(type, header)} != {str}:
         raise WireError("a header field that is not a string")
     return header
+
+
+def with_version(parts: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return a front end's message, whose header has the protocol's version from now on where it had none.
+
+    ipykernel leaves a message without one unanswered, and says neither that it is busy nor that it is idle.
+
+    Raises:
+        WireError: the header is not a JSON object.
+    """
+    header, *rest = parts
+    if _VERSION.search(header) is None and len(header) <= (HEADER.bytes or 0):
+        header = json.dumps({**parse_object(header), "version": PROTOCOL_VERSION}).encode()
+    return header, *rest
 
 
 def parse_parent(part: bytes) -> Header:

@@ -17,7 +17,7 @@ from typing import Any
 import zmq
 
 from remote_kernel.core.errors import SettingsError, WireError
-from remote_kernel.core.jupyter.messages import DEFAULT_SCHEME, Author, Signer, parse_scheme
+from remote_kernel.core.jupyter.messages import DEFAULT_SCHEME, Author, Signer, parse_scheme, with_version
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.text.tally import Tally
 from remote_kernel.core.wire.frames import Channel
@@ -263,7 +263,7 @@ class Channels:
             frames = await socket.receive()
             try:
                 prefixes, parts = self._signer.from_zmq(frames)
-                await handle(channel, prefixes, parts)
+                await handle(channel, prefixes, with_version(parts))
             except WireError as error:  # not from our front end, or not a message: there is nobody to tell
                 if self._refused.add():
                     reason = str(error)

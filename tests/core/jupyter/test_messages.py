@@ -1,13 +1,23 @@
 """The messaging protocol's envelope, against jupyter_client's own."""
 
 import hashlib
+import json
 from datetime import UTC, datetime
 
 import pytest
 from jupyter_client.session import Session
 
 from remote_kernel.core.errors import WireError
-from remote_kernel.core.jupyter.messages import DELIMITER, Author, Signer, parse_header, parse_object, parse_scheme
+from remote_kernel.core.jupyter.messages import (
+    DELIMITER,
+    PROTOCOL_VERSION,
+    Author,
+    Signer,
+    parse_header,
+    parse_object,
+    parse_scheme,
+    with_version,
+)
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -23,6 +33,23 @@ def test_a_message_of_ours_is_understood_by_jupyter_client() -> None:
     assert message["parent_header"]["msg_id"] == "p"
     assert message["header"]["date"] == NOW
     assert message["buffers"] == [b"buffer"]
+
+
+@pytest.mark.parametrize("header", ['{"msg_id": "a"}', '{"version": null}', '{"version": 5}', '{"version": ""}', "{}"])
+def test_a_header_without_a_version_gets_one_and_keeps_the_rest(header: str) -> None:
+    changed, *rest = with_version((header.encode(), b"{}", b"{}", b'{"code": "1"}', b"buffer"))
+    assert json.loads(changed) == {**json.loads(header), "version": PROTOCOL_VERSION}
+    assert rest == [b"{}", b"{}", b'{"code": "1"}', b"buffer"]
+
+
+@pytest.mark.parametrize("header", [b'{"version":"5.3"}', b'{ "version" :  "4.1", "date": null}'])
+def test_a_header_with_a_version_stays_as_it_is(header: bytes) -> None:
+    assert with_version((header, b"{}", b"{}", b"{}")) == (header, b"{}", b"{}", b"{}")
+
+
+def test_a_header_that_is_none_gets_no_version() -> None:
+    with pytest.raises(WireError):
+        with_version((b"[", b"{}", b"{}", b"{}"))
 
 
 def test_a_message_of_jupyter_client_is_understood_by_us() -> None:
