@@ -10,6 +10,7 @@ from remote_kernel.core.forwarding import parse_patterns
 from remote_kernel.core.identity import Identifier, Scope, parse_identifier
 from remote_kernel.core.pools.credential import DEFAULT_TOKEN_SCOPE, Credential, parse_credential, parse_token_scope
 from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC
+from remote_kernel.core.workspace.limits import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, WorkspaceLimits
 
 # A pool of five with a cooldown of 300 s frees a session within that time.
 DEFAULT_WAIT_SECONDS = 300.0
@@ -47,6 +48,9 @@ class Settings:
         hash_seed: their `PYTHONHASHSEED` where this machine has none.
         wait_seconds: how long a cell waits for a free session or a lost link.
         keepalive_minutes: how long after the last activity the pod is kept warm.
+        workspace_limits: beyond which nothing of it is sent.
+        workspace: folder that is to be the same here and in the session; "" for none.
+        brings_workspace_back: whether what cells change in it comes back; it does where nobody says otherwise.
     """
 
     endpoint: str = ""
@@ -66,6 +70,9 @@ class Settings:
     hash_seed: str = ""
     wait_seconds: float = DEFAULT_WAIT_SECONDS
     keepalive_minutes: float = DEFAULT_KEEPALIVE_MINUTES
+    workspace: str = ""
+    workspace_limits: WorkspaceLimits = WorkspaceLimits()  # noqa: RUF009 - it is frozen
+    brings_workspace_back: bool | None = None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
@@ -93,6 +100,15 @@ class Settings:
             hash_seed=_parse_hash_seed(environ.get("REMOTE_KERNEL_HASH_SEED", "")),
             wait_seconds=_parse_number(environ, "REMOTE_KERNEL_WAIT_SECONDS", DEFAULT_WAIT_SECONDS),
             keepalive_minutes=_parse_number(environ, "REMOTE_KERNEL_KEEPALIVE_MINUTES", DEFAULT_KEEPALIVE_MINUTES),
+            workspace=environ.get("REMOTE_KERNEL_WORKSPACE", ""),
+            workspace_limits=WorkspaceLimits(
+                max_files=int(_parse_number(environ, "REMOTE_KERNEL_WORKSPACE_MAX_FILES", MAX_FILES)),
+                max_bytes=int(_parse_number(environ, "REMOTE_KERNEL_WORKSPACE_MAX_MB", MAX_BYTES / 1e6) * 1e6),
+                max_file_bytes=int(
+                    _parse_number(environ, "REMOTE_KERNEL_WORKSPACE_MAX_FILE_MB", MAX_FILE_BYTES / 1e6) * 1e6
+                ),
+            ),
+            brings_workspace_back=_parse_optional_switch(environ, "REMOTE_KERNEL_WORKSPACE_DOWN"),
         )
 
 
@@ -175,6 +191,10 @@ def _parse_switch(environ: Mapping[str, str], name: str, *, default: bool) -> bo
     if text and text not in _SWITCH:
         raise SettingsError(f"{name} is {text!r}: use 1 or 0")
     return _SWITCH.get(text, default)
+
+
+def _parse_optional_switch(environ: Mapping[str, str], name: str) -> bool | None:
+    return _parse_switch(environ, name, default=False) if environ.get(name) else None
 
 
 def log_level(environ: Mapping[str, str], default: str = "WARNING") -> str:

@@ -23,21 +23,23 @@ from typing import Any
 from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.jupyter.messages import write_header
 from remote_kernel.core.text.log_lines import LogEvent
-from remote_kernel.core.wire.frames import Channel, Message
+from remote_kernel.core.wire.frames import Channel, Files, Message
 from remote_kernel.io.tasks import start
 from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
 from remote_kernel.kernel.magics.actions import Actions
 from remote_kernel.kernel.magics.completion import Completion
-from remote_kernel.kernel.output.display import Display
+from remote_kernel.kernel.output import style
+from remote_kernel.kernel.output.display import Display, Shown
 from remote_kernel.kernel.output.waiting_line import WaitingLine
+from remote_kernel.kernel.preparation.preparation import Preparation
 from remote_kernel.kernel.requests import effects
 from remote_kernel.kernel.requests.deliveries import Deliveries
 from remote_kernel.kernel.requests.effects import BeginLine, Effect, RunCommand, Step
 from remote_kernel.kernel.requests.facts import SessionFacts
 from remote_kernel.kernel.requests.request import Interrupted, Request
-from remote_kernel.kernel.requests.table import LINK_IS_DOWN, STARTING, RequestTable
+from remote_kernel.kernel.requests.table import LINK_IS_DOWN, NOT_SENT, STARTING, RequestTable
 from remote_kernel.kernel.requests.uplink import Uplink
 from remote_kernel.kernel.session.attachment import Attachment
 from remote_kernel.kernel.session.notebook_path import Hints
@@ -46,6 +48,9 @@ from remote_kernel.kernel.session.session import Session
 _log = logging.getLogger(__name__)
 
 NOT_DONE = "The command was interrupted; the session is as it was."
+
+# The files of the last cell are on their way, and the front end waits for the end of this process.
+FETCH_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class Relay:
         stopped: is set when the kernel is to end.
         has_died: whether it ends because a session was lost with nobody there to decide what then.
         deliveries: what the link brings from the session.
+        preparation: of the session for cells.
     """
 
     def __init__(
@@ -84,15 +90,26 @@ class Relay:
         self._table = RequestTable(known=known, kernelspec=kernelspec, ports=channels.ports, ids=ids)
         self._line = WaitingLine(channels)
         self._command: asyncio.Task[None] | None = None
+        self._preparing: asyncio.Task[None] | None = None
+        self._fetching: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         attachment = Attachment()
+        self.preparation = Preparation(session, attachment, self._hints, self._reach)
         self.deliveries = Deliveries(
             channels=channels, session=session, known=known, attachment=attachment, table=self._table,
-            look=self._look, do=self._do, note_files=lambda files: None,
+            look=self._look, do=self._do, note_files=self._note_files,
         )  # fmt: skip
-        self._uplink = Uplink(channels, session, self._table, attachment, self.deliveries.take, self._hints)
+        self._uplink = Uplink(
+            channels, session, self._table, attachment, self.deliveries.take, self._hints, self.preparation
+        )
         self._actions = Actions(
-            channels, session, self._table.orphaned, attachment, reach=self._reach, settle=self._settle
+            channels,
+            session,
+            self._table.orphaned,
+            attachment,
+            self.preparation,
+            reach=self._reach,
+            settle=self._settle,
         )
         self._completion = Completion(self._actions.list_remote, answer=self._answer, fail=self._fail)
 
@@ -182,6 +199,13 @@ class Relay:
                 self._line.begin(wait, self._table.waiting_cell)
             case Step.END_LINE:
                 self._line.end()
+            case effects.Prepare(request):
+                self._preparing = start(self._prepare(request), "preparation")
+            case Step.CANCEL_PREPARATION:
+                if self._preparing is not None:
+                    self._preparing.cancel()
+            case effects.Explain(request, name, text):
+                start(self._explain(request, name, text), "hint")
             case RunCommand():
                 # In a task of its own, as other requests are answered meanwhile.
                 self._command = start(self._run_command(effect), "command")
@@ -230,6 +254,42 @@ class Relay:
         except Exception as error:
             report_defect(error)
 
+    # What is done here before a cell runs, and before it ends
+
+    async def _prepare(self, request: Request) -> None:
+        error: RemoteKernelError | None = None
+        try:
+            for note in await self.preparation.run(lambda wait: self._do([BeginLine(wait)])):
+                self._do(self._table.tell(note))
+        except asyncio.CancelledError:
+            error = Interrupted(NOT_SENT)
+        except RemoteKernelError as failure:
+            error = failure
+        except Exception as defect:
+            error = report_defect(defect)
+        self._preparing = None
+        self._do(self._table.prepared(request, error, self._look(), time.monotonic()))
+
+    def _note_files(self, files: Files) -> None:
+        self._table.end_soon(files.cell)
+        task = start(self._bring_back(files), "files")
+        self._fetching.add(task)
+        task.add_done_callback(self._fetching.discard)
+
+    async def _bring_back(self, files: Files) -> None:
+        try:
+            for note in await self.preparation.bring_back(files):
+                self._do(self._table.tell(note))
+        finally:
+            self._do(self._table.end_now(files.cell))
+
+    async def _explain(self, request: Request, name: str, text: str) -> None:
+        try:
+            if hint := await self.preparation.explain(name, text):
+                Display(self._channels, request.header).show(Shown(style.note(hint), f"[{hint}]"))
+        finally:
+            self._do(self._table.end_now(request.info.msg_id))
+
     # Commands
 
     async def _run_command(self, asked: RunCommand) -> None:
@@ -271,9 +331,12 @@ class Relay:
     async def aclose(self) -> None:
         """Part from the session as asked: restart it, give it back, or, when nobody asked for anything, leave it to
         those who can come back to it."""
-        if self._command is not None:
-            self._command.cancel()
-            await asyncio.gather(self._command, return_exceptions=True)
+        for task in (self._command, self._preparing):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        if self._fetching:
+            await asyncio.wait(self._fetching, timeout=FETCH_SECONDS)
         await self._completion.aclose()
         await self._uplink.aclose()
         self._table.close()

@@ -169,7 +169,7 @@ def test_neither_values_nor_code_are_shown(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_what_has_become_of_it_is_told_once(tmp_path: Path) -> None:
-    asking = LaunchAsking(options(tmp_path, Settings(forwarded=("A",)), A="1"))
+    asking = LaunchAsking(options(tmp_path, Settings(forwarded=("A",)), A="1"), lambda: None)
     assert asking.take_note(OTHER) == "", "nobody has asked"
     await asking.read()
     assert asking.take_note(AS_ASKED) == ""
@@ -184,14 +184,13 @@ async def test_what_has_become_of_it_is_told_once(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_place_counts_from_the_next_session_on(tmp_path: Path) -> None:
-    asking = LaunchAsking(options(tmp_path))
+    asking = LaunchAsking(options(tmp_path), lambda: Place(workspace="w", notebook="w/report.ipynb"))
     assert (await asking.read()).notebook == "report.ipynb"
-    asking.place = Place(workspace="w", notebook="w/report.ipynb")
     assert (await asking.read()).notebook == "w/report.ipynb"
 
 
 @pytest.mark.anyio
 async def test_who_has_set_nothing_misses_nothing(tmp_path: Path) -> None:
-    asking = LaunchAsking(options(tmp_path, Settings(hash_seed="0")))
+    asking = LaunchAsking(options(tmp_path, Settings(hash_seed="0")), lambda: None)
     await asking.read()
     assert asking.take_note("") == ""

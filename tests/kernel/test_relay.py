@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.connect import write_connection_file
 
 from remote_kernel.client.link.events import Dropped, FilesChanged, Received
+from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.jupyter.messages import Author
 from remote_kernel.core.wire.frames import Channel, Files, Gap, Message
 from remote_kernel.kernel.folders import Folders
@@ -46,6 +47,8 @@ async def relay_of(path: Path) -> AsyncIterator[Relay]:
     session = Session(os.environ, folders, connection_file=path, connection_key=connection.key, parent=os.getppid())
     known = KernelInfoCache(folders.runtime, endpoint="", kernelspec="python3")
     relay = Relay(channels, session, known, kernelspec="python3")
+    with suppress(RemoteKernelError):
+        await relay.preparation.look()  # so that a cell is sent at once
     serving = asyncio.create_task(channels.serve(relay.handle))
     yield relay
     await relay.aclose()

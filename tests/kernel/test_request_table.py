@@ -117,6 +117,8 @@ class Kernel:
         message = self.queue.popleft()
         self.is_running = False
         parent, msg_type = message.parts[0], parse_header(message.parts[0]).msg_type
+        if status == "error":
+            self.say(Channel.IOPUB, "error", parent, ename="FileNotFoundError", evalue="x")
         if is_idle_first:
             self.say(Channel.IOPUB, "status", parent, execution_state="idle")
         if b"say nothing" not in message.parts[3] and msg_type.endswith("_request"):
@@ -145,6 +147,9 @@ class Requests(RuleBasedStateMachine):
         self.kernel = Kernel()
         self.unsent: list[Message] = []
         self.command: Request | None = None
+        self.preparing: Request | None = None
+        self.is_prepared, self.brings_files = True, False
+        self.files_due: list[str] = []
         self.now = 0.0
         self.is_there = self.is_attached = self.is_sought = self.is_shared = False
         self.untold: SessionLost | None = None
@@ -157,6 +162,7 @@ class Requests(RuleBasedStateMachine):
         return SessionFacts(
             exists=self.is_there or bool(self.unsent), is_there=self.is_there, is_attached=self.is_attached,
             is_sought=self.is_sought, is_shared=self.is_shared, untold=self.untold,
+            is_prepared=self.is_prepared, brings_files=self.brings_files,
         )  # fmt: skip
 
     # What the table decides
@@ -199,7 +205,12 @@ class Requests(RuleBasedStateMachine):
             case effects.RunCommand(request, _):
                 assert self.command is None
                 self.command = request
-            case Step.CANCEL_COMMAND:
+            case effects.Explain(request, _, _):
+                self.files_due.append(request.info.msg_id)
+            case effects.Prepare(request):
+                assert self.preparing is None
+                self.preparing, self.is_sought = request, True
+            case Step.CANCEL_COMMAND | Step.CANCEL_PREPARATION:
                 self.is_cancelled = True
             case effects.NoteUntold(loss):
                 self.untold = loss
@@ -232,12 +243,16 @@ class Requests(RuleBasedStateMachine):
         request = Request.parse(channel, [b"client"], (header, b"{}", b"{}", part(**content)))
         self.do(self.table.arrived(request, self.facts(), self.now))
 
-    @initialize(has_session=st.booleans(), is_shared=st.booleans())
-    def begin(self, has_session: bool, is_shared: bool) -> None:
-        self.is_shared = is_shared
+    @initialize(
+        has_session=st.booleans(), is_shared=st.booleans(), is_prepared=st.booleans(), brings_files=st.booleans()
+    )
+    def begin(self, has_session: bool, is_shared: bool, is_prepared: bool = True, brings_files: bool = False) -> None:
+        self.is_shared, self.is_prepared, self.brings_files = is_shared, is_prepared, brings_files
         if has_session:
             self.cell("ok", is_attended=True, msg_id="")
             self.attach()
+            if self.preparing is not None:
+                self.end_preparation(error=None)
             self.progress(steps=9, is_idle_first=False)
 
     @precondition(lambda self: not self.has_died)
@@ -261,6 +276,7 @@ class Requests(RuleBasedStateMachine):
             if (asked := self.asked.get(message.parts[0])) is not None:
                 asked.is_interrupted = True
         self.ask("interrupt_request", {}, msg_id=msg_id)
+        assert self.is_cancelled or (self.command is None and self.preparing is None)
         self.ended_here += 1
 
     # What the link and the pod do
@@ -298,6 +314,8 @@ class Requests(RuleBasedStateMachine):
         before = (asked.outputs, self.prompts) if asked else (0, 0)
         if said.is_iopub:
             self.do(self.table.published(said, self.now))
+            if said.state == "idle" and self.brings_files:
+                self.files_due.append(said.parent.msg_id)
         else:
             self.do(self.table.replied(said, self.facts(), self.now))
         if asked is not None and said.msg_type == "stream" and asked.code != "hidden":
@@ -319,8 +337,25 @@ class Requests(RuleBasedStateMachine):
         if isinstance(error, SessionLost | PoolFull):
             self.is_there = False
             self.kernel = Kernel()
+            self.files_due.clear()
         self.do(self.table.failed(error, self.facts(), self.now, is_told=False))
         self.ended_here += 1
+
+    @precondition(lambda self: self.files_due)
+    @rule()
+    def bring_files(self) -> None:
+        msg_id = self.files_due.pop(0)
+        self.table.end_soon(msg_id)
+        self.do(self.table.end_now(msg_id))
+
+    @precondition(lambda self: self.preparing is not None)
+    @rule(error=st.sampled_from([None, None, PoolUnreachable("down"), SessionLost("gone")]))
+    def end_preparation(self, error: RemoteKernelError | None) -> None:
+        request, self.preparing = self.preparing, None
+        assert request is not None
+        if self.is_cancelled and self.command is None:
+            error, self.is_cancelled = Interrupted(""), False
+        self.do(self.table.prepared(request, error, self.facts(), self.now))
 
     @precondition(lambda self: self.command is not None)
     @rule(fails=st.booleans())
@@ -333,6 +368,7 @@ class Requests(RuleBasedStateMachine):
             self.is_there = self.is_attached = self.is_sought = False
             self.unsent.clear()
             self.kernel = Kernel()
+            self.files_due.clear()
         self.do(self.table.command_ended(command, error, self.facts(), self.now))
 
     @precondition(lambda self: self.table.deadline is not None)
@@ -360,6 +396,10 @@ class Requests(RuleBasedStateMachine):
             is_waiting = self.kernel.waits and not self.kernel.is_unwanted
             if self.command is not None:
                 self.end_command(fails=False)
+            elif self.preparing is not None:
+                self.end_preparation(error=None)
+            elif self.files_due:
+                self.bring_files()
             elif (self.is_attached and (self.kernel.said or self.unsent)) or (self.kernel.queue and not is_waiting):
                 self.progress(steps=1, is_idle_first=False)
             elif self.is_sought and not self.is_attached:

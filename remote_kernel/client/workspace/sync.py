@@ -161,6 +161,11 @@ class WorkspaceSync:
                     await down.run(changed, await asyncio.to_thread(self._local.look))
             return told
 
+    @property
+    def pod(self) -> str:
+        """The pod with which something was agreed on; "" for none."""
+        return self._base.pod
+
     def forget(self) -> None:
         """Forget what was agreed on, as the pod is gone: the next `up` sends everything."""
         self._begin(Base())

@@ -1,6 +1,7 @@
 """Asking for launch options with each new session, and what the user is told of the answer."""
 
 import asyncio
+from collections.abc import Callable
 
 from remote_kernel.core.wire.launch import OTHER, Launch
 from remote_kernel.kernel.launch.options import HASH_SEED, LaunchOptions, Place
@@ -10,19 +11,19 @@ from remote_kernel.kernel.output.session_notices import STARTED_OTHERWISE, descr
 class LaunchAsking:
     """Reads the launch options for a link, and turns what a pod answers into a note.
 
-    Attributes:
-        place: of the notebook in the session, for the next one; `None` for its name alone.
+    Args:
+        find_place: returns where the notebook is in the session, `None` for in no workspace.
     """
 
-    def __init__(self, options: LaunchOptions) -> None:
-        self.place: Place | None = None
+    def __init__(self, options: LaunchOptions, find_place: Callable[[], Place | None]) -> None:
         self._options = options
+        self._find_place = find_place
         self._asked: Launch | None = None  # until the answer has come
         self._has_told_unknown = False
 
     async def read(self) -> Launch:
         """Return the options of today; raises `SettingsError`."""
-        self._asked = await asyncio.to_thread(self._options.read, self.place)
+        self._asked = await asyncio.to_thread(self._options.read, self._find_place())
         return self._asked
 
     def take_note(self, answer: str) -> str:

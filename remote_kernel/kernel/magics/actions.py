@@ -10,17 +10,19 @@ from remote_kernel.client.link.link import Link
 from remote_kernel.core.text.human_numbers import format_seconds
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.magics import session_command
-from remote_kernel.kernel.magics.session_command import Command, Verb
+from remote_kernel.kernel.magics.session_command import Command, SyncAction, SyncWish, Verb
 from remote_kernel.kernel.magics.status_card import look_around
 from remote_kernel.kernel.output import style
 from remote_kernel.kernel.output.display import Display, Shown
 from remote_kernel.kernel.output.orphaned_output import OrphanedOutput
+from remote_kernel.kernel.preparation.preparation import Preparation
 from remote_kernel.kernel.requests.request import Request
 from remote_kernel.kernel.session.attachment import Attachment
 from remote_kernel.kernel.session.session import Session
 
 if TYPE_CHECKING:
     from remote_kernel.kernel.magics.packages import PackageInstalls
+    from remote_kernel.kernel.magics.sync_command import SyncCommand
     from remote_kernel.kernel.magics.transfers import Transfers
 
 
@@ -34,12 +36,13 @@ class Actions:
 
     def __init__(
         self, channels: Channels, session: Session, missed: OrphanedOutput, attachment: Attachment,
-        *, reach: Callable[[], Awaitable[None]], settle: Callable[[], Awaitable[None]],
+        preparation: Preparation, *, reach: Callable[[], Awaitable[None]], settle: Callable[[], Awaitable[None]],
     ) -> None:  # fmt: skip
         self._channels = channels
         self._session = session
         self._missed = missed
         self._attachment = attachment
+        self._preparation = preparation
         self._reach = reach
         self._settle = settle
 
@@ -54,6 +57,12 @@ class Actions:
         from remote_kernel.kernel.magics.packages import PackageInstalls
 
         return PackageInstalls(self._channels, self._session)
+
+    @cached_property
+    def _syncing(self) -> "SyncCommand":
+        from remote_kernel.kernel.magics.sync_command import SyncCommand
+
+        return SyncCommand(self._channels, self._preparation)
 
     @property
     def _link(self) -> Link | None:
@@ -81,6 +90,8 @@ class Actions:
                 return await self._detach()
             case Verb.RESET | Verb.RELEASE:
                 return await self._let_go(is_reset=command.verb is Verb.RESET)
+            case Verb.SYNC:
+                return await self._sync(request, session_command.parse_sync(command))
             case Verb.FILES | Verb.UPLOAD | Verb.DOWNLOAD:
                 return await self._handle_files(request, command)
             case Verb.INSTALL:
@@ -100,6 +111,18 @@ class Actions:
         await self._reach()
         hello = self._attachment.hello
         return await plan(request, hello.pod if hello else "")
+
+    async def _sync(self, request: Request, wish: SyncWish) -> Shown | None:
+        workspace = await self._syncing.choose(wish)
+        if wish.action is SyncAction.OFF:
+            return _say(session_command.SYNC_OFF)
+        if workspace is None:
+            return _say(session_command.NO_WORKSPACE)
+        if wish.action is SyncAction.STATUS:
+            return await self._syncing.show_status(workspace)
+        await self._reach()
+        await self._syncing.sync(request, workspace)
+        return None
 
     async def list_remote(self, folder: str) -> list[tuple[str, bool]]:
         """Return names in a folder of the session, and whether each is a folder; nothing where it cannot be asked."""

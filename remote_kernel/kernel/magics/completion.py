@@ -11,7 +11,7 @@ from remote_kernel.io.tasks import start
 from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.magics import session_command
 from remote_kernel.kernel.magics.command_line import Typed, quoted, scan
-from remote_kernel.kernel.magics.session_command import Verb
+from remote_kernel.kernel.magics.session_command import SyncAction, Verb
 from remote_kernel.kernel.requests.request import Request
 
 # Names in a folder of the session, and whether each is a folder.
@@ -88,19 +88,21 @@ class Completion:
         verb, before = line.words[0], line.words[-1]
         if verb == Verb.KEEP:
             return "keyword", [text for text in ("45m", "2h", "8h", "off") if text.startswith(line.word)]
+        if verb == Verb.SYNC and len(line.words) == 1:
+            return "keyword", [word for word in SyncAction if word and word.startswith(line.word)]
         if line.word.startswith("--"):
             options = _OPTIONS.get(verb, ())
             return "keyword", [name for name in options if name.startswith(line.word) and name not in line.words]
         if verb == Verb.INSTALL:
             return await self._complete_install(line, before)
-        if verb not in (Verb.FILES, Verb.UPLOAD, Verb.DOWNLOAD):
+        if verb not in (Verb.FILES, Verb.UPLOAD, Verb.DOWNLOAD, Verb.SYNC):
             return "keyword", []
         is_target = before == "--to"
         head, slash, _ = line.word.rpartition("/")
         folder = head or slash
-        is_local = (verb == Verb.UPLOAD) != is_target
+        is_local = verb == Verb.SYNC or (verb == Verb.UPLOAD) != is_target
         names = await asyncio.to_thread(list_local, folder) if is_local else await self._list_remote(folder)
-        return "path", match_paths(line, names, folders_only=is_target or verb == Verb.FILES)
+        return "path", match_paths(line, names, folders_only=is_target or verb in (Verb.FILES, Verb.SYNC))
 
     async def _complete_install(self, line: Typed, before: str) -> tuple[str, list[str]]:
         if before == "-r":

@@ -21,6 +21,7 @@ class Verb(StrEnum):
     UPLOAD = "upload"
     DOWNLOAD = "download"
     INSTALL = "install"
+    SYNC = "sync"
     KEEP = "keep"
     RESET = "reset"
     RELEASE = "release"
@@ -69,6 +70,10 @@ USAGE = {
         "%session install NAME… | -r FILE",
         "install packages in the session, which needs no network: they are found and downloaded on this machine",
     ),
+    Verb.SYNC: (
+        "%session sync [on [DIR] | off | status]",
+        "keep the notebook's folder, or one above it, the same in the session",
+    ),
     Verb.KEEP: ("%session keep 2h", "keep the pod warm for so long from now; 'off' ends it"),
     Verb.RESET: ("%session reset", "give the pod back and take a new one: variables and files are gone"),
     Verb.RELEASE: ("%session release", "give the pod back; the next cell takes a new one"),
@@ -104,12 +109,17 @@ KEPT = "The pod is kept warm for {duration}, until {when}, for as long as this k
 KEPT_AHEAD = "There is no session yet: the pod that the next cell takes is kept warm until {when}."
 KEPT_NO_LONGER = "The pod is kept warm only as long as usual after the last cell."
 NO_FILES = "There are no files: the session's folder is empty."
+NO_WORKSPACE = (
+    "There is no workspace. '%session sync on' keeps the notebook's folder the same here and in the session, "
+    "'%session sync on DIR' a folder above it."
+)
+SYNC_OFF = "The workspace is off for this notebook. What was sent stays in the session until that ends."
 NOTHING_MISSED = "Nothing was missed."
 
 _LINE = re.compile(
     r"\s*%session(?![^\s?])(?:[ \t]+(?P<word>[^\s?]\S*?)(?P<rest>[ \t][^\n]*)?)?[ \t]*(?P<question>\?{0,2})\s*"
 )
-_TAKE_ARGUMENTS = frozenset({Verb.FILES, Verb.UPLOAD, Verb.DOWNLOAD, Verb.INSTALL, Verb.KEEP})
+_TAKE_ARGUMENTS = frozenset({Verb.FILES, Verb.UPLOAD, Verb.DOWNLOAD, Verb.INSTALL, Verb.SYNC, Verb.KEEP})
 _UNITS = {"": 60.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?P<number>\d{1,6}(?:\.\d{1,6})?)\s*(?P<unit>s|m|min|h|d|)")
 
@@ -207,6 +217,35 @@ def parse_files(command: Command) -> str:
     if len(words) > 1:
         raise UsageError(f"One path at a time: {_usage(command.verb)}. Paths with spaces need quotation marks.")
     return words[0] if words else ""
+
+
+class SyncAction(StrEnum):
+    """Action of `%session sync`."""
+
+    NOW = ""
+    ON = "on"
+    OFF = "off"
+    STATUS = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncWish:
+    """Request about the workspace; `folder` is that of "on", "." where the line names none."""
+
+    action: SyncAction
+    folder: str = "."
+
+
+def parse_sync(command: Command) -> SyncWish:
+    """Return what a line about the workspace asks for; raises `UsageError`."""
+    words = split(command.rest)
+    try:
+        action = SyncAction(words[0] if words else "")
+    except ValueError:
+        raise UsageError(f"'{words[0]}' is not understood here: {_usage(Verb.SYNC)}") from None
+    if len(words) > (2 if action is SyncAction.ON else 1):
+        raise UsageError(f"That is too much: {_usage(Verb.SYNC)}. Paths with spaces need quotation marks.")
+    return SyncWish(action, *words[1:])
 
 
 def parse_keep(command: Command) -> float:

@@ -104,14 +104,14 @@ def progress(title: str, detail: str, fraction: float, *, colour: str) -> str:
     )
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]], footer: str) -> str:
-    """Return a table of text, its first column to the left and the others to the right."""
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], footer: str, *, is_text: bool = False) -> str:
+    """Return a table, its first column to the left, and the others to the right unless they are text."""
     head = "".join(
-        f'<th style="{_cell(index)} font-weight: 600;">{escape(name)}</th>' for index, name in enumerate(heads)
+        f'<th style="{_cell(index, is_text)} font-weight: 600;">{escape(name)}</th>' for index, name in enumerate(heads)
     )
     body = "".join(
         '<tr style="background: none;">'
-        + "".join(f'<td style="{_cell(index)}">{escape(value)}</td>' for index, value in enumerate(row))
+        + "".join(f'<td style="{_cell(index, is_text)}">{escape(value)}</td>' for index, value in enumerate(row))
         + "</tr>"
         for row in rows
     )
@@ -122,6 +122,6 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], footer: str) -> s
     )
 
 
-def _cell(index: int) -> str:
-    side = "left" if index == 0 else "right"
+def _cell(index: int, is_text: bool) -> str:
+    side = "left" if index == 0 or is_text else "right"
     return f"text-align: {side}; padding: 2px 24px 2px 0; border: none; font-variant-numeric: tabular-nums;"

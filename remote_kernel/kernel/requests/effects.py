@@ -81,6 +81,20 @@ class ReadHistory(NamedTuple):
     request: Request
 
 
+class Explain(NamedTuple):
+    """Say below the traceback of a cell what can be done about its error, and when that has been said."""
+
+    request: Request
+    name: str
+    text: str
+
+
+class Prepare(NamedTuple):
+    """Prepare the session for a cell, and say when that has ended."""
+
+    request: Request
+
+
 class RunCommand(NamedTuple):
     """Do a `%session` command, and say when it has ended."""
 
@@ -107,6 +121,7 @@ class Step(Enum):
     FORGET_UNSENT: send nothing of what waits for the session, and look no more for one that has never been there.
     ABORT_UNSENT: take back the cells that the pod has not accepted, and abort them.
     CANCEL_COMMAND: stop the command that is being done.
+    CANCEL_PREPARATION: stop preparing the session for a cell.
     END_LINE: say that the waiting is over.
     END_KERNEL: end the kernel, as one ends that has crashed.
     """
@@ -115,11 +130,12 @@ class Step(Enum):
     FORGET_UNSENT = auto()
     ABORT_UNSENT = auto()
     CANCEL_COMMAND = auto()
+    CANCEL_PREPARATION = auto()
     END_LINE = auto()
     END_KERNEL = auto()
 
 
 Effect = (
-    Publish | Forward | Say | Show | Reply | Send | SendInterrupt | SendProbe | ReadHistory | RunCommand | BeginLine
-    | NoteUntold | Step
+    Publish | Forward | Say | Show | Reply | Send | SendInterrupt | SendProbe | ReadHistory | Explain | Prepare
+    | RunCommand | BeginLine | NoteUntold | Step
 )  # fmt: skip

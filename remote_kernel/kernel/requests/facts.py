@@ -25,6 +25,8 @@ class SessionFacts:
         waiting_bytes: how much waits to be sent there.
         hello: what its pod has said of itself.
         untold: its loss, of which no cell has been told.
+        is_prepared: nothing is to be done before a cell runs, as far as can be known without a look.
+        brings_files: files come back from it behind each cell.
     """
 
     exists: bool = False
@@ -37,6 +39,8 @@ class SessionFacts:
     waiting_bytes: int = 0
     hello: Hello | None = None
     untold: SessionLost | None = None
+    is_prepared: bool = True
+    brings_files: bool = False
 
     def has_room_for(self, message: Message) -> bool:
         """Return whether a message may wait with the others; what answers a prompt or looks into a running cell

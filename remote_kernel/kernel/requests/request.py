@@ -117,6 +117,7 @@ class Request:
         command: the `%session` command that a cell consists of.
         is_silent: whether nobody sees the result of a cell.
         is_attended: whether somebody may be looking; what executes notebooks by itself allows no input.
+        is_withheld: whether its end waits for something that is done here, such as fetching the files it has made.
         is_busy_said: whether the front end was told "busy" of it.
         is_idle_said: whether the front end was told "idle" of it.
     """
@@ -131,6 +132,7 @@ class Request:
     command: Command | None = None
     is_silent: bool = False
     is_attended: bool = False
+    is_withheld: bool = False
     is_busy_said: bool = False
     is_idle_said: bool = False
     _content: dict[str, Any] | None = field(default=None, repr=False)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from remote_kernel.client.retry import Wait
 from remote_kernel.core.errors import PoolError, PoolFull, PoolUnreachable, RemoteKernelError, SessionLost
 from remote_kernel.core.jupyter.interrupt_aim import Aim
-from remote_kernel.core.jupyter.messages import Header, is_error
+from remote_kernel.core.jupyter.messages import Header, is_error, parse_reply
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.frames import Channel, Message
 from remote_kernel.kernel.before_session import local_answers
@@ -30,8 +30,10 @@ from remote_kernel.kernel.output.session_notices import (
 from remote_kernel.kernel.requests.effects import (
     BeginLine,
     Effect,
+    Explain,
     Forward,
     NoteUntold,
+    Prepare,
     Publish,
     RunCommand,
     Send,
@@ -43,6 +45,7 @@ from remote_kernel.kernel.requests.in_flight import InFlightRequests
 from remote_kernel.kernel.requests.interrupts import Interrupts
 from remote_kernel.kernel.requests.replies import Replies
 from remote_kernel.kernel.requests.request import Event, Interrupted, KernelMessage, Origin, Request, State
+from remote_kernel.kernel.requests.withheld_ends import WithheldEnds
 
 STARTING = Wait("starting a remote session")
 LINK_IS_DOWN = Wait("waiting for the session")
@@ -54,6 +57,9 @@ SETTLE_SECONDS = 1.0
 
 # A reply that "idle" has overtaken follows within milliseconds.
 REPLY_SECONDS = 0.5
+
+# Errors that a folder or an environment on this machine may explain.
+EXPLAINED = frozenset({"FileNotFoundError", "ModuleNotFoundError"})
 
 # Front ends have one session or a few.
 MAX_SESSIONS = 100
@@ -113,12 +119,14 @@ class RequestTable:
     Attributes:
         orphaned: what was said by cells that have ended here.
         command: the cell whose `%session` command is being done.
+        preparing: the cell for which the session is being prepared.
         is_reaching: whether a command waits for the session.
     """
 
     def __init__(self, *, known: Known, kernelspec: str, ports: Mapping[str, int], ids: Iterator[str]) -> None:
         self.orphaned = OrphanedOutput()
         self.command: Request | None = None
+        self.preparing: Request | None = None
         self.is_reaching = False
         self._ids = ids
         self._in_flight = InFlightRequests()
@@ -127,6 +135,7 @@ class RequestTable:
         self._notes = SessionNotices()
         self._sessionless = Sessionless(self._in_flight, self._replies, known, kernelspec=kernelspec, ports=ports)
         self._held: deque[Request] = deque()
+        self._withheld = WithheldEnds()
         self._last_reply = b"{}"
         self._last_attended: Request | None = None
         self._sessions: dict[str, None] = {}
@@ -149,7 +158,7 @@ class RequestTable:
     @property
     def waiting_cell(self) -> Request | None:
         """The cell that waits for the session."""
-        cell = self._in_flight.first_cell or (self.command if self.is_reaching else None)
+        cell = self._in_flight.first_cell or self.preparing or (self.command if self.is_reaching else None)
         return cell if cell is not None and cell.is_cell else None
 
     @property
@@ -163,12 +172,12 @@ class RequestTable:
     def deadline(self) -> float | None:
         """Return when to call `wake`; `None` for never."""
         settles_at = self._settling.looks_at if self._settling else None
-        times = [self._interrupts.deadline, settles_at, *self._unanswered.values()]
+        times = [self._interrupts.deadline, settles_at, self._withheld.deadline, *self._unanswered.values()]
         return min((time for time in times if time is not None), default=None)
 
     def wake(self, facts: SessionFacts, now: float) -> list[Effect]:
         """Do what it is time for."""
-        effects = self._interrupts.wake(is_attached=facts.is_attached, now=now)
+        effects = [*self._interrupts.wake(is_attached=facts.is_attached, now=now), *self._withheld.wake(now)]
         for request, time in list(self._unanswered.items()):
             if time <= now:
                 del self._unanswered[request]
@@ -216,6 +225,8 @@ class RequestTable:
             was_full, self._is_full = self._is_full, not facts.has_room_for(request.message)
             if self._is_full:
                 return self._turn_away(request, is_news=not was_full)
+        if request.is_cell and not request.is_attended and facts.brings_files:
+            self._withheld.hold(request)
         effects: list[Effect] = [self._in_flight.send(each) for each in (*self._sessionless.take_waiting(), request)]
         if request.is_cell and not facts.is_attached:
             effects += [*self._replies.busy(request), BeginLine(LINK_IS_DOWN if facts.is_there else STARTING)]
@@ -235,7 +246,8 @@ class RequestTable:
     def fail(self, request: Request, error: RemoteKernelError) -> list[Effect]:
         """End a request, whatever its state is, with an error."""
         self._in_flight.end(request)
-        return self._replies.fail(request, error) if request.expects_reply else []
+        withheld = self._withheld.let_go(request)
+        return [*withheld, *self._replies.fail(request, error)] if request.expects_reply else []
 
     # Cells, commands and their order
 
@@ -249,10 +261,15 @@ class RequestTable:
             self._last_attended = request
         if self._settling is not None:
             return self._hold_to_settle(request)
-        if self._held or self.command or (request.command and self._in_flight.is_executing):
+        if self._held or self._is_taken or (request.command and self._in_flight.is_executing):
             self._held.append(request)
             return []
         return self._begin(request, facts, now)
+
+    @property
+    def _is_taken(self) -> bool:
+        """Return whether cells wait for what is done here for one of them."""
+        return self.command is not None or self.preparing is not None
 
     def _begin(self, request: Request, facts: SessionFacts, now: float) -> list[Effect]:
         if request.command:
@@ -262,6 +279,13 @@ class RequestTable:
         answer = self._do_without_session(request, facts)
         if answer is not None:
             return answer
+        if facts.untold is None and request.is_cell and not facts.is_prepared:
+            self.preparing = request
+            return [*self._replies.busy(request), Prepare(request)]
+        return self._pass_on_or_tell(request, facts, now)
+
+    def _pass_on_or_tell(self, request: Request, facts: SessionFacts, now: float) -> list[Effect]:
+        """Pass a cell on, or tell in it of a session that is lost."""
         if facts.untold is None:
             return self._pass_on(request, facts)
         if not request.is_cell:
@@ -272,21 +296,35 @@ class RequestTable:
 
     def _go_on(self, facts: SessionFacts, now: float) -> list[Effect]:
         effects: list[Effect] = []
-        while self._held and self.command is None and self._settling is None:
+        while self._held and not self._is_taken and self._settling is None:
             if self._held[0].command and self._in_flight.is_executing:
                 break
             effects += self._begin(self._held.popleft(), facts, now)
         return effects
+
+    def prepared(
+        self, request: Request, error: RemoteKernelError | None, facts: SessionFacts, now: float
+    ) -> list[Effect]:
+        """Run the cell for which the session was prepared, or end it with what went wrong, and go on."""
+        self.preparing = None
+        if error is not None:
+            return [Step.END_LINE, *self._end_here(request, error)]
+        return [Step.END_LINE, *self._pass_on_or_tell(request, facts, now), *self._go_on(facts, now)]
+
+    def _end_here(self, request: Request, error: RemoteKernelError) -> list[Effect]:
+        """End a cell that was not passed on; behind one that failed nothing is run."""
+        request.move(Event.ENDS)
+        told: list[Effect] = [NoteUntold(None)] if isinstance(error, SessionLost) else []
+        return [*told, *self._replies.fail(request, error), *self._abort_held()]
 
     def command_ended(
         self, request: Request, error: RemoteKernelError | None, facts: SessionFacts, now: float
     ) -> list[Effect]:
         """Reply to the cell of a command, and go on with what waited for it; behind one that failed nothing is run."""
         self.command = None
-        request.move(Event.ENDS)
         if error is not None:
-            told: list[Effect] = [NoteUntold(None)] if isinstance(error, SessionLost) else []
-            return [*told, *self._replies.fail(request, error), *self._abort_held()]
+            return self._end_here(request, error)
+        request.move(Event.ENDS)
         effects: list[Effect] = []
         if request.command and request.command.verb in {Verb.RESET, Verb.RELEASE}:
             effects += self._end_open(SessionLost(GIVEN_BACK))
@@ -304,6 +342,8 @@ class RequestTable:
         effects = self._replies.answer(request, {"status": "ok"})
         if self.command is not None:
             effects.append(Step.CANCEL_COMMAND)
+        if self.preparing is not None:
+            effects.append(Step.CANCEL_PREPARATION)
         if self._settling is not None:
             return effects + self.fail_all(self._settling.loss)
         if not self._in_flight and not facts.is_attached:
@@ -345,6 +385,8 @@ class RequestTable:
             self._move(said, now)
             return []
         effects = self._note_status(said, now) if said.state else [Publish(said.message.parts)]
+        if said.msg_type == "error":
+            effects += self._explain(said)
         if self.orphaned.is_active and self._in_flight.find(said.key) is None and self.orphaned.note(said):
             self._notes.tell(MISSED)
         return effects + self._show_notes()
@@ -361,6 +403,10 @@ class RequestTable:
         publish = Publish(said.message.parts)
         if said.state == "busy":
             return self._note_busy(request, publish)
+        if said.state == "idle" and request is not None and request.is_withheld:
+            request.is_idle_said = True
+            self._withheld.add(request, publish, now)
+            return []
         if said.state == "idle":
             return self._note_idle(said, request, publish)
         return [publish]
@@ -400,7 +446,10 @@ class RequestTable:
         if request.origin is Origin.HIDDEN:
             return []
         self._unanswered.pop(request, None)
-        effects: list[Effect] = [Forward(request, said.message.channel, said.message.parts)]
+        forward = Forward(request, said.message.channel, said.message.parts)
+        effects: list[Effect] = [] if request.is_withheld else [forward]
+        if request.is_withheld:
+            self._withheld.add(request, forward, now)
         if request.is_execute:
             self._last_reply = said.message.parts[3]
             if self._held:
@@ -419,6 +468,26 @@ class RequestTable:
         if other is None or said.parent.session not in self._sessions:
             return []  # another kernel's
         return [Forward(other, channel, (parts[0], other.header, *parts[2:]))]
+
+    # What is done here before a cell ends
+
+    def _explain(self, said: KernelMessage) -> list[Effect]:
+        """Explain an error of a cell that somebody looks at, where something can be done about it."""
+        request = self._in_flight.find(said.key)
+        content = parse_reply(said.message.parts[3])
+        name, text = content.get("ename"), content.get("evalue")
+        if request is None or not (request.is_cell and request.is_attended) or name not in EXPLAINED:
+            return []
+        self._withheld.hold(request)
+        return [Explain(request, str(name), str(text))]
+
+    def end_soon(self, msg_id: str) -> None:
+        """Note that what is done here for a cell has begun, so that its end waits for as long as that takes."""
+        self._withheld.wait(msg_id)
+
+    def end_now(self, msg_id: str) -> list[Effect]:
+        """Let a cell end for which all has been done here."""
+        return self._withheld.release(msg_id)
 
     # Requests that the pod's kernel never replies to
 
@@ -529,10 +598,11 @@ class RequestTable:
 
     def _lose_session(self) -> list[Effect]:
         """Expect nothing more of a session that is gone."""
+        withheld = self._withheld.release_all()
         self._interrupts.forget_given_up()
         self._probed.clear()
         idle = [effect for request in self._in_flight.drop_lingering() for effect in self._replies.idle(request)]
-        return [*idle, *self._replies.end_left_busy()]
+        return [*withheld, *idle, *self._replies.end_left_busy()]
 
     def _settle(self, loss: SessionLost, now: float) -> None:
         """Tell of a lost session as soon as all that was sent together has arrived, and abort what stands behind."""
@@ -552,8 +622,9 @@ class RequestTable:
     def _end_open(self, error: RemoteKernelError, *, may_go_on: bool = False) -> list[Effect]:
         self._unanswered.clear()
         self._sessionless.forget_waiting()
+        withheld = self._withheld.release_all()
         is_gone = isinstance(error, SessionLost | PoolFull)  # a full pool has given ours to somebody else
-        effects = self._lose_session() if is_gone else []
+        effects = [*withheld, *(self._lose_session() if is_gone else [])]
         is_told = False
         for request in self._in_flight:
             outlook = error

@@ -8,6 +8,7 @@ from remote_kernel.core.wire.frames import Channel, Message
 from remote_kernel.io.tasks import start
 from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.frontend.channels import Channels
+from remote_kernel.kernel.preparation.preparation import Preparation
 from remote_kernel.kernel.requests.facts import SessionFacts
 from remote_kernel.kernel.requests.table import RequestTable
 from remote_kernel.kernel.session.attachment import Attachment
@@ -29,11 +30,12 @@ class Uplink:
     Args:
         on_event: takes what the link brings.
         hints: what cells have told of the notebook.
+        preparation: of the session for cells.
     """
 
     def __init__(
         self, channels: Channels, session: Session, table: RequestTable, attachment: Attachment, on_event: OnEvent,
-        hints: Hints,
+        hints: Hints, preparation: Preparation,
     ) -> None:  # fmt: skip
         self._channels = channels
         self._session = session
@@ -41,6 +43,7 @@ class Uplink:
         self._attachment = attachment
         self._on_event = on_event
         self._hints = hints
+        self._preparation = preparation
         self._early: list[Message] = []
         self._opening: asyncio.Task[None] | None = None
         self._is_eager = False
@@ -61,6 +64,8 @@ class Uplink:
             waiting_bytes=sum(each.size for each in self._early) + (link.waiting_bytes if link else 0),
             hello=hello,
             untold=self._session.untold,
+            is_prepared=not self._preparation.is_needed,
+            brings_files=self._preparation.brings_files,
         )
 
     def send(self, message: Message) -> None:

@@ -36,7 +36,7 @@ from remote_kernel.kernel.before_session.history import History
 from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.launch.asking import LaunchAsking
-from remote_kernel.kernel.launch.options import LaunchOptions
+from remote_kernel.kernel.launch.options import LaunchOptions, Place
 from remote_kernel.kernel.requests.request import Interrupted
 from remote_kernel.kernel.session.binding import Binding, BindingFile, after_restart, decide
 from remote_kernel.kernel.session.identity_key import load_key
@@ -44,6 +44,7 @@ from remote_kernel.kernel.session.leftovers import release_of
 from remote_kernel.kernel.session.notebook_path import Hints, find_notebook
 from remote_kernel.kernel.session.releases import Release, Releases, Returned, give_back
 from remote_kernel.kernel.session.tidying import Tidying
+from remote_kernel.kernel.session.workspace_choice import WorkspacePlace
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,8 @@ class Session:
         pool: what carries requests to the pod, along with the link.
         wait_seconds: how long to wait for a pool that is full or does not answer.
         history: of the notebook's cells; it has its place once the kernel is bound.
+        workspace: which folder is to be the same in the session, where one is.
+        folders: of this user.
     """
 
     def __init__(
@@ -80,7 +83,7 @@ class Session:
         parent: int, history: History | None = None,
     ) -> None:  # fmt: skip
         self._environ = environ
-        self._folders = folders
+        self.folders = folders
         self.history = history or History(None)
         self._connection_file = connection_file
         self._parent = parent
@@ -96,6 +99,8 @@ class Session:
         self._running: asyncio.Task[None] | None = None
         self.link: Link | None = None
         self.launch: LaunchAsking | None = None
+        self.workspace: WorkspacePlace | None = None
+        self._watched = ""
 
     def _take_up(self, binding: Binding | None) -> Binding | None:
         """Go on with what an earlier process of this kernel was bound to.
@@ -179,7 +184,7 @@ class Session:
     @property
     def wheels(self) -> Path:
         """The folder where downloaded packages are kept."""
-        return self._folders.wheels
+        return self.folders.wheels
 
     @property
     def is_local(self) -> bool:
@@ -208,9 +213,7 @@ class Session:
             RemoteKernelError: the settings, the identity or the pool's address cannot be used; or a restart that was
                 asked for cannot be done now.
         """
-        settings, binding = self._settings, self._binding
-        if binding is None:
-            binding = await asyncio.to_thread(self._bind, settings, hints)
+        settings, binding = self._settings, await self._identify(hints)
         endpoint = settings.endpoint or this_environment().endpoint
         binding = replace(
             binding,
@@ -230,7 +233,7 @@ class Session:
         position = Position(epoch=binding.epoch, cursor=self._file.load_cursor()) if binding.epoch else None
         make_room = partial(self._tidying.make_room, settings, access, binding.identifier)
         options = LaunchOptions(settings=settings, environ=self._environ, notebook=binding.notebook)
-        self.launch = LaunchAsking(options)
+        self.launch = LaunchAsking(options, self._place)
         link = Link(
             pool,
             on_event,
@@ -242,6 +245,7 @@ class Session:
             reader=binding.reader,
             make_room=make_room,
             read_launch=self.launch.read,
+            workspace=self._watched,
         )
         link.keep_alive.keep_until = binding.keep_until
         if binding.restart:
@@ -255,6 +259,31 @@ class Session:
         self._tidying.begin(settings, access)
         return link
 
+    async def _identify(self, hints: Hints) -> Binding:
+        """Return what this kernel is bound to, as far as its notebook and its settings decide that."""
+        if self._binding is None:
+            self._binding = await asyncio.to_thread(self._bind, self._settings, hints)
+        return self._binding
+
+    async def identify(self, hints: Hints) -> str:
+        """Return the path of the notebook, "" where nobody knows it; raises as `open` does."""
+        return (await self._identify(hints)).notebook
+
+    @property
+    def settings(self) -> Settings:
+        """The settings; raises as `open` does."""
+        return self._settings
+
+    def watch(self, folder: str) -> None:
+        """Have the pod say behind each cell what has changed in a folder there; "" for none."""
+        self._watched = folder
+        if self.link is not None:
+            self.link.watch(folder)
+
+    def _place(self) -> Place | None:
+        """Return where the notebook is in the session, if that is in a workspace."""
+        return self.workspace.in_session if self.workspace else None
+
     async def _run(self, link: Link) -> None:
         """Run the link; a defect of ours must end in the cell, not in silence."""
         try:
@@ -267,7 +296,7 @@ class Session:
         self, settings: Settings, access: Access, identifier: Identifier, *, connects_ahead: bool = False
     ) -> DetectedRoute:
         pool = PoolClient(access, identifier, connects_ahead=connects_ahead)
-        return DetectedRoute(pool, PoolKindStore(self._folders.runtime, settings.endpoint))
+        return DetectedRoute(pool, PoolKindStore(self.folders.runtime, settings.endpoint))
 
     async def read_history(self, request: Mapping[str, Any], hints: Hints) -> list[list[Any]]:
         """Return the `history` of the reply to a `history_request` with this content, which binds nobody."""
@@ -289,14 +318,14 @@ class Session:
             hints,
             configured=settings.notebook,
             connection_file=self._connection_file,
-            runtime_folder=self._folders.runtime,
+            runtime_folder=self.folders.runtime,
             parent=self._parent,
         )
 
     def _bind(self, settings: Settings, hints: Hints) -> Binding:
         notebook = self._find_notebook(settings, hints)
         binding = decide(
-            settings, self._environ, notebook=notebook, load_key=lambda: load_key(self._environ, self._folders.data)
+            settings, self._environ, notebook=notebook, load_key=lambda: load_key(self._environ, self.folders.data)
         )
         if binding.is_private:
             # As it is meant to be under every tool that executes notebooks, of which standard error is the user's.
@@ -304,7 +333,7 @@ class Session:
                 LogEvent("private", reason="the notebook's path is not known: the session is private to this kernel")
             )
         self._file.remove_stale(time.time())
-        remove_old(log_folder(self._environ, self._folders.runtime), time.time())
+        remove_old(log_folder(self._environ, self.folders.runtime), time.time())
         return replace(binding, notebook=str(notebook or ""))
 
     def _remember(self, binding: Binding) -> None:

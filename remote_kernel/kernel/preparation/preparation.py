@@ -1,0 +1,146 @@
+"""Preparation of the session for the cells of one kernel."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from remote_kernel.client.files.local_paths import current_folder
+from remote_kernel.client.retry import Wait
+from remote_kernel.core.errors import RemoteKernelError, SettingsError
+from remote_kernel.core.wire.frames import Files
+from remote_kernel.kernel.launch.project_file import find_project
+from remote_kernel.kernel.preparation.error_hints import find_hint
+from remote_kernel.kernel.session.attachment import Attachment
+from remote_kernel.kernel.session.notebook_path import Hints
+from remote_kernel.kernel.session.session import Session
+from remote_kernel.kernel.session.workspace_choice import ChoiceFile, WorkspacePlace, read_configured
+
+if TYPE_CHECKING:
+    from remote_kernel.client.files.transfer import Progress
+    from remote_kernel.kernel.preparation.workspace import Workspace
+
+
+class Preparation:
+    """Brings along what cells need of this machine.
+
+    Args:
+        reach: returns when the session can be reached; raises `RemoteKernelError` when it cannot be.
+
+    Attributes:
+        workspace: `None` where there is none, or nobody has looked so far.
+    """
+
+    def __init__(
+        self, session: Session, attachment: Attachment, hints: Hints, reach: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._session = session
+        self._attachment = attachment
+        self._hints = hints
+        self._reach = reach
+        self._has_looked = False
+        self.workspace: Workspace | None = None
+
+    @property
+    def is_needed(self) -> bool:
+        """Return whether anything may be to do before a cell runs."""
+        return not self._has_looked or self.workspace is not None
+
+    @property
+    def brings_files(self) -> bool:
+        """Return whether files come back behind cells."""
+        return self.workspace is not None and self.workspace.place.brings_back
+
+    async def run(self, show: Callable[[Wait], None]) -> list[str]:
+        """Do what is to be done before the next cell; return what the user is to be told.
+
+        Raises:
+            RemoteKernelError: the cell is not to run.
+        """
+        await self.look()
+        workspace = self.workspace
+        if workspace is None or not await workspace.must_send(self._pod):
+            return []
+        await self._reach()
+        return await workspace.send_for_cell(self._pod, show)
+
+    async def sync(self, progress: "Progress") -> list[str]:
+        """Send what has changed here, and fetch what has changed in the session; return what the user is to be told.
+
+        Raises:
+            RemoteKernelError: it could not all be done; it can be done again.
+        """
+        assert self.workspace is not None
+        notes = await self.workspace.send(self._pod, progress)
+        return [*notes, *(await self.workspace.bring_back(self._pod, None) if self.brings_files else [])]
+
+    @property
+    def _pod(self) -> str:
+        """The pod of the session, "" where none has been reached or it is lost."""
+        link, hello = self._session.link, self._attachment.hello
+        return hello.pod if hello is not None and link is not None and link.position is not None else ""
+
+    async def look(self) -> None:
+        """Find out once whether there is a workspace, which may depend on the notebook; raises `SettingsError`."""
+        if self._has_looked:
+            return
+        notebook = await self._session.identify(self._hints)
+        self._take(await asyncio.to_thread(self._find_place, notebook, None), notebook)
+
+    def _find_place(self, notebook: str, setting: str | None) -> WorkspacePlace | None:
+        """Return the workspace of a setting; `None`: of what was chosen for the notebook, or is configured."""
+        if setting is None and notebook:
+            setting = ChoiceFile(self._session.folders.data, notebook).load()
+        folder = Path(notebook).parent if notebook else current_folder()
+        settings = self._session.settings
+        configured, brings_back = read_configured(settings, find_project(folder))
+        return WorkspacePlace.choose(
+            configured if setting is None else setting,
+            notebook_folder=folder,
+            scope=settings.scope,
+            name=Path(notebook).name,
+            brings_back=brings_back,
+        )
+
+    def _take(self, place: WorkspacePlace | None, notebook: str) -> None:
+        self._has_looked, self.workspace = True, None
+        if place is not None:
+            # Late, as the start of a kernel waits for imports.
+            from remote_kernel.client.workspace.state_file import state_path
+            from remote_kernel.kernel.preparation.workspace import Workspace
+
+            state = state_path(self._session.folders.runtime, place.root, place.folder, notebook)
+            settings = self._session.settings
+            self.workspace = Workspace(self._session, place, state_file=state, settings=settings)
+            self.workspace.watch()
+        else:
+            self._session.watch("")
+        self._session.workspace = place
+
+    async def change(self, setting: str) -> None:
+        """Choose another workspace, "" for none, from now on, also for later kernels of the notebook.
+
+        Raises:
+            SettingsError: it cannot be one; nothing has changed then.
+        """
+        notebook = await self._session.identify(self._hints)
+        self._take(await asyncio.to_thread(self._find_place, notebook, setting), notebook)
+        if notebook:
+            try:
+                await asyncio.to_thread(ChoiceFile(self._session.folders.data, notebook).save, setting)
+            except OSError as error:
+                raise SettingsError(f"The choice cannot be kept for later: {error.strerror}") from None
+
+    async def bring_back(self, said: Files) -> list[str]:
+        """Fetch what a cell has changed; return what the user is to be told, also where it fails."""
+        if self.workspace is None or (said.is_whole and not (said.changed or said.removed)):
+            return []
+        try:
+            return await self.workspace.bring_back(self._pod, said)
+        except RemoteKernelError as error:
+            return [f"What the cell has changed in the workspace was not fetched. {error}"]
+
+    async def explain(self, name: str, text: str) -> str:
+        """Return a hint for an error of a cell; "" for none."""
+        folder, has_workspace = current_folder(), self.workspace is not None
+        return await asyncio.to_thread(find_hint, name, text, folder, has_workspace=has_workspace)

@@ -1,0 +1,124 @@
+"""Workspace of one kernel: sent before a cell runs, brought back behind it."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from remote_kernel.client.files.remote_files import RemoteFiles
+from remote_kernel.client.files.transfer import Progress, Told, join_sentences
+from remote_kernel.client.retry import Wait
+from remote_kernel.client.workspace.sync import SyncStatus, WorkspaceSync
+from remote_kernel.core.settings import Settings
+from remote_kernel.core.text.human_numbers import count_of
+from remote_kernel.core.wire.frames import Files
+from remote_kernel.io.tasks import start
+from remote_kernel.kernel.session.session import Session
+from remote_kernel.kernel.session.workspace_choice import DATA_FOLDER, WorkspacePlace
+
+Show = Callable[[Wait], None]
+
+UPDATE_SECONDS = 0.5
+
+
+class Workspace:
+    """A folder that is kept the same here and in the session of one kernel.
+
+    Args:
+        state_file: where it is kept what both sides agreed on.
+    """
+
+    def __init__(self, session: Session, place: WorkspacePlace, *, state_file: Path, settings: Settings) -> None:
+        self.place = place
+        self._session = session
+        self._sync = WorkspaceSync(
+            place.root,
+            place.folder,
+            limits=settings.workspace_limits,
+            state_file=state_file,
+            patience_seconds=settings.wait_seconds,
+        )
+        self._is_behind = False
+
+    def watch(self) -> None:
+        """Have the pod say from now on what cells change in the workspace."""
+        self._session.watch((self.place.folder or DATA_FOLDER) if self.place.brings_back else "")
+
+    async def must_send(self, pod: str) -> bool:
+        """Return whether anything is to be sent to a pod; "" for one that is not there yet.
+
+        Raises:
+            TransferError: the folder is beyond the limits, or cannot be read.
+        """
+        return not pod or pod != self._sync.pod or await asyncio.to_thread(self._sync.has_changed)
+
+    async def send(self, pod: str, progress: Progress) -> list[str]:
+        """Send what is new or has changed; return what the user is to be told.
+
+        Args:
+            pod: the session's.
+
+        Raises:
+            TransferError, PoolError, SessionLost: see `WorkspaceSync.up`.
+        """
+        if self._sync.pod != pod:
+            await asyncio.to_thread(self._sync.forget)
+        told = await self._sync.up(self._files(pod), progress)
+        return _notes(told)
+
+    async def send_for_cell(self, pod: str, show: Show) -> list[str]:
+        """As `send`, for a cell that waits; `show` says in it what it waits for."""
+        progress = Progress(is_upload=True, place="the session")
+        async with _showing(progress, show):
+            return await self.send(pod, progress)
+
+    async def bring_back(self, pod: str, said: Files | None) -> list[str]:
+        """Fetch what a cell has changed; return what the user is to be told.
+
+        Args:
+            said: what the pod said of it; `None` to have a look.
+
+        Raises: as `send`. What could not be fetched then is fetched the next time.
+        """
+        said, self._is_behind = None if self._is_behind else said, True
+        progress = Progress(is_upload=False, place=str(self.place.root))
+        told = await self._sync.down(self._files(pod), progress, said)
+        self._is_behind = False
+        return _notes(told)
+
+    async def look(self) -> SyncStatus:
+        """Return what is where; raises `TransferError`, as `send`."""
+        return await asyncio.to_thread(self._sync.status)
+
+    def _files(self, pod: str) -> RemoteFiles:
+        assert self._session.pool is not None
+        return RemoteFiles(self._session.pool, pod)
+
+
+@contextlib.asynccontextmanager
+async def _showing(progress: Progress, show: Show) -> AsyncIterator[None]:
+    updating = start(_update(progress, show), "workspace line")
+    try:
+        yield
+    finally:
+        updating.cancel()
+        await asyncio.gather(updating, return_exceptions=True)
+
+
+async def _update(progress: Progress, show: Show) -> None:
+    while True:
+        show(describe(progress, time.monotonic()))
+        await asyncio.sleep(UPDATE_SECONDS)
+
+
+def describe(progress: Progress, now: float) -> Wait:
+    """Return what a cell says that waits for the workspace."""
+    if progress.wait is not None or not progress.files:
+        return progress.wait or Wait("looking through the workspace")
+    which = f"{progress.files_done:,} of {count_of(progress.files, 'file')}"
+    return Wait("sending the workspace", f"{which}, {progress.describe(now)}")
+
+
+def _notes(told: Told) -> list[str]:
+    return [*([join_sentences(told.failures)] if told.failures else []), *told.notes]

@@ -1,0 +1,57 @@
+"""Ends of cells that wait for what is done here: files that come back, a hint below a traceback."""
+
+from remote_kernel.kernel.requests.effects import Effect
+from remote_kernel.kernel.requests.request import Request
+
+# The session says as soon as a cell has ended which files it has changed; who hears nothing for so long waits no more.
+SAID_SECONDS = 60.0
+
+
+class WithheldEnds:
+    """Replies and "idle" of cells that have ended in the session, in order."""
+
+    def __init__(self) -> None:
+        self._effects: dict[Request, list[Effect]] = {}
+        self._waits_until: dict[Request, float] = {}
+
+    @property
+    def deadline(self) -> float | None:
+        """Return when to call `wake`; `None` for never."""
+        return min(self._waits_until.values(), default=None)
+
+    def hold(self, request: Request) -> None:
+        """Withhold the end of a cell from now on."""
+        request.is_withheld = True
+        self._effects.setdefault(request, [])
+
+    def add(self, request: Request, effect: Effect, now: float) -> None:
+        """Keep what a front end is to be told of the end of a cell."""
+        self._effects[request].append(effect)
+        self._waits_until[request] = now + SAID_SECONDS
+
+    def wait(self, msg_id: str) -> None:
+        """Wait for as long as it takes: what the cell waits for is being done."""
+        for request in self._of(msg_id):
+            self._waits_until.pop(request, None)
+
+    def release(self, msg_id: str) -> list[Effect]:
+        """Tell of the cell, of which nothing more is withheld."""
+        return [effect for request in self._of(msg_id) for effect in self.let_go(request)]
+
+    def wake(self, now: float) -> list[Effect]:
+        """Tell of those of which nothing was heard for too long."""
+        late = [request for request, time in self._waits_until.items() if time <= now]
+        return [effect for request in late for effect in self.let_go(request)]
+
+    def release_all(self) -> list[Effect]:
+        """Tell of all: what they wait for cannot be done any more."""
+        return [effect for request in list(self._effects) for effect in self.let_go(request)]
+
+    def let_go(self, request: Request) -> list[Effect]:
+        """Tell of one cell, if anything of it is withheld."""
+        request.is_withheld = False
+        self._waits_until.pop(request, None)
+        return self._effects.pop(request, [])
+
+    def _of(self, msg_id: str) -> list[Request]:
+        return [request for request in self._effects if request.info.msg_id == msg_id]
