@@ -555,3 +555,51 @@ async def test_a_frame_without_lists_has_the_folder_listed(sides: Sides) -> None
     await sides.down(said)
     assert LIST in sides.pod.requests
     assert list(shown(sides.here)) == ["a", "b"]
+
+
+@pytest.mark.parametrize("size", [10, 50_000])
+async def test_a_change_there_while_files_are_sent_is_saved_here(sides: Sides, size: int) -> None:
+    sides.pod.piece_bytes = 10_000
+    sides.begin()
+    write(sides.here, "a.bin", b"o" * size)
+    await sides.up()
+    write(sides.here, "a.bin", b"m" * size)
+    cell = iter([b"t" * size])
+
+    def change(path: str) -> None:
+        content = next(cell, None) if path in (BATCH, CONTENT) else None
+        if content is not None:
+            write(sides.there, "a.bin", content)
+
+    sides.pod.before = change
+    told = await sides.up()
+    assert told.failures == []
+    assert len(told.notes) == 1
+    assert (sides.here / "a.bin").read_bytes() == (sides.there / "a.bin").read_bytes() == b"m" * size
+    assert (sides.here / "a (from the session).bin").read_bytes() == b"t" * size
+
+
+async def test_a_file_that_is_written_again_there_as_it_was_is_no_conflict(sides: Sides) -> None:
+    write(sides.here, "a.csv", "old")
+    await sides.up()
+    write(sides.here, "a.csv", "mine")
+    write(sides.there, "a.csv", "old")
+    assert (await sides.up()).notes == []
+    assert shown(sides.there) == shown(sides.here) == {"a.csv": "mine"}
+
+
+async def test_a_file_that_always_changes_there_is_told_and_not_replaced(sides: Sides) -> None:
+    write(sides.here, "a.csv", "old")
+    await sides.up()
+    write(sides.here, "a.csv", "mine")
+    numbers = iter(range(100))
+
+    def change(path: str) -> None:
+        if path == BATCH:
+            write(sides.there, "a.csv", f"theirs {next(numbers)}")
+
+    sides.pod.before = change
+    told = await sides.up()
+    assert told.failures == ["'a.csv' changes all the time in the session, and was not sent."]
+    assert shown(sides.there)["a.csv"].startswith("theirs")
+    assert shown(sides.here)["a.csv"] == "mine"

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -22,6 +23,8 @@ from remote_kernel.core.errors import PoolUnreachable
 from remote_kernel.core.wire.frames import ChangedFile, Files
 from remote_kernel.pod.files.data_folder import DataFolder
 from tests.client.pod_folder import PodFolder
+
+pytestmark = pytest.mark.timeout(400)  # for a machine that does much else
 
 T = TypeVar("T")
 
@@ -202,4 +205,4 @@ def contents(root: Path) -> Iterator[tuple[str, str]]:
 
 
 TestTwoSides = TwoSides.TestCase
-TestTwoSides.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestTwoSides.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)

@@ -157,3 +157,15 @@ def test_a_folder_that_is_named_goes_only_if_it_is_empty(data: Path) -> None:
     wanted = [FileVersion(path=path, version="") for path in ("empty/er", "full", "full/a", "missing")]
     assert remove(data, *wanted) == (["empty/er", "missing"], ["full", "full/a"])
     assert shown(data) == ["full", "full/a"]
+
+
+def test_a_file_replaces_only_the_one_that_it_may(data: Path) -> None:
+    (data / "a").write_text("theirs")
+    may = version(data / "a")
+    other = BatchFile(path="a", content=b"new", modified=1.0, replaces="other")
+    none = BatchFile(path="b", content=b"new", modified=1.0, replaces="")
+    assert [each.version for each in write_files(DataFolder(data), "", [other])] == [""]
+    assert (data / "a").read_text() == "theirs"
+    written = write_files(DataFolder(data), "", [BatchFile(path="a", content=b"new", modified=1.0, replaces=may), none])
+    assert [each.version for each in written] == [version(data / "a"), version(data / "b")]
+    assert [each.version for each in write_files(DataFolder(data), "", [none])] == [""], "one is there now"

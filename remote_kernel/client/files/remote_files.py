@@ -101,23 +101,29 @@ class RemoteFiles:
 
     async def write(
         self, path: str, offset: int, piece: bytes, *, size: int, sha256: str,
-        modified: float | None = None, is_executable: bool = False,
+        modified: float | None = None, is_executable: bool = False, replaces: str | None = None,
     ) -> wire.Received:  # fmt: skip
         """Send a piece of a file that will have `size` bytes and this checksum; return how far the pod has it.
 
         Args:
             modified: the time that the file will have, in seconds since 1970; `None` for when it is complete there.
+            replaces: the version of the only file that it may replace, "" for none; `None` for any.
+
+        Raises:
+            PoolRefused: another file is there (`wire.FILE_CHANGED`).
         """
         params = {"path": path, "offset": str(offset), "size": str(size), "sha256": sha256}
         params |= {} if modified is None else {"mtime": str(modified)}
         params |= {"executable": "1"} if is_executable else {}
+        params |= {} if replaces is None else {"replaces": replaces or wire.NOTHING}
         answer = await self._request("POST", wire.CONTENT_PATH, params, piece, read_seconds=CHECKSUM_SECONDS)
         return _parse(wire.Received.from_json, answer)
 
     async def write_batch(self, folder: str, files: "Sequence[batches.BatchFile]") -> "Sequence[batches.FileVersion]":
         """Send whole files to a folder; return them as they are there, in the same order.
 
-        It may be made again. Where it fails, some may have been written, each of them whole.
+        It may be made again. Where it fails, some may have been written, each of them whole. One that would have
+        replaced another file than it may has the version "".
 
         Args:
             files: at most `batches.MAX_FILES`, of at most `piece_bytes` together, as `batches.packed_bytes` counts.

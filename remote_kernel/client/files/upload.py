@@ -27,6 +27,7 @@ class LocalItem:
 
     Attributes:
         modified: the time that the file is to have there, in seconds since 1970; `None` for when it is complete.
+        replaces: the version of the only file that it may replace, "" for none; `None` for any.
     """
 
     source: Path
@@ -35,6 +36,7 @@ class LocalItem:
     is_folder: bool = False
     modified: float | None = None
     is_executable: bool = False
+    replaces: str | None = None
 
 
 @dataclass(slots=True)
@@ -164,6 +166,7 @@ class FileSender:
 
         Raises:
             TransferError: it cannot be read, or the session does not take it.
+            PoolRefused: another file is there than it may replace (`wire.FILE_CHANGED`).
             PoolError, SessionLost.
         """
         done_before = self._progress.bytes_done
@@ -213,7 +216,7 @@ class FileSender:
     async def _write(self, item: LocalItem, offset: int, piece: bytes, sha256: str) -> wire.Received:
         return await self._files.write(
             item.target, offset, piece, size=item.size, sha256=sha256,
-            modified=item.modified, is_executable=item.is_executable,
+            modified=item.modified, is_executable=item.is_executable, replaces=item.replaces,
         )  # fmt: skip
 
 

@@ -209,6 +209,8 @@ class Down:
             self.agree(path, measured, metadata.version)
             self._progress.unchanged += 1
             return
+        if self._note_same_content(path, metadata):
+            return
         action = decide(self._change_here(path, found, measured, is_clash=is_clash), Change.CHANGED)
         if action is Action.KEEP_BOTH:
             await self._keep_both(path, source, metadata)
@@ -219,6 +221,14 @@ class Down:
             self._told.notes.append(
                 f"'{shown(path)}' was removed here and changed in the session, so it is here again."
             )
+
+    def _note_same_content(self, path: str, metadata: wire.Metadata) -> bool:
+        """Note the new version of a file that was written again there as it was; return whether it is one."""
+        agreed = self._base.files.get(path)
+        if agreed is None or agreed.sha256 != metadata.sha256 or not agreed.version:
+            return False
+        self._base.files[path] = replace(agreed, version=metadata.version)
+        return True
 
     def _change_here(self, path: str, found: Found | None, measured: Measured | None, *, is_clash: bool) -> Change:
         agreed = self._base.files.get(path)

@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import accumulate
 
 from remote_kernel.client.files.remote_files import RemoteFiles
 from remote_kernel.client.files.transfer import Patience, PieceSize, Progress, Told
@@ -62,6 +63,7 @@ class Up:
         self._down = down
         self._told = told
         self._failed = failed
+        self._settled: Counter[str] = Counter()
         self._sender = FileSender(files, progress, piece, patience)
 
     async def run(self, changes: Changes) -> None:
@@ -130,7 +132,7 @@ class Up:
     def _is_alike(self, path: str) -> bool:
         """Return whether a file that was compared is the same on both sides."""
         agreed = self._base.files.get(path)
-        return agreed is not None and agreed.stamp != NO_STAMP and bool(agreed.version)
+        return agreed is not None and agreed.stamp == self._local.stamp(path) and bool(agreed.version)
 
     async def _settle_clashes(self, changed: Mapping[str, Stamp], there: Mapping[str, There | None]) -> list[str]:
         """Save here files that are there where folders are to be, or the other way round; return their paths."""
@@ -219,7 +221,7 @@ class Up:
 
         async def attempt() -> Sequence[FileVersion]:
             # A line that is cut again and again carries smaller pieces, so each try may send less.
-            return await self._files.write_batch(self._folder, _fitting(batch, self._piece.bytes))
+            return await self._files.write_batch(self._folder, self._fitting(batch))
 
         try:
             received = await self._patience.move(attempt)
@@ -227,12 +229,33 @@ class Up:
             for read in batch:  # one of them is at fault
                 await self._send_large(read.path, read.measured.stamp)
             return []
+        left = [(read.path, read.measured.stamp) for read in batch[len(received) :]]
         for read, file in zip(batch, received, strict=False):
-            self._down.agree(read.path, read.measured, file.version)
-            self._progress.moved += read.measured.stamp[2]
-            self._progress.bytes_done += read.measured.stamp[2]
-        self._progress.files_done += len(received)
-        return [(read.path, read.measured.stamp) for read in batch[len(received) :]]
+            stamp = read.measured.stamp
+            if file.version:
+                self._down.agree(read.path, read.measured, file.version)
+                self._progress.moved += stamp[2]
+                self._progress.bytes_done += stamp[2]
+                self._progress.files_done += 1
+            elif await self._settle_again(read.path, stamp):
+                left.append((read.path, stamp))
+        return left
+
+    async def _settle_again(self, path: str, stamp: Stamp) -> bool:
+        """Save here what has changed there since it was looked; return whether the file is to be sent again."""
+        self._settled[path] += 1
+        if self._settled[path] > TRIES:
+            self._fail(path, NO_STAMP, f"'{shown(path)}' changes all the time in the session, and was not sent.")
+            return False
+        metadata = await self._describe(path)
+        if metadata is None or metadata.is_folder:
+            self._down.note_gone(path)
+            return True
+        there = There(size=metadata.size, modified=metadata.modified, version=metadata.version)
+        if not await self._down.take(path, there):
+            self._failed[path] = stamp
+            return False
+        return not self._is_alike(path)
 
     async def _send_large(self, path: str, stamp: Stamp | None) -> None:
         """Send a file in pieces."""
@@ -250,8 +273,24 @@ class Up:
                     return
         except TransferError as error:
             self._fail(path, stamp or NO_STAMP, str(error))
+        except PoolRefused as error:
+            if error.code != wire.FILE_CHANGED:
+                raise
+            if await self._settle_again(path, stamp or NO_STAMP):
+                await self._send_large(path, stamp)
         else:
             self._fail(path, NO_STAMP, _RESTLESS.format(shown(path)))
+
+    def _replaces(self, path: str) -> str:
+        """Return the version of the file that may be replaced there."""
+        agreed = self._base.files.get(path)
+        return agreed.version if agreed else ""
+
+    def _fitting(self, batch: "Sequence[_Read]") -> list[BatchFile]:
+        """Return the first files of a batch that fit into a piece, and one at least."""
+        sizes = [packed_bytes(read.path, len(read.measured.content)) for read in batch]
+        count = sum(total <= self._piece.bytes for total in accumulate(sizes))
+        return [read.to_wire(self._replaces(read.path)) for read in batch[: max(count, 1)]]
 
     def _item(self, path: str, stamp: Stamp) -> LocalItem:
         mode, _, size, modified, _ = stamp
@@ -261,6 +300,7 @@ class Up:
             size=size,
             modified=modified / 1e9,
             is_executable=bool(mode & EXECUTABLE),
+            replaces=self._replaces(path),
         )
 
     def _fail(self, path: str, stamp: Stamp, sentence: str) -> None:
@@ -285,23 +325,12 @@ class _Read:
     path: str
     measured: Measured
 
-    def to_wire(self) -> BatchFile:
+    def to_wire(self, replaces: str) -> BatchFile:
         mode, _, _, modified, _ = self.measured.stamp
         return BatchFile(
             path=self.path,
             content=self.measured.content,
             modified=modified / 1e9,
             is_executable=bool(mode & EXECUTABLE),
+            replaces=replaces,
         )
-
-
-def _fitting(batch: "Sequence[_Read]", room: int) -> list[BatchFile]:
-    """Return the first files of a batch that fit into so many bytes, and one at least."""
-    fitting = [batch[0].to_wire()]
-    room -= packed_bytes(batch[0].path, len(batch[0].measured.content))
-    for read in batch[1:]:
-        room -= packed_bytes(read.path, len(read.measured.content))
-        if room < 0:
-            break
-        fitting.append(read.to_wire())
-    return fitting

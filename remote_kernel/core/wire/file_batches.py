@@ -23,8 +23,8 @@ from remote_kernel.core.wire.frames import JsonAnswer
 # Files in one request.
 MAX_FILES = FILE_NAMES.entries or 0
 
-# Size, mode and time of one file, as digits.
-_FIELD_BYTES = 64
+# Size, mode and time of one file, as digits, and a version.
+_FIELD_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +34,14 @@ class BatchFile:
     Attributes:
         path: relative to the folder that the batch is for, with "/" between its parts.
         modified: seconds since 1970.
+        replaces: the version of the only file that it may replace, "" for none; `None` for any.
     """
 
     path: str
     content: bytes
     modified: float
     is_executable: bool = False
+    replaces: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,10 @@ class FileVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchReceived(JsonAnswer):
-    """The files of a batch as they are in their places, in its order."""
+    """The files of a batch as they are in their places, in its order.
+
+    One that would have replaced another file than it may was not written, and has the version "".
+    """
 
     pod: Annotated[str, NAME]
     files: Annotated[list[FileVersion], Items(most=MAX_FILES)]
@@ -90,7 +95,7 @@ def packed_bytes(path: str, size: int) -> int:
 
 def pack(files: Sequence[BatchFile]) -> bytes:
     """Return the files as one body."""
-    heads = [[file.path, len(file.content), file.is_executable, file.modified] for file in files]
+    heads = [[file.path, len(file.content), file.is_executable, file.modified, file.replaces] for file in files]
     return blobs.join({"files": heads}, (file.content for file in files))
 
 
@@ -112,8 +117,9 @@ def unpack(body: bytes) -> list[BatchFile]:
                 content=content.take(size),
                 is_executable=is_executable is True,
                 modified=float(MOMENT.check(modified, "a time")),
+                replaces=None if replaces is None else VERSION.check(replaces, "a version"),
             )
-            for path, size, is_executable, modified in rows
+            for path, size, is_executable, modified, replaces in rows
         ]
     except (TypeError, ValueError, KeyError) as error:
         raise WireError("a batch with other fields than it should have") from error

@@ -5,7 +5,7 @@
     GET  /api/v2/files/content   path, version,              the bytes of a file from `offset` on,
                                  offset, length              at most `length` and `MAX_PIECE_BYTES`
     POST /api/v2/files/content   path, size, sha256, offset, the body is a piece of the file; answered with `Received`
-                                 mtime, executable=1
+                                 mtime, executable=1, replaces
     POST /api/v2/files/folder    path                        make a folder, with those above it
     POST /api/v2/files/batch     folder, compress=zlib       the body is a batch of whole files (`file_batches`), with
                                                              paths relative to `folder`
@@ -19,8 +19,10 @@ A file is sent in pieces that may be repeated: each is written at its offset int
 takes the target's place once it has all bytes and their checksum is right. `Received.bytes` says how many the pod has,
 whatever has been asked of it, so that a sender goes on from there after anything that has gone wrong. Small files go
 many at a time, each of which gets its place in one step; what cannot be understood, or leads out of the data folder, is
-refused before anything is written. A file is removed only if it is the one that the client knows, by its version; with
-it go folders above it, below `folder`, that are empty then; a folder that is named goes if it is empty.
+refused before anything is written. Either way `replaces` may name the version of the only file that may be in the
+place, or say that there may be none, so that no change is lost that the sender has not seen. A file is removed only if
+it is the one that the client knows, by its version; with it go folders above it, below `folder`, that are empty then; a
+folder that is named goes if it is empty.
 """
 
 from dataclasses import dataclass
@@ -36,6 +38,9 @@ CONTENT_PATH = "/api/v2/files/content"
 FOLDER_PATH = "/api/v2/files/folder"
 BATCH_PATH = "/api/v2/files/batch"
 REMOVE_PATH = "/api/v2/files/remove"
+
+# `replaces` where there may be no file.
+NOTHING = "nothing"
 
 MAX_PIECE_BYTES = FILE_PIECE.bytes or 0
 

@@ -23,10 +23,10 @@ from remote_kernel.io.watchdog import Watchdog
 from remote_kernel.pod import facts
 from remote_kernel.pod.api.calls import MAX_BODY_BYTES, REFUSALS, Answer, BadRequest, BodyTooLarge, Call, Handler
 from remote_kernel.pod.api.execute import MAX_BATCH_BYTES, stream_execution
-from remote_kernel.pod.api.files import FileChanged, Files, PodMismatch
+from remote_kernel.pod.api.files import Files, PodMismatch
 from remote_kernel.pod.api.packages import PackageRequests
 from remote_kernel.pod.files.data_folder import DataFolder, FileMissing, InvalidPath, NotWritable, WrongKind
-from remote_kernel.pod.files.uploads import ChecksumMismatch
+from remote_kernel.pod.files.uploads import ChecksumMismatch, FileChanged
 from remote_kernel.pod.interpreters.interpreter import StartFailed, UnknownKernel
 from remote_kernel.pod.interpreters.launching import Launching
 from remote_kernel.pod.kernels.lives import EpochMismatch

@@ -17,17 +17,13 @@ from remote_kernel.io.file_pieces import digest, read_piece
 from remote_kernel.pod.api.calls import Answer, BadRequest, Call, Handler
 from remote_kernel.pod.files.data_folder import DataFolder, Entry, FileMissing, explaining, version_of
 from remote_kernel.pod.files.file_batches import remove_files, write_files
-from remote_kernel.pod.files.uploads import Upload
+from remote_kernel.pod.files.uploads import FileChanged, Upload
 
 MAX_FILE_BYTES = 1 << 40
 
 
 class PodMismatch(RemoteKernelError):
     """The client speaks of another pod."""
-
-
-class FileChanged(RemoteKernelError):
-    """The file is not the one that the client has begun to read."""
 
 
 class Files:
@@ -102,9 +98,11 @@ class Files:
     async def _write(self, call: Call) -> Answer:
         path, offset = self._path_of(call), call.number("offset")
         size, sha256 = call.number("size"), call.required("sha256")
+        replaces = call.params.get("replaces")
         upload = Upload(
             target=self._folder.resolve(path), size=size, sha256=sha256,
             modified=call.moment("mtime"), is_executable=call.params.get("executable") == "1",
+            replaces="" if replaces == wire.NOTHING else replaces,
         )  # fmt: skip
         piece = await call.read_body()
         if size > MAX_FILE_BYTES or len(piece) > wire.MAX_PIECE_BYTES:

@@ -301,6 +301,16 @@ def version_of(status: os.stat_result) -> str:
     return f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ctime_ns:x}"
 
 
+def may_replace(target: Path, version: str | None) -> bool:
+    """Return whether what is at a place is a file of this version, or for "" nothing; for `None` it may be anything."""
+    if version is None:
+        return True
+    try:
+        return version_of(target.stat()) == version
+    except OSError:
+        return not version
+
+
 @contextlib.contextmanager
 def explaining() -> Iterator[None]:
     """Turn what the system says of writing into `WrongKind` and `NotWritable`."""

@@ -6,7 +6,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from remote_kernel.core.wire.file_batches import BatchFile, FileVersion
-from remote_kernel.pod.files.data_folder import DataFolder, InvalidPath, NewFile, WrongKind, explaining, version_of
+from remote_kernel.pod.files.data_folder import (
+    DataFolder,
+    InvalidPath,
+    NewFile,
+    WrongKind,
+    explaining,
+    may_replace,
+    version_of,
+)
 
 
 def write_files(data: DataFolder, folder: str, files: Sequence[BatchFile]) -> list[FileVersion]:
@@ -37,6 +45,9 @@ def _check(root: Path, targets: dict[str, Path]) -> None:
 
 
 def _write(target: Path, file: BatchFile) -> str:
+    """Write a file; return its version, "" where another one is there than it may replace."""
+    if not may_replace(target, file.replaces):
+        return ""
     new = NewFile(target)
     try:
         new.append(file.content)

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.io.file_pieces import digest
-from remote_kernel.pod.files.data_folder import UPLOAD_PREFIX, WrongKind, explaining, put_in_place, version_of
+from remote_kernel.pod.files.data_folder import (
+    UPLOAD_PREFIX,
+    WrongKind,
+    explaining,
+    may_replace,
+    put_in_place,
+    version_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +28,10 @@ class ChecksumMismatch(RemoteKernelError):
     """All bytes have arrived, and they are not those that were announced."""
 
 
+class FileChanged(RemoteKernelError):
+    """The file is not the one that the client has spoken of."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
     """A file on its way to `target`. What it will be names the hidden file in which it grows, so that whoever sends the
@@ -30,6 +41,7 @@ class Upload:
         size: in bytes, when it is complete.
         sha256: of the whole, in hex.
         modified: its time, in seconds since 1970; `None` for when it is complete.
+        replaces: the version of the only file that it may replace, "" for none; `None` for any.
     """
 
     target: Path
@@ -37,6 +49,7 @@ class Upload:
     sha256: str
     modified: float | None = None
     is_executable: bool = False
+    replaces: str | None = None
 
     @property
     def _path(self) -> Path:
@@ -51,6 +64,7 @@ class Upload:
 
         Raises:
             ChecksumMismatch: the bytes are not those announced; they are forgotten.
+            FileChanged: another file is there than it may replace; the bytes are kept.
             WrongKind: the target is a folder, or something above it is a file.
             NotWritable: the system refuses, as when the disk is full.
         """
@@ -77,4 +91,6 @@ class Upload:
         if digest(self._path) != self.sha256:
             self._path.unlink()
             raise ChecksumMismatch("The bytes that arrived are not those of the file: it changed while it was sent.")
+        if not may_replace(self.target, self.replaces):
+            raise FileChanged("The file that would be replaced has changed.")
         return put_in_place(self._path, self.target, is_executable=self.is_executable, modified=self.modified)
