@@ -22,6 +22,7 @@ def test_it_holds_what_the_agent_imports_and_no_web_server() -> None:
     assert {
         "remote_kernel/pod/brought_agent.py",
         "remote_kernel/pod/kernels/pod_kernel.py",
+        "remote_kernel/pod/packages/probe.py",
         "remote_kernel/core/wire/frames.py",
     } <= {*names}
     assert not [name for name in names if "/pool/" in name or "/client/" in name or "/kernel/" in name]

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tarfile
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -13,15 +14,17 @@ import httpx
 import pytest
 
 from remote_kernel.client.access import ConfiguredAccess
+from remote_kernel.client.files.transfer import Patience, PieceSize, Progress
 from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.packages.installation import HAS_ALL, Installation, InstallProgress, Outcome, Step
 from remote_kernel.client.packages.local_distributions import distribution_of
 from remote_kernel.client.packages.pip import Pip, explain
+from remote_kernel.client.packages.remote_packages import RemotePackages
 from remote_kernel.client.packages.requirements import parse_wanted
 from remote_kernel.client.packages.wheel_cache import WheelCache
 from remote_kernel.core.errors import SessionLost, TransferError, UsageError
 from remote_kernel.core.identity import Identifier
-from remote_kernel.core.wire.packages import PACKAGES_PATH
+from remote_kernel.core.wire.packages import PACKAGES_PATH, Installed, Order
 from tests.client.test_package_resolution import POD
 from tests.driver import Pod, run_in_pod, stdout_of
 from tests.faults.proxy import FaultProxy, Plan
@@ -178,6 +181,33 @@ async def test_another_pod_in_mid_installation_is_told(pod: Pod, index: Path, tm
         )
         with pytest.raises(SessionLost, match="was replaced while packages were installed"):
             await installation.run(parse_wanted(["rk-lost"], [], tmp_path))
+
+
+async def test_a_pod_that_is_never_done_is_given_up(index: Path) -> None:
+    asked = []
+
+    class NeverDone:
+        async def request(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+            asked.append(options["params"]["job"])
+            return Installed(pod="pod-1", is_done=False).to_json()
+
+    patience = Patience(Progress(is_upload=True), PieceSize(1), 1.0)
+    remote = RemotePackages(NeverDone(), "python3", patience, order_seconds=1.2)  # type: ignore[arg-type]
+    with pytest.raises(TransferError, match="does not come to an end"):
+        await remote.install(Order(wheels=[]))
+    assert 1 <= len(asked) <= 3
+    assert len({*asked}) == 1
+
+
+async def test_no_code_of_a_package_runs_on_this_machine(index: Path, tmp_path: Path) -> None:
+    source = tmp_path / "rk-source-1.0"
+    source.mkdir()
+    (source / "setup.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
+    with tarfile.open(index / "rk-source-1.0.tar.gz", "w:gz") as archive:
+        archive.add(source, source.name)
+    with pytest.raises(UsageError, match="There is no wheel of 'rk-source'"):
+        await Pip(POD, WheelCache(tmp_path / "cache")).find(["rk-source"])
+    assert not (tmp_path / "ran").exists()
 
 
 async def test_downloads_are_kept_by_checksum_up_to_a_size(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,15 @@ def test_extras_that_name_other_extras_of_the_same_are_followed() -> None:
 
 def test_requirements_in_a_ring_come_to_an_end() -> None:
     assert chosen("ring-a") == ["ring-a 1", "ring-b 1"]
+
+
+def test_a_pod_that_says_nonsense_of_itself_is_asked_for_nothing_more() -> None:
+    pod = replace(POD, markers={**POD.markers, "python_full_version": "\x00", "sys_platform": "--pre"})
+    wanted = parse_wanted(
+        ['nosuch; python_full_version >= "3"', 'nosuch; sys_platform == "linux"', "helper"], [], Path()
+    )
+    found = asyncio.run(resolve(wanted, pod, Index().find))
+    assert [each.name for each in found] == ["helper"]
 
 
 def test_metadata_that_nobody_can_read_costs_nothing() -> None:

@@ -1,7 +1,9 @@
 """Packages of one session's interpreter, as `core.wire.packages` has them on the wire."""
 
+import asyncio
 import json
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -16,6 +18,10 @@ T = TypeVar("T")
 # The interpreter of a machine with a slow disk takes seconds to start.
 READ_SECONDS = 100.0
 
+# An agent gives its installer a quarter of an hour, and orders wait for one another.
+ORDER_SECONDS = 3600.0
+MIN_SECONDS = 0.5
+
 POD_GONE = "The remote session's pod was replaced while packages were installed in it. Run it again for the new one."
 AZURE_MAY_INSTALL = "'%pip install' may work there, where the pool's sessions have a network."
 
@@ -28,15 +34,19 @@ class RemotePackages:
     Args:
         kernelspec: of the interpreter in the pod.
         patience: for requests that do not get through.
+        order_seconds: how long an order may take.
 
     Attributes:
         pod: its name; "" for whichever answers first.
     """
 
-    def __init__(self, route: Route, kernelspec: str, patience: Patience, pod: str = "") -> None:
+    def __init__(
+        self, route: Route, kernelspec: str, patience: Patience, pod: str = "", *, order_seconds: float = ORDER_SECONDS
+    ) -> None:  # fmt: skip
         self._route = route
         self._kernelspec = kernelspec
         self._patience = patience
+        self._order_seconds = order_seconds
         self.pod = pod
 
     async def describe(self) -> Packages:
@@ -48,10 +58,15 @@ class RemotePackages:
     async def install(self, order: Order) -> Installed:
         """Have wheels installed, and return what became of it."""
         job, content = secrets.token_hex(8), json.dumps(order.to_json()).encode()
-        while True:  # each answer takes as long as the pod waits before it gives it
+        ends_at = time.monotonic() + self._order_seconds
+        while time.monotonic() < ends_at:
+            asked_at = time.monotonic()
             installed = _parse(Installed.from_json, await self._request("POST", {"job": job}, content))
             if installed.is_done:
                 return installed
+            # An agent of ours has waited before it answers.
+            await asyncio.sleep(max(0.0, MIN_SECONDS - (time.monotonic() - asked_at)))
+        raise TransferError("The session does not come to an end with these packages: '%session reset' takes another.")
 
     async def _request(self, method: str, params: Mapping[str, str], content: bytes = b"") -> dict[str, Any]:
         named = {**params, "kernelspec": self._kernelspec, **({"pod": self.pod} if self.pod else {})}

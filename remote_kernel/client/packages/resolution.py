@@ -5,9 +5,11 @@ of the next. Markers are those of the pod: pip can look for another platform's w
 platform when it reads requirements (pip's issue 11664).
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -92,9 +94,12 @@ def _holds(specifier: SpecifierSet, version: str) -> bool:
 
 def applies(requirement: Requirement, target: Packages, extras: frozenset[str]) -> bool:
     """Return whether a requirement counts for the pod's interpreter, and for one of these extras or none."""
-    if requirement.marker is None:
+    marker = requirement.marker
+    if marker is None:
         return True
-    return any(requirement.marker.evaluate({**target.markers, "extra": extra}) for extra in extras | {""})
+    with contextlib.suppress(InvalidVersion, UndefinedComparison, UndefinedEnvironmentName):
+        return any(marker.evaluate({**target.markers, "extra": extra}) for extra in extras | {""})
+    return False  # nobody can say what it asks, or of what: the pod says what its version is
 
 
 class _Resolution:

@@ -80,7 +80,7 @@ def markers() -> dict[str, str]:
         "platform_release": platform.release(),
         "platform_system": platform.system(),
         "platform_version": platform.version(),
-        "python_full_version": platform.python_version(),
+        "python_full_version": platform.python_version().rstrip("+"),  # of a build between two versions
         "python_version": ".".join(platform.python_version_tuple()[:2]),
         "sys_platform": sys.platform,
     }
