@@ -20,6 +20,7 @@ from remote_kernel.client.files.remote_files import RemoteFiles
 from remote_kernel.client.files.transfer import Progress
 from remote_kernel.client.workspace.sync import REMOVED_THERE, WorkspaceSync
 from remote_kernel.core.errors import PoolUnreachable
+from remote_kernel.core.wire.files import BATCH_PATH, CONTENT_PATH
 from remote_kernel.core.wire.frames import ChangedFile, Files
 from remote_kernel.pod.files.data_folder import DataFolder
 from tests.client.pod_folder import PodFolder
@@ -129,6 +130,18 @@ class TwoSides(RuleBasedStateMachine):
     def up(self, is_cut: bool, number: int, is_answer: bool) -> None:
         self.run(is_up=True, said=None, cut=(number, is_answer) if is_cut else None)
 
+    @rule(number=st.integers(0, 100))
+    def up_while_a_cell_writes(self, number: int) -> None:
+        """Have a file change there between the look at it and its replacement."""
+        paths = [path for path, _ in contents(self.roots[THERE])]
+        pending = [paths[number % len(paths)]] if paths else []
+
+        def write(path: str) -> None:
+            if pending and path in (BATCH_PATH, CONTENT_PATH):
+                self.write(THERE, pending.pop())
+
+        self.run(is_up=True, said=None, cut=None, before=write)
+
     @rule(is_cut=st.booleans(), number=st.integers(0, 5), is_answer=st.booleans())
     def down(self, is_cut: bool, number: int, is_answer: bool) -> None:
         self.run(is_up=False, said=None, cut=(number, is_answer) if is_cut else None)
@@ -156,14 +169,21 @@ class TwoSides(RuleBasedStateMachine):
     def hear(self) -> None:
         self.run(is_up=False, said=self.frames.pop(0), cut=None)
 
-    def run(self, *, is_up: bool, said: Files | None, cut: tuple[int, bool] | None) -> None:
+    def run(
+        self,
+        *,
+        is_up: bool,
+        said: Files | None,
+        cut: tuple[int, bool] | None,
+        before: "Callable[[str], None] | None" = None,
+    ) -> None:
         countdown = itertools.count()
 
         def fail(_path: str) -> None:
             if cut is not None and next(countdown) == cut[0]:
                 raise PoolUnreachable("The line was cut.")
 
-        self.pod.before, self.pod.after = (fail, passing) if cut and not cut[1] else (passing, fail)
+        self.pod.before, self.pod.after = (fail, passing) if cut and not cut[1] else (before or passing, fail)
         progress = Progress(is_upload=is_up)
         try:
             if is_up:
