@@ -184,7 +184,8 @@ async def test_what_has_become_of_it_is_told_once(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_place_counts_from_the_next_session_on(tmp_path: Path) -> None:
-    asking = LaunchAsking(options(tmp_path), lambda: Place(workspace="w", notebook="w/report.ipynb"))
+    places = [None, Place(workspace="w", notebook="w/report.ipynb")]
+    asking = LaunchAsking(options(tmp_path), lambda: places.pop(0))
     assert (await asking.read()).notebook == "report.ipynb"
     assert (await asking.read()).notebook == "w/report.ipynb"
 
