@@ -18,6 +18,8 @@ from remote_kernel.kernel.session.workspace_choice import ChoiceFile, WorkspaceP
 
 if TYPE_CHECKING:
     from remote_kernel.client.files.transfer import Progress
+    from remote_kernel.core.project_settings import ProjectSettings
+    from remote_kernel.kernel.preparation.project_packages import ProjectPackages
     from remote_kernel.kernel.preparation.workspace import Workspace
 
 
@@ -40,11 +42,12 @@ class Preparation:
         self._reach = reach
         self._has_looked = False
         self.workspace: Workspace | None = None
+        self._packages: ProjectPackages | None = None
 
     @property
     def is_needed(self) -> bool:
         """Return whether anything may be to do before a cell runs."""
-        return not self._has_looked or self.workspace is not None
+        return not self._has_looked or self.workspace is not None or self._packages is not None
 
     @property
     def brings_files(self) -> bool:
@@ -58,11 +61,13 @@ class Preparation:
             RemoteKernelError: the cell is not to run.
         """
         await self.look()
-        workspace = self.workspace
-        if workspace is None or not await workspace.must_send(self._pod):
+        workspace, packages = self.workspace, self._packages
+        must_send = workspace is not None and await workspace.must_send(self._pod)
+        if not (must_send or (packages is not None and packages.must_install(self._pod))):
             return []
         await self._reach()
-        return await workspace.send_for_cell(self._pod, show)
+        sent = await workspace.send_for_cell(self._pod, show) if workspace else []
+        return [*sent, *(await packages.install(self._pod, show) if packages else [])]
 
     async def sync(self, progress: "Progress") -> list[str]:
         """Send what has changed here, and fetch what has changed in the session; return what the user is to be told.
@@ -93,7 +98,9 @@ class Preparation:
             setting = ChoiceFile(self._session.folders.data, notebook).load()
         folder = Path(notebook).parent if notebook else current_folder()
         settings = self._session.settings
-        configured, brings_back = read_configured(settings, find_project(folder))
+        project = find_project(folder)
+        self._take_packages(project)
+        configured, brings_back = read_configured(settings, project)
         return WorkspacePlace.choose(
             configured if setting is None else setting,
             notebook_folder=folder,
@@ -101,6 +108,13 @@ class Preparation:
             name=Path(notebook).name,
             brings_back=brings_back,
         )
+
+    def _take_packages(self, project: "ProjectSettings | None") -> None:
+        self._packages = None
+        if project is not None and (project.packages or project.packages_file):
+            from remote_kernel.kernel.preparation.project_packages import ProjectPackages
+
+            self._packages = ProjectPackages(self._session, project)
 
     def _take(self, place: WorkspacePlace | None, notebook: str) -> None:
         self._has_looked, self.workspace = True, None

@@ -1,9 +1,6 @@
 """Workspace of one kernel: sent before a cell runs, brought back behind it."""
 
 import asyncio
-import contextlib
-import time
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from remote_kernel.client.files.remote_files import RemoteFiles
@@ -13,13 +10,9 @@ from remote_kernel.client.workspace.sync import SyncStatus, WorkspaceSync
 from remote_kernel.core.settings import Settings
 from remote_kernel.core.text.human_numbers import count_of
 from remote_kernel.core.wire.frames import Files
-from remote_kernel.io.tasks import start
+from remote_kernel.kernel.preparation.progress_line import Show, showing
 from remote_kernel.kernel.session.session import Session
 from remote_kernel.kernel.session.workspace_choice import DATA_FOLDER, WorkspacePlace
-
-Show = Callable[[Wait], None]
-
-UPDATE_SECONDS = 0.5
 
 
 class Workspace:
@@ -70,7 +63,7 @@ class Workspace:
     async def send_for_cell(self, pod: str, show: Show) -> list[str]:
         """As `send`, for a cell that waits; `show` says in it what it waits for."""
         progress = Progress(is_upload=True, place="the session")
-        async with _showing(progress, show):
+        async with showing(lambda now: describe(progress, now), show):
             return await self.send(pod, progress)
 
     async def bring_back(self, pod: str, said: Files | None) -> list[str]:
@@ -94,22 +87,6 @@ class Workspace:
     def _files(self, pod: str) -> RemoteFiles:
         assert self._session.pool is not None
         return RemoteFiles(self._session.pool, pod)
-
-
-@contextlib.asynccontextmanager
-async def _showing(progress: Progress, show: Show) -> AsyncIterator[None]:
-    updating = start(_update(progress, show), "workspace line")
-    try:
-        yield
-    finally:
-        updating.cancel()
-        await asyncio.gather(updating, return_exceptions=True)
-
-
-async def _update(progress: Progress, show: Show) -> None:
-    while True:
-        show(describe(progress, time.monotonic()))
-        await asyncio.sleep(UPDATE_SECONDS)
 
 
 def describe(progress: Progress, now: float) -> Wait:

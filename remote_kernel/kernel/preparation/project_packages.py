@@ -1,0 +1,56 @@
+"""Packages that a project says its notebooks need, made sure of in each pod before its first cell."""
+
+import asyncio
+from pathlib import Path
+
+from remote_kernel.client.packages.installation import Installation, InstallProgress
+from remote_kernel.client.packages.requirements import Wanted, parse_wanted
+from remote_kernel.client.retry import Wait
+from remote_kernel.core.project_settings import ProjectSettings
+from remote_kernel.kernel.preparation.progress_line import Show, showing
+from remote_kernel.kernel.session.session import Session
+
+
+class ProjectPackages:
+    """The packages of one kernel's project."""
+
+    def __init__(self, session: Session, project: ProjectSettings) -> None:
+        self._session = session
+        self._project = project
+        self._pod = ""
+
+    def must_install(self, pod: str) -> bool:
+        """Return whether a pod has not been asked so far; "" for one that is not there yet."""
+        return not pod or pod != self._pod
+
+    async def install(self, pod: str, show: Show) -> list[str]:
+        """Install what the pod lacks; return what the user is to be told.
+
+        Raises:
+            UsageError, TransferError, PoolError, SessionLost: see `Installation.run`.
+        """
+        if not self.must_install(pod):
+            return []
+        wanted = await asyncio.to_thread(self._read)
+        progress = InstallProgress()
+        async with showing(lambda now: describe(progress, now), show):
+            outcome = await self._installation(progress, pod).run(wanted)
+        self._pod = pod
+        return [outcome.summarise()] if outcome.changes else []
+
+    def _read(self) -> Wanted:
+        files = [self._project.packages_file] if self._project.packages_file else []
+        return parse_wanted(self._project.packages, files, Path(self._project.folder))
+
+    def _installation(self, progress: InstallProgress, pod: str) -> Installation:
+        session = self._session
+        assert session.pool is not None
+        return Installation(
+            session.pool, session.kernelspec, progress, cache=session.wheels, patience_seconds=session.wait_seconds,
+            pod=pod,
+        )  # fmt: skip
+
+
+def describe(progress: InstallProgress, now: float) -> Wait:
+    """Return what a cell says that waits for packages."""
+    return progress.wait or Wait("installing the project's packages", progress.describe(now))
