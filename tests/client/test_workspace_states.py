@@ -117,6 +117,8 @@ class TwoSides(RuleBasedStateMachine):
             if target.exists():
                 self.give_up(side, to, target.read_text())
             source.rename(target)
+            for file in [target] if target.is_file() else target.rglob("*"):
+                self.give_up(side, str(file.relative_to(self.roots[side])), "")  # what was removed there before
 
     def give_up(self, side: str, path: str, content: str, *, is_removed: bool = False) -> None:
         """Note that a user does away with a file. What was removed there stays here, until it is there again."""
