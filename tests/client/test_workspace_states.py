@@ -139,7 +139,8 @@ class TwoSides(RuleBasedStateMachine):
         pending = [paths[number % len(paths)]] if paths else []
 
         def write(path: str) -> None:
-            if pending and path in (BATCH_PATH, CONTENT_PATH):
+            # One that is not there any more could be in the way of what is sent, which is told, and not tried again.
+            if pending and path in (BATCH_PATH, CONTENT_PATH) and (self.roots[THERE] / pending[0]).is_file():
                 self.write(THERE, pending.pop())
 
         self.run(is_up=True, said=None, cut=None, before=write)
