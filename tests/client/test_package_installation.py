@@ -18,7 +18,7 @@ from remote_kernel.client.files.transfer import Patience, PieceSize, Progress
 from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.packages.installation import HAS_ALL, Installation, InstallProgress, Outcome, Step
 from remote_kernel.client.packages.local_distributions import distribution_of
-from remote_kernel.client.packages.pip import Pip, explain
+from remote_kernel.client.packages.pip import Pip, explain, pip_command
 from remote_kernel.client.packages.remote_packages import RemotePackages
 from remote_kernel.client.packages.requirements import parse_wanted
 from remote_kernel.client.packages.wheel_cache import WheelCache
@@ -132,6 +132,17 @@ async def test_what_has_no_wheel_for_the_pod_is_named_with_what_can_be_done(inde
         await pip.find(["rk-old>=2"])
     assert "No version of 'rk-old>=2' can be had for the session" in str(raised.value)
     assert str(raised.value).endswith("the newest wheels for it are of 1.0.")
+
+
+@pytest.mark.parametrize(
+    ("programs", "command"),
+    [(["uv", "pip"], ["/bin/uv", "tool", "run", "pip"]), (["pip3", "pip"], ["/bin/pip3"]), (["pip"], ["/bin/pip"])],
+)
+def test_an_environment_without_pip_uses_uv_s_or_another(programs: list[str], command: list[str]) -> None:
+    assert pip_command(has_module=False, which=lambda name: f"/bin/{name}" if name in programs else None) == command
+    assert pip_command(has_module=True, which=lambda name: None) == [sys.executable, "-m", "pip"]
+    with pytest.raises(UsageError, match="needs pip, and has neither that nor uv"):
+        pip_command(has_module=False, which=lambda name: None)
 
 
 def test_an_index_that_cannot_be_reached_is_not_taken_for_an_empty_one() -> None:

@@ -36,13 +36,18 @@ _VERSIONS = re.compile(r"\(from versions: (?P<versions>.*)\)$")
 _NO_WAY = re.compile(r"Retrying \(Retry\(|Could not fetch URL|ProxyError|NewConnectionError|Failed to establish")
 
 
-def pip_command() -> list[str]:
-    """Return what runs pip; raises `UsageError` where nothing does."""
-    if find_spec("pip") is not None:
+def pip_command(*, has_module: bool, which: Callable[[str], str | None] = shutil.which) -> list[str]:
+    """Return what runs pip; raises `UsageError` where nothing does.
+
+    Args:
+        has_module: whether this environment has it.
+        which: finds a program.
+    """
+    if has_module:
         return [sys.executable, "-m", "pip"]
-    if uv := shutil.which("uv"):
+    if uv := which("uv"):
         return [uv, "tool", "run", "pip"]
-    if pip := shutil.which("pip3") or shutil.which("pip"):
+    if pip := which("pip3") or which("pip"):
         return [pip]
     raise UsageError(NO_PIP)
 
@@ -76,6 +81,7 @@ class Pip:
 
     async def fetch(self, found: Sequence[Found]) -> list[Path]:
         """Return the files of wheels, downloaded where they are not here; raises `UsageError`."""
+        await asyncio.to_thread(self._cache.trim)  # before, as what comes now may be more than is kept
         paths = [await asyncio.to_thread(self._look, each) for each in found]
         missing = [each for each, path in zip(found, paths, strict=True) if path is None]
         downloaded = await self._download(missing) if missing else {}
@@ -94,7 +100,6 @@ class Pip:
             folder = Path(name) / "wheels"
             await self._run("download", lines, ["--dest", str(folder)], Path(name))
             paths = await asyncio.to_thread(lambda: [self._cache.put(path) for path in sorted(folder.glob("*.whl"))])
-            await asyncio.to_thread(self._cache.trim)
         by_name = {normalized(path.name.partition("-")[0]): path for path in paths}
         for each in found:
             if each.name not in by_name or (each.sha256 and by_name[each.name].parent.name != each.sha256):
@@ -106,11 +111,14 @@ class Pip:
         wanted = folder / "wanted.txt"
         wanted.write_text("\n".join(lines), encoding="utf-8")
         target = self._target
+        where = [
+            "--python-version", target.python, "--implementation", target.implementation, "--abi", target.abi,
+            *(word for platform in target.platforms for word in ("--platform", platform)),
+        ]  # fmt: skip
         words = [
-            *pip_command(), "--disable-pip-version-check", "--no-input", command, "--no-deps", "--progress-bar", "off",
-            "--only-binary=:all:", "--python-version", target.python, "--implementation", target.implementation,
-            "--abi", target.abi, *(word for platform in target.platforms for word in ("--platform", platform)),
-            *self._options, *options, "-r", str(wanted),
+            *pip_command(has_module=find_spec("pip") is not None), "--disable-pip-version-check", "--no-input", command,
+            "--no-deps", "--progress-bar", "off", "--only-binary=:all:", *where, *self._options, *options,
+            "-r", str(wanted),
         ]  # fmt: skip
         status, said = await _run(words, self._environ, self._hear)
         if status:

@@ -14,7 +14,7 @@ class WheelCache:
     """Folder of wheels, each under its checksum: an index may have two of one name. All methods may raise `OSError`.
 
     Args:
-        max_bytes: how much stays when something is added; what was not used for longest goes.
+        max_bytes: how much `trim` leaves; what was not used for longest goes.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int = MAX_BYTES) -> None:
