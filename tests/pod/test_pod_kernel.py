@@ -9,7 +9,7 @@ import pytest
 from remote_kernel.core.journal.journal import Journal
 from remote_kernel.core.jupyter.interrupt_aim import Aim
 from remote_kernel.core.jupyter.messages import Author, parse_header
-from remote_kernel.core.wire.frames import Channel, Message
+from remote_kernel.core.wire.frames import Channel, Message, decode_all
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreters.interpreter import Interpreter
 from remote_kernel.pod.interpreters.launching import Launching
@@ -104,3 +104,27 @@ async def test_agent_that_listens_is_no_peer() -> None:
         assert kernel.readers.claims.peers_of("notebook") == 0
         stack.enter_context(kernel.readers.reading("other"))
         assert kernel.readers.claims.peers_of("notebook") == 1
+
+
+async def test_failure_of_the_startup_file_is_told_also_where_the_reply_is_heard_first() -> None:
+    """They come on two channels, and on a busy machine in any order."""
+    interpreters: list[Idle] = []
+
+    def start(_asked: Launching | None) -> "asyncio.Task[Interpreter]":
+        interpreters.append(Idle(lambda: kernel.epoch))
+        interpreters[-1].startup_failure = "NameError, line 1"
+        interpreters[-1].may_start.set_result(None)
+        return asyncio.create_task(interpreters[-1].started())
+
+    kernel = PodKernel("main", "idle", journal=Journal(), start=start, shutdowns=Shutdowns())
+    cell = execute(1)
+    await kernel.accept([cell], sender="notebook", epoch=kernel.epoch)
+    author, parent = Author("idle"), cell.parts[0]
+    interpreters[0].say(Channel.SHELL, author.write("execute_reply", {"status": "ok"}, parent=parent, date=utc_now()))
+    for state in ("busy", "idle"):
+        status = author.write("status", {"execution_state": state}, parent=parent, date=utc_now())
+        interpreters[0].say(Channel.IOPUB, status)
+    said = [each for each in decode_all(b"".join(kernel.journal.read(0, 1 << 20).entries)) if isinstance(each, Message)]
+    types = [parse_header(message.parts[0]).msg_type for message in said]
+    assert types == ["execute_reply", "status", "stream", "status"]
+    assert b"NameError, line 1" in said[2].parts[3]

@@ -90,6 +90,7 @@ class PodKernel:
         self._asked: Launching | None = None
         self._begun: Launching | None = None
         self._is_untouched = True  # the interpreter of this epoch
+        self._teller = ""  # the cell that tells of its startup file
         self.workspace = Workspace(self._say_files)
         self.is_ending = False
         self.started = time.monotonic()
@@ -194,7 +195,7 @@ class PodKernel:
 
     def _note_epoch(self, reason: str, detail: str) -> None:
         self._cells.clear()
-        self._is_untouched = True
+        self._is_untouched, self._teller = True, ""
         self.workspace.note_epoch()
         change = EpochChange(epoch=self.epoch, sequence=self.journal.next_sequence, reason=reason, detail=detail)
         self._record(encode(change), is_essential=True)
@@ -216,13 +217,21 @@ class PodKernel:
         if is_followed and channel is Channel.IOPUB:
             self._tell_startup(parts)
 
+    def _choose_teller(self, interpreter: Interpreter, request: bytes) -> None:
+        """Note the first cell that is seen, to say in it what the startup file has failed of.
+
+        Its reply may be heard before the status that it has begun, as they come on two channels.
+        """
+        cell = self._cells.of(request)
+        if interpreter.startup_failure and not self._teller and cell is not None and cell.is_seen():
+            self._teller = parse_parent(request).msg_id
+
     def _tell_startup(self, status: tuple[bytes, ...]) -> None:
-        """Say in the first cell that is seen what the startup file has failed of."""
-        interpreter, cell = self.lifecycle.current, self._cells.of(status[1])
-        if interpreter is None or not interpreter.startup_failure or cell is None or not cell.is_seen():
+        interpreter = self.lifecycle.current
+        if not self._teller or interpreter is None or parse_parent(status[1]).msg_id != self._teller:
             return
         text = STARTUP_FAILED.format(failure=interpreter.startup_failure)
-        interpreter.startup_failure = ""
+        self._teller = interpreter.startup_failure = ""
         said = self._author.write("stream", {"name": "stderr", "text": text}, parent=status[1], date=utc_now())
         self._receive(Channel.IOPUB, said)
 
@@ -304,6 +313,7 @@ class PodKernel:
                 self._abort(message)
                 return
             self._cells.add(header, parts[3])
+            self._choose_teller(interpreter, parts[0])
         elif header.msg_type == "debug_request":
             parts = interpreter.cell_files.inward(parts)
         await interpreter.send(message.channel, parts)
