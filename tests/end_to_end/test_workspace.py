@@ -117,6 +117,7 @@ def test_sync_by_hand_is_remembered_for_the_notebook(folder: Path, start_noteboo
     assert "2 files" in notebook.run("%session sync on").displayed
     assert notebook.run("open('data.csv').read()").result == repr("a,b\n1,2\n")
     touch_later(folder / "data.csv", "new")
+    assert f"Workspace   {folder}, the same here and there" in notebook.run("%session").displayed
     assert "is sent before the next cell" in notebook.run("%session sync status").displayed
     assert notebook.run("open('data.csv').read()").result == "'new'"
     notebook.close()

@@ -55,6 +55,7 @@ class Card:
         warm_seconds: for how long this kernel keeps the pod from cooling down.
         cooldown_seconds: how long the pool keeps it after that.
         round_trip_seconds: the quickest of a few.
+        workspace: path of the folder that is the same in the session.
         now: seconds since 1970.
     """
 
@@ -67,6 +68,7 @@ class Card:
     warm_seconds: float = 0.0
     cooldown_seconds: float = 0.0
     is_private: bool = False
+    workspace: str = ""
     facts: PodFacts | None = None
     round_trip_seconds: float | None = None
     usage: PoolUsage | None = None
@@ -74,7 +76,7 @@ class Card:
     def shown(self) -> Shown:
         """Return the card in both forms."""
         rows = [row for row in (self._where(), self._since(), self._warm(), self._python(), self._memory()) if row]
-        rows += [row for row in (self._line(), self._pool(), self._sharing()) if row]
+        rows += [row for row in (self._line(), self._pool(), self._files(), self._sharing()) if row]
         colour = {"connected": style.GOOD, "not reachable": style.WARNING}.get(self.state, style.IDLE)
         values = [(name, value) for name, _, value in rows]
         html = style.card("Remote session", self.state, colour, values, f"{style.code(HELP)} {escape(FOOTER)}")
@@ -133,6 +135,9 @@ class Card:
         colour = style.WARNING if used >= limit else style.ACCENT
         return "Pool", text, f"{style.meter(used / limit, width='90px', colour=colour)} {escape(text)}"
 
+    def _files(self) -> tuple[str, str, str] | None:
+        return _plain("Workspace", f"{self.workspace}, the same here and there") if self.workspace else None
+
     def _sharing(self) -> tuple[str, str, str] | None:
         if self.peers:
             return _plain("Shared", f"{count_of(self.peers, 'other kernel')} on this notebook, with the same variables")
@@ -150,6 +155,7 @@ def _plain(name: str, text: str) -> tuple[str, str, str]:
 async def look_around(session: Session, hello: wire.Hello | None, now: float) -> Card:
     """Return the card for `now` (seconds since 1970). It takes no session, and starts no pool."""
     card = Card(place=session.place, state="not started", now=now, is_private=session.is_private)
+    card = replace(card, workspace=str(session.workspace.root) if session.workspace else "")
     link = session.link
     usage, asked = await asyncio.gather(_try(_ask_usage(session)), _try(_ask_pod(session)))
     card = replace(card, usage=usage)
