@@ -19,10 +19,6 @@ PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md",
 SOURCES = sorted((ROOT / "remote_kernel").rglob("*.py"))
 
 # Set by us for those who run in a pod, or between our own processes.
-OF_THE_WORKSPACE = {
-    "REMOTE_KERNEL_WORKSPACE",
-    *(f"REMOTE_KERNEL_WORKSPACE_{name}" for name in ("DOWN", "MAX_FILES", "MAX_MB", "MAX_FILE_MB")),
-}
 NO_SETTINGS = {"REMOTE_KERNEL_POD", "REMOTE_KERNEL_POD_COOLDOWN_SECONDS", "REMOTE_KERNEL_", "REMOTE_KERNEL_WORKSPACE_"}
 
 
@@ -106,7 +102,7 @@ def test_every_setting_is_in_the_table_and_no_other() -> None:
 
 def test_no_page_speaks_of_a_setting_that_does_not_exist() -> None:
     of_the_tests = {"REMOTE_KERNEL_LIVE_ENDPOINT", "REMOTE_KERNEL_LIVE_TOKEN"}
-    known = set(rows("Settings of a kernel")) | NO_SETTINGS | of_the_tests | OF_THE_WORKSPACE
+    known = set(rows("Settings of a kernel")) | NO_SETTINGS | of_the_tests
     for page in PAGES:
         assert set(re.findall(r"REMOTE_KERNEL_[A-Z_]+", page.read_text())) <= known, page.name
 
