@@ -49,6 +49,9 @@ _log = logging.getLogger(__name__)
 
 NOT_DONE = "The command was interrupted; the session is as it was."
 
+# Cells whose files are on their way, or wait for their turn.
+MAX_FETCHING = 20
+
 # The files of the last cell are on their way, and the front end waits for the end of this process.
 FETCH_SECONDS = 1.0
 
@@ -97,7 +100,7 @@ class Relay:
         self.preparation = Preparation(session, attachment, self._hints, self._reach)
         self.deliveries = Deliveries(
             channels=channels, session=session, known=known, attachment=attachment, table=self._table,
-            look=self._look, do=self._do, note_files=self._note_files,
+            look=self._look, do=self._do, note_files=self._note_files, note_gap=self.preparation.note_gap,
         )  # fmt: skip
         self._uplink = Uplink(
             channels, session, self._table, attachment, self.deliveries.take, self._hints, self.preparation
@@ -271,17 +274,21 @@ class Relay:
         self._do(self._table.prepared(request, error, self._look(), time.monotonic()))
 
     def _note_files(self, files: Files) -> None:
+        if len(self._fetching) >= MAX_FETCHING:
+            self.preparation.note_gap()  # the next one looks for all that has changed
+            self._do(self._table.end_now(files.cell))
+            return
         self._table.end_soon(files.cell)
         task = start(self._bring_back(files), "files")
         self._fetching.add(task)
         task.add_done_callback(self._fetching.discard)
 
     async def _bring_back(self, files: Files) -> None:
+        notes: Sequence[str] = ()
         try:
-            for note in await self.preparation.bring_back(files):
-                self._do(self._table.tell(note))
+            notes = await self.preparation.bring_back(files)
         finally:
-            self._do(self._table.end_now(files.cell))
+            self._do(self._table.end_now(files.cell, notes))
 
     async def _explain(self, request: Request, name: str, text: str) -> None:
         try:

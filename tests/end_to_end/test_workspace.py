@@ -144,10 +144,11 @@ def test_a_cell_that_misses_a_file_is_told_that_it_is_here(folder: Path, start_n
     assert notebook.run("open('data.csv')", allow_stdin=False).displayed == ""
 
 
-def test_a_workspace_above_the_notebook_is_there_around_it(folder: Path, start_notebook: Start) -> None:
+@pytest.mark.parametrize("start", ["lazy", "eager"])
+def test_a_workspace_above_the_notebook_is_there_around_it(folder: Path, start: str, start_notebook: Start) -> None:
     (folder / "deep" / "er").mkdir(parents=True)
     path = str(folder / "deep" / "er" / "n.ipynb")
-    notebook = start_notebook(REMOTE_KERNEL_WORKSPACE="../..", REMOTE_KERNEL_NOTEBOOK=path)
+    notebook = start_notebook(REMOTE_KERNEL_WORKSPACE="../..", REMOTE_KERNEL_NOTEBOOK=path, REMOTE_KERNEL_START=start)
     assert notebook.run("open('../../data.csv').read()").result == repr("a,b\n1,2\n")
     assert notebook.run("import os; os.path.relpath(__session__)").result == "'n.ipynb'"
     assert notebook.run("import helpers; helpers.ANSWER").result == "41"  # it is looked in for modules

@@ -452,6 +452,20 @@ def test_what_was_left_running_and_ended_while_the_line_was_down_leaves_nobody_b
     assert states == [["busy"], ["idle"]]
 
 
+def test_note_about_its_files_is_in_the_cell_that_nobody_looks_at() -> None:
+    world = Requests()
+    world.begin(has_session=True, is_shared=False, brings_files=True)
+    world.progress(steps=9, is_idle_first=False)
+    world.files_due.clear()
+    world.cell("ok", is_attended=False, msg_id="")
+    world.progress(steps=9, is_idle_first=False)
+    (asked,) = (each for each in world.asked.values() if not each.has_ended)
+    assert not asked.replies
+    done = world.table.end_now(parse_header(asked.header).msg_id, ["One was not fetched."])
+    assert [type(effect) for effect in done] == [effects.Show, effects.Forward, effects.Publish]
+    assert world.table.end_now("nobody's", ["Nor was another."]) == [], "it waits for the next cell"
+
+
 TestRequests = Requests.TestCase
 TestRequests.settings = settings(
     # What fails is not made shorter, as that takes minutes.

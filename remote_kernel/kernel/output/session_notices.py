@@ -42,7 +42,12 @@ class SessionNotices:
         if cell is None or not self._waiting:
             return []
         waiting, self._waiting = self._waiting, []
-        return [Show(Shown(style.note(note, colour=style.WARNING), f"[{note}]"), cell.header) for note in waiting]
+        return [show_note(note, cell) for note in waiting]
+
+
+def show_note(note: str, cell: Request) -> Show:
+    """Return what shows a note in a cell."""
+    return Show(Shown(style.note(note, colour=style.WARNING), f"[{note}]"), cell.header)
 
 
 def describe_gap(gap: wire.Gap) -> str:

@@ -147,14 +147,23 @@ class Preparation:
 
     async def bring_back(self, said: Files) -> list[str]:
         """Fetch what a cell has changed; return what the user is to be told, also where it fails."""
-        if self.workspace is None or (said.is_whole and not (said.changed or said.removed)):
+        if self.workspace is None:
             return []
         try:
             return await self.workspace.bring_back(self._pod, said)
         except RemoteKernelError as error:
             return [f"What the cell has changed in the workspace was not fetched. {error}"]
 
+    def note_gap(self) -> None:
+        """Note that the session may have said what has changed, and nobody has heard it."""
+        if self.workspace is not None:
+            self.workspace.note_gap()
+
     async def explain(self, name: str, text: str) -> str:
         """Return a hint for an error of a cell; "" for none."""
-        folder, has_workspace = current_folder(), self.workspace is not None
+        has_workspace = self.workspace is not None
+        try:
+            folder = current_folder()
+        except RemoteKernelError:  # somebody has removed it
+            return ""
         return await asyncio.to_thread(find_hint, name, text, folder, has_workspace=has_workspace)

@@ -32,7 +32,8 @@ class Workspace:
             state_file=state_file,
             patience_seconds=settings.wait_seconds,
         )
-        self._is_behind = False
+        self._turn = asyncio.Lock()
+        self._missed = 0  # so often something may have changed in the session that is not here
 
     def watch(self) -> None:
         """Have the pod say from now on what cells change in the workspace."""
@@ -74,11 +75,18 @@ class Workspace:
 
         Raises: as `send`. What could not be fetched then is fetched the next time.
         """
-        said, self._is_behind = None if self._is_behind else said, True
-        progress = Progress(is_upload=False, place=str(self.place.root))
-        told = await self._sync.down(self._files(pod), progress, said)
-        self._is_behind = False
+        async with self._turn:
+            if not self._missed and said is not None and said.is_whole and not (said.changed or said.removed):
+                return []
+            due, self._missed = self._missed + 1, self._missed + 1
+            progress = Progress(is_upload=False, place=str(self.place.root))
+            told = await self._sync.down(self._files(pod), progress, said if due == 1 else None)
+            self._missed -= due
         return _notes(told)
+
+    def note_gap(self) -> None:
+        """Note that the session may have said what has changed, and nobody has heard it."""
+        self._missed += 1
 
     async def look(self) -> SyncStatus:
         """Return what is where; raises `TransferError`, as `send`."""

@@ -30,6 +30,7 @@ class Deliveries:
         look: returns what is known of the session.
         do: does what was decided.
         note_files: is told what a cell has changed in the folder that the link watches.
+        note_gap: is told that something of that may be lost.
     """
 
     channels: Channels
@@ -40,6 +41,7 @@ class Deliveries:
     look: Callable[[], SessionFacts]
     do: Callable[[Sequence[Effect]], None]
     note_files: Callable[[wire.Files], None]
+    note_gap: Callable[[], None]
 
     async def take(self, event: events.Event) -> None:
         """Take an event, in order; see `OnEvent`."""
@@ -49,6 +51,7 @@ class Deliveries:
             case events.Attached(hello):
                 self._note_attached(hello)
             case events.Dropped(gap):
+                self.note_gap()
                 _log.warning(LogEvent("output dropped", messages=gap.last - gap.first + 1))
                 self.do(self.table.dropped(gap))
             case events.Joined(peers):

@@ -26,6 +26,7 @@ from remote_kernel.kernel.output.session_notices import (
     SessionNotices,
     describe_gap,
     describe_refusal,
+    show_note,
 )
 from remote_kernel.kernel.requests.effects import (
     BeginLine,
@@ -485,9 +486,12 @@ class RequestTable:
         """Note that what is done here for a cell has begun, so that its end waits for as long as that takes."""
         self._withheld.wait(msg_id)
 
-    def end_now(self, msg_id: str) -> list[Effect]:
-        """Let a cell end for which all has been done here."""
-        return self._withheld.release(msg_id)
+    def end_now(self, msg_id: str, notes: Sequence[str] = ()) -> list[Effect]:
+        """Let a cell end for which all has been done here, with notes in it; where it has ended, they wait."""
+        request = self._withheld.find(msg_id)
+        if request is None:
+            return [effect for note in notes for effect in self.tell(note)]
+        return [*(show_note(note, request) for note in notes), *self._withheld.let_go(request)]
 
     # Requests that the pod's kernel never replies to
 

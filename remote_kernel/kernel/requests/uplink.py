@@ -103,6 +103,7 @@ class Uplink:
         try:
             if self._session.is_known:  # there may be output that nobody has seen
                 await self._channels.wait_heard(REJOIN_SECONDS)
+            await self._preparation.look()  # before interpreters are started, which it may be about
             link = await self._session.open(self._on_event, self._hints)
         except Exception as error:  # whatever it is, those who wait are the ones to be told
             self._early.clear()

@@ -31,12 +31,12 @@ class WithheldEnds:
 
     def wait(self, msg_id: str) -> None:
         """Wait for as long as it takes: what the cell waits for is being done."""
-        for request in self._of(msg_id):
+        if (request := self.find(msg_id)) is not None:
             self._waits_until.pop(request, None)
 
-    def release(self, msg_id: str) -> list[Effect]:
-        """Tell of the cell, of which nothing more is withheld."""
-        return [effect for request in self._of(msg_id) for effect in self.let_go(request)]
+    def find(self, msg_id: str) -> Request | None:
+        """Return the cell of this id whose end is withheld."""
+        return next((request for request in self._effects if request.info.msg_id == msg_id), None)
 
     def wake(self, now: float) -> list[Effect]:
         """Tell of those of which nothing was heard for too long."""
@@ -52,6 +52,3 @@ class WithheldEnds:
         request.is_withheld = False
         self._waits_until.pop(request, None)
         return self._effects.pop(request, [])
-
-    def _of(self, msg_id: str) -> list[Request]:
-        return [request for request in self._effects if request.info.msg_id == msg_id]
