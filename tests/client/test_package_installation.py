@@ -24,7 +24,8 @@ from remote_kernel.client.packages.requirements import parse_wanted
 from remote_kernel.client.packages.wheel_cache import WheelCache
 from remote_kernel.core.errors import SessionLost, TransferError, UsageError
 from remote_kernel.core.identity import Identifier
-from remote_kernel.core.wire.packages import PACKAGES_PATH, Installed, Order
+from remote_kernel.core.wire.frames import PACKAGES_PATH
+from remote_kernel.core.wire.packages import Installed, Order
 from tests.client.test_package_resolution import POD
 from tests.driver import Pod, run_in_pod, stdout_of
 from tests.faults.proxy import FaultProxy, Plan

@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from remote_kernel.core.wire import files
-from remote_kernel.core.wire.packages import PACKAGES_PATH, WHEELS_FOLDER, Installed, Order, Packages, Wheel
+from remote_kernel.core.wire.frames import PACKAGES_PATH
+from remote_kernel.core.wire.packages import WHEELS_FOLDER, Installed, Order, Packages, Wheel
 from tests.driver import TIMEOUT_SECONDS, Content, Pod, run_in_pod, stdout_of
 from tests.wheels import make_wheel, sha256_of
 

@@ -7,7 +7,6 @@ from remote_kernel.core.limits import Limit
 from remote_kernel.core.pools.local_pool import STATUS_PATH
 from remote_kernel.core.wire import files
 from remote_kernel.core.wire import frames as wire
-from remote_kernel.core.wire.packages import PACKAGES_PATH
 
 _UNBOUNDED = Limit(kind="", reason="A stream has no end; what reads it bounds its frames.")
 
@@ -17,7 +16,7 @@ _OF_AGENT = {
     wire.EXECUTE_PATH: limits.TRIAL,
     files.FILES_PATH: limits.LISTING,
     files.CONTENT_PATH: limits.FILE_PIECE,
-    PACKAGES_PATH: limits.SESSION,
+    wire.PACKAGES_PATH: limits.SESSION,
     files.BATCH_PATH: limits.FILE_NAMES,
     files.REMOVE_PATH: limits.FILE_NAMES,
     STATUS_PATH: limits.SESSION,

@@ -19,8 +19,7 @@ from remote_kernel.core.interpreter_api.executions import SESSION_PATH, SYNC_LIM
 from remote_kernel.core.jupyter.messages import parse_header
 from remote_kernel.core.wire import files
 from remote_kernel.core.wire import frames as wire
-from remote_kernel.core.wire.frames import Message
-from remote_kernel.core.wire.packages import PACKAGES_PATH
+from remote_kernel.core.wire.frames import PACKAGES_PATH, Message
 
 MISSING = """\
 [This pool's sessions can have no agent ({reason}), so cells run one by one in their built-in interpreter, \

@@ -11,7 +11,8 @@ from remote_kernel.client.files.transfer import Patience
 from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SessionLost, TransferError, WireError
 from remote_kernel.core.wire import files
-from remote_kernel.core.wire.packages import PACKAGES_PATH, Installed, Order, Packages
+from remote_kernel.core.wire.frames import PACKAGES_PATH
+from remote_kernel.core.wire.packages import Installed, Order, Packages
 
 T = TypeVar("T")
 

@@ -60,6 +60,7 @@ SESSION_PATH = "/api/v2/session"
 MESSAGES_PATH = "/api/v2/messages"
 EVENTS_PATH = "/api/v2/events"
 RELEASE_PATH = "/api/v2/release"
+PACKAGES_PATH = "/api/v2/packages"  # here, so that those who only need to know it do not load `wire.packages`
 STOP_SESSION_PATH = "/.management/stopSession"
 
 DEFAULT_KERNEL = "main"

@@ -22,8 +22,6 @@ from remote_kernel.core.limits import SESSION
 from remote_kernel.core.numbers import NAME, REMARK, Text
 from remote_kernel.core.wire.frames import JsonAnswer, from_fields
 
-PACKAGES_PATH = "/api/v2/packages"
-
 # In the data folder, where uploads go; hidden, as it is nothing of the user's.
 WHEELS_FOLDER = ".packages"
 

@@ -5,7 +5,7 @@ from functools import cached_property
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import SESSION
 from remote_kernel.core.wire import packages as wire
-from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC
+from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC, PACKAGES_PATH
 from remote_kernel.pod.api.calls import Answer, BadRequest, Call, Handler
 from remote_kernel.pod.api.files import PodMismatch
 from remote_kernel.pod.files.data_folder import DataFolder
@@ -28,8 +28,8 @@ class PackageRequests:
         self._folder = folder
         self._pod = pod
         self.handlers: dict[tuple[str, str], Handler] = {
-            ("GET", wire.PACKAGES_PATH): self._describe,
-            ("POST", wire.PACKAGES_PATH): self._install,
+            ("GET", PACKAGES_PATH): self._describe,
+            ("POST", PACKAGES_PATH): self._install,
         }
 
     @cached_property
