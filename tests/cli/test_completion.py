@@ -51,8 +51,13 @@ def test_tab_completes_commands_options_choices_and_notebooks(shell: str, tmp_pa
     (tmp_path / "report.ipynb").touch()
     (tmp_path / "report.txt").touch()
     assert complete(
-        shell, tmp_path, "remote-kernel ins\t--us\t", "remote-kernel pool --flavor int\t", "remote-kernel run rep\t"
-    ) == ["[install][--user]", "[pool][--flavor][interpreter]", "[run][report.ipynb]"]
+        shell,
+        tmp_path,
+        "remote-kernel doct\t",
+        "remote-kernel install --us\t",
+        "remote-kernel pool --flavor int\t",
+        "remote-kernel run rep\t",
+    ) == ["[doctor]", "[install][--user]", "[pool][--flavor][interpreter]", "[run][report.ipynb]"]
 
 
 def test_hidden_options_are_not_offered() -> None:

@@ -261,7 +261,7 @@ def test_html_without_nbconvert_is_refused_before_anything_runs(
     ("arguments", "sentence"),
     [
         (["missing.ipynb"], "cannot read missing.ipynb: no such file or directory"),
-        (["."], "cannot read .: it is a folder"),
+        (["empty"], "there is no notebook in the folder empty"),
         (["text.ipynb"], "text.ipynb is not a notebook"),
         (["list.ipynb"], "list.ipynb is not a notebook"),
         (["binary.ipynb"], "binary.ipynb is not a notebook: it is not text in UTF-8"),
@@ -282,6 +282,7 @@ def test_what_cannot_be_used_is_one_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_notebook(Path("good.ipynb"), "open('ran', 'w')")
+    Path("empty").mkdir()
     Path("text.ipynb").write_text("just text")
     Path("list.ipynb").write_text("[]")
     Path("binary.ipynb").write_bytes(b"\xff\xfe\x00")
