@@ -56,5 +56,9 @@ def test_package_that_is_installed_here_is_named(folder: Path, has_workspace: bo
     assert (
         hint == "'hypothesis' is installed here, and not in the session. '%session install hypothesis' sends it there."
     )
+    of_another_name = find_hint(
+        "ModuleNotFoundError", "No module named 'dateutil.tz'", folder, has_workspace=has_workspace
+    )
+    assert "'%session install python-dateutil' sends it there." in of_another_name
     missing = "No module named 'there_is_none'"
     assert find_hint("ModuleNotFoundError", missing, folder, has_workspace=has_workspace) == ""

@@ -6,7 +6,9 @@ import pytest
 
 from remote_kernel.core.errors import RemoteKernelError, SettingsError
 from remote_kernel.core.identity import Scope
-from remote_kernel.kernel.session.workspace_choice import ChoiceFile, WorkspacePlace
+from remote_kernel.core.project_settings import ProjectSettings
+from remote_kernel.core.settings import Settings
+from remote_kernel.kernel.session.workspace_choice import ChoiceFile, WorkspacePlace, read_configured
 
 
 @pytest.fixture
@@ -54,6 +56,17 @@ def test_folder_without_the_notebook_is_told(notebook_folder: Path, tmp_path: Pa
     (tmp_path / "elsewhere").mkdir()
     with pytest.raises(SettingsError, match="does not hold the notebook"):
         choose(str(tmp_path / "elsewhere"), notebook_folder)
+
+
+def test_project_sends_no_more_than_itself(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "above").symlink_to("..")
+    for workspace in (".", "above/project"):
+        named = ProjectSettings(folder=str(project), workspace=workspace)
+        assert Path(read_configured(Settings(), named)[0]).resolve() == project
+    with pytest.raises(SettingsError, match="leads out of the project"):
+        read_configured(Settings(), ProjectSettings(folder=str(project), workspace="above"))
 
 
 def test_choice_is_remembered_for_its_notebook(tmp_path: Path) -> None:

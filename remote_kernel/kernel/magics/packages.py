@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from remote_kernel.client.files.local_paths import current_folder
-from remote_kernel.client.packages.installation import Installation, InstallProgress, Outcome
+from remote_kernel.client.packages.installation import InstallProgress, Outcome
 from remote_kernel.client.packages.requirements import Wanted, parse_wanted
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.magics import session_command
@@ -13,6 +13,7 @@ from remote_kernel.kernel.magics.bar import showing
 from remote_kernel.kernel.magics.session_command import Command
 from remote_kernel.kernel.output import style
 from remote_kernel.kernel.output.display import Shown
+from remote_kernel.kernel.preparation.project_packages import ensure_packages
 from remote_kernel.kernel.requests.request import Request
 from remote_kernel.kernel.session.session import Session
 
@@ -41,21 +42,7 @@ class PackageInstalls:
     async def _install(self, request: Request, pod: str, wanted: Wanted) -> None:
         bar = InstallBar(InstallProgress())
         async with showing(self._channels, request, bar):
-            bar.outcome = await self.ensure(wanted, pod, bar.progress)
-
-    async def ensure(self, wanted: Wanted, pod: str, progress: InstallProgress) -> Outcome:
-        """Make sure that the session has packages; where it has them, that costs one request.
-
-        Raises:
-            UsageError, PoolError, SessionLost: see `Installation.run`.
-        """
-        session = self._session
-        assert session.pool is not None
-        installation = Installation(
-            session.pool, session.kernelspec, progress, cache=session.wheels, patience_seconds=session.wait_seconds,
-            pod=pod,
-        )  # fmt: skip
-        return await installation.run(wanted)
+            bar.outcome = await ensure_packages(self._session, wanted, pod, bar.progress)
 
 
 @dataclass(slots=True)

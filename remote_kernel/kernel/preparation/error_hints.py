@@ -1,8 +1,9 @@
 """Hints below the traceback of a cell that misses what is on this machine and not in the session."""
 
-import importlib.util
 import re
 from pathlib import Path
+
+from remote_kernel.client.packages.local_distributions import distribution_of
 
 SYNC_IT = "'%session sync on' keeps this folder the same in the session, and '%session upload {path}' sends it once."
 INSTALL_IT = "'%session install {name}' sends it there."
@@ -51,13 +52,6 @@ def _of_module(text: str, folder: Path, *, has_workspace: bool) -> str:
     beside = next((path for path in (f"{name}.py", name) if _is_beside(path, folder)), None)
     if beside is not None and not has_workspace:
         return f"'{beside}' is here, beside the notebook, and not in the session. " + SYNC_IT.format(path=beside)
-    if beside is None and _is_installed(name):
-        return f"'{name}' is installed here, and not in the session. " + INSTALL_IT.format(name=name)
+    if beside is None and (found := distribution_of(name)) is not None:
+        return f"'{name}' is installed here, and not in the session. " + INSTALL_IT.format(name=found.name)
     return ""
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):
-        return False

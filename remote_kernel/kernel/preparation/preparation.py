@@ -41,6 +41,7 @@ class Preparation:
         self._hints = hints
         self._reach = reach
         self._has_looked = False
+        self._looking = asyncio.Lock()
         self.workspace: Workspace | None = None
         self._packages: ProjectPackages | None = None
 
@@ -87,10 +88,11 @@ class Preparation:
 
     async def look(self) -> None:
         """Find out once whether there is a workspace, which may depend on the notebook; raises `SettingsError`."""
-        if self._has_looked:
-            return
-        notebook = await self._session.identify(self._hints)
-        self._take(await asyncio.to_thread(self._find_place, notebook, None), notebook)
+        async with self._looking:  # a session that is taken ahead looks as well as the first cell
+            if self._has_looked:
+                return
+            notebook = await self._session.identify(self._hints)
+            self._take(await asyncio.to_thread(self._find_place, notebook, None), notebook)
 
     def _find_place(self, notebook: str, setting: str | None) -> WorkspacePlace | None:
         """Return the workspace of a setting; `None`: of what was chosen for the notebook, or is configured."""
@@ -135,7 +137,7 @@ class Preparation:
         """Choose another workspace, "" for none, from now on, also for later kernels of the notebook.
 
         Raises:
-            SettingsError: it cannot be one; nothing has changed then.
+            SettingsError: it cannot be one, and nothing has changed; or it is chosen for this kernel alone.
         """
         notebook = await self._session.identify(self._hints)
         self._take(await asyncio.to_thread(self._find_place, notebook, setting), notebook)
@@ -143,7 +145,9 @@ class Preparation:
             try:
                 await asyncio.to_thread(ChoiceFile(self._session.folders.data, notebook).save, setting)
             except OSError as error:
-                raise SettingsError(f"The choice cannot be kept for later: {error.strerror}") from None
+                raise SettingsError(
+                    f"This counts for this kernel alone, as the choice cannot be kept for later: {error.strerror}"
+                ) from None
 
     async def bring_back(self, said: Files) -> list[str]:
         """Fetch what a cell has changed; return what the user is to be told, also where it fails."""

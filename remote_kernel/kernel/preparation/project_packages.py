@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from remote_kernel.client.packages.installation import Installation, InstallProgress
+from remote_kernel.client.packages.installation import Installation, InstallProgress, Outcome
 from remote_kernel.client.packages.requirements import Wanted, parse_wanted
 from remote_kernel.client.retry import Wait
 from remote_kernel.core.project_settings import ProjectSettings
@@ -34,7 +34,7 @@ class ProjectPackages:
         wanted = await asyncio.to_thread(self._read)
         progress = InstallProgress()
         async with showing(lambda now: describe(progress, now), show):
-            outcome = await self._installation(progress, pod).run(wanted)
+            outcome = await ensure_packages(self._session, wanted, pod, progress)
         self._pod = pod
         return [outcome.summarise()] if outcome.changes else []
 
@@ -42,13 +42,18 @@ class ProjectPackages:
         files = [self._project.packages_file] if self._project.packages_file else []
         return parse_wanted(self._project.packages, files, Path(self._project.folder))
 
-    def _installation(self, progress: InstallProgress, pod: str) -> Installation:
-        session = self._session
-        assert session.pool is not None
-        return Installation(
-            session.pool, session.kernelspec, progress, cache=session.wheels, patience_seconds=session.wait_seconds,
-            pod=pod,
-        )  # fmt: skip
+
+async def ensure_packages(session: Session, wanted: Wanted, pod: str, progress: InstallProgress) -> Outcome:
+    """Make sure that a session has packages; where it has them, that costs one request.
+
+    Raises:
+        UsageError, TransferError, PoolError, SessionLost: see `Installation.run`.
+    """
+    assert session.pool is not None
+    installation = Installation(
+        session.pool, session.kernelspec, progress, cache=session.wheels, patience_seconds=session.wait_seconds, pod=pod
+    )
+    return await installation.run(wanted)
 
 
 def describe(progress: InstallProgress, now: float) -> Wait:

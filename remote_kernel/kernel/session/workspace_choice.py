@@ -80,12 +80,27 @@ class WorkspacePlace:
 
 
 def read_configured(settings: Settings, project: "ProjectSettings | None") -> tuple[str, bool]:
-    """Return the workspace that is configured, "" for none, and whether what cells change in it comes back."""
-    of_project = str(Path(project.folder) / project.workspace) if project and project.workspace else OFF
+    """Return the workspace that is configured, "" for none, and whether what cells change in it comes back.
+
+    Raises:
+        SettingsError: that of the project leads out of it.
+    """
     of_settings, is_wanted = settings.workspace, settings.brings_workspace_back
     if is_wanted is None:
         is_wanted = project is None or project.workspace_down is not False
-    return of_settings or of_project, is_wanted
+    return of_settings or _of_project(project), is_wanted
+
+
+def _of_project(project: "ProjectSettings | None") -> str:
+    if project is None or not project.workspace:
+        return OFF
+    folder = Path(project.folder)
+    path = folder / project.workspace
+    if not path.resolve().is_relative_to(folder.resolve()):  # a project of somebody else must not send more than itself
+        raise SettingsError(
+            f"'workspace' in {folder}/pyproject.toml is a link that leads out of the project: name a folder in it"
+        )
+    return str(path)
 
 
 class ChoiceFile:
