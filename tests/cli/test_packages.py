@@ -57,10 +57,23 @@ def test_what_is_there_is_told_also_as_json(notebook: Path, folder: Path) -> Non
     assert (again.status, again.stdout) == (0, "The session has all of that already.\n")
 
 
+def test_packages_of_the_notebook_s_project(notebook: Path, folder: Path) -> None:
+    make_wheel(folder / "index", "rk-project")
+    (folder / "of a project").mkdir()
+    write_notebook(folder / "of a project" / "n.ipynb", "1")
+    (folder / "of a project" / "pyproject.toml").write_text('[tool.remote-kernel]\npackages = "needs.txt"\n')
+    (folder / "of a project" / "needs.txt").write_text("rk-project\n")
+    done = run_command("install-packages", Path("of a project", "n.ipynb"), "--project")
+    assert (done.status, done.stderr) == (0, "")
+    assert done.stdout == "Installed 1 package in the session: rk-project 1.0.\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["n.ipynb"], "say which packages: NAME, or -r FILE"),
+        (["n.ipynb"], "say which packages: NAME or -r FILE, or --project by itself"),
+        (["n.ipynb", "numpy", "--project"], "say which packages: NAME or -r FILE, or --project by itself"),
+        (["n.ipynb", "--project"], "No project's settings name packages: write 'packages = "),
         (["n.ipynb", "rk-nosuch"], "There is no wheel of 'rk-nosuch' for the session (Python 3."),
         (["n.ipynb", "a b"], "'a b' is not the name of a package"),
         (["n.ipynb", "-r", "nosuch.txt"], "cannot read "),

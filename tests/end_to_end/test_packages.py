@@ -37,11 +37,33 @@ def test_a_cell_installs_what_the_next_one_imports(index: Path, start_notebook: 
     assert notebook.run("import rk_cell").reply["ename"] == "ModuleNotFoundError", "packages go with their pod"
 
 
+def test_what_a_project_names_is_installed_as_its_settings_are_now(
+    index: Path, start_notebook: Start, tmp_path: Path
+) -> None:
+    make_wheel(index, "rk-first")
+    make_wheel(index, "rk-second")
+    project = tmp_path / "project"
+    project.mkdir()
+    settings = project / "pyproject.toml"
+    settings.write_text('[tool.remote-kernel]\npackages = ["rk-first"]\n')
+    notebook = start_notebook(REMOTE_KERNEL_NOTEBOOK=str(project / "n.ipynb"))
+    assert notebook.run("import rk_first; rk_first.version").result == "'1.0'"
+    settings.write_text('[tool.remote-kernel]\npackages = ["rk-first", "rk-second"]\n')
+    assert notebook.run("import rk_second").reply["ename"] == "ModuleNotFoundError"
+    cell = notebook.run("%session install --project")
+    assert cell.displayed.endswith("Installed 1 package in the session: rk-second 1.0.")
+    assert notebook.run("import rk_second; rk_second.version").result == "'1.0'"
+    assert notebook.run("%session reset").reply["status"] == "ok"
+    assert notebook.run("import rk_second; rk_second.version").result == "'1.0'", "a new pod gets it, too"
+
+
 def test_what_cannot_be_installed_is_told_and_takes_no_session(index: Path, start_notebook: Start) -> None:
     notebook = start_notebook()
     for line, said in [
-        ("%session install", "Say which packages: %session install NAME… | -r FILE"),
-        ("%session install --pre x", "'--pre' is not understood here: %session install NAME… | -r FILE"),
+        ("%session install", "Say which packages: %session install NAME… | -r FILE | --project"),
+        ("%session install --pre x", "'--pre' is not understood here: %session install NAME…"),
+        ("%session install --project x", "'--project' is not understood here: %session install NAME…"),
+        ("%session install --project", "No project's settings name packages: write 'packages = "),
         ("%session install -r nosuch.txt", "cannot read "),
         ("%session install ./folder", "'./folder' is not the name of a package"),
     ]:
@@ -77,7 +99,8 @@ def test_tab_completes_the_command(start_notebook: Start, tmp_path: Path, monkey
     notebook = start_notebook()
     for line, matches in [
         ("%session ins", ["install"]),
-        ("%session install -", ["-r"]),
+        ("%session install -", ["-r", "--project"]),
+        ("%session install --p", ["--project"]),
         ("%session install -r req", ["requirements.txt"]),
         ("%session install num", []),
     ]:

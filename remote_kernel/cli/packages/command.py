@@ -28,6 +28,7 @@ examples:
   remote-kernel install-packages report.ipynb seaborn 'polars>=1'
   remote-kernel install-packages report.ipynb -r requirements.txt
   remote-kernel install-packages report.ipynb dist/mine-1.0-py3-none-any.whl
+  remote-kernel install-packages report.ipynb --project
 
 Packages last as long as the pod. The file may have what pip's may, but for what has to be built: folders, addresses of
 repositories.
@@ -54,6 +55,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "-r", "--requirement", metavar="FILE", action="append", default=[], dest="files",
         help="a file of requirements, as pip has them; may be given several times",
     )  # fmt: skip
+    add("--project", action="store_true", help="what the settings of the notebook's project name")
     add("--scope", choices=[scope.value for scope in Scope], help="who shares the session")
     add("-q", "--quiet", action="store_true", help="print errors only")
     add("--json", action="store_true", help="print what was installed as JSON")
@@ -62,14 +64,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def handle(arguments: argparse.Namespace) -> int:
     """Install, say what has changed, and return the exit status."""
-    from remote_kernel.client.files.local_paths import current_folder
     from remote_kernel.client.packages.installation import InstallProgress
-    from remote_kernel.client.packages.requirements import parse_wanted
 
-    if not arguments.names and not arguments.files:
-        raise UsageError("say which packages: NAME, or -r FILE")
-    wanted = parse_wanted(arguments.names, arguments.files, current_folder())
     settings, identifier = find_session(arguments)
+    wanted = _read_wanted(arguments)
     progress = InstallProgress()
     install = ensure_packages(wanted, settings, identifier, arguments.environ, progress)
     try:
@@ -83,6 +81,19 @@ def handle(arguments: argparse.Namespace) -> int:
     elif not arguments.quiet:
         print(outcome.summarise())
     return 0
+
+
+def _read_wanted(arguments: argparse.Namespace) -> "Wanted":
+    from remote_kernel.client.files.local_paths import current_folder
+    from remote_kernel.client.packages.requirements import parse_wanted, wanted_by
+    from remote_kernel.kernel.launch.project_file import find_project
+    from remote_kernel.kernel.session.notebook_path import canonical
+
+    if arguments.project == bool(arguments.names or arguments.files):
+        raise UsageError("say which packages: NAME or -r FILE, or --project by itself")
+    if arguments.project:
+        return wanted_by(find_project(canonical(arguments.notebook).parent))
+    return parse_wanted(arguments.names, arguments.files, current_folder())
 
 
 async def ensure_packages(

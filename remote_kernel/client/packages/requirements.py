@@ -11,6 +11,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from remote_kernel.client.files.local_paths import expand_user
 from remote_kernel.core.errors import UsageError
+from remote_kernel.core.project_settings import TABLE, ProjectSettings
 
 # Files may name files.
 MAX_DEPTH = 10
@@ -56,6 +57,17 @@ def parse_wanted(names: Sequence[str], files: Sequence[str], base: Path) -> Want
     for file in files:
         _read(base / expand_user(file), wanted, base, is_constraint=False, depth=0)
     return wanted
+
+
+def wanted_by(project: ProjectSettings | None) -> Wanted:
+    """Return the packages that a project's settings name; raises `UsageError` where they name none, and as above."""
+    if project is None or not (project.packages or project.packages_file):
+        raise UsageError(
+            f"No project's settings name packages: write 'packages = [\"numpy>=2\"]' under [{TABLE}] in a "
+            "pyproject.toml, beside the notebook or above it."
+        )
+    files = [project.packages_file] if project.packages_file else []
+    return parse_wanted(project.packages, files, Path(project.folder))
 
 
 def parse_requirement(text: str, base: Path) -> Requirement:

@@ -56,7 +56,7 @@ class Actions:
     def _packages(self) -> "PackageInstalls":
         from remote_kernel.kernel.magics.packages import PackageInstalls
 
-        return PackageInstalls(self._channels, self._session)
+        return PackageInstalls(self._channels, self._session, self._preparation)
 
     @cached_property
     def _syncing(self) -> "SyncCommand":
@@ -107,7 +107,7 @@ class Actions:
         return await plan(request, hello.pod if hello else "")
 
     async def _install(self, request: Request, command: Command) -> Shown | None:
-        plan = await asyncio.to_thread(self._packages.parse, command)
+        plan = await self._packages.parse(command)
         await self._reach()
         hello = self._attachment.hello
         return await plan(request, hello.pod if hello else "")

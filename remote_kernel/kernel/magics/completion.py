@@ -19,7 +19,11 @@ ListRemote = Callable[[str], Awaitable[list[tuple[str, bool]]]]
 
 MAX_MATCHES = 500
 
-_OPTIONS: Mapping[str, Sequence[str]] = {Verb.UPLOAD: ["--to"], Verb.DOWNLOAD: ["--to", "--force"]}
+_OPTIONS: Mapping[str, Sequence[str]] = {
+    Verb.UPLOAD: ["--to"],
+    Verb.DOWNLOAD: ["--to", "--force"],
+    Verb.INSTALL: ["-r", "--project"],
+}
 
 _LINE = re.compile(r"\s*%session[ \t]+(?P<rest>[^\n]*?)\s*")
 _ASKED = re.compile(r"\s*%session\b[^\n]*\s*")
@@ -108,7 +112,7 @@ class Completion:
         if before == "-r":
             names = await asyncio.to_thread(list_local, line.word.rpartition("/")[0])
             return "path", match_paths(line, names, folders_only=False)
-        return "keyword", ["-r"] if "-r".startswith(line.word or " ") else []
+        return "keyword", [name for name in _OPTIONS[Verb.INSTALL] if line.word and name.startswith(line.word)]
 
     async def aclose(self) -> None:
         """Stop looking."""

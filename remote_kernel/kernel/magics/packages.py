@@ -1,5 +1,6 @@
 """`%session install`: what is seen of it in the cell."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from remote_kernel.kernel.magics.bar import showing
 from remote_kernel.kernel.magics.session_command import Command
 from remote_kernel.kernel.output import style
 from remote_kernel.kernel.output.display import Shown
+from remote_kernel.kernel.preparation.preparation import Preparation
 from remote_kernel.kernel.preparation.project_packages import ensure_packages
 from remote_kernel.kernel.requests.request import Request
 from remote_kernel.kernel.session.session import Session
@@ -25,18 +27,23 @@ TITLE = "Installing packages"
 class PackageInstalls:
     """Installs packages in the session of one kernel."""
 
-    def __init__(self, channels: Channels, session: Session) -> None:
+    def __init__(self, channels: Channels, session: Session, preparation: Preparation) -> None:
         self._channels = channels
         self._session = session
+        self._preparation = preparation
 
-    def parse(self, command: Command) -> Callable[[Request, str], Awaitable[Shown | None]]:
+    async def parse(self, command: Command) -> Callable[[Request, str], Awaitable[Shown | None]]:
         """Return what does a command, once there is a session, given its cell and the pod's name.
 
         Raises:
             UsageError: it cannot be understood, or names what cannot be installed.
+            SettingsError: the project's settings cannot be used.
         """
         asked = session_command.parse_install(command)
-        wanted = parse_wanted(asked.names, asked.files, current_folder())
+        if asked.is_of_project:
+            wanted = await self._preparation.read_packages()
+        else:
+            wanted = await asyncio.to_thread(parse_wanted, asked.names, asked.files, current_folder())
         return lambda request, pod: self._install(request, pod, wanted)
 
     async def _install(self, request: Request, pod: str, wanted: Wanted) -> None:

@@ -67,8 +67,9 @@ USAGE = {
         "fetch files and folders of the session; --force replaces what is here and differs",
     ),
     Verb.INSTALL: (
-        "%session install NAME… | -r FILE",
-        "install packages in the session, which needs no network: they are found and downloaded on this machine",
+        "%session install NAME… | -r FILE | --project",
+        "install packages in the session, which needs no network: they are found and downloaded on this machine; "
+        "--project: those that the project's settings name",
     ),
     Verb.SYNC: (
         "%session sync [on [DIR] | off | status]",
@@ -187,10 +188,17 @@ def parse_transfer(command: Command) -> Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Install:
-    """Request to install packages: names, such as "numpy>=2" or the path of a wheel, and requirement files."""
+    """Request to install packages.
+
+    Attributes:
+        names: such as "numpy>=2", or the path of a wheel.
+        files: of requirements.
+        is_of_project: whether it is for what the project's settings name, and nothing else.
+    """
 
     names: list[str]
     files: list[str]
+    is_of_project: bool = False
 
 
 def parse_install(command: Command) -> Install:
@@ -198,6 +206,8 @@ def parse_install(command: Command) -> Install:
     names: list[str] = []
     files: list[str] = []
     words = split(command.rest)
+    if words == ["--project"]:
+        return Install(names, files, is_of_project=True)
     while words:
         word = words.pop(0)
         if word in {"-r", "--requirement"} and words:

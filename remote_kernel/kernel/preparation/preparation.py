@@ -18,6 +18,7 @@ from remote_kernel.kernel.session.workspace_choice import ChoiceFile, WorkspaceP
 
 if TYPE_CHECKING:
     from remote_kernel.client.files.transfer import Progress
+    from remote_kernel.client.packages.requirements import Wanted
     from remote_kernel.core.project_settings import ProjectSettings
     from remote_kernel.kernel.preparation.project_packages import ProjectPackages
     from remote_kernel.kernel.preparation.workspace import Workspace
@@ -98,10 +99,9 @@ class Preparation:
         """Return the workspace of a setting; `None`: of what was chosen for the notebook, or is configured."""
         if setting is None and notebook:
             setting = ChoiceFile(self._session.folders.data, notebook).load()
-        folder = Path(notebook).parent if notebook else current_folder()
+        folder = _folder_of(notebook)
         settings = self._session.settings
-        project = find_project(folder)
-        self._take_packages(project)
+        project = self._read_project(folder)
         configured, brings_back = read_configured(settings, project)
         return WorkspacePlace.choose(
             configured if setting is None else setting,
@@ -111,12 +111,25 @@ class Preparation:
             brings_back=brings_back,
         )
 
-    def _take_packages(self, project: "ProjectSettings | None") -> None:
+    async def read_packages(self) -> "Wanted":
+        """Return the packages that the project's settings name now, which later pods get as well.
+
+        Raises:
+            SettingsError, UsageError: the settings cannot be used, or name none.
+        """
+        from remote_kernel.client.packages.requirements import wanted_by
+
+        notebook = await self._session.identify(self._hints)
+        return await asyncio.to_thread(lambda: wanted_by(self._read_project(_folder_of(notebook))))
+
+    def _read_project(self, folder: Path) -> "ProjectSettings | None":
+        project = find_project(folder)
         self._packages = None
         if project is not None and (project.packages or project.packages_file):
             from remote_kernel.kernel.preparation.project_packages import ProjectPackages
 
             self._packages = ProjectPackages(self._session, project)
+        return project
 
     def _take(self, place: WorkspacePlace | None, notebook: str) -> None:
         self._has_looked, self.workspace = True, None
@@ -171,3 +184,8 @@ class Preparation:
         except RemoteKernelError:  # somebody has removed it
             return ""
         return await asyncio.to_thread(find_hint, name, text, folder, has_workspace=has_workspace)
+
+
+def _folder_of(notebook: str) -> Path:
+    """Return the folder of a notebook; "": of one that nobody knows, which is the kernel's."""
+    return Path(notebook).parent if notebook else current_folder()

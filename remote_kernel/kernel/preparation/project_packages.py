@@ -1,10 +1,9 @@
 """Packages that a project says its notebooks need, made sure of in each pod before its first cell."""
 
 import asyncio
-from pathlib import Path
 
 from remote_kernel.client.packages.installation import Installation, InstallProgress, Outcome
-from remote_kernel.client.packages.requirements import Wanted, parse_wanted
+from remote_kernel.client.packages.requirements import Wanted, wanted_by
 from remote_kernel.client.retry import Wait
 from remote_kernel.core.project_settings import ProjectSettings
 from remote_kernel.kernel.preparation.progress_line import Show, showing
@@ -31,16 +30,12 @@ class ProjectPackages:
         """
         if not self.must_install(pod):
             return []
-        wanted = await asyncio.to_thread(self._read)
+        wanted = await asyncio.to_thread(wanted_by, self._project)
         progress = InstallProgress()
         async with showing(lambda now: describe(progress, now), show):
             outcome = await ensure_packages(self._session, wanted, pod, progress)
         self._pod = pod
         return [outcome.summarise()] if outcome.changes else []
-
-    def _read(self) -> Wanted:
-        files = [self._project.packages_file] if self._project.packages_file else []
-        return parse_wanted(self._project.packages, files, Path(self._project.folder))
 
 
 async def ensure_packages(session: Session, wanted: Wanted, pod: str, progress: InstallProgress) -> Outcome:
