@@ -114,7 +114,12 @@ class Relay:
             reach=self._reach,
             settle=self._settle,
         )
-        self._completion = Completion(self._actions.list_remote, answer=self._answer, fail=self._fail)
+        self._completion = Completion(
+            self._actions.list_remote,
+            totals=lambda: self.preparation.totals,
+            answer=self._answer,
+            fail=self._fail,
+        )
 
     async def start(self) -> None:
         """Greet the front end; take up the session that an earlier process of this kernel left."""

@@ -11,6 +11,7 @@ from nbformat.v4 import new_code_cell, new_output
 
 from tests.cli.command import outputs_of, run_command, start_command, texts_of, wait_line, write_notebook
 from tests.cli.test_terminal import show_on_terminal
+from tests.driver import Pool
 
 # Each of two notebooks waits for the other one's file.
 MEET = """\
@@ -69,6 +70,37 @@ def test_json_has_everything_and_is_all_there_is(tmp_path: Path) -> None:
     assert (one["written"], two["started"], two["cells"]) == ([], 2, 2)
     suites = ElementTree.parse(tmp_path / "r.xml").getroot()
     assert (suites.get("tests"), suites.get("failures")) == ("3", "3")
+
+
+def test_what_a_workspace_has_moved_is_told(tmp_path: Path, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", pool.endpoint)
+    monkeypatch.setenv("REMOTE_KERNEL_TOKEN", pool.token)
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "pyproject.toml").write_text('[tool.remote-kernel]\nworkspace = "."\n')
+    (project / "data.csv").write_text("1,2")
+    moving = write_notebook(project / "moving.ipynb", "n = open('out.csv', 'w').write(open('data.csv').read())")
+    plain = write_notebook(tmp_path / "plain.ipynb", "1")
+    (tmp_path / "out").mkdir()
+
+    done = run_command("run", moving, "-o", tmp_path / "o.ipynb")
+    assert (done.status, done.stderr) == (0, "")
+    assert "\nworkspace: 3 up, 1 down\n" in done.stdout
+    assert (project / "out.csv").read_text() == "1,2"
+
+    done = run_command("run", moving, plain, "-o", tmp_path / "out", "--junit", tmp_path / "r.xml")
+    head, first, second = done.stdout.splitlines()[-5:-2]
+    assert (head.endswith("  WORKSPACE"), first.endswith("  4 up"), second.endswith(" s")) == (True, True, True)
+    properties = ElementTree.parse(tmp_path / "r.xml").getroot().iter("property")
+    assert {each.get("name"): each.get("value") for each in properties} == {
+        "workspace.up": "4", "workspace.down": "0", "workspace.kept_twice": "0",
+    }  # fmt: skip
+
+    monkeypatch.setenv("REMOTE_KERNEL_WORKSPACE_DOWN", "0")
+    fields = json.loads(run_command("run", moving, "-o", tmp_path / "o.ipynb", "--json").stdout)
+    assert fields["notebooks"][0]["workspace"] == {"up": 4, "down": 0, "kept_twice": 0}
+    fields = json.loads(run_command("run", plain, "-o", tmp_path / "o.ipynb", "--kernel", "python3", "--json").stdout)
+    assert fields["notebooks"][0]["workspace"] is None
 
 
 def test_results_go_to_a_folder(tmp_path: Path) -> None:

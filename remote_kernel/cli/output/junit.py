@@ -34,6 +34,10 @@ def to_junit(results: Sequence[Result]) -> str:
 def _add_suite(root: Element, result: Result) -> None:
     outcome = result.outcome
     suite = SubElement(root, "testsuite", name=_clean(str(result.job.path)))
+    if outcome.workspace is not None:
+        properties = SubElement(suite, "properties")
+        for name, number in outcome.workspace.to_json().items():
+            SubElement(properties, "property", name=f"workspace.{name}", value=str(number))
     differences = {difference.cell: difference for difference in result.differences}
     for number, name in enumerate(_names(result), start=1):
         seconds = outcome.cell_seconds[number - 1] if number <= len(outcome.cell_seconds) else 0.0

@@ -36,11 +36,14 @@ def verdict(result: Result) -> str:
 
 
 def summary(result: Result) -> str:
-    """Return the closing lines for one notebook: how many cells, how long, and where the results are."""
+    """Return the closing lines for one notebook: how many cells, how long, what went along, and where the results
+    are."""
     counted = f"{count_cells(result.outcome)} in {result.outcome.seconds:.1f} s"
     if result.job.is_verified and result.is_good:
         counted += ", the outputs as stored"
-    return "\n".join([counted, *(one_line(str(path)) for path in result.written)])
+    moved = _moved(result)
+    lines = [counted, f"workspace: {moved}"] if moved else [counted]
+    return "\n".join([*lines, *(one_line(str(path)) for path in result.written)])
 
 
 def table(results: Sequence[Result], columns: int | None = None) -> str:
@@ -49,13 +52,16 @@ def table(results: Sequence[Result], columns: int | None = None) -> str:
     Args:
         columns: of the terminal; names of notebooks are shortened where the rows have more.
     """
-    rows = [("NOTEBOOK", "RESULT", "CELLS", "TIME")]
+    rows: list[tuple[str, ...]] = [("NOTEBOOK", "RESULT", "CELLS", "TIME")]
     rows += [
         (one_line(str(result.job.path)), verdict(result), _count(result.outcome), _time(result)) for result in results
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    if any(map(_moved, results)):
+        rows = [(*row, moved) for row, moved in zip(rows, ["WORKSPACE", *map(_moved, results)], strict=True)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     if columns is not None:
-        widths[0] = min(widths[0], max(columns - sum(widths[1:]) - 3 * len("  "), SHORTEST_NAME))
+        room = columns - sum(widths[1:]) - (len(widths) - 1) * len("  ")
+        widths[0] = min(widths[0], max(room, SHORTEST_NAME))
     lines = []
     for row, result in zip(rows, [None, *results], strict=True):
         cells = [
@@ -63,10 +69,11 @@ def table(results: Sequence[Result], columns: int | None = None) -> str:
             row[1].ljust(widths[1]),
             row[2].rjust(widths[2]),
             row[3].rjust(widths[3]),
+            *row[4:],
         ]
         if result is not None:
             cells[1] = f"{_GREEN if result.is_good else _RED}{cells[1]}{PLAIN}"
-        lines.append("  ".join(cells))
+        lines.append("  ".join(cells).rstrip())
     return "\n".join([*lines, *(one_line(str(path)) for result in results for path in result.written)])
 
 
@@ -95,6 +102,7 @@ def _result_json(result: Result) -> dict[str, Any]:
         "cells": outcome.total,
         "started": outcome.started,
         "seconds": round(outcome.seconds, 3),
+        "workspace": None if outcome.workspace is None else outcome.workspace.to_json(),
         "written": [str(path) for path in result.written],
         "failure": None
         if failure is None
@@ -114,6 +122,11 @@ def count_cells(outcome: Outcome) -> str:
 
 def _count(outcome: Outcome) -> str:
     return f"{outcome.total}" if outcome.is_whole else f"{outcome.started} of {outcome.total}"
+
+
+def _moved(result: Result) -> str:
+    """Return what went to the session and back; "" for nothing."""
+    return result.outcome.workspace.describe() if result.outcome.workspace is not None else ""
 
 
 def _time(result: Result) -> str:

@@ -21,11 +21,13 @@ from remote_kernel.cli.output.transcript import traceback_lines
 from remote_kernel.cli.run.kernel_process import KernelDied, KernelProcess
 from remote_kernel.cli.run.session_lock import EXPRESSION, LockFile, SessionLock, parse_inventory
 from remote_kernel.cli.signals import Signals, Watch
+from remote_kernel.core.workspace.totals import MEDIA_TYPE, Totals
 
 # How long an interrupted cell may take to close its files and say KeyboardInterrupt.
 GRACE_SECONDS = 5.0
 # nbclient's default of 4 s loses the end of an output that takes longer to arrive than its reply.
 OUTPUT_SECONDS = 120
+TOTALS_SECONDS = 5.0
 # Jupyter's own tags, and one of nbval's.
 SKIP_TAGS = frozenset({"skip-execution", "nbval-skip"})
 MAY_RAISE_TAG = "raises-exception"
@@ -94,6 +96,7 @@ class Outcome:
         started: how many of them were started.
         seconds: how long it took, with the start of the kernel.
         cell_seconds: how long each cell took that has ended.
+        workspace: what has gone to the session and back; `None` where there is no workspace, or nobody was asked.
     """
 
     cells: tuple[int, ...]
@@ -101,6 +104,7 @@ class Outcome:
     seconds: float
     failure: Failure | None
     cell_seconds: tuple[float, ...] = ()
+    workspace: Totals | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -146,6 +150,7 @@ async def execute_notebook(notebook: NotebookNode, plan: Plan, listener: Listene
         seconds=monotonic() - began,
         failure=failure,
         cell_seconds=tuple(run.cell_seconds),
+        workspace=run.workspace,
     )
 
 
@@ -190,6 +195,7 @@ class _Run:
         self.cells = code_cells(notebook)
         self.started = 0
         self.cell_seconds: list[float] = []
+        self.workspace: Totals | None = None
         self._notebook = notebook
         self._plan = plan
         self._listener = listener
@@ -208,6 +214,8 @@ class _Run:
             await self._kernel.start(self._plan.path)
             watch.is_patient = True
             failure = await self._execute_cells(signals)
+            if not signals.received.is_set():
+                self.workspace = await self._ask_totals()
             self._client.set_widgets_metadata()
         except asyncio.CancelledError:
             self._kernel.is_urgent = True
@@ -274,6 +282,18 @@ class _Run:
         )
         reply = await self._client.async_wait_for_reply(request)
         return None if reply is None else parse_inventory(reply)
+
+    async def _ask_totals(self) -> Totals | None:
+        """Return what has gone to the session and back, which our kernel says at once, whatever runs there."""
+        assert self._client.kc is not None
+        request = self._client.kc.inspect("%session sync")
+        try:
+            async with asyncio.timeout(TOTALS_SECONDS):  # another kernel may have no answer
+                reply = await self._client.async_wait_for_reply(request)
+        except (TimeoutError, DeadKernelError):
+            return None
+        data = reply["content"].get("data") if reply is not None else None
+        return Totals.parse(data.get(MEDIA_TYPE)) if isinstance(data, dict) else None
 
     async def _record_language(self) -> None:
         assert self._client.kc is not None

@@ -32,6 +32,7 @@ class Progress:
         is_upload: which way.
         files, bytes: how much there is in all, once that is known.
         unchanged: how many of the files that are done were there already.
+        fetched, kept_twice: of a workspace, how many came to their places here, and beside what has changed here, too.
         name: what is on its way.
         wait: what the transfer waits for.
         moved: bytes that have gone over the line, and not those that were there already.
@@ -45,6 +46,8 @@ class Progress:
     files_done: int = 0
     bytes_done: int = 0
     unchanged: int = 0
+    fetched: int = 0
+    kept_twice: int = 0
     name: str = ""
     wait: Wait | None = None
     moved: int = 0

@@ -217,6 +217,7 @@ class Down:
             return
         fetched = await self._fetcher.fetch(source, parts, metadata, replaces=found, modified=metadata.modified or None)
         self._agree_on_fetched(path, metadata, fetched)
+        self._progress.fetched += 1
         if action is Action.FETCH_AGAIN:
             self._told.notes.append(
                 f"'{shown(path)}' was removed here and changed in the session, so it is here again."
@@ -257,6 +258,7 @@ class Down:
         """Fetch a file to a name of its own. The one here counts as a change of it, and is sent next."""
         beside = await self._fetch_beside(tuple(path.split("/")), source, metadata)
         self._base.files[path] = Agreed(metadata.sha256, NO_STAMP, metadata.version)
+        self._progress.kept_twice += 1
         self._told.notes.append(
             f"'{shown(path)}' was changed here and in the session: here it stays as it is, and the session's is in "
             f"'{shown(beside)}'."

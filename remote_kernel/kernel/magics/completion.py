@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.io.tasks import start
@@ -13,6 +13,9 @@ from remote_kernel.kernel.magics import session_command
 from remote_kernel.kernel.magics.command_line import Typed, quoted, scan
 from remote_kernel.kernel.magics.session_command import SyncAction, Verb
 from remote_kernel.kernel.requests.request import Request
+
+if TYPE_CHECKING:
+    from remote_kernel.core.workspace.totals import Totals
 
 # Names in a folder of the session, and whether each is a folder.
 ListRemote = Callable[[str], Awaitable[list[tuple[str, bool]]]]
@@ -34,6 +37,7 @@ class Completion:
 
     Args:
         list_remote: lists a folder of the session.
+        totals: returns those of the workspace; `None` where there is none.
         answer: replies to a request with a content.
         fail: replies to a request with an error.
     """
@@ -42,10 +46,12 @@ class Completion:
         self,
         list_remote: ListRemote,
         *,
+        totals: "Callable[[], Totals | None]",
         answer: Callable[[Request, Mapping[str, Any]], None],
         fail: Callable[[Request, RemoteKernelError], None],
     ) -> None:
         self._list_remote = list_remote
+        self._totals = totals
         self._reply = answer
         self._fail = fail
         self._tasks: set[asyncio.Task[None]] = set()
@@ -60,7 +66,7 @@ class Completion:
         typed = _typed(code, cursor)
         if typed is None if is_completion else not _ASKED.fullmatch(code):
             return False
-        asked = self._complete(typed, cursor) if typed and is_completion else _inspect()
+        asked = self._complete(typed, cursor) if typed and is_completion else self._inspect()
         task = start(self._answer(request, asked), "completion")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -114,6 +120,14 @@ class Completion:
             return "path", match_paths(line, names, folders_only=False)
         return "keyword", [name for name in _OPTIONS[Verb.INSTALL] if line.word and name.startswith(line.word)]
 
+    async def _inspect(self) -> dict[str, Any]:
+        data: dict[str, Any] = {"text/plain": session_command.HELP}
+        if (totals := self._totals()) is not None:
+            from remote_kernel.core.workspace.totals import MEDIA_TYPE  # late: most kernels have no workspace
+
+            data[MEDIA_TYPE] = totals.to_json()
+        return {"found": True, "data": data, "metadata": {}}
+
     async def aclose(self) -> None:
         """Stop looking."""
         for task in self._tasks:
@@ -127,10 +141,6 @@ def _typed(code: str, cursor: int) -> tuple[int, Typed] | None:
     if match is None or cursor < match.start("rest"):
         return None
     return match.start("rest"), scan(code[match.start("rest") : cursor])
-
-
-async def _inspect() -> dict[str, Any]:
-    return {"found": True, "data": {"text/plain": session_command.HELP}, "metadata": {}}
 
 
 def list_local(folder: str) -> list[tuple[str, bool]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from remote_kernel.client.files.transfer import Progress
     from remote_kernel.client.packages.requirements import Wanted
     from remote_kernel.core.project_settings import ProjectSettings
+    from remote_kernel.core.workspace.totals import Totals
     from remote_kernel.kernel.preparation.project_packages import ProjectPackages
     from remote_kernel.kernel.preparation.workspace import Workspace
 
@@ -50,6 +51,11 @@ class Preparation:
     def is_needed(self) -> bool:
         """Return whether anything may be to do before a cell runs."""
         return not self._has_looked or self.workspace is not None or self._packages is not None
+
+    @property
+    def totals(self) -> "Totals | None":
+        """Totals of the workspace; `None` where there is none."""
+        return self.workspace.totals if self.workspace is not None else None
 
     @property
     def brings_files(self) -> bool:

@@ -10,6 +10,7 @@ from remote_kernel.client.workspace.sync import SyncStatus, WorkspaceSync
 from remote_kernel.core.settings import Settings
 from remote_kernel.core.text.human_numbers import count_of
 from remote_kernel.core.wire.frames import Files
+from remote_kernel.core.workspace.totals import Totals
 from remote_kernel.kernel.preparation.progress_line import Show, showing
 from remote_kernel.kernel.session.session import Session
 from remote_kernel.kernel.session.workspace_choice import DATA_FOLDER, WorkspacePlace
@@ -20,10 +21,14 @@ class Workspace:
 
     Args:
         state_file: where it is kept what both sides agreed on.
+
+    Attributes:
+        totals: of what has gone either way.
     """
 
     def __init__(self, session: Session, place: WorkspacePlace, *, state_file: Path, settings: Settings) -> None:
         self.place = place
+        self.totals = Totals()
         self._session = session
         self._sync = WorkspaceSync(
             place.root,
@@ -58,7 +63,10 @@ class Workspace:
         """
         if self._sync.pod != pod:
             await asyncio.to_thread(self._sync.forget)
-        told = await self._sync.up(self._files(pod), progress)
+        try:
+            told = await self._sync.up(self._files(pod), progress)
+        finally:
+            self._count(progress)
         return _notes(told)
 
     async def send_for_cell(self, pod: str, show: Show) -> list[str]:
@@ -80,9 +88,17 @@ class Workspace:
                 return []
             due, self._missed = self._missed + 1, self._missed + 1
             progress = Progress(is_upload=False, place=str(self.place.root))
-            told = await self._sync.down(self._files(pod), progress, said if due == 1 else None)
+            try:
+                told = await self._sync.down(self._files(pod), progress, said if due == 1 else None)
+            finally:
+                self._count(progress)
             self._missed -= due
         return _notes(told)
+
+    def _count(self, progress: Progress) -> None:
+        up, down, kept_twice = self.totals
+        sent = progress.files_done if progress.is_upload else 0
+        self.totals = Totals(up + sent, down + progress.fetched, kept_twice + progress.kept_twice)
 
     def note_gap(self) -> None:
         """Note that the session may have said what has changed, and nobody has heard it."""
