@@ -141,7 +141,8 @@ def loaded_with(module: str) -> list[str]:
 def test_local_kernel_loads_what_moves_files_when_it_is_asked_to() -> None:
     loaded = loaded_with("remote_kernel.kernel.relay")
     assert "remote_kernel.kernel.magics.actions" in loaded
-    late = ("kernel.magics.transfers", "client.files.download", "client.workspace.sync", "core.wire.packages")
+    late = ("kernel.magics.transfers", "client.files.download", "client.workspace.sync", "core.wire.packages",
+            "client.early_contact", "client.auth.kept_token")  # fmt: skip
     assert not {f"remote_kernel.{name}" for name in late} & set(loaded)
 
 

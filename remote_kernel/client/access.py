@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from jupyter_core.paths import jupyter_runtime_dir
+
 from remote_kernel.client.auth.azure_login import AzureLogin
 from remote_kernel.client.auth.tokens import Tokens
 from remote_kernel.client.http.certificates import find_bundle
 from remote_kernel.client.http.proxy import find_proxy
+from remote_kernel.client.http.transport import Transport, transport_to
 from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.core.errors import PoolUnreachable, SettingsError
 from remote_kernel.core.pools.credential import CredentialKind
@@ -66,6 +69,13 @@ class ConfiguredAccess:
     def forget(self, endpoint: Endpoint) -> None:
         """Nothing to forget: both were given."""
 
+    def prepare(self) -> None:
+        """Begin what `endpoint` would wait for: nothing."""
+
+    def open_transport(self) -> Transport:
+        """Return a transport to the pool, which needs no token so far."""
+        return transport_to(self._endpoint.url, proxy=self._endpoint.proxy, bundle=self._endpoint.bundle)
+
 
 class AzureAccess(ConfiguredAccess):
     """An endpoint from the settings, and tokens of an Azure login."""
@@ -76,6 +86,10 @@ class AzureAccess(ConfiguredAccess):
 
     async def endpoint(self) -> Endpoint:
         return replace(self._endpoint, token=await self._tokens.get())
+
+    def prepare(self) -> None:
+        """Begin what `endpoint` would wait for: a token."""
+        self._tokens.prepare()
 
     def forget(self, endpoint: Endpoint) -> None:
         self._tokens.forget(endpoint.token)
@@ -138,7 +152,11 @@ def choose_access(settings: Settings, environ: Mapping[str, str]) -> Access:
     # A test pool on this machine gets an Azure token when somebody asks for that in so many words.
     if parts.scheme == "http" and not (is_local and settings.credential.kind is not CredentialKind.DEFAULT):
         raise SettingsError(_in_the_clear(is_local))
-    tokens = Tokens(AzureLogin(settings.credential, settings.token_scope, environ))
+    from remote_kernel.client.auth.kept_token import keep_token  # late: most kernels use the local pool
+
+    path = Path(jupyter_runtime_dir()) / "remote-kernel" / "azure-token"
+    login = AzureLogin(settings.credential, settings.token_scope, environ)
+    tokens = Tokens(keep_token(login, settings.credential, settings.token_scope, environ, path))
     return AzureAccess(settings.endpoint, tokens, proxy, bundle)
 
 

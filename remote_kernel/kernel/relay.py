@@ -165,6 +165,7 @@ class Relay:
             if not (facts.exists or self._table.has_open):
                 self._hints.read(parts[2], parts[3])
         self._do(self._table.arrived(request, facts, time.monotonic()))
+        self._session.contact_early()  # behind the answer: a front end's first request asks whether the kernel is there
 
     def _shut_down(self, request: Request) -> None:
         restart = request.content.get("restart") is True

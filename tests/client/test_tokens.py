@@ -28,6 +28,7 @@ class Door:
 
     def __init__(self, clock: Clock, lifetime_seconds: float = 3600) -> None:
         self.patience_seconds = PATIENCE_SECONDS
+        self.is_silent = True
         self.lifetime_seconds = lifetime_seconds
         self.is_broken = False
         self.asked = 0

@@ -60,6 +60,7 @@ class AzureLogin:
         self._environ = environ
         self._browser: TokenCredential | None = None
         is_browser = credential.kind is CredentialKind.BROWSER
+        self.is_silent = not is_browser
         self.patience_seconds = timings.browser_patience_seconds if is_browser else timings.patience_seconds
 
     def get_token(self) -> Token:

@@ -36,9 +36,11 @@ class Login(Protocol):
 
     Attributes:
         patience_seconds: how long to wait for one.
+        is_silent: whether nobody has to do anything for one.
     """
 
     patience_seconds: float
+    is_silent: bool
 
     def get_token(self) -> Token:
         """Return a new token, blocking; raises `RemoteKernelError`."""
@@ -58,6 +60,11 @@ class Tokens:
         self._ahead = 0.0
         self._renew_at = 0.0
         self._asking: asyncio.Future[Token] | None = None
+
+    def prepare(self) -> None:
+        """Ask for a token before a request needs it, if nobody has to sign in for it; a failure is told to who does."""
+        if self._token is None and self._login.is_silent:
+            self._ask()
 
     async def get(self) -> str:
         """Return a token that is good for a request that begins now; raises `RemoteKernelError`."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from remote_kernel.client.access import Access, Endpoint
@@ -42,6 +42,9 @@ from remote_kernel.core.text.terminal_text import one_line
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.io.tasks import start
 
+if TYPE_CHECKING:
+    from remote_kernel.client.early_contact import EarlyContact
+
 # A cold pod of a large image takes minutes; the front door cuts a silent request after 240 s.
 ALLOCATE_SECONDS = 240.0
 
@@ -66,6 +69,7 @@ class PoolClient:
         timings: of each request.
         connects_ahead: whether to connect for the second request while the first one is on its way, as a link needs it:
             events come on one connection, messages go on another.
+        early: connections that were made before, if there are any.
     """
 
     stale_seconds = wire.STALE_SECONDS
@@ -75,7 +79,7 @@ class PoolClient:
 
     def __init__(
         self, access: Access, identifier: Identifier, *, connects_ahead: bool = False,
-        timings: Timings = DEFAULT_TIMINGS,
+        timings: Timings = DEFAULT_TIMINGS, early: "EarlyContact | None" = None,
     ) -> None:  # fmt: skip
         self._timings = timings
         self._access = access
@@ -83,6 +87,7 @@ class PoolClient:
         self._transport: Transport | None = None
         self._leads_to = ("", "")
         self._connects_ahead = connects_ahead
+        self._early = early
         self._warming: asyncio.Task[None] | None = None
 
     @property
@@ -158,11 +163,12 @@ class PoolClient:
         leads_to = endpoint.url, endpoint.token if endpoint.must_prove else ""
         if self._transport is None or self._leads_to != leads_to:
             await self.aclose()
-            self._transport = transport_to(
+            early = self._early.take_transport() if self._early is not None else None
+            self._transport = early or transport_to(
                 *leads_to, proxy=endpoint.proxy, bundle=endpoint.bundle, timings=self._timings
             )
             self._leads_to = leads_to
-            if self._connects_ahead:
+            if self._connects_ahead and early is None:
                 self._warming = start(self._transport.warm_up(), "connecting ahead")
         return self._transport
 

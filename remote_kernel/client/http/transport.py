@@ -9,6 +9,8 @@ asks for that: so no caller can be made to hold more than the table of limits sa
 """
 
 import asyncio
+import contextlib
+import importlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from remote_kernel.client.http.bounds import limit_of
+from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.limits import Limit
 from remote_kernel.core.pools.proxies import Proxy
 from remote_kernel.io import http1
@@ -97,7 +100,7 @@ class Transport(Protocol):
 
         Args:
             target: path and query.
-            token: the bearer token.
+            token: the bearer token; "" for none.
             read_seconds: how long the server may be silent, before the head and within the body.
             media_type: of `content`; "" leaves it unsaid.
         """
@@ -251,7 +254,7 @@ class TlsTransport:
             method,
             self._url + target,
             content=content or None,
-            headers={"authorization": f"Bearer {token}"} | ({"content-type": media_type} if media_type else {}),
+            headers=_headers(token, media_type),
             timeout=httpx.Timeout(
                 read_seconds, connect=self._timings.connect_seconds, write=self._timings.write_seconds, pool=None
             ),
@@ -287,7 +290,23 @@ class TlsTransport:
         return self._client
 
     async def warm_up(self) -> None:
-        """Nothing: httpx connects when there is something to send."""
+        """See `Transport`: one for the events, one for the messages.
+
+        httpx connects for requests alone. So these name no session and carry no token: a front door refuses them, and
+        their connections stay.
+        """
+        if self._client is None:
+            await asyncio.to_thread(importlib.import_module, "httpx")  # meanwhile the event loop has other things to do
+        count = 2 if self._client is None else 1  # the first request is on its way, and has one
+        await asyncio.gather(*(self._touch() for _ in range(count)))
+
+    async def _touch(self) -> None:
+        with contextlib.suppress(NoConnection, Broke, SettingsError):  # who sends a request is told
+            response = await self.send("GET", "/", "", b"", self._timings.connect_seconds)
+            try:
+                await response.read()
+            finally:
+                await response.aclose()
 
     def drop_idle(self) -> None:
         """Nothing that httpx could do; a request on a connection that is gone ends after `Timings.write_seconds`."""
@@ -295,6 +314,11 @@ class TlsTransport:
     async def aclose(self) -> None:
         if self._client is not None:
             await self._client.aclose()
+
+
+def _headers(token: str, media_type: str) -> dict[str, str]:
+    authorization = {"authorization": f"Bearer {token}"} if token else {}
+    return authorization | ({"content-type": media_type} if media_type else {})
 
 
 class _TlsResponse(_MeteredResponse):

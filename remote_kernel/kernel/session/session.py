@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remote_kernel.client.access import Access, choose_access
 from remote_kernel.client.http.pool_client import PoolClient
@@ -45,6 +45,9 @@ from remote_kernel.kernel.session.notebook_path import Hints, find_notebook
 from remote_kernel.kernel.session.releases import Release, Releases, Returned, give_back
 from remote_kernel.kernel.session.tidying import Tidying
 from remote_kernel.kernel.session.workspace_choice import WorkspacePlace
+
+if TYPE_CHECKING:
+    from remote_kernel.client.early_contact import EarlyContact
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +100,8 @@ class Session:
         self.pool: Route | None = None
         self.wait_seconds = DEFAULT_WAIT_SECONDS
         self._running: asyncio.Task[None] | None = None
+        self._early: EarlyContact | None = None
+        self._has_contacted = False
         self.link: Link | None = None
         self.launch: LaunchAsking | None = None
         self.workspace: WorkspacePlace | None = None
@@ -129,6 +134,17 @@ class Session:
         if self._has_left:
             with contextlib.suppress(RemoteKernelError):  # settings that cannot be used are told in the first cell
                 self._tidying.begin(self._settings, self._access)
+
+    def contact_early(self) -> None:
+        """Begin what a first cell would wait for beside its session, in the background; the cell is told what fails."""
+        if self._has_contacted or self.is_local:
+            return
+        self._has_contacted = True
+        from remote_kernel.client.early_contact import EarlyContact
+
+        with contextlib.suppress(RemoteKernelError):
+            self._early = EarlyContact(self._access)
+            self._early.begin()
 
     @property
     def is_known(self) -> bool:
@@ -295,7 +311,8 @@ class Session:
     def _route(
         self, settings: Settings, access: Access, identifier: Identifier, *, connects_ahead: bool = False
     ) -> DetectedRoute:
-        pool = PoolClient(access, identifier, connects_ahead=connects_ahead)
+        early = self._early if connects_ahead else None
+        pool = PoolClient(access, identifier, connects_ahead=connects_ahead, early=early)
         return DetectedRoute(pool, PoolKindStore(self.folders.runtime, settings.endpoint))
 
     async def read_history(self, request: Mapping[str, Any], hints: Hints) -> list[list[Any]]:
@@ -521,6 +538,8 @@ class Session:
     async def _close(self) -> None:
         await self._stop_following()
         await self._tidying.aclose()
+        if self._early is not None:
+            await self._early.aclose()
         if self.pool is not None:
             await self.pool.aclose()
         self.link = None
