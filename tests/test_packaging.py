@@ -54,7 +54,7 @@ def test_wheel_puts_the_kernelspec_where_jupyter_looks(wheel: Path, names: set[s
     with ZipFile(wheel) as archive:
         spec = json.loads(archive.read(f"{folder}/kernel.json"))
     assert spec == {
-        "argv": ["python", "-m", "remote_kernel", "-f", "{connection_file}"],
+        "argv": ["python", "-P", "-m", "remote_kernel", "-f", "{connection_file}"],
         "display_name": "Python (remote session)",
         "language": "python",
         "interrupt_mode": "message",

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
@@ -13,8 +14,8 @@ from tests.cli.command import run_command
 from tests.driver import Notebook, Pool
 
 
-def spec_of(folder: Path) -> dict[str, object]:
-    fields: dict[str, object] = json.loads((folder / "kernel.json").read_text())
+def spec_of(folder: Path) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads((folder / "kernel.json").read_text())
     return fields
 
 
@@ -28,7 +29,7 @@ def test_kernels_for_several_pools_live_side_by_side(private_folders: Path) -> N
         assert f"'remote-kernel doctor --endpoint {endpoint}'" in done.stdout
     folder = private_folders / "data" / "kernels" / "one"
     assert spec_of(folder) == {
-        "argv": [sys.executable, "-m", "remote_kernel", "-f", "{connection_file}"],
+        "argv": [sys.executable, *spec_of(find_shipped())["argv"][1:]],
         "display_name": "Python (remote session, one)",
         "language": "python",
         "interrupt_mode": "message",

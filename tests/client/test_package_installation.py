@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from remote_kernel.core.errors import SessionLost, TransferError, UsageError
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.wire.frames import PACKAGES_PATH
 from remote_kernel.core.wire.packages import Installed, Order
+from tests.client.serving import Answer, serve
 from tests.client.test_package_resolution import POD
 from tests.driver import Pod, run_in_pod, stdout_of
 from tests.faults.proxy import FaultProxy, Plan
@@ -141,7 +143,7 @@ async def test_what_has_no_wheel_for_the_pod_is_named_with_what_can_be_done(inde
 )
 def test_an_environment_without_pip_uses_uv_s_or_another(programs: list[str], command: list[str]) -> None:
     assert pip_command(has_module=False, which=lambda name: f"/bin/{name}" if name in programs else None) == command
-    assert pip_command(has_module=True, which=lambda name: None) == [sys.executable, "-m", "pip"]
+    assert pip_command(has_module=True, which=lambda name: None) == [sys.executable, "-P", "-m", "pip"]
     with pytest.raises(UsageError, match="needs pip, and has neither that nor uv"):
         pip_command(has_module=False, which=lambda name: None)
 
@@ -169,6 +171,10 @@ async def test_checksums_of_a_file_are_held(pod: Pod, index: Path, tmp_path: Pat
     file = tmp_path / "r.txt"
     file.write_text(f"rk-hashed==1.0 --hash=sha256:{'0' * 64}\n")
     with pytest.raises(TransferError, match=r"rk-hashed 1\.0 has none of the checksums"):
+        await install(pod.endpoint, files=(str(file),), cache=tmp_path / "cache")
+    file.write_text(f"rk-hashed==1.0 --hash=sha256:{sha256_of(wheel)}\nrk-other\n")
+    make_wheel(index, "rk-other")
+    with pytest.raises(UsageError, match=r"rk-other 1\.0 is needed as well, and the requirements have no checksum"):
         await install(pod.endpoint, files=(str(file),), cache=tmp_path / "cache")
     file.write_text(f"rk-hashed==1.0 --hash=sha256:{sha256_of(wheel)}\n")
     outcome, _ = await install(pod.endpoint, files=(str(file),), cache=tmp_path / "cache")
@@ -211,15 +217,76 @@ async def test_a_pod_that_is_never_done_is_given_up(index: Path) -> None:
     assert len({*asked}) == 1
 
 
-async def test_no_code_of_a_package_runs_on_this_machine(index: Path, tmp_path: Path) -> None:
-    source = tmp_path / "rk-source-1.0"
-    source.mkdir()
-    (source / "setup.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
+@pytest.fixture
+def source(index: Path, tmp_path: Path) -> Path:
+    """A package that is published as source alone, and says by a file "ran" that its code was run."""
+    folder = tmp_path / "rk-source-1.0"
+    folder.mkdir()
+    (folder / "backend.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
+    build = "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n"
+    (folder / "pyproject.toml").write_text(f"{build}[project]\nname = 'rk-source'\nversion = '1.0'\n")
     with tarfile.open(index / "rk-source-1.0.tar.gz", "w:gz") as archive:
-        archive.add(source, source.name)
+        archive.add(folder, folder.name)
+    return folder
+
+
+@pytest.mark.usefixtures("source")
+async def test_no_code_of_a_package_runs_on_this_machine(index: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="There is no wheel of 'rk-source'"):
         await Pip(POD, WheelCache(tmp_path / "cache")).find(["rk-source"])
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("where", ["{index}/rk-source-1.0.tar.gz", "{source}"])
+async def test_no_code_of_a_package_runs_here_that_was_asked_for_by_its_address(
+    pod: Pod, index: Path, source: Path, where: str, tmp_path: Path
+) -> None:
+    requirement = f"rk-source @ file://{where.format(index=index, source=source)}"
+    make_wheel(index, "rk-wants-source", requires=[requirement])
+    file = tmp_path / "r.txt"
+    for line in (requirement, "rk-wants-source"):
+        file.write_text(line)
+        with pytest.raises(UsageError, match=r"build a wheel of it|is no wheel on the web"):
+            await install(pod.endpoint, files=(str(file),), cache=tmp_path / "cache")
+    assert not (tmp_path / "ran").exists()
+
+
+async def test_no_module_beside_the_notebook_runs_in_pip_s_place(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_wheel(index, "rk-plain")
+    (tmp_path / "notebooks").mkdir()
+    for name in ("pip", "json", "optparse"):
+        (tmp_path / f"notebooks/{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
+    monkeypatch.chdir(tmp_path / "notebooks")
+    (found,) = await Pip(POD, WheelCache(tmp_path / "cache")).find(["rk-plain"])
+    assert found.name == "rk-plain"
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("line", ["x===${HOME}", "x\u2028--pre", "x\n--pre"])
+async def test_pip_is_given_no_line_that_means_more_to_it(line: str, index: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is no requirement that pip is given"):
+        await Pip(POD, WheelCache(tmp_path / "cache")).find([line])
+
+
+async def test_where_else_packages_were_looked_for_is_told(pod: Pod, index: Path, tmp_path: Path) -> None:
+    path = make_wheel(tmp_path / "elsewhere", "rk-strange")
+    make_wheel(index, "rk-stranger", requires=["rk-strange"])
+    file = tmp_path / "r.txt"
+
+    def answer(request: BaseHTTPRequestHandler) -> Answer:
+        if request.path == f"/{path.name}":
+            return 200, {"content-type": "application/octet-stream"}, path.read_bytes()
+        return 200, {"content-type": "text/html"}, f'<a href="/{path.name}">{path.name}</a>'.encode()
+
+    with serve(answer) as port:
+        file.write_text(f"--find-links http://127.0.0.1:{port}/\nrk-stranger\n")
+        outcome, _ = await install(pod.endpoint, files=(str(file),), cache=tmp_path / "cache")
+    assert outcome.summarise() == (
+        "Installed 2 packages in the session: rk-strange 1.0, rk-stranger 1.0. What was asked for has packages "
+        f"looked for at 127.0.0.1:{port}: who is there decides what they do."
+    )
 
 
 async def test_downloads_are_kept_by_checksum_up_to_a_size(tmp_path: Path) -> None:

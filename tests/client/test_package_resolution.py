@@ -44,6 +44,8 @@ INDEX: Mapping[str, Mapping[str, Sequence[str]]] = {
     "ring-b": {"1": ["ring-a[more]"]},
     "everything": {"1": ['everything[one]; extra == "all"', 'pexpect; extra == "one"']},
     "odd": {"1.0": ["not a requirement!"]},
+    "builds": {"1.0": ["evil @ https://x/evil-1.0.tar.gz"]},
+    "reads": {"1.0": ["evil @ file:///home/evil-1.0-py3-none-any.whl"]},
 }
 
 
@@ -139,3 +141,9 @@ def test_constraints_hold_for_what_is_asked_for_and_bring_nothing(tmp_path: Path
     (tmp_path / "c.txt").write_text("helper<2\npexpect<1\n")
     (tmp_path / "r.txt").write_text("-c c.txt\nhelper\n")
     assert chosen(files=[str(tmp_path / "r.txt")]) == ["helper 1.5", "only-of-old 1"]
+
+
+@pytest.mark.parametrize("name", ["builds", "reads"])
+def test_a_package_has_nothing_built_or_read_on_this_machine(name: str) -> None:
+    with pytest.raises(UsageError, match=r"1\.0 asks for evil at '.*', which is no wheel on the web"):
+        chosen(name)

@@ -57,6 +57,22 @@ def test_a_wheel_is_named_by_its_path(tmp_path: Path) -> None:
         ("-r nosuch.txt", "nosuch.txt: No such file or directory"),
         ("-r r.txt", "names itself, or too many files"),
         ("--install-option=x", "is not understood"),
+        ("--editable=.", "is not understood"),
+        ("x @ git+https://example.org/x", "is no requirement that can be sent: build a wheel"),
+        ("x @ git+https://example.org/x-1.0-py3-none-any.whl", "is no requirement that can be sent: build a wheel"),
+        ("x @ https://example.org/x-1.0.tar.gz", "is no requirement that can be sent: build a wheel"),
+        ("x @ https://example.org/x-1.0.tar.gz#x-1.0-py3-none-any.whl", "is no requirement that can be sent"),
+        ("x @ https://example.org/x-1.0.tar.gz?x-1.0-py3-none-any.whl", "is no requirement that can be sent"),
+        ("x @ file:///home/folder", "is no requirement that can be sent: build a wheel"),
+        ("x @ file://elsewhere/x-1.0-py3-none-any.whl", "is no requirement that can be sent: build a wheel"),
+        ("-i https://example.org/simple --trusted-host example.org", "is not understood"),
+        ("-i git+https://example.org/simple", "is not understood"),
+        ("-f git+https://example.org/simple", "is not understood"),
+        ("--proxy http://example.org", "is not understood"),
+        ("x==1 --hash=sha512:" + "0" * 128, "has no checksum of the kind sha256"),
+        ("-i https://${SECRET}@example.org/simple", "no variable of this machine is put into requirements"),
+        ("x @ https://example.org/${SECRET}/x-1.0-py3-none-any.whl", "no variable of this machine"),
+        ("-r .", "it is no file"),
         ("-i", "is not understood"),
     ],
 )
@@ -80,3 +96,83 @@ def test_a_word_that_is_no_requirement_is_named(text: str, said: str, tmp_path: 
     with pytest.raises(UsageError) as raised:
         parse_wanted([text], [], tmp_path)
     assert said in str(raised.value)
+
+
+def test_a_login_in_an_address_is_not_told(tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text(
+        "--extra-index-url https://me:secret@one.example/simple\n--trusted-host two.example\n"
+        "x @ https://three.example:8443/x-1.0-py3-none-any.whl\n-f wheels\n"
+    )
+    wanted = parse_wanted(["y @ https://typed.example/y-1.0-py3-none-any.whl"], ["r.txt"], tmp_path)
+    assert wanted.describe_sources() == (
+        " What was asked for has packages looked for at one.example, three.example:8443, two.example (whose "
+        "certificate is not checked): who is there decides what they do."
+    )
+    assert parse_wanted(["numpy"], [], tmp_path).describe_sources() == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-r ../outside.txt",
+        "-c ../outside.txt",
+        "-r link.txt",
+        "-r {outside}",
+        "-f ..",
+        "-f {folder}",
+        "-f file://{folder}",
+        "-i file://{folder}",
+        "../rk_out-1.0-py3-none-any.whl",
+        "rk-out @ file://{folder}/rk_out-1.0-py3-none-any.whl",
+    ],
+)
+def test_a_project_names_nothing_outside_its_folder(line: str, tmp_path: Path) -> None:
+    make_wheel(tmp_path, "rk-out")
+    (tmp_path / "outside.txt").write_text("a-token-of-somebody")
+    project = tmp_path / "project"
+    (project / "deep").mkdir(parents=True)
+    (project / "link.txt").symlink_to("../outside.txt")
+    (project / "deep/r.txt").write_text("numpy\n-r ../more.txt\n")
+    (project / "more.txt").write_text(line.format(outside=tmp_path / "outside.txt", folder=tmp_path))
+    with pytest.raises(UsageError, match="which is outside its folder") as raised:
+        parse_wanted([], ["deep/r.txt"], project, within=project)
+    assert "a-token-of-somebody" not in str(raised.value)
+    parse_wanted([], ["deep/r.txt"], project)  # what the user has named may name anything
+    (project / "more.txt").write_text("pandas")
+    wanted = parse_wanted([], ["deep/r.txt"], project, within=project)
+    assert [each.name for each in wanted.requirements] == ["numpy", "pandas"]
+
+
+def test_a_project_s_list_names_nothing_outside_its_folder(tmp_path: Path) -> None:
+    path = make_wheel(tmp_path, "rk-out")
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/link.txt").symlink_to(make_wheel(tmp_path, "rk-out"))
+    for names, files in [([str(path)], []), ([f"../{path.name}"], []), ([], ["link.txt"])]:
+        with pytest.raises(UsageError, match="which is outside its folder"):
+            parse_wanted(names, files, tmp_path / "project", within=tmp_path / "project")
+
+
+def test_files_that_name_ever_more_files_come_to_an_end(tmp_path: Path) -> None:
+    for number in range(12):
+        (tmp_path / f"{number}.txt").write_text(f"-r {number + 1}.txt\n" * 10)
+    (tmp_path / "12.txt").write_text("")
+    with pytest.raises(UsageError, match="too many files"):
+        parse_wanted([], ["0.txt"], tmp_path)
+
+
+def test_a_file_that_is_no_list_of_requirements_is_not_read_to_its_end(tmp_path: Path) -> None:
+    with (tmp_path / "r.txt").open("wb") as file:
+        file.truncate(10_000_000_000)  # a hole, which takes no room
+    with pytest.raises(UsageError, match="too large"):
+        parse_wanted([], ["r.txt"], tmp_path)
+    with pytest.raises(UsageError, match="it is no file"):
+        parse_wanted([], ["/dev/zero"], tmp_path)
+
+
+def test_where_one_has_a_checksum_all_need_one(tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text(f"numpy==1.0 --hash sha256:{'A' * 64}\nscipy\n")
+    wanted = parse_wanted([], ["r.txt"], tmp_path)
+    assert wanted.requires_hashes
+    assert allowed_hashes(wanted.hashes, "numpy") == {"a" * 64}
+    (tmp_path / "r.txt").write_text("--require-hashes\nnumpy\n")
+    assert parse_wanted([], ["r.txt"], tmp_path).requires_hashes

@@ -1,11 +1,14 @@
 """The local kernel's process is small: it imports no interpreter, and leaves memory to the pod."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.driver import Notebook, write_connection_file
 from tests.kernel.test_channels import connect, wait_ready
@@ -37,10 +40,12 @@ def test_the_kernel_imports_neither_ipython_nor_pod_nor_pool(tmp_path: Path) -> 
     assert [name for name in modules if name.startswith(FOREIGN)] == []
 
 
-def test_modules_in_the_notebook_s_folder_are_none_of_the_kernel_s(tmp_path: Path) -> None:
-    for name in ("json", "random", "select", "signal", "token", "zmq"):
+@pytest.mark.parametrize("names", [["json", "random", "select", "signal", "token", "zmq"], ["remote_kernel"]], ids=str)
+def test_modules_in_the_notebook_s_folder_are_none_of_the_kernel_s(names: list[str], tmp_path: Path) -> None:
+    for name in names:
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('this {name} was meant for the notebook')")
-    command = [sys.executable, "-m", "remote_kernel", "-f", "missing.json"]
+    argv = json.loads((Path(__file__).parents[2] / "kernelspec/kernel.json").read_text())["argv"]
+    command = [sys.executable, *argv[1:-1], "missing.json"]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (
         2,

@@ -21,7 +21,8 @@ DISTRIBUTION = "remote-session-kernel"
 # Below the environment's prefix, where the wheel puts the kernelspec that it brings.
 SHIPPED_FILE = ("share", "jupyter", "kernels", "remote", "kernel.json")
 
-_MODULE = ["-m", "remote_kernel"]
+# What starts our kernel: as it is written now, and as earlier versions wrote it.
+_STARTS = (["-P", "-m", "remote_kernel"], ["-m", "remote_kernel"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +168,7 @@ def _read(folder: Path) -> KernelSpec | None:
 
 def is_ours(spec: KernelSpec) -> bool:
     """Return whether a kernelspec starts our kernel."""
-    return list(spec.argv[1:3]) == _MODULE
+    return any(list(spec.argv[1 : len(words) + 1]) == words for words in _STARTS)
 
 
 def _check_is_ours(folder: Path) -> None:

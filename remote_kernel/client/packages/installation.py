@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
 from remote_kernel.client.files.remote_files import RemoteFiles
 from remote_kernel.client.files.transfer import Patience, PieceSize, Progress
 from remote_kernel.client.files.upload import LocalItem, Upload, UploadPlan
+from remote_kernel.client.packages.addresses import host_of
 from remote_kernel.client.packages.pip import Pip
 from remote_kernel.client.packages.remote_packages import RemotePackages
 from remote_kernel.client.packages.requirements import Wanted, allowed_hashes
@@ -16,9 +17,9 @@ from remote_kernel.client.packages.resolution import Found, is_satisfied, resolv
 from remote_kernel.client.packages.wheel_cache import WheelCache
 from remote_kernel.client.retry import Wait
 from remote_kernel.client.routes.route import Route
-from remote_kernel.core.errors import TransferError
+from remote_kernel.core.errors import TransferError, UsageError
 from remote_kernel.core.text.human_numbers import count_of
-from remote_kernel.core.wire.packages import WHEELS_FOLDER, Change, Installed, Order, Packages, Wheel
+from remote_kernel.core.wire.packages import WHEELS_FOLDER, Change, Installed, Order, Packages, Wheel, normalized
 from remote_kernel.io.file_pieces import digest
 
 # Another kernel's order may have taken away what was just sent.
@@ -84,10 +85,12 @@ class Outcome:
     Attributes:
         changes: what was installed; nothing where the session had it all.
         sent_bytes: how large the wheels were.
+        sources: a sentence about the places that were looked at because somebody else says so; "" for none.
     """
 
     changes: Sequence[Change]
     sent_bytes: int = 0
+    sources: str = ""
 
     def summarise(self) -> str:
         """Return the sentences for its end."""
@@ -98,7 +101,7 @@ class Outcome:
         upgraded = [change.name for change in self.changes if change.before]
         restart = f" A kernel that has imported {upgraded[0]} already has to be restarted." if upgraded else ""
         shown = ", ".join(names[:MAX_SHOWN])
-        return f"Installed {count_of(len(names), 'package')} in the session: {shown}{more}.{restart}"
+        return f"Installed {count_of(len(names), 'package')} in the session: {shown}{more}.{restart}{self.sources}"
 
 
 def _name(change: Change) -> str:
@@ -149,7 +152,8 @@ class Installation:
         installer = [] if target.installer else await pip.find(["pip"])
         self._begin(Step.FETCHING)
         paths = await pip.fetch([*found, *installer])
-        return await self._install(paths, target, has_installer=bool(installer))
+        outcome = await self._install(paths, target, has_installer=bool(installer))
+        return replace(outcome, sources=_describe_sources(wanted, found))
 
     def _begin(self, step: Step) -> None:
         self._progress.step, self._progress.said = step, ""
@@ -192,9 +196,19 @@ def _check(installed: Installed) -> None:
         raise TransferError(f"{installed.problem}{said}")
 
 
+def _describe_sources(wanted: Wanted, found: Sequence[Found]) -> str:
+    asked = {normalized(requirement.name) for requirement in wanted.requirements}
+    return wanted.describe_sources(host_of(each.url) for each in found if each.is_direct and each.name not in asked)
+
+
 def _check_hashes(found: Sequence[Found], wanted: Wanted) -> None:
     """Raise `UsageError` for a wheel that a file of the user's does not allow."""
     for each in found:
         allowed = allowed_hashes(wanted.hashes, each.name)
+        if wanted.requires_hashes and not allowed:
+            raise UsageError(
+                f"{each.name} {each.version} is needed as well, and the requirements have no checksum of it: where one "
+                "has, all need one, as 'pip-compile --generate-hashes' writes them."
+            )
         if allowed and each.sha256 not in allowed:
             raise TransferError(f"The wheel of {each.name} {each.version} has none of the checksums that are allowed.")

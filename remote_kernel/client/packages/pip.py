@@ -12,13 +12,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from remote_kernel.client.packages.addresses import file_name
 from remote_kernel.client.packages.resolution import Found
 from remote_kernel.client.packages.wheel_cache import WheelCache
+from remote_kernel.core.download_paths import shown
 from remote_kernel.core.errors import TransferError, UsageError
 from remote_kernel.core.text.terminal_text import one_line
 from remote_kernel.core.wire.packages import WHEEL, Packages, normalized
@@ -44,7 +46,8 @@ def pip_command(*, has_module: bool, which: Callable[[str], str | None] = shutil
         which: finds a program.
     """
     if has_module:
-        return [sys.executable, "-m", "pip"]
+        # Without the current folder on its path: a notebook's may be a stranger's, with a "pip" or "json" of its own.
+        return [sys.executable, "-P", "-m", "pip"]
     if uv := which("uv"):
         return [uv, "tool", "run", "pip"]
     if pip := which("pip3") or which("pip"):
@@ -91,7 +94,7 @@ class Pip:
         """Return the wheel where it is on this machine."""
         if found.url.startswith("file:"):
             return Path(url2pathname(urlsplit(found.url).path))
-        return self._cache.get(_file_name(found.url), found.sha256)
+        return self._cache.get(file_name(found.url), found.sha256)
 
     async def _download(self, found: Sequence[Found]) -> dict[str, Path]:
         """Download wheels into the cache, and return them by name."""
@@ -108,6 +111,9 @@ class Pip:
 
     async def _run(self, command: str, lines: Sequence[str], options: Sequence[str], folder: Path) -> None:
         """Run pip to its end; raises `UsageError` that says why it has failed."""
+        if odd := next((line for line in lines if not line.isprintable() or "${" in line), None):
+            # pip would take it for several lines, with options, or put in a variable of this machine.
+            raise UsageError(f"'{shown(odd)}' is no requirement that pip is given: it has characters with a meaning.")
         wanted = folder / "wanted.txt"
         wanted.write_text("\n".join(lines), encoding="utf-8")
         target = self._target
@@ -186,13 +192,9 @@ def _parse_item(item: dict[str, Any]) -> Found:
     metadata, info = item["metadata"], item["download_info"]
     hashes = info.get("archive_info", {}).get("hashes", {})
     name = normalized(metadata["name"])
-    if not WHEEL.fullmatch(_file_name(info["url"])):
+    if not WHEEL.fullmatch(file_name(info["url"])):
         raise UsageError(f"What is at {info['url']} is no wheel: build one, and give its path.")
     return Found(
         name=name, version=metadata["version"], url=info["url"], is_direct=item["is_direct"],
         sha256=hashes.get("sha256", ""), requires=tuple(metadata.get("requires_dist", ())),
     )  # fmt: skip
-
-
-def _file_name(url: str) -> str:
-    return unquote(PurePosixPath(urlsplit(url).path).name)

@@ -15,7 +15,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from remote_kernel.client.packages.addresses import is_web_address, is_wheel_address
 from remote_kernel.client.packages.requirements import Wanted
+from remote_kernel.core.download_paths import shown
 from remote_kernel.core.errors import UsageError
 from remote_kernel.core.wire.packages import Packages
 
@@ -153,6 +155,8 @@ class _Resolution:
         new = [each for each in parsed if applies(each, self._target, extras)]
         if before is not None:
             new = [each for each in new if not applies(each, self._target, before)]
+        for each in new:
+            _check_address(each, who)
         return [(each, who) for each in new]
 
     def _fits(self, name: str, version: str) -> bool:
@@ -200,6 +204,16 @@ class _Resolution:
 
 def _who(by: str) -> str:
     return by or "one requirement"
+
+
+def _check_address(requirement: Requirement, who: str) -> None:
+    """Raise `UsageError` where a package has something built or read on this machine."""
+    url = requirement.url
+    if url is not None and not (is_web_address(url) and is_wheel_address(url)):
+        raise UsageError(
+            f"{who} asks for {requirement.name} at '{shown(url)}', which is no wheel on the web: a package decides "
+            "neither what is built on this machine nor what is read."
+        )
 
 
 def _parse(text: str) -> Requirement | None:
