@@ -14,6 +14,7 @@ import zmq
 
 # Numbers, as "and" and "or" of an enumeration take as long as a small message.
 _POLLIN = int(zmq.POLLIN)
+_POLLOUT = int(zmq.POLLOUT)
 _NOBLOCK = int(zmq.NOBLOCK)
 _MORE = _NOBLOCK | int(zmq.SNDMORE)
 
@@ -29,6 +30,7 @@ class ZmqSocket:
         self.zmq = socket
         self._loop = asyncio.get_running_loop()
         self._arrival: asyncio.Future[None] | None = None
+        self._connection: asyncio.Future[None] | None = None
         # The descriptor tells of news once, and any call may take the news away: `_look` after each of them that does
         # not end with nothing being there.
         self._descriptor = int(socket.get(zmq.FD))
@@ -38,6 +40,14 @@ class ZmqSocket:
         events = int(self.zmq.get(zmq.EVENTS))  # and the descriptor is quiet again
         if events & _POLLIN and self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
+        if events & _POLLOUT and self._connection is not None and not self._connection.done():
+            self._connection.set_result(None)
+
+    async def wait_connected(self) -> None:
+        """Return when a socket with the option `IMMEDIATE` has a connection."""
+        if not int(self.zmq.get(zmq.EVENTS)) & _POLLOUT:
+            self._connection = self._loop.create_future()
+            await self._connection
 
     def take(self) -> list[bytes] | None:
         """Return the frames of the next message if it is there already."""

@@ -439,3 +439,35 @@ def test_the_end_of_the_heartbeat_is_the_end_of_the_kernel(tmp_path: Path, monke
     monkeypatch.setattr(zmq, "proxy", fail)
     with pytest.raises(ExceptionGroup, match="unhandled errors"):
         asyncio.run(serve())
+
+
+@pytest.mark.anyio
+async def test_a_prompt_waits_for_the_stdin_channel_of_whom_it_is_for(tmp_path: Path) -> None:
+    """Its shell channel may be connected a fifth of a second before."""
+    path = tmp_path / "c.json"
+    write_connection_file(path, key=b"secret")
+    channels = Channels(Connection.read(path))
+    channels.bind()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    front_end = context.socket(zmq.DEALER)
+    front_end.identity = b"front end"
+    front_end.linger = 0
+
+    async def ignore(*_: object) -> None:
+        pass
+
+    serving = asyncio.create_task(channels.serve(ignore))
+    try:
+        for prompt in (b"first", b"second"):
+            channels.send(Channel.STDIN, [b"front end"], (b"{}", b"{}", b"{}", prompt))
+        channels.send(Channel.STDIN, [b"somebody else"], (b"{}", b"{}", b"{}", b"never seen"))
+        front_end.connect(Connection.read(path).url("stdin"))
+        front_end.rcvtimeo = 10_000
+        for prompt in (b"first", b"second"):
+            assert (await asyncio.to_thread(front_end.recv_multipart))[-1] == prompt
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        front_end.close()
+        context.term()
+        channels.close()

@@ -25,6 +25,7 @@ from remote_kernel.io.private_files import write_private
 from remote_kernel.io.tasks import go_on, is_cancelled
 from remote_kernel.io.zmq_socket import ZmqSocket
 from remote_kernel.kernel.frontend.iopub_queue import IopubQueue
+from remote_kernel.kernel.frontend.prompts import Prompts
 from remote_kernel.kernel.frontend.timings import Timings
 
 _log = logging.getLogger(__name__)
@@ -162,6 +163,7 @@ class Channels:
         self._heartbeat_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._heartbeat_end: asyncio.Future[None] | None = None
         self._iopub_queue: IopubQueue | None = None
+        self._prompts: Prompts | None = None
         self._refused = Tally()
 
     def bind(self) -> None:
@@ -184,6 +186,8 @@ class Channels:
                 # A front end that comes back under its name may be here before its old connection has ended.
                 socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
                 socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+            if channel is Channel.STDIN:
+                self._prompts = Prompts(self._sockets[channel], self._timings.prompt_seconds)
             self._bind(socket, channel.name.lower(), gives_up_at)
         self._start_heartbeat(gives_up_at)
         if was_picked:
@@ -247,8 +251,10 @@ class Channels:
         ended a front end takes notice, and not of one that is deaf on a channel.
         """
         assert self._iopub_queue is not None
+        assert self._prompts is not None
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(go_on(self._iopub_queue.serve()))
+            tasks.create_task(go_on(self._prompts.serve()))
             tasks.create_task(go_on(self._wait_heartbeat_end()))
             for channel in (Channel.SHELL, Channel.CONTROL, Channel.STDIN):
                 tasks.create_task(go_on(self._receive(channel, handle)))
@@ -304,8 +310,14 @@ class Channels:
 
     def send(self, channel: Channel, prefixes: list[bytes], parts: tuple[bytes, ...]) -> None:
         """Send a message that exists already to the front end that `prefixes` names; none, where nobody has asked."""
-        if prefixes:
-            self._sockets[channel].send(self._signer.to_zmq(parts, prefixes))
+        if not prefixes:
+            return
+        frames = self._signer.to_zmq(parts, prefixes)
+        if channel is Channel.STDIN:
+            assert self._prompts is not None
+            self._prompts.send(frames)
+        else:
+            self._sockets[channel].send(frames)
 
     async def room(self) -> None:
         """Return when the front ends have taken enough of what was published for more to come."""

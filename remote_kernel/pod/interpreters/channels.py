@@ -1,6 +1,7 @@
 """ZeroMQ channels between the agent and one Jupyter kernel."""
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -94,6 +95,8 @@ class Channels:
             else:
                 # One identity on all channels, or the kernel does not know where to send an input_request.
                 socket.identity = identity
+            if channel is Channel.STDIN:
+                socket.setsockopt(zmq.IMMEDIATE, 1)  # only so it can be seen whether it is connected
             socket.connect(_url(manager, name))
             self._sockets[channel] = ZmqSocket(socket)
             reading = go_on(self._read(name, channel, self._sockets[channel]))
@@ -131,7 +134,12 @@ class Channels:
 
     def send(self, channel: Channel, parts: tuple[bytes, ...]) -> None:
         """Send one message to the kernel, signed with its key."""
-        self._sockets[channel].send(self._signer.to_zmq(parts))
+        with contextlib.suppress(zmq.Again):  # an answer on stdin to a process that has ended
+            self._sockets[channel].send(self._signer.to_zmq(parts))
+
+    async def wait_stdin(self) -> None:
+        """Return when the stdin channel is connected."""
+        await self._sockets[Channel.STDIN].wait_connected()
 
     async def drain(self) -> None:
         """Return when the last words of a process that has ended have been read."""

@@ -91,7 +91,7 @@ class Interpreter:
             hold=self.hold,
             on_deaf=self._kill_group,
         )
-        self._readiness = Readiness(self.channels.send, self._author, self.exited)
+        self._readiness = Readiness(self.channels.send, self.channels.wait_stdin, self._author, self.exited)
         self._receive: Receive = self._readiness.receive
 
     async def start(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from remote_kernel.core.jupyter.debugger_files import CellFiles
@@ -34,6 +34,7 @@ class Readiness:
 
     Args:
         send: sends one message on a channel.
+        wait_stdin: returns when the stdin channel is connected.
         exited: is done when the kernel's process has ended.
 
     Attributes:
@@ -42,11 +43,16 @@ class Readiness:
     """
 
     def __init__(
-        self, send: Callable[[Channel, tuple[bytes, ...]], None], author: Author, exited: "asyncio.Future[str]"
+        self,
+        send: Callable[[Channel, tuple[bytes, ...]], None],
+        wait_stdin: Callable[[], Coroutine[Any, Any, None]],
+        author: Author,
+        exited: "asyncio.Future[str]",
     ) -> None:
         self.kernel_info: dict[str, Any] = {}
         self.cell_files = CellFiles()
         self._send = send
+        self._wait_stdin = wait_stdin
         self._author = author
         self._exited = exited
         self._is_published = asyncio.Event()
@@ -69,7 +75,7 @@ class Readiness:
         """Return whether the kernel answers on shell and iopub, when it does, and `False` when its process has ended.
 
         One that is Python's is told to keep what it publishes until we have read it, and to end when we do; another
-        than ipykernel refuses, and no harm.
+        than ipykernel refuses, and no harm. Its prompts would be for nobody before the stdin channel is connected.
         """
         has_replied = self._replied["kernel_info_reply"]
         while not (self._is_published.is_set() and has_replied.is_set()):
@@ -85,7 +91,8 @@ class Readiness:
             content = {"code": code, "silent": True, "store_history": False, "stop_on_error": False}
             self._ask(Channel.SHELL, "execute_request", content)
             await self._ask_debugger()
-            await self._wait_unless_exited(self._replied["execute_reply"])
+            await self._wait_unless_exited(self._replied["execute_reply"].wait())
+            await self._wait_unless_exited(self._wait_stdin())
         await self._settle()
         return True
 
@@ -101,10 +108,10 @@ class Readiness:
         self._ask(Channel.CONTROL, "debug_request", content)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DEBUG_INFO_SECONDS):
-                await self._wait_unless_exited(self._replied["debug_reply"])
+                await self._wait_unless_exited(self._replied["debug_reply"].wait())
 
-    async def _wait_unless_exited(self, event: asyncio.Event) -> None:
-        happened = asyncio.create_task(event.wait())
+    async def _wait_unless_exited(self, awaited: Coroutine[Any, Any, object]) -> None:
+        happened = asyncio.create_task(awaited)
         either: set[asyncio.Future[Any]] = {happened, self._exited}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
