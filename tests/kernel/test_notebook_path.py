@@ -130,9 +130,10 @@ def test_hints_pass_over_what_is_no_request(metadata: bytes, content: bytes) -> 
 
 
 class Sessions(BaseHTTPRequestHandler):
-    """Answers `/api/sessions` as a Jupyter server does."""
+    """Answers `/api/sessions` as a Jupyter server does; with `later` from the second request on."""
 
     sessions: object = []
+    later: object = None
 
     def do_GET(self) -> None:
         is_welcome = self.headers["authorization"] == "token tok" and self.path == "/base/api/sessions"
@@ -140,6 +141,8 @@ class Sessions(BaseHTTPRequestHandler):
         self.end_headers()
         if is_welcome:
             self.wfile.write(json.dumps(type(self).sessions).encode())
+            if type(self).later is not None:
+                Sessions.sessions, Sessions.later = type(self).later, None
 
     def log_message(self, *_args: object) -> None:
         pass
@@ -171,6 +174,29 @@ def test_the_jupyter_server_is_asked(runtime: Path) -> None:
         {"path": "sub/a.ipynb", "kernel": {"id": "k1"}},
     ]
     assert find({}, Hints(vscode="/v.ipynb"), runtime=runtime) == str(runtime / "root/sub/a.ipynb")
+
+
+MYST_PAGE = {"path": "a.ipynb", "name": "a.ipynb", "type": "console", "kernel": {"id": "k1"}}
+
+
+def test_a_page_of_myst_that_is_a_notebook_has_a_session_of_its_own(runtime: Path) -> None:
+    Sessions.sessions = [MYST_PAGE]
+    assert find({"JPY_SESSION_NAME": str(runtime / "root/a.ipynb")}, runtime=runtime) is None
+
+
+def test_a_notebook_that_was_renamed_since_its_kernel_started_is_known_by_its_new_name(runtime: Path) -> None:
+    Sessions.sessions = [{"path": "b.ipynb", "type": "notebook", "kernel": {"id": "k1"}}]
+    assert find({"JPY_SESSION_NAME": str(runtime / "root/a.ipynb")}, runtime=runtime) == str(runtime / "root/b.ipynb")
+
+
+def test_a_session_that_the_server_is_about_to_write_down_is_waited_for(runtime: Path) -> None:
+    Sessions.sessions, Sessions.later = [], [MYST_PAGE]
+    assert find({"JPY_SESSION_NAME": str(runtime / "root/a.ipynb")}, runtime=runtime) is None
+
+
+def test_a_server_that_does_not_answer_leaves_it_at_what_it_has_told_the_kernel(runtime: Path) -> None:
+    Sessions.sessions = {"message": "busy"}
+    assert find({"JPY_SESSION_NAME": "/j/b.ipynb"}, runtime=runtime) == "/j/b.ipynb"
 
 
 @pytest.mark.parametrize(

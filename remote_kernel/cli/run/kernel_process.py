@@ -11,6 +11,7 @@ from jupyter_core.utils import ensure_async
 from nbclient import NotebookClient
 
 from remote_kernel.cli.run.patient_client import PatientClient
+from remote_kernel.kernel.requests.request import SHOWS_WAITING
 
 # A traceback's worth.
 LOG_BYTES = 4_000
@@ -68,6 +69,8 @@ class KernelProcess:
                 stderr=self._log,
             )
             await self._client.async_start_new_kernel_client()
+            assert self._client.kc is not None
+            self._client.kc.session.metadata = {SHOWS_WAITING: True}
         except RuntimeError:
             raise KernelDied(self.read_log()) from None
 

@@ -42,3 +42,13 @@ class Display:
             "transient": {"display_id": self._display_id},
         }
         self._channels.say(msg_type, content, self._parent)
+
+    def clear(self) -> None:
+        """Take away what has been shown, with all else that the cell has shown so far.
+
+        Where `clear_output` is passed over, nothing is left of it but its place.
+        """
+        content = {"data": {}, "metadata": {}, "transient": {"display_id": self._display_id}}
+        self._channels.say("update_display_data", content, self._parent)
+        self._channels.say("clear_output", {"wait": False}, self._parent)
+        self.is_shown = False

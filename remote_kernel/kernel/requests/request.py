@@ -17,6 +17,9 @@ from remote_kernel.core.jupyter.messages import (
 from remote_kernel.core.wire.frames import Channel, Message
 from remote_kernel.kernel.magics.session_command import Command
 
+# In the metadata of a request: who sent it shows the waiting line and takes it away, although nobody may be looking.
+SHOWS_WAITING = "remote_kernel_shows_waiting"
+
 
 class Interrupted(RemoteKernelError):
     """The user interrupted a cell that waits for the session."""
@@ -117,6 +120,7 @@ class Request:
         command: the `%session` command that a cell consists of.
         is_silent: whether nobody sees the result of a cell.
         is_attended: whether somebody may be looking; what executes notebooks by itself allows no input.
+        shows_waiting: whether who sent it is known to take the waiting line away, attended or not.
         is_withheld: whether its end waits for something that is done here, such as fetching the files it has made.
         is_busy_said: whether the front end was told "busy" of it.
         is_idle_said: whether the front end was told "idle" of it.
@@ -132,6 +136,7 @@ class Request:
     command: Command | None = None
     is_silent: bool = False
     is_attended: bool = False
+    shows_waiting: bool = False
     is_withheld: bool = False
     is_busy_said: bool = False
     is_idle_said: bool = False
@@ -157,6 +162,11 @@ class Request:
         """The metadata of one that has not been passed on; raises `WireError` when it is not a JSON object."""
         assert self.message is not None
         return parse_object(self.message.parts[2])
+
+    def is_marked(self, name: str) -> bool:
+        """Return whether the metadata of one that has not been passed on says so."""
+        assert self.message is not None
+        return parse_reply(self.message.parts[2]).get(name) is True
 
     @property
     def size(self) -> int:

@@ -45,7 +45,15 @@ from remote_kernel.kernel.requests.facts import MAX_WAITING_BYTES, SessionFacts
 from remote_kernel.kernel.requests.in_flight import InFlightRequests
 from remote_kernel.kernel.requests.interrupts import Interrupts
 from remote_kernel.kernel.requests.replies import Replies
-from remote_kernel.kernel.requests.request import Event, Interrupted, KernelMessage, Origin, Request, State
+from remote_kernel.kernel.requests.request import (
+    SHOWS_WAITING,
+    Event,
+    Interrupted,
+    KernelMessage,
+    Origin,
+    Request,
+    State,
+)
 from remote_kernel.kernel.requests.withheld_ends import WithheldEnds
 
 STARTING = Wait("starting a remote session")
@@ -256,6 +264,7 @@ class RequestTable:
         content = request.content
         request.is_silent = content.get("silent") is True
         request.is_attended = content.get("allow_stdin") is True
+        request.shows_waiting = request.is_marked(SHOWS_WAITING)
         request.command = session_command.parse(content.get("code"))
         self._replies.note_audience(request)
         if request.is_attended:

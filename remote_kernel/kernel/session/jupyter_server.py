@@ -63,8 +63,8 @@ def _read_own(path: Path) -> bytes:
         return file.read(MAX_FILE_BYTES)
 
 
-def sessions_of(server: Server, parent: int) -> list[dict[str, object]]:
-    """Return the server's sessions; none when it does not answer. Nothing here may fail a cell."""
+def sessions_of(server: Server, parent: int) -> list[dict[str, object]] | None:
+    """Return the server's sessions; `None` when it does not answer. Nothing here may fail a cell."""
     from http.client import HTTPConnection, HTTPException, HTTPSConnection  # late, as few kernels get here
 
     assert JUPYTER_SESSIONS.bytes is not None
@@ -73,7 +73,7 @@ def sessions_of(server: Server, parent: int) -> list[dict[str, object]]:
         port = parts.port or _PORTS[parts.scheme]
         host = find_address(parent, port, parts.hostname or "")
         if host is None:
-            return []
+            return None
         # Who has a certificate for the name is who it says.
         connection = (
             HTTPSConnection(parts.hostname or "", port, timeout=TIMEOUT_SECONDS)
@@ -89,10 +89,10 @@ def sessions_of(server: Server, parent: int) -> list[dict[str, object]]:
             content = answer.read(JUPYTER_SESSIONS.bytes + 1)
         finally:
             connection.close()
-        sessions = json.loads(content) if answer.status == 200 and len(content) <= JUPYTER_SESSIONS.bytes else []
+        sessions = json.loads(content) if answer.status == 200 and len(content) <= JUPYTER_SESSIONS.bytes else None
     except (HTTPException, OSError, ValueError, KeyError, RecursionError):
-        return []
-    return [session for session in sessions if isinstance(session, dict)] if isinstance(sessions, list) else []
+        return None
+    return [session for session in sessions if isinstance(session, dict)] if isinstance(sessions, list) else None
 
 
 def find_address(process: int, port: int, host: str) -> str | None:

@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,11 @@ from remote_kernel.client.files.local_paths import current_folder, expand_user
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.identity import has_drive_prefix
 from remote_kernel.core.jupyter.messages import parse_object
-from remote_kernel.kernel.session.jupyter_server import find_server, sessions_of
+from remote_kernel.kernel.session.jupyter_server import Server, find_server, sessions_of
+
+# A Jupyter server writes a session down as soon as the process of its kernel has been started.
+SESSION_SECONDS = 1.0
+LOOK_AGAIN_SECONDS = 0.05
 
 _ASSIGNMENT = re.compile(r"^(__vsc_ipynb_file__|PAPERMILL_INPUT_PATH)\s*=\s*(.+?)\s*$", re.MULTILINE)
 
@@ -85,10 +90,13 @@ def find_notebook(
     if configured:
         return canonical(configured)
     session_name = environ.get("JPY_SESSION_NAME", "")
-    if Path(session_name).is_absolute() and session_name.endswith(".ipynb") and is_file_path(session_name):
+    server = find_server(runtime_folder, parent)
+    session = _find_session(server, parent, connection_file, is_sure=bool(session_name)) if server else None
+    if server and session:
+        if path := _path_of_session(server, session):
+            return path
+    elif Path(session_name).is_absolute() and session_name.endswith(".ipynb") and is_file_path(session_name):
         return canonical(session_name)
-    if path := _ask_server(runtime_folder, parent, connection_file):
-        return path
     if Path(hints.vscode).is_absolute():  # a notebook that was never saved has a name only
         return canonical(hints.vscode)
     return _papermill_path(hints.papermill, environ)
@@ -113,15 +121,33 @@ def is_file_path(path: str) -> bool:
     return not has_drive_prefix(path) or Path(path).exists()
 
 
-def _ask_server(runtime_folder: Path, parent: int, connection_file: Path) -> Path | None:
-    server = find_server(runtime_folder, parent)
-    if server is None:
-        return None
+def _find_session(server: Server, parent: int, connection_file: Path, *, is_sure: bool) -> dict[str, object] | None:
+    """Return the session of this kernel, as a Jupyter server describes it; `None` where it does not.
+
+    Args:
+        is_sure: whether there is one, which the server may be about to write down.
+    """
     kernel_id = connection_file.stem.removeprefix("kernel-")
-    for session in sessions_of(server, parent):
-        kernel = session.get("kernel")
-        path = session.get("path")
-        if isinstance(kernel, dict) and kernel.get("id") == kernel_id and isinstance(path, str):
-            found = str(server.root / path)
-            return canonical(found) if found.endswith(".ipynb") and is_file_path(found) else None
+    ends_at = time.monotonic() + (SESSION_SECONDS if is_sure else 0.0)
+    while (sessions := sessions_of(server, parent)) is not None:
+        for session in sessions:
+            kernel = session.get("kernel")
+            if isinstance(kernel, dict) and kernel.get("id") == kernel_id:
+                return session
+        if time.monotonic() >= ends_at:
+            break
+        time.sleep(LOOK_AGAIN_SECONDS)
     return None
+
+
+def _path_of_session(server: Server, session: Mapping[str, object]) -> Path | None:
+    """Return the notebook that a session belongs to; `None` where it only has a notebook's path and name.
+
+    MyST executes a notebook as one of its pages in a session of type "console": what its author has in memory is not to
+    show in the page, nor what the page does there.
+    """
+    path = session.get("path")
+    if session.get("type", "notebook") != "notebook" or not isinstance(path, str):
+        return None
+    found = str(server.root / path)
+    return canonical(found) if found.endswith(".ipynb") and is_file_path(found) else None
