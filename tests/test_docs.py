@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from remote_kernel.cli import build_parser
+from remote_kernel.cli.run.notebook_folders import find_notebooks
 from remote_kernel.core.settings import Settings
 from remote_kernel.pod.__main__ import build_parser as build_pod_parser
 from tests import commands_page
@@ -184,7 +185,7 @@ def anchors(page: Path) -> set[str]:
 def test_the_index_names_every_page_and_notebook() -> None:
     linked = set(re.findall(r"\]\((\S+)\)", (DOCS / "README.md").read_text()))
     assert {page.name for page in DOCS.glob("*.md")} - {"README.md"} <= linked
-    assert {f"../notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")} <= linked
+    assert {f"../{path.relative_to(ROOT)}" for path in find_notebooks([ROOT / "notebooks"])} <= linked
 
 
 def test_the_readme_stays_short() -> None:

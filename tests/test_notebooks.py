@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
+from remote_kernel.cli.run.notebook_folders import find_notebooks
+from remote_kernel.kernel.launch.project_file import find_project
 from tests.cli.command import run_command
 from tests.driver import Pool
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
-NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+NOTEBOOKS = find_notebooks([FOLDER])
 
 Cell = dict[str, Any]
 
@@ -54,9 +57,17 @@ def test_notebook_is_for_our_kernel_and_shows_no_folder_of_its_author(path: Path
     assert not re.findall(r"(?<!\w)/(?:home|root|Users|opt)/\S*|\S*site-packages\S*", "\n".join(texts))
 
 
+def brought_along(path: Path) -> set[str]:
+    """Return what a notebook's project brings to the session: modules beside it, and packages by its settings."""
+    project = find_project(path.parent)
+    packages = {Requirement(each).name for each in project.packages} if project else set()
+    return {module.stem for module in path.parent.glob("*.py")} | packages
+
+
 def test_the_image_of_the_pods_has_what_the_notebooks_import() -> None:
     sources = "\n".join("".join(cell["source"]) for path in NOTEBOOKS for cell in code_cells(path))
     imported = set(re.findall(r"^(?:import|from) (\w+)", sources, re.MULTILINE)) - sys.stdlib_module_names
+    imported -= {name for path in NOTEBOOKS for name in brought_along(path)}
     lists = "\n".join((FOLDER.parent / "deploy" / name).read_text() for name in ("packages.txt", "requirements.txt"))
     in_image = {name.lower() for name in re.findall(r"^([\w.-]+)==", lists, re.MULTILINE)}
     owners = packages_distributions()
