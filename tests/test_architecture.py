@@ -158,6 +158,7 @@ def test_local_kernel_loads_neither_ipython_nor_the_other_side() -> None:
     others = {"IPython", "ipykernel", "starlette", "uvicorn", "nbclient", "httpx", "azure", "rich"}
     assert not {name.split(".")[0] for name in loaded} & others, "the first cell does not need it"
     assert not [name for name in loaded if name.startswith(("remote_kernel.pod", "remote_kernel.pool"))]
+    assert not {"importlib.metadata", "tomllib", "zipfile"} & set(loaded), "2 MB, which few need"
 
 
 def test_one_cell_s_way_is_as_it_is_described_and_not_long() -> None:

@@ -46,7 +46,7 @@ def parse_project_settings(text: str, *, folder: str, file: str) -> ProjectSetti
     Raises:
         SettingsError: the table cannot be used.
     """
-    import tomllib  # late: most projects need neither this nor the next one
+    import tomllib  # late: most projects have no such table
 
     try:
         table = _table(tomllib.loads(text))

@@ -13,6 +13,9 @@ NAME = "pyproject.toml"
 
 MAX_BYTES = 1024 * 1024
 
+# Of the table that is ours.
+_KEY = "remote-kernel"
+
 
 def find_project(start: Path) -> "ProjectSettings | None":
     """Return what the nearest pyproject.toml says, in the folder `start` or above it; `None` where it says nothing.
@@ -45,14 +48,16 @@ def _is_trusted(path: Path, start: Path) -> bool:
 
 
 def _read(path: Path) -> "ProjectSettings | None":
-    from remote_kernel.core.project_settings import TABLE, parse_project_settings  # late: most kernels need none
-
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         text = data.decode("utf-8")
     except (OSError, UnicodeDecodeError):
         return None  # whoever needs it will say so
+    if _KEY not in text:
+        return None
+    from remote_kernel.core.project_settings import TABLE, parse_project_settings  # late: most projects need neither
+
     if len(data) > MAX_BYTES:
         raise SettingsError(f"{path} has more than {MAX_BYTES // 1024} KB: put [{TABLE}] into a smaller one")
     return parse_project_settings(text, folder=str(path.parent), file=str(path))

@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-from remote_kernel.client.packages.local_distributions import distribution_of
-
 SYNC_IT = "'%session sync on' keeps this folder the same in the session, and '%session upload {path}' sends it once."
 INSTALL_IT = "'%session install {name}' sends it there."
 
@@ -48,6 +46,8 @@ def _of_module(text: str, folder: Path, *, has_workspace: bool) -> str:
     match = _MODULE.search(text)
     if match is None:
         return ""
+    from remote_kernel.client.packages.local_distributions import distribution_of  # late: 2 MB that most need not
+
     name = match["name"].partition(".")[0]
     beside = next((path for path in (f"{name}.py", name) if _is_beside(path, folder)), None)
     if beside is not None and not has_workspace:
