@@ -54,7 +54,7 @@ IMPURE = {
 PURE_LIBRARIES = {"pathspec"}
 
 # What does it in the rooms that decide about requests.
-IMPURE_MODULES = {"deliveries", "uplink", "history", "history_file"}
+IMPURE_MODULES = {"history", "history_file"}
 
 # A cell's way through the package is to be followed in an hour.
 MAX_FILES_OF_A_CELL = 25

@@ -39,14 +39,8 @@ PRIVATE_OF_OTHERS = {
 }
 
 
-# Constants that tests still replace, where the room that they belong to has no object of timings or limits yet.
-PATCHED_CONSTANTS = {
-    "client/test_link.py": {"KEEPALIVE_SECONDS"},
-    "kernel/test_history.py": {"MAX_FILES"},
-    "kernel/test_jupyter_server.py": {"_TABLES"},  # stands for a system that has none
-    "kernel/test_relay.py": {"MAX_WAITING_BYTES"},
-    "pod/test_lives.py": {"GRACE_SECONDS", "KEEPALIVE_SECONDS"},
-}
+# What stands for a system that has none of them.
+PATCHED_CONSTANTS = {"_TABLES"}
 
 
 def tree_of(path: Path) -> ast.Module:
@@ -113,9 +107,10 @@ def patched_names(tree: ast.Module) -> Iterator[str]:
 
 def test_no_test_replaces_a_constant() -> None:
     """What a test needs shorter or smaller is passed in, in a frozen object that has the real values by default."""
-    unknown = []
-    for path in (ROOT / "tests").rglob("*.py"):
-        name = str(path.relative_to(ROOT / "tests"))
-        constants = {each for each in patched_names(tree_of(path)) if re.fullmatch(r"_?[A-Z][A-Z_]+", each)}
-        unknown += [(name, each) for each in constants - PATCHED_CONSTANTS.get(name, set())]
-    assert unknown == []
+    patched = {
+        (str(path.relative_to(ROOT / "tests")), name)
+        for path in (ROOT / "tests").rglob("*.py")
+        for name in patched_names(tree_of(path))
+        if re.fullmatch(r"_?[A-Z][A-Z_]+", name) and name not in PATCHED_CONSTANTS
+    }
+    assert patched == set()

@@ -15,7 +15,7 @@ from benchmarks.many.light_kernel import LightRegistry
 from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC
 from remote_kernel.io.http1.listening import allow_many_files
 from remote_kernel.io.http1.server import ServerProtocol
-from remote_kernel.pod.api.api import Pod
+from remote_kernel.pod.api.pod import Pod
 from remote_kernel.pod.app import create_app
 from remote_kernel.pod.files.data_folder import DataFolder
 from remote_kernel.pod.interpreter_api.executions import Executions

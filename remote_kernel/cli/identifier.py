@@ -37,9 +37,9 @@ def find_session(arguments: argparse.Namespace) -> tuple[Settings, Identifier]:
         UsageError: there is no such notebook, or the identifier cannot be known.
     """
     from remote_kernel.kernel.folders import Folders
-    from remote_kernel.kernel.session.binding import identifier_of
-    from remote_kernel.kernel.session.identity_key import load_key
-    from remote_kernel.kernel.session.notebook_path import canonical
+    from remote_kernel.kernel.identity.decision import identifier_of
+    from remote_kernel.kernel.identity.identity_key import load_key
+    from remote_kernel.kernel.identity.notebook_path import canonical
 
     if not canonical(arguments.notebook).is_file():
         raise UsageError(f"there is no notebook at {arguments.notebook}")

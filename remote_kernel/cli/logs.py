@@ -55,7 +55,7 @@ def handle(arguments: argparse.Namespace) -> int:
     """Show the lines."""
     from remote_kernel.io.log_files import log_folder
     from remote_kernel.kernel.folders import Folders
-    from remote_kernel.kernel.session.notebook_path import canonical
+    from remote_kernel.kernel.identity.notebook_path import canonical
 
     if arguments.notebook == "":
         raise UsageError("--notebook is empty: name a notebook, or leave it out")

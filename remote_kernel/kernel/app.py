@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from remote_kernel.core.errors import RemoteKernelError
-from remote_kernel.kernel.frontend.channels import Channels, Connection
+from remote_kernel.kernel.frontend.channels import Channels
+from remote_kernel.kernel.frontend.connection_file import Connection
 
 
 async def run(connection_file: Path, environ: Mapping[str, str]) -> int:

@@ -6,7 +6,7 @@ what has happened, and does what it decides, in order.
 The relay reads headers to route and copies everything else. The exceptions are requests that must be answered whatever
 the network does (`kernel_info`, interrupt, shutdown), requests to a kernel that has run nothing yet
 (`before_session`), `%session` with its Tab (`magics`), requests that cannot be passed on, which end with an error like
-one of the kernel's own, prompts of what has ended (`RequestTable.replied`), and printed text that has piled up, which
+one of the kernel's own, prompts of what has ended (`requests.prompts`), and printed text that has piled up, which
 the link hands over in fewer messages (`core.text.stream_merging`).
 """
 
@@ -26,8 +26,10 @@ from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.wire.frames import Channel, Files, Message
 from remote_kernel.io.tasks import start
 from remote_kernel.kernel.defects import report_defect
+from remote_kernel.kernel.deliveries import Deliveries
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
+from remote_kernel.kernel.identity.notebook_path import Hints
 from remote_kernel.kernel.magics.actions import Actions
 from remote_kernel.kernel.magics.completion import Completion
 from remote_kernel.kernel.output import style
@@ -35,15 +37,13 @@ from remote_kernel.kernel.output.display import Display, Shown
 from remote_kernel.kernel.output.waiting_line import WaitingLine
 from remote_kernel.kernel.preparation.preparation import Preparation
 from remote_kernel.kernel.requests import effects
-from remote_kernel.kernel.requests.deliveries import Deliveries
 from remote_kernel.kernel.requests.effects import BeginLine, Effect, RunCommand, Step
 from remote_kernel.kernel.requests.facts import SessionFacts
 from remote_kernel.kernel.requests.request import Interrupted, Request
-from remote_kernel.kernel.requests.table import LINK_IS_DOWN, NOT_SENT, STARTING, RequestTable
-from remote_kernel.kernel.requests.uplink import Uplink
+from remote_kernel.kernel.requests.table import LINK_IS_DOWN, MAX_WAITING_BYTES, NOT_SENT, STARTING, RequestTable
 from remote_kernel.kernel.session.attachment import Attachment
-from remote_kernel.kernel.session.notebook_path import Hints
 from remote_kernel.kernel.session.session import Session
+from remote_kernel.kernel.uplink import Uplink
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ class Relay:
     Args:
         kernelspec: the kernel in the pod.
         is_eager: whether the session is taken at the start.
+        max_waiting_bytes: how much may wait for the session.
 
     Attributes:
         stopped: is set when the kernel is to end.
@@ -79,8 +80,9 @@ class Relay:
     """
 
     def __init__(
-        self, channels: Channels, session: Session, known: KernelInfoCache, *, kernelspec: str, is_eager: bool = False
-    ) -> None:
+        self, channels: Channels, session: Session, known: KernelInfoCache, *, kernelspec: str, is_eager: bool = False,
+        max_waiting_bytes: int = MAX_WAITING_BYTES,
+    ) -> None:  # fmt: skip
         self.stopped = asyncio.Event()
         self.has_died = False
         self._is_eager = is_eager
@@ -90,7 +92,9 @@ class Relay:
         self._hints = Hints()
         self._name = f"kernel-{secrets.token_hex(8)}"
         ids = (f"{self._name}_{number}" for number in count(1))
-        self._table = RequestTable(known=known, kernelspec=kernelspec, ports=channels.ports, ids=ids)
+        self._table = RequestTable(
+            known=known, kernelspec=kernelspec, ports=channels.ports, ids=ids, max_waiting_bytes=max_waiting_bytes
+        )
         self._line = WaitingLine(channels)
         self._command: asyncio.Task[None] | None = None
         self._preparing: asyncio.Task[None] | None = None
@@ -125,7 +129,7 @@ class Relay:
         """Greet the front end; take up the session that an earlier process of this kernel left."""
         self._channels.say("status", {"execution_state": "starting"})
         self._session.tidy()
-        if self._session.is_known:
+        if self._session.binding.is_known:
             self._table.orphaned.open()
             self._uplink.open()
         elif self._is_eager:
@@ -235,7 +239,7 @@ class Relay:
             case Step.ABORT_UNSENT:
                 self._do(self._table.unsent(self._uplink.take_unsent()))
             case effects.NoteUntold(loss):
-                self._session.note_untold(loss)
+                self._session.binding.note_untold(loss)
             case Step.END_KERNEL:
                 self.has_died = True
                 self.stopped.set()
@@ -320,8 +324,8 @@ class Relay:
 
     async def _reach(self) -> None:
         """Return when the session can be reached; raises `RemoteKernelError`, which may be an earlier loss."""
-        if (loss := self._session.untold) is not None:
-            self._session.note_untold(None)
+        if (loss := self._session.binding.untold) is not None:
+            self._session.binding.note_untold(None)
             raise loss
         facts = self._uplink.look()
         if facts.is_attached:
@@ -336,7 +340,7 @@ class Relay:
 
     async def _settle(self) -> None:
         """End what stands between a session and its end: an error that was to be told, an opening under way."""
-        self._session.note_untold(None)
+        self._session.binding.note_untold(None)
         await self._uplink.settle()
 
     # The end

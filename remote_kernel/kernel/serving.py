@@ -21,7 +21,8 @@ from remote_kernel.io.log_files import log_to_stderr
 from remote_kernel.io.tasks import go_on, start
 from remote_kernel.kernel.before_session.history import History
 from remote_kernel.kernel.folders import Folders
-from remote_kernel.kernel.frontend.channels import Channels, Connection
+from remote_kernel.kernel.frontend.channels import Channels
+from remote_kernel.kernel.frontend.connection_file import Connection
 from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
 from remote_kernel.kernel.own_log import open_log
 from remote_kernel.kernel.relay import Relay

@@ -17,7 +17,7 @@ import anyio
 import anyio.lowlevel
 
 from remote_kernel.core.errors import RemoteKernelError
-from remote_kernel.core.interpreter_api.executions import SYNC_LIMIT_SECONDS
+from remote_kernel.core.interpreter_api.versions import SYNC_LIMIT_SECONDS
 from remote_kernel.core.pools.flavor import Flavor, Sandbox
 from remote_kernel.core.settings import log_level
 from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC
@@ -26,7 +26,7 @@ from remote_kernel.io.http1.serving import Server, stop_on_signals
 from remote_kernel.io.log_files import log_to_stderr
 from remote_kernel.io.private_files import make_private_folder
 from remote_kernel.io.tasks import start
-from remote_kernel.pod.api.api import Pod
+from remote_kernel.pod.api.pod import Pod
 from remote_kernel.pod.app import create_app
 from remote_kernel.pod.environment import cooldown_seconds, kernel_environ
 from remote_kernel.pod.files.data_folder import AZURE_DATA, DataFolder

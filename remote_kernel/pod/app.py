@@ -15,9 +15,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from remote_kernel.core.short_cache import remembered
-from remote_kernel.pod.api.api import Api, Pod, answer, explain, explain_defect, refusal
+from remote_kernel.pod.api.api import Api
 from remote_kernel.pod.api.bodies import read_body
 from remote_kernel.pod.api.calls import REFUSALS, Answer, Call, Handler
+from remote_kernel.pod.api.pod import Pod
+from remote_kernel.pod.api.refusals import answer, explain, explain_defect, refusal
 from remote_kernel.pod.interpreter_api.routes import InterpreterApi
 
 

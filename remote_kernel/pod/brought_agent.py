@@ -16,8 +16,9 @@ from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC
 from remote_kernel.io.log_files import log_to_stderr
 from remote_kernel.io.tasks import start
-from remote_kernel.pod.api.api import Api, Pod
+from remote_kernel.pod.api.api import Api
 from remote_kernel.pod.api.batches import Exchanges, lease_seconds, serve
+from remote_kernel.pod.api.pod import Pod
 from remote_kernel.pod.environment import cooldown_seconds, kernel_environ
 from remote_kernel.pod.files.data_folder import DataFolder
 from remote_kernel.pod.kernels.registry import Registry

@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from remote_kernel.core.interpreter_api.executions import LIST_SESSIONS_PATH, ApiVersion
+from remote_kernel.core.interpreter_api.versions import LIST_SESSIONS_PATH, ApiVersion
 from remote_kernel.core.pools.local_pool import POOLS_FOLDER, RUNTIME_FILE, RunningPool
 from remote_kernel.core.wire.frames import SESSION_PATH, STOP_SESSION_PATH
 from remote_kernel.io.local_pools import this_environment

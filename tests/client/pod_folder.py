@@ -10,9 +10,9 @@ from remote_kernel.client.routes.route import Body
 from remote_kernel.core.errors import PoolRefused
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import LISTING, REFUSAL
-from remote_kernel.pod.api.api import answer
 from remote_kernel.pod.api.calls import Call
 from remote_kernel.pod.api.files import Files
+from remote_kernel.pod.api.refusals import answer
 from remote_kernel.pod.files.data_folder import DataFolder
 
 

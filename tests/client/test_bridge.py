@@ -24,7 +24,7 @@ from remote_kernel.client.routes.pool_kind import PoolKind, PoolKindStore
 from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import PoolUnreachable, SessionLost, SettingsError
 from remote_kernel.core.identity import Identifier
-from remote_kernel.core.interpreter_api.executions import MAX_UPLOAD_BYTES
+from remote_kernel.core.interpreter_api.versions import MAX_UPLOAD_BYTES
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.batches import Call, Exchange
 from tests.client.counting import CountingClient

@@ -33,9 +33,9 @@ from remote_kernel.core.errors import (
     PoolUnreachable,
     TransferError,
 )
-from remote_kernel.core.interpreter_api.executions import EXECUTIONS_PATH, LIST_SESSIONS_PATH, METADATA_PATH
+from remote_kernel.core.interpreter_api.versions import EXECUTIONS_PATH, LIST_SESSIONS_PATH, METADATA_PATH
 from remote_kernel.core.pools.local_pool import STATUS_PATH
-from remote_kernel.core.wire import files
+from remote_kernel.core.wire import codec, files
 from remote_kernel.core.wire import frames as wire
 from tests.client.front_end import FrontEnd, execute, followed
 from tests.client.hostile import (
@@ -273,8 +273,8 @@ class Listening(FrontEnd):
 
 
 async def test_a_flood_of_frames_leaves_others_their_turn() -> None:
-    flood = wire.encode(wire.Peers(count=1)) * 20_000
-    async with hostile(lambda _: stream(hello(), flood, wire.encode(wire.Peers(count=2)))) as server:
+    flood = codec.encode(wire.Peers(count=1)) * 20_000
+    async with hostile(lambda _: stream(hello(), flood, codec.encode(wire.Peers(count=2)))) as server:
         ticks = Ticks()
         front_end, pool = Listening(ticks), server.pool()
         link = Link(
@@ -285,12 +285,12 @@ async def test_a_flood_of_frames_leaves_others_their_turn() -> None:
             await front_end.wait(lambda: front_end.peers and front_end.peers[-1] == 2)
         await ticks.aclose()
     assert len(front_end.peers) == 20_001
-    assert max(front_end.heard.values()) <= 2 * wire.FRAMES_AT_ONCE
+    assert max(front_end.heard.values()) <= 2 * codec.FRAMES_AT_ONCE
 
 
 def bomb_of_keepalives() -> bytes:
     """Return 64 KB of compressed frames that stand for 8.8 million."""
-    frame = frame_of(wire.FrameType.COMPRESSED, deflated(wire.encode(wire.Keepalive()) * 100, 2000))
+    frame = frame_of(wire.FrameType.COMPRESSED, deflated(codec.encode(wire.Keepalive()) * 100, 2000))
     return frame * (64 * 1024 // len(frame))
 
 
@@ -312,7 +312,7 @@ async def test_compressed_frames_that_become_too_much_cost_the_connection(is_ask
     def answer(_asked: Asked) -> AsyncIterator[bytes]:
         nonlocal connections
         connections += 1
-        good = stream(hello(), wire.encode(wire.Peers(count=7)))
+        good = stream(hello(), codec.encode(wire.Peers(count=7)))
         return stream(hello(), bomb) if connections == 1 else good
 
     async with hostile(answer) as server:
@@ -340,13 +340,13 @@ async def test_compressed_frames_that_become_too_much_cost_the_connection(is_ask
         hello(cooldown_seconds=float("nan")),
         hello(epoch=""),
         hello(kernel_info=json.loads('{"a":' * 100 + "1" + "}" * 100)),
-        hello() + wire.encode(wire.Gap(first=1, last=2**64)),
-        hello() + wire.encode(wire.Gap(first=5, last=1)),
-        hello() + wire.encode(wire.EpochChange(epoch="e2", sequence=2**64, reason="died", detail="")),
-        hello() + wire.encode(wire.Message(channel=wire.Channel.IOPUB, parts=(b"{}",) * 4, sequence=2**64 - 1)),
+        hello() + codec.encode(wire.Gap(first=1, last=2**64)),
+        hello() + codec.encode(wire.Gap(first=5, last=1)),
+        hello() + codec.encode(wire.EpochChange(epoch="e2", sequence=2**64, reason="died", detail="")),
+        hello() + codec.encode(wire.Message(channel=wire.Channel.IOPUB, parts=(b"{}",) * 4, sequence=2**64 - 1)),
         hello() + b"\xff\xff\xff\xff\x03",
         hello() + hello(),
-        wire.encode(wire.Keepalive()) + hello(),
+        codec.encode(wire.Keepalive()) + hello(),
     ],
 )
 async def test_numbers_that_nothing_has_cost_the_connection_and_nothing_else(frames: bytes) -> None:
@@ -355,7 +355,7 @@ async def test_numbers_that_nothing_has_cost_the_connection_and_nothing_else(fra
     def answer(_asked: Asked) -> AsyncIterator[bytes]:
         nonlocal connections
         connections += 1
-        return stream(frames) if connections == 1 else stream(hello(), wire.encode(wire.Peers(count=7)))
+        return stream(frames) if connections == 1 else stream(hello(), codec.encode(wire.Peers(count=7)))
 
     async with hostile(answer) as server, linked_to(server) as (link, front_end):
         link.open()
@@ -393,7 +393,7 @@ async def test_a_cooldown_of_ages_is_a_day() -> None:
 
 async def test_streams_that_end_at_once_do_not_make_us_call_all_the_time() -> None:
     async with (
-        hostile(lambda _: stream(hello(), wire.encode(wire.End(reason="cap")), ends=True)) as server,
+        hostile(lambda _: stream(hello(), codec.encode(wire.End(reason="cap")), ends=True)) as server,
         linked_to(server) as (link, front_end),
     ):
         link.open()

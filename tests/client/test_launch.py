@@ -20,6 +20,7 @@ from remote_kernel.client.routes.pool_kind import PoolKind, PoolKindStore
 from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import PoolRefused, SettingsError
 from remote_kernel.core.identity import Identifier
+from remote_kernel.core.wire import codec
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.launch import AS_ASKED, LAUNCH_PATH, OTHER, Launch
 from tests.client.counting import CountingClient
@@ -140,7 +141,7 @@ async def test_an_agent_that_knows_nothing_of_them_stays_the_agent(tmp_path: Pat
         path = request.path.partition("?")[0]
         seen.append((request.command, path))
         if path == wire.EVENTS_PATH:
-            return 200, {}, wire.encode(hello)
+            return 200, {}, codec.encode(hello)
         if path == wire.SESSION_PATH:
             return 200, {}, b'{"kernels": []}'
         return 404, {}, b'{"error": {"code": "NotFound", "message": "There is no PUT at this path."}}'

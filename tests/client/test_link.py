@@ -25,9 +25,11 @@ from remote_kernel.core.errors import PoolError, PoolFull, PoolRefused, PoolUnre
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.jupyter.messages import Author, parse_header, parse_object
 from remote_kernel.core.text.stream_merging import MAX_PER_SECOND
+from remote_kernel.core.wire import codec
 from remote_kernel.core.wire import frames as wire
-from remote_kernel.pod.api.api import Api, Pod
+from remote_kernel.pod.api.api import Api
 from remote_kernel.pod.api.calls import Answer, Call
+from remote_kernel.pod.api.pod import Pod
 from remote_kernel.pod.environment import kernel_environ
 from remote_kernel.pod.files.data_folder import DataFolder
 from remote_kernel.pod.kernels.registry import Registry
@@ -251,11 +253,11 @@ class Pieces:
 class Inside:
     """The way to an agent in this process."""
 
-    stale_seconds: float | None = None
     piece_bytes = 1 << 20
     should_compress = False
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, stale_seconds: float | None) -> None:
+        self.stale_seconds = stale_seconds
         self._api = api
 
     async def _ask(self, method: str, path: str, params: Mapping[str, str] | None, content: bytes) -> Answer:
@@ -290,14 +292,16 @@ class Inside:
 
 
 @asynccontextmanager
-async def linked_inside(max_stream_seconds: float = 60.0) -> AsyncIterator[tuple[Link, FrontEnd]]:
+async def linked_inside(
+    *, max_stream_seconds: float = 60.0, keepalive_seconds: float = 5.0, stale_seconds: float | None = None
+) -> AsyncIterator[tuple[Link, FrontEnd]]:
     folder = Path(tempfile.mkdtemp(prefix="rk-"))
     registry = Registry(folder=folder, data=folder, environ=kernel_environ(os.environ, "pod"))
     pod = Pod(
         registry=registry, folder=DataFolder(folder), name="pod", cooldown_seconds=300.0,
-        max_stream_seconds=max_stream_seconds,
+        max_stream_seconds=max_stream_seconds, keepalive_seconds=keepalive_seconds,
     )  # fmt: skip
-    front_end, inside = FrontEnd(), Inside(Api(pod))
+    front_end, inside = FrontEnd(), Inside(Api(pod), stale_seconds)
     link = Link(inside, front_end.take, kernel="main", kernelspec="python3", wait_seconds=30, keepalive_seconds=60)
     async with followed(link, inside):
         yield link, front_end
@@ -312,10 +316,8 @@ async def test_a_stream_that_the_agent_ends_before_the_platform_would_is_no_outa
     assert (front_end.waits, front_end.errors) == ([], [])
 
 
-async def test_a_silent_cell_s_stream_shows_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "KEEPALIVE_SECONDS", 0.1)
-    monkeypatch.setattr(Inside, "stale_seconds", 1.0)
-    async with linked_inside() as (link, front_end):
+async def test_a_silent_cell_s_stream_shows_signs_of_life() -> None:
+    async with linked_inside(keepalive_seconds=0.1, stale_seconds=1.0) as (link, front_end):
         await run(link, front_end, "import time; time.sleep(2)")
     assert (len(front_end.hellos), front_end.waits) == (1, [])
 
@@ -499,6 +501,7 @@ class Lingering(Inside):
 
     def __init__(self) -> None:
         self.streams = 0
+        self.stale_seconds = None
         self.hello = wire.Hello(
             epoch="first", cursor=0, cooldown_seconds=300.0, pod="pod", is_busy=False, kernel_info={},
             takes_compressed=False, last=0,
@@ -513,8 +516,8 @@ class Lingering(Inside):
 
         async def pieces() -> AsyncGenerator[bytes]:
             if self.streams == 1:
-                yield wire.encode(self.hello)
-                yield wire.encode(wire.EpochChange(epoch="second", sequence=1, reason="shutdown", detail=""))
+                yield codec.encode(self.hello)
+                yield codec.encode(wire.EpochChange(epoch="second", sequence=1, reason="shutdown", detail=""))
             await asyncio.Event().wait()
 
         async with aclosing(pieces()) as body:
@@ -628,12 +631,12 @@ class Silent:
         self._body = body
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        decoder = wire.FrameDecoder()
+        decoder = codec.FrameDecoder()
         async for chunk in self._body.chunks():
             for frame in decoder.feed(chunk):
                 if isinstance(frame, wire.Hello):
                     frame = replace(frame, takes_compressed=False)
-                yield wire.encode(frame)
+                yield codec.encode(frame)
 
 
 async def test_what_an_agent_does_not_understand_is_not_sent_to_it(pod: PodProcess, kernel: str) -> None:

@@ -15,7 +15,7 @@ from remote_kernel.client.access import Access, choose_access
 from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.core.errors import PoolRefused
 from remote_kernel.core.identity import Identifier
-from remote_kernel.core.interpreter_api.executions import SESSION_PATH
+from remote_kernel.core.interpreter_api.versions import SESSION_PATH
 from remote_kernel.core.settings import Settings
 from remote_kernel.core.wire import frames as wire
 from tests.driver import Notebook, Pod, Pool

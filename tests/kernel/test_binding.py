@@ -15,7 +15,8 @@ import pytest
 from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.identity import Identifier, Scope, is_identifier
 from remote_kernel.core.settings import Settings
-from remote_kernel.kernel.session.binding import MAX_AGE_SECONDS, Binding, BindingFile, after_restart, decide, is_locked
+from remote_kernel.kernel.identity.decision import decide
+from remote_kernel.kernel.session.binding import MAX_AGE_SECONDS, Binding, BindingFile, after_restart, is_locked
 
 KEY = bytes(32)
 NOTEBOOK = Path("/home/ada/a.ipynb")

@@ -18,7 +18,8 @@ from jupyter_client.blocking.client import BlockingKernelClient
 
 from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.wire.frames import Channel
-from remote_kernel.kernel.frontend.channels import Channels, Connection
+from remote_kernel.kernel.frontend.channels import Channels
+from remote_kernel.kernel.frontend.connection_file import Connection
 from remote_kernel.kernel.frontend.timings import Timings
 from tests.driver import is_alive, kernel_manager, wait_until, write_connection_file
 

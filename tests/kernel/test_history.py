@@ -124,10 +124,9 @@ def test_a_history_is_bounded_and_loses_its_oldest(tmp_path: Path) -> None:
     assert len(lines) > 10
 
 
-def test_only_so_many_notebooks_have_a_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history_file, "MAX_FILES", 3)
+def test_only_so_many_notebooks_have_a_history(tmp_path: Path) -> None:
     for number in range(5):
-        HistoryFile(tmp_path, f"n{number}").append("a")
+        HistoryFile(tmp_path, f"n{number}", max_files=3).append("a")
         for path in (tmp_path / FOLDER).iterdir():
             os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 10))
     assert [len(history_of(tmp_path, f"n{number}")) for number in range(5)] == [0, 0, 1, 1, 1]

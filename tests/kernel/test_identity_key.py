@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from remote_kernel.core.errors import IdentityError
-from remote_kernel.kernel.session.identity_key import KEY_FILE, load_key
+from remote_kernel.kernel.identity.identity_key import KEY_FILE, load_key
 
 
 def test_the_first_kernel_makes_the_key_and_all_others_read_it(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_the_first_kernel_makes_the_key_and_all_others_read_it(tmp_path: Path) -
 
 def test_kernels_that_start_together_agree(tmp_path: Path) -> None:
     code = (
-        "import pathlib, sys; from remote_kernel.kernel.session.identity_key import load_key\n"
+        "import pathlib, sys; from remote_kernel.kernel.identity.identity_key import load_key\n"
         "sys.stdout.write(load_key({}, pathlib.Path(sys.argv[1])).hex())"
     )
     processes = [

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from remote_kernel.kernel.session import jupyter_server
-from remote_kernel.kernel.session.jupyter_server import find_address, find_server, sessions_of
-from remote_kernel.kernel.session.notebook_path import Hints, find_notebook
+from remote_kernel.kernel.identity import jupyter_server
+from remote_kernel.kernel.identity.jupyter_server import find_address, find_server, sessions_of
+from remote_kernel.kernel.identity.notebook_path import Hints, find_notebook
 from tests.listening import Answer, listening
 
 TOKEN = "the-token-of-jupyter"

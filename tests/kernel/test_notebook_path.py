@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from remote_kernel.core.errors import UsageError
-from remote_kernel.kernel.session.notebook_path import Hints, assignments, canonical, find_notebook, path_of_cell
+from remote_kernel.kernel.identity.notebook_path import Hints, assignments, canonical, find_notebook, path_of_cell
 
 CELL = "vscode-notebook-cell:/home/ada/my%20notes.ipynb#W0sZmlsZQ%3D%3D"
 

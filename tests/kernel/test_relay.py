@@ -18,9 +18,11 @@ from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.jupyter.messages import Author
 from remote_kernel.core.wire.frames import Channel, Files, Gap, Message
 from remote_kernel.kernel.folders import Folders
-from remote_kernel.kernel.frontend.channels import Channels, Connection
+from remote_kernel.kernel.frontend.channels import Channels
+from remote_kernel.kernel.frontend.connection_file import Connection
 from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
 from remote_kernel.kernel.relay import Relay
+from remote_kernel.kernel.requests.table import MAX_WAITING_BYTES
 from remote_kernel.kernel.session.session import Session
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +40,7 @@ class Pod:
 
 
 @asynccontextmanager
-async def relay_of(path: Path) -> AsyncIterator[Relay]:
+async def relay_of(path: Path, max_waiting_bytes: int = MAX_WAITING_BYTES) -> AsyncIterator[Relay]:
     """A relay behind real channels, whose session is out of reach: the test says what comes from there."""
     connection = Connection.read(path)
     channels = Channels(connection)
@@ -46,7 +48,7 @@ async def relay_of(path: Path) -> AsyncIterator[Relay]:
     folders = Folders.of_user()
     session = Session(os.environ, folders, connection_file=path, connection_key=connection.key, parent=os.getppid())
     known = KernelInfoCache(folders.runtime, endpoint="", kernelspec="python3")
-    relay = Relay(channels, session, known, kernelspec="python3")
+    relay = Relay(channels, session, known, kernelspec="python3", max_waiting_bytes=max_waiting_bytes)
     with suppress(RemoteKernelError):
         await relay.preparation.look()  # so that a cell is sent at once
     serving = asyncio.create_task(channels.serve(relay.handle))
@@ -141,10 +143,9 @@ async def test_output_that_is_dropped_behind_the_reply_is_told_in_its_cell_while
 
 
 @pytest.mark.usefixtures("unreachable_pool")
-async def test_what_waits_for_the_session_has_a_bound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_waits_for_the_session_has_a_bound(path: Path) -> None:
     """Of messages without a reply the first that does not fit is told, requests are refused, and cells may join it."""
-    monkeypatch.setattr("remote_kernel.kernel.requests.facts.MAX_WAITING_BYTES", 10_000)
-    async with relay_of(path) as relay:
+    async with relay_of(path, max_waiting_bytes=10_000) as relay:
         client = connect(path)
         msg_id, pod = await begin_cell(client)
         await relay.deliveries.take(Received(pod.say(Channel.IOPUB, "status", execution_state="busy")))

@@ -11,8 +11,8 @@ import pytest
 from remote_kernel.core.errors import SessionLost
 from remote_kernel.core.wire.frames import SESSION_PATH, STOP_SESSION_PATH
 from remote_kernel.kernel.folders import Folders
+from remote_kernel.kernel.identity.notebook_path import Hints
 from remote_kernel.kernel.requests.request import Interrupted
-from remote_kernel.kernel.session.notebook_path import Hints
 from remote_kernel.kernel.session.releases import Releases
 from remote_kernel.kernel.session.session import Session
 from tests.client.front_end import FrontEnd, execute, run

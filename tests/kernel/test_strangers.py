@@ -15,7 +15,8 @@ import zmq
 
 from remote_kernel.core.wire.frames import Channel
 from remote_kernel.kernel.frontend import subscribers
-from remote_kernel.kernel.frontend.channels import DEFAULT_TIMINGS, Channels, Connection
+from remote_kernel.kernel.frontend.channels import DEFAULT_TIMINGS, Channels
+from remote_kernel.kernel.frontend.connection_file import Connection
 from remote_kernel.kernel.frontend.subscribers import MIN_TAKEN_BYTES, Patience
 from remote_kernel.kernel.frontend.timings import Timings
 from tests.driver import Notebook, write_connection_file

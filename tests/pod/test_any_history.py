@@ -13,7 +13,8 @@ from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.journal.journal import Batch, Journal
 from remote_kernel.core.jupyter.interrupt_aim import Aim
 from remote_kernel.core.jupyter.messages import Author, parse_header
-from remote_kernel.core.wire.frames import Channel, EpochChange, Message, decode_all
+from remote_kernel.core.wire.codec import decode_all
+from remote_kernel.core.wire.frames import Channel, EpochChange, Message
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreters.interpreter import Interpreter, StartFailed
 from remote_kernel.pod.interpreters.launching import Launching

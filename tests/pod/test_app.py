@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from remote_kernel.core.jupyter.messages import Author, parse_header, parse_object
+from remote_kernel.core.wire import codec
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.compression import MAX_UNPACKED_BYTES
 from remote_kernel.pod.api.calls import MAX_BODY_BYTES
@@ -36,7 +37,7 @@ class Events:
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
         self._chunks = response.iter_raw()
-        self._decoder = wire.FrameDecoder()
+        self._decoder = codec.FrameDecoder()
         self._frames: list[wire.Frame] = []
 
     @property
@@ -94,7 +95,7 @@ def follow(client: httpx.Client, **params: str) -> Iterator[Events]:
 
 def post(client: httpx.Client, epoch: str, sender: str, *messages: wire.Message, **params: str) -> httpx.Response:
     params = {"epoch": epoch, "sender": sender, **params}
-    return client.post(wire.MESSAGES_PATH, params=params, content=wire.encode_all(messages))
+    return client.post(wire.MESSAGES_PATH, params=params, content=codec.encode_all(messages))
 
 
 @pytest.fixture
@@ -317,8 +318,8 @@ def test_an_error_that_stops_nothing_aborts_nothing(client: httpx.Client, kernel
 @pytest.mark.parametrize(
     "body",
     [
-        b"\x00", b"\xff" * 40, wire.encode(wire.Keepalive()), wire.encode(execute("1"))[:-1], b'{"json": 1}',
-        wire.encode(replace(execute("1"), channel=wire.Channel.IOPUB)),
+        b"\x00", b"\xff" * 40, codec.encode(wire.Keepalive()), codec.encode(execute("1"))[:-1], b'{"json": 1}',
+        codec.encode(replace(execute("1"), channel=wire.Channel.IOPUB)),
     ],
 )  # fmt: skip
 def test_frames_that_are_none_are_refused_and_the_pod_lives_on(client: httpx.Client, body: bytes) -> None:
@@ -346,7 +347,7 @@ def test_output_comes_whole_and_compressed_for_who_asked_for_it(
 
 def test_a_compressed_cell_runs(client: httpx.Client, kernel: str) -> None:
     request = execute(f"print(1)  # {' '.join(map(str, range(30_000)))}")
-    body = b"".join(wire.compressed(wire.encode(request)))
+    body = b"".join(codec.compressed(codec.encode(request)))
     assert len(body) < len(request.parts[3]) / 2
     with follow(client, kernel=kernel) as events:
         params = {"epoch": events.hello().epoch, "sender": "s", "kernel": kernel}
@@ -355,7 +356,7 @@ def test_a_compressed_cell_runs(client: httpx.Client, kernel: str) -> None:
 
 
 def test_what_unpacks_to_more_than_may_be_sent_is_refused_and_the_pod_lives_on(client: httpx.Client) -> None:
-    announced = wire.MAX_FRAME_BYTES.to_bytes(4, "big") + bytes([wire.FrameType.MESSAGE])
+    announced = codec.MAX_FRAME_BYTES.to_bytes(4, "big") + bytes([wire.FrameType.MESSAGE])
     packer = zlib.compressobj(strategy=zlib.Z_HUFFMAN_ONLY)
     piece = packer.compress(announced + bytes(MAX_UNPACKED_BYTES - len(announced))) + packer.flush()
     frame = (len(piece) + 1).to_bytes(4, "big") + bytes([wire.FrameType.COMPRESSED]) + piece

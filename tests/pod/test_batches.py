@@ -15,8 +15,9 @@ from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.batches import GONE, Call, Exchange, Piece, unpack_pieces
 from remote_kernel.pod.api import calls
-from remote_kernel.pod.api.api import Api, Pod
+from remote_kernel.pod.api.api import Api
 from remote_kernel.pod.api.batches import Exchanges, lease_seconds
+from remote_kernel.pod.api.pod import Pod
 from remote_kernel.pod.app import create_app
 from remote_kernel.pod.files.data_folder import DataFolder
 from remote_kernel.pod.interpreter_api.executions import Executions

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from remote_kernel.core.interpreter_api.executions import ApiVersion
+from remote_kernel.core.interpreter_api.versions import ApiVersion
 from tests.driver import TIMEOUT_SECONDS, Content, Pod, run_in_pod, stdout_of, wait_until
 
 OLD, NEW = ApiVersion.V2024_02_02, ApiVersion.V2025_10_02

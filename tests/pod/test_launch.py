@@ -8,6 +8,7 @@ import httpx
 import psutil
 import pytest
 
+from remote_kernel.core.wire import codec
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.launch import AS_ASKED, LAUNCH_PATH, OTHER, Launch
 from tests.driver import TIMEOUT_SECONDS, Pod, run_in_pod, stdout_of
@@ -24,7 +25,7 @@ def put(client: httpx.Client, kernel: str, launch: Launch, **params: str) -> Any
 
 
 def hello(client: httpx.Client, kernel: str) -> wire.Hello:
-    decoder = wire.FrameDecoder()
+    decoder = codec.FrameDecoder()
     with client.stream("GET", wire.EVENTS_PATH, params={"kernel": kernel}) as response:
         for chunk in response.raise_for_status().iter_raw():
             for frame in decoder.feed(chunk):

@@ -17,16 +17,16 @@ import zmq
 from remote_kernel.core.journal.journal import Journal, Limits
 from remote_kernel.core.jupyter.interrupt_aim import Aim
 from remote_kernel.core.jupyter.messages import Author, parse_header, parse_object
-from remote_kernel.core.wire import frames as wire
-from remote_kernel.core.wire.frames import EVENTS_PATH, Channel, EpochChange, Frame, Keepalive, Message, decode_all
+from remote_kernel.core.wire.codec import decode_all
+from remote_kernel.core.wire.frames import EVENTS_PATH, Channel, EpochChange, Frame, Keepalive, Message
 from remote_kernel.core.wire.launch import Launch
-from remote_kernel.pod.api.api import Api, Pod
+from remote_kernel.pod.api.api import Api
 from remote_kernel.pod.api.calls import Call
 from remote_kernel.pod.api.execute import run_cell
+from remote_kernel.pod.api.pod import Pod
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.environment import kernel_environ
 from remote_kernel.pod.files.data_folder import DataFolder
-from remote_kernel.pod.interpreters import shutdowns
 from remote_kernel.pod.interpreters.guard import Guard
 from remote_kernel.pod.interpreters.interpreter import Interpreter
 from remote_kernel.pod.interpreters.launching import Launching
@@ -46,11 +46,11 @@ AUTHOR = Author("front end")  # of all messages, so that each has an id of its o
 class Life:
     """A kernel, and the interpreters that it has begun to start."""
 
-    def __init__(self, folder: Path, journal: Journal) -> None:
+    def __init__(self, folder: Path, journal: Journal, shutdowns: Shutdowns) -> None:
         self.begun = asyncio.Event()
         self.interpreters: list[Interpreter] = []
         self.starting: list[asyncio.Task[Interpreter]] = []
-        self.shutdowns = Shutdowns()
+        self.shutdowns = shutdowns
         self.guard = Guard()
         self.kernel = PodKernel("main", "python3", journal=journal, start=self._start, shutdowns=self.shutdowns)
         self.folder = folder
@@ -131,9 +131,9 @@ async def life() -> AsyncIterator[Life]:
 
 
 @contextlib.asynccontextmanager
-async def living(journal: Journal) -> AsyncIterator[Life]:
+async def living(journal: Journal, shutdowns: Shutdowns | None = None) -> AsyncIterator[Life]:
     with tempfile.TemporaryDirectory(prefix="rk-") as folder:
-        life = Life(Path(folder), journal)
+        life = Life(Path(folder), journal, shutdowns or Shutdowns())
         try:
             yield life
         finally:
@@ -276,16 +276,14 @@ async def test_restart_is_answered_while_the_interpreter_ends_and_another_starts
         process.kill()
 
 
-async def test_interpreter_that_does_not_end_when_it_is_asked_to_is_killed(
-    life: Life, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shutdowns, "GRACE_SECONDS", 0.5)
-    await life.run("import atexit, time; atexit.register(time.sleep, 600)")
-    await life.accept(restart(2))
-    after = execute("1", 3)
-    await life.accept(after)
-    assert parse_object((await life.wait_reply(after)).parts[3])["status"] == "ok"
-    assert "SIGKILL" in life.interpreters[0].exited.result()
+async def test_interpreter_that_does_not_end_when_it_is_asked_to_is_killed() -> None:
+    async with living(Journal(), Shutdowns(grace_seconds=0.5)) as life:
+        await life.run("import atexit, time; atexit.register(time.sleep, 600)")
+        await life.accept(restart(2))
+        after = execute("1", 3)
+        await life.accept(after)
+        assert parse_object((await life.wait_reply(after)).parts[3])["status"] == "ok"
+        assert "SIGKILL" in life.interpreters[0].exited.result()
 
 
 @pytest.mark.parametrize("is_interrupted", [False, True])
@@ -517,10 +515,7 @@ def type_of(frame: Frame) -> str:
     return str(parse_object(frame.parts[3])["execution_state"]) if msg_type == "status" else msg_type
 
 
-async def test_who_wakes_readers_without_news_takes_no_sign_of_life_from_them(
-    life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(wire, "KEEPALIVE_SECONDS", 0.2)
+async def test_who_wakes_readers_without_news_takes_no_sign_of_life_from_them(life: Life, tmp_path: Path) -> None:
     await life.kernel.lifecycle.interpreter()
 
     async def wake() -> None:
@@ -528,8 +523,9 @@ async def test_who_wakes_readers_without_news_takes_no_sign_of_life_from_them(
             life.kernel.readers.wakeups.tell_soon()
             await asyncio.sleep(0.02)
 
-    api = Api(Pod(OneKernel(life.kernel, tmp_path), DataFolder(tmp_path), name="pod", cooldown_seconds=300))
-    answer = await api.handlers["GET", EVENTS_PATH](Call({}, read_body=lambda: asyncio.sleep(0, b"")))
+    registry = OneKernel(life.kernel, tmp_path)
+    pod = Pod(registry, DataFolder(tmp_path), name="pod", cooldown_seconds=300, keepalive_seconds=0.2)
+    answer = await Api(pod).handlers["GET", EVENTS_PATH](Call({}, read_body=lambda: asyncio.sleep(0, b"")))
     assert not isinstance(answer.body, bytes)
     waking = asyncio.create_task(wake())
     try:

@@ -9,7 +9,8 @@ import pytest
 from remote_kernel.core.journal.journal import Journal
 from remote_kernel.core.jupyter.interrupt_aim import Aim
 from remote_kernel.core.jupyter.messages import Author, parse_header
-from remote_kernel.core.wire.frames import Channel, Message, decode_all
+from remote_kernel.core.wire.codec import decode_all
+from remote_kernel.core.wire.frames import Channel, Message
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreters.interpreter import Interpreter
 from remote_kernel.pod.interpreters.launching import Launching

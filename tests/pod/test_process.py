@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from remote_kernel.core.interpreter_api.executions import ApiVersion
+from remote_kernel.core.interpreter_api.versions import ApiVersion
 from remote_kernel.core.text.log_lines import LogEvent, LogLine
-from remote_kernel.core.wire.frames import EVENTS_PATH, End, decode_all
+from remote_kernel.core.wire.codec import decode_all
+from remote_kernel.core.wire.frames import EVENTS_PATH, End
 from remote_kernel.pod.__main__ import main
 from tests.driver import TIMEOUT_SECONDS, Pod, few_files, is_alive, run_in_pod, stdout_of, wait_until
 

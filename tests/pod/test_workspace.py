@@ -9,6 +9,7 @@ import pytest
 
 from remote_kernel.core.journal.journal import Journal, Limits
 from remote_kernel.core.jupyter.messages import Author, parse_header
+from remote_kernel.core.wire.codec import decode_all, encode
 from remote_kernel.core.wire.frames import (
     EVENTS_PATH,
     MAX_FILES,
@@ -20,11 +21,10 @@ from remote_kernel.core.wire.frames import (
     Frame,
     Gap,
     Message,
-    decode_all,
-    encode,
 )
-from remote_kernel.pod.api.api import Api, Pod
+from remote_kernel.pod.api.api import Api
 from remote_kernel.pod.api.calls import Call
+from remote_kernel.pod.api.pod import Pod
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.files.data_folder import DataFolder, InvalidPath
 from remote_kernel.pod.files.looks import Look

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from remote_kernel.core.interpreter_api.executions import ApiVersion
+from remote_kernel.core.interpreter_api.versions import ApiVersion
 from remote_kernel.pool.processes.mounts import can_mount
 from tests.driver import Content, Pool
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remote_kernel.core.interpreter_api.executions import LIST_SESSIONS_PATH
+from remote_kernel.core.interpreter_api.versions import LIST_SESSIONS_PATH
 from remote_kernel.core.pools.local_pool import PAGE_LINK_PATH, STATUS_PATH, STOP_PATH
 from remote_kernel.pool.front_door.issuer import Issuer as TrustedIssuer
 from remote_kernel.pool.front_door.issuer_keys import MAX_AGE_SECONDS, REFRESH_SECONDS, UNKNOWN_KEY_SECONDS

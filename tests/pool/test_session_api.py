@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import httpx
 import pytest
 
-from remote_kernel.core.interpreter_api.executions import ApiVersion
+from remote_kernel.core.interpreter_api.versions import ApiVersion
 from remote_kernel.core.pools.flavor import Flavor
 from remote_kernel.core.wire.frames import STOP_SESSION_PATH
 from remote_kernel.pool.front_door.session_api import PAGE_SIZE

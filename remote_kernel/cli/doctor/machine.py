@@ -16,8 +16,8 @@ from remote_kernel.core.identity import parse_key, user_name
 from remote_kernel.core.settings import Settings
 from remote_kernel.io.log_files import log_folder
 from remote_kernel.kernel.folders import Folders
-from remote_kernel.kernel.session.binding import login_name
-from remote_kernel.kernel.session.identity_key import KEY_FILE, load_key
+from remote_kernel.kernel.identity.decision import login_name
+from remote_kernel.kernel.identity.identity_key import KEY_FILE, load_key
 
 DISTRIBUTION = "remote-session-kernel"
 

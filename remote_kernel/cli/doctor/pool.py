@@ -18,7 +18,7 @@ from remote_kernel.client.http.transport import Broke, NotHttp
 from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.core.errors import PoolError, PoolFull, PoolRefused, PoolUnreachable, RemoteKernelError
 from remote_kernel.core.identity import Identifier
-from remote_kernel.core.interpreter_api.executions import METADATA_PATH
+from remote_kernel.core.interpreter_api.versions import METADATA_PATH
 from remote_kernel.core.pools.credential import read_claims
 from remote_kernel.core.pools.flavor import has_interpreter_address
 from remote_kernel.core.pools.local_pool import LOOPBACK_NAMES, STATUS_PATH

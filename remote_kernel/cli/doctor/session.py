@@ -15,7 +15,8 @@ from remote_kernel.client.interpreter.executions import JSON_MEDIA_TYPE, stop_se
 from remote_kernel.client.routes.detected_route import not_python
 from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import NoAgent, PoolError, PoolRefused, PoolUnreachable
-from remote_kernel.core.interpreter_api.executions import EXECUTIONS_PATH, METADATA_PATH, runtime_names
+from remote_kernel.core.interpreter_api.executions import runtime_names
+from remote_kernel.core.interpreter_api.versions import EXECUTIONS_PATH, METADATA_PATH
 from remote_kernel.core.wire import frames as wire
 
 GIVE_BACK_SECONDS = 2.0

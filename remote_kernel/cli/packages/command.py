@@ -86,8 +86,8 @@ def handle(arguments: argparse.Namespace) -> int:
 def _read_wanted(arguments: argparse.Namespace) -> "Wanted":
     from remote_kernel.client.files.local_paths import current_folder
     from remote_kernel.client.packages.requirements import parse_wanted, wanted_by
+    from remote_kernel.kernel.identity.notebook_path import canonical
     from remote_kernel.kernel.launch.project_file import find_project
-    from remote_kernel.kernel.session.notebook_path import canonical
 
     if arguments.project == bool(arguments.names or arguments.files):
         raise UsageError("say which packages: NAME or -r FILE, or --project by itself")

@@ -80,9 +80,9 @@ def _check_settings(spec: "KernelSpec", plan: Plan) -> None:
     """Find out before anything runs what the kernel would say in the first cell; raises `UsageError`."""
     from remote_kernel.client.access import choose_access
     from remote_kernel.kernel.folders import Folders
+    from remote_kernel.kernel.identity.decision import identifier_of
+    from remote_kernel.kernel.identity.identity_key import load_key
     from remote_kernel.kernel.launch.options import LaunchOptions
-    from remote_kernel.kernel.session.binding import identifier_of
-    from remote_kernel.kernel.session.identity_key import load_key
 
     # A kernelspec may name variables of the environment, which Jupyter puts in.
     own = {name: Template(value).safe_substitute(plan.environ) for name, value in spec.env.items()}

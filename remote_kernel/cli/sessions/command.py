@@ -149,7 +149,7 @@ def _tell(row: "Row", reason: str, alive: int) -> None:
 
 
 def _choose(rows: "Sequence[Row]", wanted: Sequence[str]) -> "list[Row]":
-    from remote_kernel.kernel.session.notebook_path import canonical
+    from remote_kernel.kernel.identity.notebook_path import canonical
 
     chosen = []
     for name in wanted:

@@ -15,14 +15,14 @@ from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.identity import Identifier, session_label
-from remote_kernel.core.interpreter_api.executions import LIST_SESSIONS_PATH
+from remote_kernel.core.interpreter_api.versions import LIST_SESSIONS_PATH
 from remote_kernel.core.limits import SESSION_LIST
 from remote_kernel.core.pools.flavor import has_interpreter_address
 from remote_kernel.core.pools.local_pool import RunningPool, environment_name, is_local
 from remote_kernel.core.settings import Settings
 from remote_kernel.core.text.shown_address import without_secrets
 from remote_kernel.kernel.folders import Folders
-from remote_kernel.kernel.session.identity_key import load_key
+from remote_kernel.kernel.identity.identity_key import load_key
 from remote_kernel.kernel.session.known_sessions import KnownSession, known_sessions
 
 # A pool that does not answer leaves its sessions without a state.

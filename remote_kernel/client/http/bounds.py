@@ -39,11 +39,11 @@ def limit_of(path: str, status: int = HTTPStatus.OK, method: str = "GET") -> Lim
 
 
 def _of_interpreter(path: str) -> Limit:
-    from remote_kernel.core.interpreter_api import executions
+    from remote_kernel.core.interpreter_api import versions
 
     first, _, _ = path.removeprefix("/").partition("/")
     return {
-        executions.EXECUTIONS_PATH: limits.EXECUTION,
-        executions.LIST_SESSIONS_PATH: limits.SESSION_LIST,
-        executions.METADATA_PATH: limits.SESSION,
+        versions.EXECUTIONS_PATH: limits.EXECUTION,
+        versions.LIST_SESSIONS_PATH: limits.SESSION_LIST,
+        versions.METADATA_PATH: limits.SESSION,
     }.get(f"/{first}", limits.ANSWER)

@@ -15,9 +15,9 @@ from remote_kernel.client.interpreter.bridged_requests import session_gone
 from remote_kernel.client.interpreter.cells import Cells, Lost
 from remote_kernel.client.interpreter.executions import NOTHING_TO_RELEASE, has_session, stop_session
 from remote_kernel.core.errors import PoolRefused
-from remote_kernel.core.interpreter_api.executions import SESSION_PATH, SYNC_LIMIT_SECONDS
+from remote_kernel.core.interpreter_api.versions import SESSION_PATH, SYNC_LIMIT_SECONDS
 from remote_kernel.core.jupyter.messages import parse_header
-from remote_kernel.core.wire import files
+from remote_kernel.core.wire import codec, files
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.frames import PACKAGES_PATH, Message
 
@@ -53,7 +53,7 @@ class AgentlessRoute:
         """See `Route`."""
         match path:
             case wire.MESSAGES_PATH:
-                return await self._accept(params or {}, wire.decode_all(content))
+                return await self._accept(params or {}, codec.decode_all(content))
             case wire.RELEASE_PATH:
                 return await self._release(params or {})
             case wire.STOP_SESSION_PATH:

@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 
 from remote_kernel.client.interpreter.cells import Cells, Found, Lost
 from remote_kernel.core.errors import RemoteKernelError
-from remote_kernel.core.interpreter_api.executions import SYNC_LIMIT_SECONDS
+from remote_kernel.core.interpreter_api.versions import SYNC_LIMIT_SECONDS
 from remote_kernel.core.jupyter.interrupt_aim import Aim
 from remote_kernel.core.jupyter.messages import Author, Header, parse_object
 from remote_kernel.core.text.log_lines import LogEvent
+from remote_kernel.core.wire import codec
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.frames import Channel, Message
 from remote_kernel.io.tasks import start
@@ -107,7 +108,7 @@ class AgentlessKernel:
     async def events(self, after: int | None) -> AsyncIterator[bytes]:
         """Yield what a link would read of an agent; what it comes back behind is forgotten."""
         after = self._first + len(self._said) - 1 if after is None else after
-        yield wire.encode(
+        yield codec.encode(
             wire.Hello(
                 epoch=self.epoch, cursor=after, cooldown_seconds=self._found.cooldown_seconds, pod="",
                 is_busy=self.is_working, kernel_info=self._found.info,
@@ -120,10 +121,10 @@ class AgentlessKernel:
                 yield self._said[0]
                 self._forget_until(last)
             if self.is_over:
-                yield wire.encode(wire.End(reason="stopping"))
+                yield codec.encode(wire.End(reason="stopping"))
                 return
             if not await self._has_news():
-                yield wire.encode(wire.Keepalive())
+                yield codec.encode(wire.Keepalive())
 
     def _forget_until(self, last: int) -> None:
         while self._said and self._first <= last:
@@ -234,5 +235,5 @@ class AgentlessKernel:
     def _say(self, request: Request, channel: Channel, msg_type: str, content: Mapping[str, object]) -> None:
         parts = self._author.write(msg_type, content, parent=request.message.parts[0], date=datetime.now(UTC))
         sequence = self._first + len(self._said)
-        self._said.append(wire.encode(Message(channel=channel, parts=parts, sequence=sequence)))
+        self._said.append(codec.encode(Message(channel=channel, parts=parts, sequence=sequence)))
         self._wakeups.set()

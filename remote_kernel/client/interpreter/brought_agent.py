@@ -9,7 +9,7 @@ from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.interpreter.executions import Executions
 from remote_kernel.client.interpreter.injection import Injection, Module
 from remote_kernel.core.errors import NoAgent, PoolRefused, WireError
-from remote_kernel.core.interpreter_api.executions import MAX_UPLOAD_BYTES
+from remote_kernel.core.interpreter_api.versions import MAX_UPLOAD_BYTES
 from remote_kernel.core.numbers import REMARK
 from remote_kernel.core.wire import batches as exchange
 from remote_kernel.core.wire.batches import Exchange

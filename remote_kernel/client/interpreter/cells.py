@@ -15,7 +15,7 @@ from remote_kernel.client.interpreter.executions import Executions
 from remote_kernel.client.interpreter.injection import Injection, Module
 from remote_kernel.client.retry import Budget, Retry
 from remote_kernel.core.errors import NoAnswer, PoolUnreachable, RemoteKernelError, WireError
-from remote_kernel.core.interpreter_api.executions import SYNC_LIMIT_SECONDS
+from remote_kernel.core.interpreter_api.versions import SYNC_LIMIT_SECONDS
 from remote_kernel.core.json_text import parse_unpacked_object
 from remote_kernel.core.limits import CELL
 from remote_kernel.core.numbers import COUNT, EPOCH

@@ -11,16 +11,9 @@ from typing import Any
 from remote_kernel.client.http.pool_client import ALLOCATE_SECONDS, API_VERSION, PoolClient, is_of_no_session
 from remote_kernel.client.interpreter.injection import MARK_CHARS, Injection
 from remote_kernel.core.errors import NoAnswer, PoolRefused, PoolUnreachable, WireError
-from remote_kernel.core.interpreter_api.executions import (
-    DEFAULT_MAX_OUTPUT,
-    EXECUTIONS_PATH,
-    FILES_PATH,
-    SESSION_PATH,
-    ApiVersion,
-    Execution,
-    ExecutionRequest,
-    read_execution,
-)
+from remote_kernel.core.interpreter_api.executions import Execution, read_execution
+from remote_kernel.core.interpreter_api.requests import DEFAULT_MAX_OUTPUT, ExecutionRequest
+from remote_kernel.core.interpreter_api.versions import EXECUTIONS_PATH, FILES_PATH, SESSION_PATH, ApiVersion
 from remote_kernel.core.wire import frames as wire
 
 JSON_MEDIA_TYPE = "application/json"

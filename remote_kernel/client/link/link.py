@@ -37,6 +37,7 @@ from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import PoolError, PoolFull, PoolUnreachable, RemoteKernelError
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.text.stream_merging import Gathering, merge_streams
+from remote_kernel.core.wire import codec
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.io.tasks import go_on
 from remote_kernel.io.watchdog import Watchdog, watched
@@ -279,7 +280,7 @@ class Link:
                 await self._hand_over(merged)
                 # Others have their turn in a flood, also where the owner waits for nothing.
                 pause = gathering.passed(frames, merged, time.monotonic())
-                if pause or len(frames) == wire.FRAMES_AT_ONCE:
+                if pause or len(frames) == codec.FRAMES_AT_ONCE:
                     await asyncio.sleep(pause)
 
     async def _hand_over(self, frames: Sequence[wire.Frame]) -> None:

@@ -14,6 +14,7 @@ from remote_kernel.client.link.following import Connect
 from remote_kernel.client.routes.route import Body, Route
 from remote_kernel.core.errors import PoolError, PoolRefused, PoolUnreachable, RemoteKernelError, WireError
 from remote_kernel.core.numbers import EPOCH
+from remote_kernel.core.wire import codec
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.compression import INLINE_BYTES
 from remote_kernel.core.wire.launch import LAUNCH_PATH, Launch
@@ -34,7 +35,7 @@ class EventStream:
     """The answer of an agent, and what decodes it."""
 
     body: Body
-    decoder: wire.FrameDecoder
+    decoder: codec.FrameDecoder
 
 
 @asynccontextmanager
@@ -59,7 +60,7 @@ async def open_events(
     # A pod that is there answers at once, one that has to be made may take minutes.
     read_seconds = ALLOCATE_SECONDS if connect.after is None else wire.STALE_SECONDS
     async with route.stream("GET", wire.EVENTS_PATH, params=params, read_seconds=read_seconds) as body:
-        yield EventStream(body, wire.FrameDecoder(allows_compressed=compresses))
+        yield EventStream(body, codec.FrameDecoder(allows_compressed=compresses))
 
 
 async def _ask_launch(route: Route, target: Mapping[str, str], launch: Launch) -> None:
@@ -102,7 +103,7 @@ async def post(
         PoolUnreachable: also where somebody else has answered, as the proxies of hotels do, with a page and status 200.
     """
     params = {**target, "epoch": epoch, "sender": sender}
-    content = wire.encode_all(batch)
+    content = codec.encode_all(batch)
     if compresses:
         is_large = len(content) > INLINE_BYTES
         content = await asyncio.to_thread(_compress, content) if is_large else _compress(content)
@@ -115,7 +116,7 @@ async def post(
 
 
 def _compress(frames: bytes) -> bytes:
-    return b"".join(wire.compressed(frames))
+    return b"".join(codec.compressed(frames))
 
 
 async def post_once(pool: Route, target: Mapping[str, str], message: wire.Message, epoch: str) -> str:

@@ -138,7 +138,8 @@ class DetectedRoute:
 
     async def _describe_runtime(self, error: PoolError) -> PoolError:
         """Return what to say of an interpreter that does not run our code."""
-        from remote_kernel.core.interpreter_api.executions import METADATA_PATH, runtime_names  # late, as below
+        from remote_kernel.core.interpreter_api.executions import runtime_names  # late, as below
+        from remote_kernel.core.interpreter_api.versions import METADATA_PATH
 
         with contextlib.suppress(PoolError):
             names = runtime_names(await self._pool.request("GET", METADATA_PATH))

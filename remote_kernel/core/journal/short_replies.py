@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.jupyter.messages import parse_object
-from remote_kernel.core.wire.frames import Channel, Message, decode_all, encode
+from remote_kernel.core.wire.codec import decode_all, encode
+from remote_kernel.core.wire.frames import Channel, Message
 
 # Most replies have 1 or 2 KB, one with a long traceback ten.
 MAX_BYTES = 16 * 1024

@@ -18,7 +18,7 @@ from remote_kernel.core.errors import WireError
 from remote_kernel.core.limits import FILE_NAMES
 from remote_kernel.core.numbers import BELOW, MOMENT, NAME, VERSION, Items
 from remote_kernel.core.wire import blobs
-from remote_kernel.core.wire.frames import JsonAnswer
+from remote_kernel.core.wire.fields import JsonAnswer
 
 # Files in one request.
 MAX_FILES = FILE_NAMES.entries or 0

@@ -30,7 +30,7 @@ from typing import Annotated
 
 from remote_kernel.core.limits import FILE_PIECE
 from remote_kernel.core.numbers import MOMENT, NAME, VERSION, Items
-from remote_kernel.core.wire.frames import JsonAnswer
+from remote_kernel.core.wire.fields import JsonAnswer
 
 FILES_PATH = "/api/v2/files"
 METADATA_PATH = "/api/v2/files/metadata"

@@ -20,7 +20,7 @@ from typing import Annotated, Self
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.limits import SESSION
 from remote_kernel.core.numbers import NAME, REMARK, Text
-from remote_kernel.core.wire.frames import JsonAnswer, from_fields
+from remote_kernel.core.wire.fields import JsonAnswer, from_fields
 
 # In the data folder, where uploads go; hidden, as it is nothing of the user's.
 WHEELS_FOLDER = ".packages"

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.limits import SESSION
 from remote_kernel.core.numbers import AGE, NAME
-from remote_kernel.core.wire.frames import JsonAnswer, from_fields
+from remote_kernel.core.wire.fields import JsonAnswer, from_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

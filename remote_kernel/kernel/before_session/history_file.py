@@ -51,12 +51,16 @@ class HistoryFile:
         data_folder: Jupyter's.
         owner: what names the notebook; its digest is the file's name.
         max_bytes: how long the file may become.
+        max_files: how many notebooks may have one.
     """
 
-    def __init__(self, data_folder: Path, owner: str, *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self, data_folder: Path, owner: str, *, max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES
+    ) -> None:
         digest = hashlib.sha256(owner.encode(errors="replace")).hexdigest()
         self._path = data_folder / FOLDER / f"{digest[:32]}{_SUFFIX}"
         self._max_bytes = max_bytes
+        self._max_files = max_files
         self._session = 0
         self._line = 0
 
@@ -108,7 +112,7 @@ class HistoryFile:
 
     def _remove_old(self) -> None:
         ages = {path: path.stat().st_mtime for path in self._path.parent.glob(f"*{_SUFFIX}")}
-        for path in sorted(ages, key=ages.__getitem__, reverse=True)[MAX_FILES:]:
+        for path in sorted(ages, key=ages.__getitem__, reverse=True)[self._max_files :]:
             path.unlink(missing_ok=True)
 
 

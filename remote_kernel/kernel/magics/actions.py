@@ -100,7 +100,7 @@ class Actions:
     async def _handle_files(self, request: Request, command: Command) -> Shown | None:
         # Before a session is taken for something that cannot be done; in a thread, as the folder may be a large one.
         plan = await asyncio.to_thread(self._transfers.parse, command)
-        if command.verb is not Verb.UPLOAD and not self._session.is_known and self._link is None:
+        if command.verb is not Verb.UPLOAD and not self._session.binding.is_known and self._link is None:
             return _say(session_command.NO_FILES)
         await self._reach()
         hello = self._attachment.hello
@@ -147,7 +147,7 @@ class Actions:
         if self._link is not None:  # otherwise it is the next cell that takes a session
             self._link.open()
         when = time.strftime("%a %H:%M" if seconds > 43_200 else "%H:%M", time.localtime(until))
-        sentence = session_command.KEPT if self._session.is_known or self._link else session_command.KEPT_AHEAD
+        sentence = session_command.KEPT if self._session.binding.is_known or self._link else session_command.KEPT_AHEAD
         return _say(sentence.format(duration=format_seconds(seconds), when=when))
 
     async def _detach(self) -> Shown:
@@ -158,7 +158,7 @@ class Actions:
 
     async def _let_go(self, *, is_reset: bool) -> Shown:
         await self._settle()
-        if self._session.is_restarted and self._link is None:  # there is one that this process has not looked for
+        if self._session.binding.restarted and self._link is None:  # there is one that this process has not looked for
             await self._reach()
         if (link := self._link) is None:
             return _say(session_command.NO_SESSION)

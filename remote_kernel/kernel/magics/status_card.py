@@ -154,13 +154,13 @@ def _plain(name: str, text: str) -> tuple[str, str, str]:
 
 async def look_around(session: Session, hello: wire.Hello | None, now: float) -> Card:
     """Return the card for `now` (seconds since 1970). It takes no session, and starts no pool."""
-    card = Card(place=session.place, state="not started", now=now, is_private=session.is_private)
+    card = Card(place=session.place, state="not started", now=now, is_private=session.binding.is_private)
     card = replace(card, workspace=str(session.workspace.root) if session.workspace else "")
     link = session.link
     usage, asked = await asyncio.gather(_try(_ask_usage(session)), _try(_ask_pod(session)))
     card = replace(card, usage=usage)
     if link is None or hello is None or link.position is None:
-        return replace(card, state="not reachable") if session.is_known else card
+        return replace(card, state="not reachable") if session.binding.is_known else card
     facts, round_trip = asked or (None, None)
     return replace(
         card,
@@ -200,7 +200,7 @@ async def _ask_pod(session: Session) -> tuple[PodFacts | None, float] | None:
     pool = session.pool
     if pool is None or session.link is None or not session.link.is_attached:
         return None
-    answer = await pool.request("GET", wire.SESSION_PATH, params={"facts": "1", "kernel": session.kernel})
+    answer = await pool.request("GET", wire.SESSION_PATH, params={"facts": "1", "kernel": session.binding.kernel})
     best = float("inf")
     for _ in range(ROUND_TRIPS):
         started = time.monotonic()

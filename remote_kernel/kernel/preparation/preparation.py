@@ -9,10 +9,10 @@ from remote_kernel.client.files.local_paths import current_folder
 from remote_kernel.client.retry import Wait
 from remote_kernel.core.errors import RemoteKernelError, SettingsError
 from remote_kernel.core.wire.frames import Files
+from remote_kernel.kernel.identity.notebook_path import Hints
 from remote_kernel.kernel.launch.project_file import find_project
 from remote_kernel.kernel.preparation.error_hints import find_hint
 from remote_kernel.kernel.session.attachment import Attachment
-from remote_kernel.kernel.session.notebook_path import Hints
 from remote_kernel.kernel.session.session import Session
 from remote_kernel.kernel.session.workspace_choice import ChoiceFile, WorkspacePlace, read_configured
 

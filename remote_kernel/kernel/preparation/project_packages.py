@@ -46,7 +46,12 @@ async def ensure_packages(session: Session, wanted: Wanted, pod: str, progress: 
     """
     assert session.pool is not None
     installation = Installation(
-        session.pool, session.kernelspec, progress, cache=session.wheels, patience_seconds=session.wait_seconds, pod=pod
+        session.pool,
+        session.binding.kernelspec,
+        progress,
+        cache=session.wheels,
+        patience_seconds=session.wait_seconds,
+        pod=pod,
     )
     return await installation.run(wanted)
 

@@ -3,11 +3,7 @@
 from dataclasses import dataclass
 
 from remote_kernel.core.errors import SessionLost
-from remote_kernel.core.wire.frames import Channel, Hello, Message
-
-# When so much waits for the session, nothing joins it but cells, which are what people write: as much as one message
-# may have, be it many or one.
-MAX_WAITING_BYTES = 256 * 1024 * 1024
+from remote_kernel.core.wire.frames import Hello
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +37,3 @@ class SessionFacts:
     untold: SessionLost | None = None
     is_prepared: bool = True
     brings_files: bool = False
-
-    def has_room_for(self, message: Message) -> bool:
-        """Return whether a message may wait with the others; what answers a prompt or looks into a running cell
-        always may."""
-        if message.channel is not Channel.SHELL or not self.waiting_bytes:
-            return True
-        return self.waiting_bytes + message.size <= MAX_WAITING_BYTES

@@ -6,12 +6,12 @@ Times are monotonic seconds.
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from remote_kernel.client.retry import Wait
-from remote_kernel.core.errors import PoolError, PoolFull, PoolUnreachable, RemoteKernelError, SessionLost
+from remote_kernel.core.errors import PoolUnreachable, RemoteKernelError, SessionLost
 from remote_kernel.core.jupyter.interrupt_aim import Aim
-from remote_kernel.core.jupyter.messages import Header, is_error, parse_reply
+from remote_kernel.core.jupyter.messages import is_error, parse_reply
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.frames import Channel, Message
 from remote_kernel.kernel.before_session import local_answers
@@ -38,12 +38,13 @@ from remote_kernel.kernel.requests.effects import (
     Publish,
     RunCommand,
     Send,
-    SendProbe,
     Step,
 )
-from remote_kernel.kernel.requests.facts import MAX_WAITING_BYTES, SessionFacts
+from remote_kernel.kernel.requests.endings import Endings, Settling
+from remote_kernel.kernel.requests.facts import SessionFacts
 from remote_kernel.kernel.requests.in_flight import InFlightRequests
 from remote_kernel.kernel.requests.interrupts import Interrupts
+from remote_kernel.kernel.requests.prompts import Prompts
 from remote_kernel.kernel.requests.replies import Replies
 from remote_kernel.kernel.requests.request import (
     SHOWS_WAITING,
@@ -54,24 +55,18 @@ from remote_kernel.kernel.requests.request import (
     Request,
     State,
 )
+from remote_kernel.kernel.requests.unanswered import NO_REPLY, NoReply, UnansweredRequests
 from remote_kernel.kernel.requests.withheld_ends import WithheldEnds
 
 STARTING = Wait("starting a remote session")
 LINK_IS_DOWN = Wait("waiting for the session")
 
-# "Run All" sends its cells one by one but at once: what comes so soon behind another was sent with it.
-TOGETHER_SECONDS = 0.05
-# However many there are, the first one's error is not held back for longer.
-SETTLE_SECONDS = 1.0
-
-# A reply that "idle" has overtaken follows within milliseconds.
-REPLY_SECONDS = 0.5
+# When so much waits for the session, nothing joins it but cells, which are what people write: as much as one message
+# may have, be it many or one.
+MAX_WAITING_BYTES = 256 * 1024 * 1024
 
 # Errors that a folder or an environment on this machine may explain.
 EXPLAINED = frozenset({"FileNotFoundError", "ModuleNotFoundError"})
-
-# Front ends have one session or a few.
-MAX_SESSIONS = 100
 
 NOT_SENT = "The cell was interrupted before it was sent."
 LEFT = (
@@ -82,38 +77,7 @@ NO_ROOM = (
     f"What waits to be sent to the session has come to {MAX_WAITING_BYTES >> 20} MB: wait until the session is there, "
     "then do this again."
 )
-STILL_RUNS = "The cell may still run in the session, where the next cell runs, too, once it can be reached."
 GIVEN_BACK = "The session was given back before it could answer this."
-NO_REPLY = (
-    "The kernel in the session has ended this request and given no reply: it could not read the request, or was "
-    "interrupted before it could reply."
-)
-
-
-class NoReply(RemoteKernelError):
-    """The pod's kernel has said "idle" of a request, and never replies to it."""
-
-
-class LeftRunning(RemoteKernelError):
-    """The pod turned us away while the session ran a cell."""
-
-    def __init__(self, error: RemoteKernelError) -> None:
-        super().__init__(f"{error} {STILL_RUNS}")
-        self._name = error.name
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settling:
-    """A lost session that is told as soon as all has arrived that was sent before the loss could be seen."""
-
-    loss: SessionLost
-    count: int
-    looks_at: float
-    ends_at: float
 
 
 class RequestTable:
@@ -124,6 +88,7 @@ class RequestTable:
         kernelspec: the kernel in the pod.
         ports: of this kernel, as a `connect_reply` names them.
         ids: of messages of our own.
+        max_waiting_bytes: how much may wait for the session.
 
     Attributes:
         orphaned: what was said by cells that have ended here.
@@ -132,12 +97,14 @@ class RequestTable:
         is_reaching: whether a command waits for the session.
     """
 
-    def __init__(self, *, known: Known, kernelspec: str, ports: Mapping[str, int], ids: Iterator[str]) -> None:
+    def __init__(
+        self, *, known: Known, kernelspec: str, ports: Mapping[str, int], ids: Iterator[str],
+        max_waiting_bytes: int = MAX_WAITING_BYTES,
+    ) -> None:  # fmt: skip
         self.orphaned = OrphanedOutput()
         self.command: Request | None = None
         self.preparing: Request | None = None
         self.is_reaching = False
-        self._ids = ids
         self._in_flight = InFlightRequests()
         self._replies = Replies()
         self._interrupts = Interrupts(ids)
@@ -145,12 +112,15 @@ class RequestTable:
         self._sessionless = Sessionless(self._in_flight, self._replies, known, kernelspec=kernelspec, ports=ports)
         self._held: deque[Request] = deque()
         self._withheld = WithheldEnds()
+        self._prompts = Prompts(self._in_flight)
+        self._unanswered = UnansweredRequests(self._in_flight, ids)
+        self._settling = Settling()
+        self._endings = Endings(
+            self._in_flight, self._replies, self._withheld, self._interrupts, self._unanswered, self._sessionless,
+            self.orphaned,
+        )  # fmt: skip
+        self._max_waiting_bytes = max_waiting_bytes
         self._last_reply = b"{}"
-        self._last_attended: Request | None = None
-        self._sessions: dict[str, None] = {}
-        self._settling: Settling | None = None
-        self._unanswered: dict[Request, float] = {}
-        self._probed: dict[str, Request] = {}
         self._is_full = False
         self._has_told_of_peers = False
 
@@ -180,33 +150,21 @@ class RequestTable:
     @property
     def deadline(self) -> float | None:
         """Return when to call `wake`; `None` for never."""
-        settles_at = self._settling.looks_at if self._settling else None
-        times = [self._interrupts.deadline, settles_at, self._withheld.deadline, *self._unanswered.values()]
-        return min((time for time in times if time is not None), default=None)
+        first = self._interrupts.deadline, self._settling.deadline, self._withheld.deadline, self._unanswered.deadline
+        return min((time for time in first if time is not None), default=None)
 
     def wake(self, facts: SessionFacts, now: float) -> list[Effect]:
         """Do what it is time for."""
-        effects = [*self._interrupts.wake(is_attached=facts.is_attached, now=now), *self._withheld.wake(now)]
-        for request, time in list(self._unanswered.items()):
-            if time <= now:
-                del self._unanswered[request]
-                effects += self._probe(request)
-        settling = self._settling
-        if settling is None or settling.looks_at > now:
-            return effects
-        if len(self._in_flight) > settling.count and now < settling.ends_at:
-            self._settling = replace(settling, count=len(self._in_flight), looks_at=now + TOGETHER_SECONDS)
-            return effects
-        return effects + self.fail_all(settling.loss)
+        interrupts = self._interrupts.wake(is_attached=facts.is_attached, now=now)
+        effects = [*interrupts, *self._withheld.wake(now), *self._unanswered.wake(now)]
+        loss = self._settling.wake(len(self._in_flight), now)
+        return effects + self.fail_all(loss) if loss is not None else effects
 
     # What front ends say
 
     def arrived(self, request: Request, facts: SessionFacts, now: float) -> list[Effect]:
         """Take a message of a front end; raises `WireError` when it is none."""
-        self._sessions.pop(request.info.session, None)
-        self._sessions[request.info.session] = None
-        if len(self._sessions) > MAX_SESSIONS:
-            del self._sessions[next(iter(self._sessions))]
+        self._prompts.note_sender(request)
         match request.info.msg_type:
             case "kernel_info_request":
                 return self._sessionless.tell_kernel_info(request)
@@ -214,7 +172,7 @@ class RequestTable:
                 return self._interrupt(request, facts, now)
             case "execute_request":
                 return self._take_cell(request, facts, now)
-        if self._settling is not None:
+        if self._settling.loss is not None:
             return self._hold_to_settle(request)
         waits = self._sessionless.hold_debugger(request, facts.hello if facts.is_attached else None)
         if waits is not None:
@@ -231,7 +189,7 @@ class RequestTable:
     def _pass_on(self, request: Request, facts: SessionFacts) -> list[Effect]:
         if not request.is_execute:
             assert request.message is not None
-            was_full, self._is_full = self._is_full, not facts.has_room_for(request.message)
+            was_full, self._is_full = self._is_full, not self._has_room_for(request.message, facts)
             if self._is_full:
                 return self._turn_away(request, is_news=not was_full)
         if request.is_cell and not request.is_attended and facts.brings_files:
@@ -240,6 +198,13 @@ class RequestTable:
         if request.is_cell and not facts.is_attached:
             effects += [*self._replies.busy(request), BeginLine(LINK_IS_DOWN if facts.is_there else STARTING)]
         return effects
+
+    def _has_room_for(self, message: Message, facts: SessionFacts) -> bool:
+        """Return whether a message may wait with the others; what answers a prompt or looks into a running cell
+        always may."""
+        if message.channel is not Channel.SHELL or not facts.waiting_bytes:
+            return True
+        return facts.waiting_bytes + message.size <= self._max_waiting_bytes
 
     def _turn_away(self, request: Request, *, is_news: bool) -> list[Effect]:
         """Refuse what there is no room for; of messages to which nobody expects a reply, the first is told."""
@@ -254,9 +219,7 @@ class RequestTable:
 
     def fail(self, request: Request, error: RemoteKernelError) -> list[Effect]:
         """End a request, whatever its state is, with an error."""
-        self._in_flight.end(request)
-        withheld = self._withheld.let_go(request)
-        return [*withheld, *self._replies.fail(request, error)] if request.expects_reply else []
+        return self._endings.fail(request, error)
 
     # Cells, commands and their order
 
@@ -268,8 +231,8 @@ class RequestTable:
         request.command = session_command.parse(content.get("code"))
         self._replies.note_audience(request)
         if request.is_attended:
-            self._last_attended = request
-        if self._settling is not None:
+            self._prompts.note_attended(request)
+        if self._settling.loss is not None:
             return self._hold_to_settle(request)
         if self._held or self._is_taken or (request.command and self._in_flight.is_executing):
             self._held.append(request)
@@ -301,12 +264,12 @@ class RequestTable:
         if not request.is_cell:
             return self._replies.fail(request, facts.untold)
         self._in_flight.add(request)
-        self._settle(facts.untold, now)
+        self._settling.begin(facts.untold, len(self._in_flight), now)
         return [NoteUntold(None)]
 
     def _go_on(self, facts: SessionFacts, now: float) -> list[Effect]:
         effects: list[Effect] = []
-        while self._held and not self._is_taken and self._settling is None:
+        while self._held and not self._is_taken and self._settling.loss is None:
             if self._held[0].command and self._in_flight.is_executing:
                 break
             effects += self._begin(self._held.popleft(), facts, now)
@@ -337,7 +300,7 @@ class RequestTable:
         request.move(Event.ENDS)
         effects: list[Effect] = []
         if request.command and request.command.verb in {Verb.RESET, Verb.RELEASE}:
-            effects += self._end_open(SessionLost(GIVEN_BACK))
+            effects += self._endings.fail_open(SessionLost(GIVEN_BACK))
         effects += self._replies.answer(request, local_answers.execute_content(self._last_reply))
         return effects + self._go_on(facts, now)
 
@@ -354,7 +317,7 @@ class RequestTable:
             effects.append(Step.CANCEL_COMMAND)
         if self.preparing is not None:
             effects.append(Step.CANCEL_PREPARATION)
-        if self._settling is not None:
+        if self._settling.loss is not None:
             return effects + self.fail_all(self._settling.loss)
         if not self._in_flight and not facts.is_attached:
             # As before every shutdown; reaching for a session only to interrupt it could take a new one. But what was
@@ -383,7 +346,7 @@ class RequestTable:
     def close(self) -> None:
         """Wait for nothing any more: the kernel is about to end."""
         self._interrupts.close()
-        self._settling = None
+        self._settling.end()
         self._unanswered.clear()
 
     # What the pod's kernel says
@@ -404,8 +367,8 @@ class RequestTable:
     def _move(self, said: KernelMessage, now: float) -> Request | None:
         event = _STATUSES.get(said.state)
         request = self._in_flight.move(said.key, event) if event else None
-        if request is not None and request.state is State.UNANSWERED and request in self._in_flight:
-            self._unanswered[request] = now + REPLY_SECONDS
+        if request is not None:
+            self._unanswered.note(request, now)
         return request
 
     def _note_status(self, said: KernelMessage, now: float) -> list[Effect]:
@@ -445,7 +408,7 @@ class RequestTable:
     def replied(self, said: KernelMessage, facts: SessionFacts, now: float) -> list[Effect]:
         """Take a message on another channel: a reply, or a prompt."""
         if said.message.channel is Channel.STDIN:
-            return self._forward_prompt(said)
+            return self._prompts.forward(said)
         if said.msg_type == "interrupt_reply":
             return self._interrupts.acknowledge(said.parent.msg_id)
         request = self._in_flight.move(said.key, Event.REPLY)
@@ -455,7 +418,7 @@ class RequestTable:
             return self._end_unanswered(request)
         if request.origin is Origin.HIDDEN:
             return []
-        self._unanswered.pop(request, None)
+        self._unanswered.note_reply(request)
         forward = Forward(request, said.message.channel, said.message.parts)
         effects: list[Effect] = [] if request.is_withheld else [forward]
         if request.is_withheld:
@@ -465,19 +428,6 @@ class RequestTable:
             if self._held:
                 effects += self._abort_held() if is_error(self._last_reply) else self._go_on(facts, now)
         return effects
-
-    def _forward_prompt(self, said: KernelMessage) -> list[Effect]:
-        """Send a prompt to who asked for what prompts; where that has ended, to who asked for the cell that runs.
-
-        Else it is the one that was asked for last. The prompt becomes that cell's own, as front ends show no other.
-        """
-        channel, parts = said.message.channel, said.message.parts
-        if (request := self._in_flight.find(said.key)) is not None:
-            return [Forward(request, channel, parts)]
-        other = self._in_flight.begun_cell or self._last_attended
-        if other is None or said.parent.session not in self._sessions:
-            return []  # another kernel's
-        return [Forward(other, channel, (parts[0], other.header, *parts[2:]))]
 
     # What is done here before a cell ends
 
@@ -502,23 +452,10 @@ class RequestTable:
             return [effect for note in notes for effect in self.tell(note)]
         return [*(show_note(note, request) for note in notes), *self._withheld.let_go(request)]
 
-    # Requests that the pod's kernel never replies to
-
-    def _probe(self, request: Request) -> list[Effect]:
-        """Ask something behind a request: its own reply would be there before the reply to that."""
-        msg_id = next(self._ids)
-        info = Header(msg_id=msg_id, msg_type="kernel_info_request", session="", subshell_id=request.info.subshell_id)
-        self._in_flight.add(
-            Request(
-                channel=request.channel, prefixes=[], header=b"{}", info=info, origin=Origin.PROBE, state=State.SENT
-            )
-        )
-        self._probed[msg_id] = request
-        return [SendProbe(msg_id, request.channel, request.info.subshell_id)]
-
     def _end_unanswered(self, probe: Request) -> list[Effect]:
-        request = self._probed.pop(probe.info.msg_id, None)
-        if request is None or request not in self._in_flight:
+        """End the request that a probe stood behind, which was answered first."""
+        request = self._unanswered.take_probed(probe)
+        if request is None:
             return []
         behind = self._abort_held() if request.is_execute else []
         return [*self.fail(request, NoReply(NO_REPLY)), *behind]
@@ -597,9 +534,9 @@ class RequestTable:
         if not isinstance(error, SessionLost):
             return self.fail_all(error, may_go_on=facts.is_there)
         has_cell = self._in_flight.first_cell is not None
-        effects = [*self._lose_session(), NoteUntold(None if is_told or has_cell else error)]
+        effects = [*self._endings.lose_session(), NoteUntold(None if is_told or has_cell else error)]
         if has_cell:
-            self._settle(error, now)
+            self._settling.begin(error, len(self._in_flight), now)
             return effects
         return effects + self.fail_all(error)
 
@@ -609,59 +546,14 @@ class RequestTable:
             self._in_flight.add(request)
         return []
 
-    def _lose_session(self) -> list[Effect]:
-        """Expect nothing more of a session that is gone."""
-        withheld = self._withheld.release_all()
-        self._interrupts.forget_given_up()
-        self._probed.clear()
-        idle = [effect for request in self._in_flight.drop_lingering() for effect in self._replies.idle(request)]
-        return [*withheld, *idle, *self._replies.end_left_busy()]
-
-    def _settle(self, loss: SessionLost, now: float) -> None:
-        """Tell of a lost session as soon as all that was sent together has arrived, and abort what stands behind."""
-        if self._settling is None:
-            count, looks_at = len(self._in_flight), now + TOGETHER_SECONDS
-            self._settling = Settling(loss=loss, count=count, looks_at=looks_at, ends_at=now + SETTLE_SECONDS)
-
     def fail_all(self, error: RemoteKernelError, *, may_go_on: bool = False) -> list[Effect]:
         """End every open request; the first cell says why, the ones behind it are aborted as after any error.
 
         Args:
             may_go_on: whether the session is there, and may go on with what it has begun.
         """
-        self._settling = None
-        return [Step.END_LINE, *self._end_open(error, may_go_on=may_go_on), *self._abort_held()]
-
-    def _end_open(self, error: RemoteKernelError, *, may_go_on: bool = False) -> list[Effect]:
-        self._unanswered.clear()
-        self._sessionless.forget_waiting()
-        withheld = self._withheld.release_all()
-        is_gone = isinstance(error, SessionLost | PoolFull)  # a full pool has given ours to somebody else
-        effects = [*withheld, *(self._lose_session() if is_gone else [])]
-        is_told = False
-        for request in self._in_flight:
-            outlook = error
-            if may_go_on and not is_gone:
-                outlook = self._leave(request, error)
-            else:
-                self._in_flight.end(request)
-            if request.info.msg_type == "kernel_info_request":
-                effects += self._replies.answer(request, local_answers.kernel_info(None))
-            elif request.is_cell and is_told:
-                effects += self._replies.abort(request)
-            else:
-                effects += self._replies.fail(request, outlook)
-                is_told = is_told or request.is_cell
-        return effects
-
-    def _leave(self, request: Request, error: RemoteKernelError) -> RemoteKernelError:
-        """Leave a request to the session, which may go on with it; return what to say of it."""
-        has_begun = request.has_begun
-        self._in_flight.end(request, Event.IS_LEFT)
-        if not request.is_cell or request.state is not State.LEFT:
-            return error
-        self.orphaned.expect(request.info.msg_id)
-        return LeftRunning(error) if has_begun and isinstance(error, PoolError) else error
+        self._settling.end()
+        return [Step.END_LINE, *self._endings.fail_open(error, may_go_on=may_go_on), *self._abort_held()]
 
 
 _STATUSES = {"busy": Event.BUSY, "idle": Event.IDLE}

@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import json
 import logging
-import os
 import socket
 import time
 from collections.abc import Mapping
@@ -15,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from remote_kernel.client.access import Access, choose_access
 from remote_kernel.client.http.pool_client import PoolClient
-from remote_kernel.client.link.events import Failed, OnEvent, Waiting
-from remote_kernel.client.link.following import Position
+from remote_kernel.client.link.events import Failed, OnEvent
 from remote_kernel.client.link.link import Link
-from remote_kernel.client.retry import MakeRoom, Retry, describe_wait, first_contact, when_given_up
 from remote_kernel.client.routes.detected_route import DetectedRoute
 from remote_kernel.client.routes.pool_kind import PoolKindStore
 from remote_kernel.client.routes.route import Route
-from remote_kernel.core.errors import PoolError, PoolFull, PoolRefused, PoolUnreachable, RemoteKernelError, SessionLost
+from remote_kernel.core.errors import PoolFull, PoolUnreachable, RemoteKernelError
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.settings import DEFAULT_WAIT_SECONDS, Settings
@@ -35,14 +31,15 @@ from remote_kernel.io.tasks import start
 from remote_kernel.kernel.before_session.history import History
 from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.folders import Folders
+from remote_kernel.kernel.identity.identification import Identification
+from remote_kernel.kernel.identity.notebook_path import Hints
 from remote_kernel.kernel.launch.asking import LaunchAsking
 from remote_kernel.kernel.launch.options import LaunchOptions, Place
 from remote_kernel.kernel.requests.request import Interrupted
-from remote_kernel.kernel.session.binding import Binding, BindingFile, after_restart, decide
-from remote_kernel.kernel.session.identity_key import load_key
-from remote_kernel.kernel.session.leftovers import release_of
-from remote_kernel.kernel.session.notebook_path import Hints, find_notebook
+from remote_kernel.kernel.session.binding import Binding, BindingFile
+from remote_kernel.kernel.session.current_binding import CurrentBinding
 from remote_kernel.kernel.session.releases import Release, Releases, Returned, give_back
+from remote_kernel.kernel.session.restarts import FAREWELL_SECONDS, catch_up, send_farewell
 from remote_kernel.kernel.session.tidying import Tidying
 from remote_kernel.kernel.session.workspace_choice import WorkspacePlace
 
@@ -51,8 +48,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# jupyter_client terminates a kernel 2.5 s after it asked it to shut down.
-FAREWELL_SECONDS = 1.5
 # Where no front end waits for the end of this process, a session that is still being made is waited for, to be given
 # back: as long as a pod takes that is slow, and shorter than service managers wait between SIGTERM and SIGKILL.
 LEAVING_SECONDS = 60.0
@@ -72,6 +67,7 @@ class Session:
         parent: process id of who started the kernel.
 
     Attributes:
+        binding: which session this is, remembered over restarts of this process.
         link: to the pod; `None` before it was first needed.
         launch: how interpreters are to be started; `None` before as well.
         pool: what carries requests to the pod, along with the link.
@@ -90,13 +86,11 @@ class Session:
         self.history = history or History(None)
         self._connection_file = connection_file
         self._parent = parent
-        self._file = BindingFile(folders.runtime, connection_file=connection_file, key=connection_key)
         self._releases = Releases(folders.runtime)
+        file = BindingFile(folders.runtime, connection_file=connection_file, key=connection_key)
+        self.binding = CurrentBinding(file, self._releases)
+        self._identification = Identification(environ, folders, connection_file=connection_file, parent=parent)
         self._tidying = Tidying(folders.runtime, self._releases, self._route)
-        self._has_left = False
-        self._started_at = time.monotonic()
-        self._binding = self._take_up(self._file.load())
-        self._keep_until = self._binding.keep_until if self._binding else 0.0
         self.pool: Route | None = None
         self.wait_seconds = DEFAULT_WAIT_SECONDS
         self._running: asyncio.Task[None] | None = None
@@ -107,33 +101,21 @@ class Session:
         self.workspace: WorkspacePlace | None = None
         self._watched = ""
 
-    def _take_up(self, binding: Binding | None) -> Binding | None:
-        """Go on with what an earlier process of this kernel was bound to.
-
-        Unless that ended without a word and its session is nobody else's: then who restarts the kernel wants a fresh
-        start, as with a local kernel. A notebook's kernel may have crashed, and its variables are worth keeping.
-        """
-        if binding is None or binding.can_be_found or binding.restart or not binding.epoch:
-            return binding
-        self._has_left = self._releases.add(release_of(binding, time.time())) is not None
-        self._file.remove()
-        return None
-
     @cached_property
-    def _settings(self) -> Settings:
+    def settings(self) -> Settings:
         """The settings, read once; raises `SettingsError` and `IdentityError`, as the first cell is to be told."""
         return Settings.from_environ(self._environ)
 
     @cached_property
     def _access(self) -> Access:
-        """The access to the pool; raises as `_settings` does."""
-        return choose_access(self._settings, self._environ)
+        """The access to the pool; raises as `settings` does."""
+        return choose_access(self.settings, self._environ)
 
     def tidy(self) -> None:
         """Give back, in the background, the session of an earlier process that this one does not go on with."""
-        if self._has_left:
+        if self.binding.has_left:
             with contextlib.suppress(RemoteKernelError):  # settings that cannot be used are told in the first cell
-                self._tidying.begin(self._settings, self._access)
+                self._tidying.begin(self.settings, self._access)
 
     def contact_early(self) -> None:
         """Begin what a first cell would wait for beside its session, in the background; the cell is told what fails."""
@@ -147,55 +129,9 @@ class Session:
             self._early.begin()
 
     @property
-    def is_known(self) -> bool:
-        """Return whether there is a session, as far as this process, or an earlier one of the same kernel, has been
-        told."""
-        return self._binding is not None and bool(self._binding.epoch) and not self._binding.restart
-
-    @property
     def is_named(self) -> bool:
         """Return whether anybody has told which notebook this is, so that no front end has to be heard first."""
-        names = ("REMOTE_KERNEL_NOTEBOOK", "REMOTE_KERNEL_IDENTIFIER", "JPY_SESSION_NAME")
-        return self._binding is not None or any(map(self._environ.get, names))
-
-    @property
-    def untold(self) -> SessionLost | None:
-        """A loss of which no cell has been told, by this process or an earlier one of the same kernel."""
-        return SessionLost(self._binding.untold) if self._binding is not None and self._binding.untold else None
-
-    def note_untold(self, loss: SessionLost | None) -> None:
-        """Remember a loss until it is told, which is noted with `None`; this process may end before that."""
-        if self._binding is not None:
-            pod = "" if loss is None else self._binding.pod  # whoever was told expects nothing of it
-            binding = replace(self._binding, untold="" if loss is None else str(loss), pod=pod)
-            if binding != self._binding:
-                self._remember(binding)
-
-    def note_pod(self, pod: str) -> bool:
-        """Remember in which pod the session is; whether it is another than the user, who has not been told, expects.
-
-        After a restart that was asked for the state is expected to be gone, but the files are not.
-        """
-        if self._binding is None or self._binding.pod == pod:
-            return False
-        is_surprise = bool(self._binding.pod)
-        self._remember(replace(self._binding, pod=pod))
-        return is_surprise
-
-    @property
-    def is_private(self) -> bool:
-        """Return whether nobody knew the notebook, so that the session is this kernel's alone."""
-        return self._binding is not None and self._binding.is_private
-
-    @property
-    def kernel(self) -> str:
-        """The name of the kernel in the pod."""
-        return self._binding.kernel if self._binding else wire.DEFAULT_KERNEL
-
-    @property
-    def kernelspec(self) -> str:
-        """The kernelspec in the pod."""
-        return self._binding.kernelspec if self._binding else wire.DEFAULT_KERNELSPEC
+        return self.binding.now is not None or self._identification.is_told
 
     @property
     def wheels(self) -> Path:
@@ -216,11 +152,9 @@ class Session:
 
     def keep_until(self, when: float) -> None:
         """Keep the pod from cooling down until then at least (seconds since 1970), over restarts of this kernel."""
-        self._keep_until = when
+        self.binding.keep_until = when
         if self.link is not None:
             self.link.keep_alive.keep_until = when
-        if self._binding is not None:
-            self._remember(replace(self._binding, keep_until=when))
 
     async def open(self, on_event: OnEvent, hints: Hints) -> Link:
         """Bind if need be, and return the link, which attaches by itself and says all that happens to `on_event`.
@@ -229,24 +163,23 @@ class Session:
             RemoteKernelError: the settings, the identity or the pool's address cannot be used; or a restart that was
                 asked for cannot be done now.
         """
-        settings, binding = self._settings, await self._identify(hints)
+        settings, binding = self.settings, await self._identify(hints)
         endpoint = settings.endpoint or this_environment().endpoint
         binding = replace(
             binding,
-            keep_until=self._keep_until,
+            keep_until=self.binding.keep_until,
             endpoint=endpoint,
             connection_file=str(self._connection_file.absolute()),
             parent=self._parent,
             host=socket.gethostname(),
         )
-        self._remember(binding)
+        self.binding.remember(binding)
         self.history.open(_owner_of_history(settings, binding.notebook))
         self.wait_seconds = settings.wait_seconds
         log.info(LogEvent("bound", notebook=binding.notebook, scope=settings.scope, is_private=binding.is_private))
         access = self._access
         await self._tidying.catch_up(settings, access)
         pool = self._route(settings, access, binding.identifier, connects_ahead=True)
-        position = Position(epoch=binding.epoch, cursor=self._file.load_cursor()) if binding.epoch else None
         make_room = partial(self._tidying.make_room, settings, access, binding.identifier)
         options = LaunchOptions(settings=settings, environ=self._environ, notebook=binding.notebook)
         self.launch = LaunchAsking(options, self._place)
@@ -255,7 +188,7 @@ class Session:
             on_event,
             kernel=binding.kernel,
             kernelspec=binding.kernelspec,
-            position=position,
+            position=self.binding.position,
             wait_seconds=settings.wait_seconds,
             keepalive_seconds=settings.keepalive_minutes * 60,
             reader=binding.reader,
@@ -266,7 +199,9 @@ class Session:
         link.keep_alive.keep_until = binding.keep_until
         if binding.restart:
             try:
-                await self._catch_up_restart(link, binding, make_room)
+                restarted = await catch_up(link, make_room, wait_seconds=self.wait_seconds) if binding.epoch else ""
+                self.binding.note_restart(restarted)
+                link.start_anew()
             except BaseException:
                 await pool.aclose()
                 raise
@@ -277,18 +212,19 @@ class Session:
 
     async def _identify(self, hints: Hints) -> Binding:
         """Return what this kernel is bound to, as far as its notebook and its settings decide that."""
-        if self._binding is None:
-            self._binding = await asyncio.to_thread(self._bind, self._settings, hints)
-        return self._binding
+        if self.binding.now is None:
+            self.binding.now = await asyncio.to_thread(self._bind, self.settings, hints)
+        return self.binding.now
+
+    def _bind(self, settings: Settings, hints: Hints) -> Binding:
+        binding = self._identification.bind(settings, hints)
+        self.binding.file.remove_stale(time.time())
+        remove_old(log_folder(self._environ, self.folders.runtime), time.time())
+        return binding
 
     async def identify(self, hints: Hints) -> str:
         """Return the path of the notebook, "" where nobody knows it; raises as `open` does."""
         return (await self._identify(hints)).notebook
-
-    @property
-    def settings(self) -> Settings:
-        """The settings; raises as `open` does."""
-        return self._settings
 
     def watch(self, folder: str) -> None:
         """Have the pod say behind each cell what has changed in a folder there; "" for none."""
@@ -323,61 +259,11 @@ class Session:
             return []
 
     def _read_history(self, request: Mapping[str, Any], hints: Hints) -> list[list[Any]]:
-        if self._binding is not None:
-            notebook = self._binding.notebook
+        if self.binding.now is not None:
+            notebook = self.binding.now.notebook
         else:
-            notebook = str(self._find_notebook(self._settings, hints) or "")
-        return self.history.read(_owner_of_history(self._settings, notebook), request)
-
-    def _find_notebook(self, settings: Settings, hints: Hints) -> Path | None:
-        return find_notebook(
-            self._environ,
-            hints,
-            configured=settings.notebook,
-            connection_file=self._connection_file,
-            runtime_folder=self.folders.runtime,
-            parent=self._parent,
-        )
-
-    def _bind(self, settings: Settings, hints: Hints) -> Binding:
-        notebook = self._find_notebook(settings, hints)
-        binding = decide(
-            settings, self._environ, notebook=notebook, load_key=lambda: load_key(self._environ, self.folders.data)
-        )
-        if binding.is_private:
-            # As it is meant to be under every tool that executes notebooks, of which standard error is the user's.
-            log.info(
-                LogEvent("private", reason="the notebook's path is not known: the session is private to this kernel")
-            )
-        self._file.remove_stale(time.time())
-        remove_old(log_folder(self._environ, self.folders.runtime), time.time())
-        return replace(binding, notebook=str(notebook or ""))
-
-    def _remember(self, binding: Binding) -> None:
-        self._binding = binding
-        self._file.save(binding)
-
-    async def _catch_up_restart(self, link: Link, binding: Binding, make_room: MakeRoom) -> None:
-        """Do the restart that the process before us was asked for and could not pass on, however long that takes.
-
-        As patiently as a session is waited for: where the pod is gone, the pool needs room for another to tell us so.
-        """
-        retry, restarted = Retry(), ""
-        while binding.epoch:
-            try:
-                restarted = await link.send_now(_restart_message())
-                break
-            except PoolError as error:
-                if isinstance(error, PoolRefused) and error.code == wire.EPOCH_MISMATCH:
-                    break
-                room = retry.note_room(await make_room(), time.monotonic()) if isinstance(error, PoolFull) else None
-                wait = retry.next_wait(error, time.monotonic(), first_contact(self.wait_seconds))
-                if wait is None:
-                    raise when_given_up(error, self.wait_seconds) from None
-                await link.on_event(Waiting(describe_wait(error, room)))
-                await asyncio.sleep(wait)
-        self._remember(after_restart(binding, restarted))
-        link.start_anew()
+            notebook = str(self._identification.find_notebook(self.settings, hints) or "")
+        return self.history.read(_owner_of_history(self.settings, notebook), request)
 
     def note_busy(self, is_busy: bool) -> None:
         """Let the link know whether the session runs something, which keeps the pod warm."""
@@ -386,27 +272,22 @@ class Session:
 
     def note_position(self) -> None:
         """Remember how far the front end has been served, for a successor of this process."""
-        if self._binding is None or self.link is None:
-            return
-        position = self.link.position
-        epoch, cursor = (position.epoch, position.cursor) if position else ("", 0)
-        # The cursor first: with the old epoch a new cursor is refused, with a new epoch an old one would skip output.
-        self._file.save_cursor(cursor)
-        if epoch != self._binding.epoch:
+        if self.link is not None:
             cooldown_seconds = self.link.keep_alive.cooldown_seconds
-            self._remember(replace(self._binding, epoch=epoch, restarted="", cooldown_seconds=cooldown_seconds))
+            self.binding.note_position(self.link.position, cooldown_seconds=cooldown_seconds)
 
     async def restart(self, message: wire.Message) -> None:
         """Have the pod start a fresh interpreter, now or, when it cannot be reached, before the next cell."""
-        if self._binding is None:
+        if self.binding.now is None:
             return
         await self._stop_following()
-        self._remember(replace(self._binding, restart=True, untold=""))
-        link = self.link
-        restarted = "" if link is not None and link.position is None else await self._farewell(message)
+        self.binding.ask_restart()
+        restarted = None
+        if self.link is not None:
+            restarted = "" if self.link.position is None else await send_farewell(self.link, message)
         if restarted is not None:
-            self._remember(after_restart(self._binding, restarted))
-        log.info(LogEvent("restarting", is_done=not self._binding.restart))
+            self.binding.note_restart(restarted)
+        log.info(LogEvent("restarting", is_done=restarted is not None))
         await self._close()
 
     async def release(self, *, within_seconds: float = FAREWELL_SECONDS) -> None:
@@ -424,12 +305,12 @@ class Session:
             with contextlib.suppress(RemoteKernelError, TimeoutError):
                 async with asyncio.timeout(within_seconds):
                     if pool is None:  # this process has not looked for the session so far
-                        await self._tidying.catch_up(self._settings, self._access)
+                        await self._tidying.catch_up(self.settings, self._access)
                     else:
                         await self._do(release, pool)
                         self._releases.remove(written)
         await self._close()
-        self._file.remove()
+        self.binding.file.remove()
 
     async def _do(self, release: Release, pool: Route) -> None:
         try:
@@ -477,49 +358,20 @@ class Session:
             self._running = start(self._run(self.link), "link")
 
     def _what_to_release(self) -> Release | None:
-        binding, link = self._binding, self.link
-        if binding is None:
-            return None
+        link, restarted = self.link, self.binding.restarted
         if link is None:
-            epoch, cooldown_seconds = binding.epoch or self._restarted, DEFAULT_COOLDOWN_SECONDS
+            epoch, cooldown_seconds = self.binding.epoch or restarted, DEFAULT_COOLDOWN_SECONDS
             is_there = bool(epoch)  # an earlier process of this kernel has had it
         else:
-            epoch = link.position.epoch if link.position else self._restarted
+            epoch = link.position.epoch if link.position else restarted
             cooldown_seconds = link.keep_alive.cooldown_seconds
             is_warm = link.is_attached or not link.keep_alive.has_cooled_down
             is_there = is_warm if link.position else link.may_leave_session or bool(epoch)
-        if not is_there:
-            return None
-        return replace(release_of(binding, time.time()), epoch=epoch, expires_at=time.time() + cooldown_seconds)
-
-    @property
-    def is_restarted(self) -> bool:
-        """Return whether a session should be there, with an interpreter that a restart has started, unused so far."""
-        return bool(self._restarted)
-
-    @property
-    def _restarted(self) -> str:
-        """Return the epoch of a restart that this process is to give back; "" once the pool has taken it."""
-        if self._binding is None or time.monotonic() - self._started_at > self._binding.cooldown_seconds:
-            return ""
-        return self._binding.restarted
-
-    async def _farewell(self, message: wire.Message) -> str | None:
-        """Send the last message; return the epoch after it, "" where it has nobody to go to any more, `None` where it
-        may not have arrived."""
-        if self.link is None:
-            return None
-        try:
-            async with asyncio.timeout(FAREWELL_SECONDS):
-                return await self.link.send_now(message)
-        except PoolRefused as error:
-            return "" if error.code == wire.EPOCH_MISMATCH else None
-        except (PoolError, TimeoutError):
-            return None
+        return self.binding.release(epoch, cooldown_seconds=cooldown_seconds) if is_there else None
 
     async def leave(self) -> None:
         """Part without having been asked to: what somebody can come back to stays, the rest is given back."""
-        if self._binding is None or self._binding.can_be_found:
+        if self.binding.can_be_found:
             await self.detach()
         else:
             await self.release(within_seconds=LEAVING_SECONDS)
@@ -549,11 +401,3 @@ def _owner_of_history(settings: Settings, notebook: str) -> str:
     """Return what names a history: the notebook or a literal identifier; where nobody knows, as for a console, the
     user's other kernels of that kind share one, as at home."""
     return f"{settings.pod_kernel}\n{notebook or settings.identifier or ''}"
-
-
-def _restart_message() -> wire.Message:
-    header = {"msg_id": os.urandom(16).hex(), "msg_type": "shutdown_request"}
-    return wire.Message(
-        channel=wire.Channel.CONTROL,
-        parts=tuple(json.dumps(part).encode() for part in (header, {}, {}, {"restart": True})),
-    )

@@ -2,88 +2,30 @@
 
 import asyncio
 import json
-import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 
-from remote_kernel.core.errors import Oversized, RemoteKernelError, WireError
-from remote_kernel.core.interpreter_api.executions import ApiRefusal
+from remote_kernel.core.errors import Oversized, WireError
 from remote_kernel.core.jupyter import debugger_files
 from remote_kernel.core.jupyter.messages import is_unicode
-from remote_kernel.core.text.log_lines import LogEvent
+from remote_kernel.core.wire import codec
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.compression import INLINE_BYTES
 from remote_kernel.core.wire.launch import LAUNCH_PATH, Launch
 from remote_kernel.core.wire.pod_facts import PodFacts
 from remote_kernel.io.watchdog import Watchdog
 from remote_kernel.pod import facts
-from remote_kernel.pod.api.calls import MAX_BODY_BYTES, REFUSALS, Answer, BadRequest, BodyTooLarge, Call, Handler
+from remote_kernel.pod.api.calls import MAX_BODY_BYTES, Answer, BadRequest, BodyTooLarge, Call, Handler
 from remote_kernel.pod.api.execute import MAX_BATCH_BYTES, stream_execution
-from remote_kernel.pod.api.files import Files, PodMismatch
+from remote_kernel.pod.api.files import Files
 from remote_kernel.pod.api.packages import PackageRequests
-from remote_kernel.pod.files.data_folder import DataFolder, FileMissing, InvalidPath, NotWritable, WrongKind
-from remote_kernel.pod.files.uploads import ChecksumMismatch, FileChanged
-from remote_kernel.pod.interpreters.interpreter import StartFailed, UnknownKernel
+from remote_kernel.pod.api.pod import Pod
 from remote_kernel.pod.interpreters.launching import Launching
-from remote_kernel.pod.kernels.lives import EpochMismatch
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
-from remote_kernel.pod.kernels.registry import PodLeaving, Registry, TooManyKernels
-from remote_kernel.pod.kernels.senders import SenderForgotten
-from remote_kernel.pod.packages.program import NotPython, ProgramFailed
 from remote_kernel.pod.readers.claims import judge
-
-_log = logging.getLogger(__name__)
-
-_STATUS_OF: dict[type[RemoteKernelError], int] = {
-    WireError: 400,
-    UnknownKernel: 404,
-    EpochMismatch: 409,
-    SenderForgotten: 409,
-    TooManyKernels: 429,
-    PodLeaving: 503,
-    StartFailed: 424,  # nor this, of which its client must hear
-    NotPython: 424,
-    ProgramFailed: 424,
-    InvalidPath: 400,
-    FileMissing: 404,
-    WrongKind: 400,
-    PodMismatch: 409,
-    FileChanged: 409,
-    ChecksumMismatch: 409,
-    NotWritable: 507,  # not one that clients try again
-}
-
-
-@dataclass(slots=True)
-class Pod:
-    """State that all requests share.
-
-    Attributes:
-        folder: where the interpreters run.
-        name: for people, to tell pods apart.
-        cooldown_seconds: how long the pool keeps a pod without a call.
-        is_stopping: whether the pod is about to go.
-        last_call: when the last request came, in seconds of `clock`.
-    """
-
-    registry: Registry
-    folder: DataFolder
-    name: str
-    cooldown_seconds: float
-    max_stream_seconds: float = wire.MAX_STREAM_SECONDS
-    clock: Callable[[], float] = time.monotonic
-    is_stopping: bool = False
-    last_call: float = 0.0
-
-    def stop(self) -> None:
-        """Say that the pod is about to go, so that every open stream ends as it should."""
-        self.is_stopping = True
-        for kernel in self.registry.kernels:
-            kernel.readers.wakeups.tell()
 
 
 class Api:
@@ -241,40 +183,6 @@ class Api:
         return Answer.of_json({"stops": verdict.ends_pod, "others": verdict.others, "kernels": verdict.kernels})
 
 
-async def answer(handler: Handler, call: Call) -> Answer:
-    """Return what the handler of a request answers, or what it raises as an answer."""
-    try:
-        return await handler(call)
-    except REFUSALS as error:
-        return explain(error)
-    except Exception as error:
-        _log.exception(LogEvent("failed inside"))
-        return explain_defect(error)
-
-
-def explain(error: Exception) -> Answer:
-    """Return the answer for one of `REFUSALS`: an error in Azure's shape."""
-    status, code = 400, "BadRequest"
-    if isinstance(error, BodyTooLarge):
-        status, code = 413, "BodyTooLarge"
-    elif isinstance(error, ApiRefusal):
-        status, code = error.status, error.code
-    elif isinstance(error, RemoteKernelError):
-        status, code = _STATUS_OF.get(type(error), 500), error.name
-    return refusal(status, code, str(error), target=error.target if isinstance(error, ApiRefusal) else "")
-
-
-def explain_defect(error: Exception) -> Answer:
-    """Return the answer for any other error; its text may hold what it was about."""
-    return refusal(500, wire.AGENT_FAILED, f"The session's agent has failed inside ({type(error).__name__}).")
-
-
-def refusal(status: int, code: str, message: str, *, target: str = "") -> Answer:
-    """Return an answer that is an error in Azure's shape; `target` names the part of the request that is at fault."""
-    fields = {"code": code, "message": message} | ({"target": target} if target else {})
-    return Answer(body=Answer.of_json({"error": fields}).body, status=status, headers={"x-ms-error-code": code})
-
-
 def _describe(kernel: PodKernel) -> dict[str, object]:
     return {
         "name": kernel.name,
@@ -287,8 +195,8 @@ def _describe(kernel: PodKernel) -> dict[str, object]:
 
 async def _decode(body: bytes) -> list[wire.Frame]:
     """Return the frames of a request's body; what was compressed counts as what it was."""
-    decode = partial(wire.decode_all, body, max_unpacked_bytes=MAX_BODY_BYTES)
-    is_long = len(body) > INLINE_BYTES and wire.is_compressed(body)
+    decode = partial(codec.decode_all, body, max_unpacked_bytes=MAX_BODY_BYTES)
+    is_long = len(body) > INLINE_BYTES and codec.is_compressed(body)
     try:
         return await asyncio.to_thread(decode) if is_long else decode()
     except Oversized:
@@ -308,32 +216,32 @@ async def _stream_events(
         is_silent = True
         kernel.readers.wakeups.tell()
 
-    yield wire.encode(hello)
+    yield codec.encode(hello)
     with kernel.readers.reading(reader) as took, closing(Watchdog(note_silence)) as watchdog:
-        watchdog.feed(wire.KEEPALIVE_SECONDS)
+        watchdog.feed(pod.keepalive_seconds)
         while True:
             wakeup = kernel.readers.wakeups.event
             if kernel.readers.claims.peers_of(reader) != peers:
                 peers = kernel.readers.claims.peers_of(reader)
-                yield wire.encode(wire.Peers(count=peers))
+                yield codec.encode(wire.Peers(count=peers))
             batch = kernel.journal.read(cursor, MAX_BATCH_BYTES)
             if batch.entries or batch.gap:
                 cursor = batch.cursor
-                pieces = [*([wire.encode(batch.gap)] if batch.gap else []), *batch.entries]
+                pieces = [*([codec.encode(batch.gap)] if batch.gap else []), *batch.entries]
                 data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-                sent = wire.compressed(data) if compresses else _in_pieces(data)
+                sent = codec.compressed(data) if compresses else _in_pieces(data)
                 is_long = compresses and len(data) > INLINE_BYTES
                 while piece := await _next(sent, is_long):
                     yield piece  # comes back when the connection has room for more
                 took(batch)
-                watchdog.feed(wire.KEEPALIVE_SECONDS)
+                watchdog.feed(pod.keepalive_seconds)
             elif reason := _reason_to_end(pod, kernel, ends_at):
-                yield wire.encode(wire.End(reason=reason))
+                yield codec.encode(wire.End(reason=reason))
                 return
             elif is_silent:
                 is_silent = False
-                yield wire.encode(wire.Keepalive())
-                watchdog.feed(wire.KEEPALIVE_SECONDS)
+                yield codec.encode(wire.Keepalive())
+                watchdog.feed(pod.keepalive_seconds)
             else:
                 await wakeup.wait()  # which also ends for others than this reader
 

@@ -13,8 +13,9 @@ from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.wire import batches as exchange
 from remote_kernel.core.wire.batches import Exchange, Piece
 from remote_kernel.io.tasks import start
-from remote_kernel.pod.api.api import Api, answer, explain
+from remote_kernel.pod.api.api import Api
 from remote_kernel.pod.api.calls import MAX_BODY_BYTES, Answer, BadRequest, BodyTooLarge, Call
+from remote_kernel.pod.api.refusals import answer, explain
 
 _log = logging.getLogger(__name__)
 

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable
 
 from remote_kernel.core.jupyter.messages import Author, parse_header, parse_object, parse_parent
 from remote_kernel.core.text.human_numbers import count_of
-from remote_kernel.core.wire.frames import Channel, EpochChange, Gap, Message, decode_all
+from remote_kernel.core.wire.codec import decode_all
+from remote_kernel.core.wire.frames import Channel, EpochChange, Gap, Message
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
 

@@ -11,13 +11,9 @@ from dataclasses import replace
 from itertools import count
 
 from remote_kernel.core.errors import RemoteKernelError, SessionLost
-from remote_kernel.core.interpreter_api.executions import (
-    SYNC_LIMIT_SECONDS,
-    ApiRefusal,
-    Execution,
-    ExecutionRequest,
-    Status,
-)
+from remote_kernel.core.interpreter_api.executions import Execution, Status
+from remote_kernel.core.interpreter_api.requests import ExecutionRequest
+from remote_kernel.core.interpreter_api.versions import SYNC_LIMIT_SECONDS, ApiRefusal
 from remote_kernel.core.jupyter.messages import Author, parse_header, parse_object
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.wire.frames import DEFAULT_KERNEL, DEFAULT_KERNELSPEC, Channel

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from remote_kernel.core.interpreter_api.executions import (
+from remote_kernel.core.interpreter_api.versions import (
     FILES_PATH,
     MAX_UPLOAD_BYTES,
     ApiRefusal,

@@ -4,14 +4,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from remote_kernel.core.interpreter_api.executions import (
+from remote_kernel.core.interpreter_api.executions import Execution
+from remote_kernel.core.interpreter_api.requests import parse_request
+from remote_kernel.core.interpreter_api.versions import (
     EXECUTE_PATH,
     EXECUTIONS_PATH,
     ApiRefusal,
     ApiVersion,
-    Execution,
     parse_api_version,
-    parse_request,
 )
 from remote_kernel.pod.api.bodies import read_body, to_json_response
 from remote_kernel.pod.files.data_folder import DataFolder

@@ -18,9 +18,14 @@ LAST_GRACE_SECONDS = 3.0
 
 
 class Shutdowns:
-    """The interpreters of one pod that are being ended, by the names of the kernels that they were of."""
+    """The interpreters of one pod that are being ended, by the names of the kernels that they were of.
 
-    def __init__(self) -> None:
+    Args:
+        grace_seconds: how long one may take that was asked to end.
+    """
+
+    def __init__(self, *, grace_seconds: float = GRACE_SECONDS) -> None:
+        self._grace_seconds = grace_seconds
         self._tasks: dict[asyncio.Task[None], str] = {}
         self._asking: set[asyncio.Task[None]] = set()
 
@@ -67,7 +72,7 @@ class Shutdowns:
     async def _shut_down(self, kernel: str, interpreter: Interpreter, *, restart: bool, interrupts: bool) -> None:
         asking = asyncio.create_task(interpreter.shut_down(restart=restart, interrupts=interrupts))
         self._asking.add(asking)
-        await asyncio.wait([asking], timeout=GRACE_SECONDS)
+        await asyncio.wait([asking], timeout=self._grace_seconds)
         self._asking.discard(asking)
         if not asking.done() or asking.cancelled():
             asking.cancel()

@@ -13,7 +13,8 @@ from remote_kernel.core.jupyter.interrupt_aim import Aim
 from remote_kernel.core.jupyter.messages import Author, Header, parse_object, parse_parent
 from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.text.log_lines import LogEvent
-from remote_kernel.core.wire.frames import FRESH_PREFIX, Channel, EpochChange, Message, encode
+from remote_kernel.core.wire.codec import encode
+from remote_kernel.core.wire.frames import FRESH_PREFIX, Channel, EpochChange, Message
 from remote_kernel.core.wire.launch import AS_ASKED, OTHER, Launch
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreters.interpreter import Interpreter

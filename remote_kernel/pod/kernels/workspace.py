@@ -8,7 +8,8 @@ from pathlib import Path
 
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.jupyter.messages import parse_object
-from remote_kernel.core.wire.frames import MAX_FILES, MAX_FILES_BYTES, Files, encode
+from remote_kernel.core.wire.codec import encode
+from remote_kernel.core.wire.frames import MAX_FILES, MAX_FILES_BYTES, Files
 from remote_kernel.io.tasks import start
 from remote_kernel.pod.files.looks import Look, look
 from remote_kernel.pod.readers.wakeups import GATHER_SECONDS

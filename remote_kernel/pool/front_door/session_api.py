@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
 from remote_kernel.core.identity import Identifier
-from remote_kernel.core.interpreter_api.executions import (
+from remote_kernel.core.interpreter_api.versions import (
     LIST_SESSIONS_PATH,
     METADATA_PATH,
     SESSION_PATH,

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from remote_kernel.core.journal.journal import File, Journal, Limits
-from remote_kernel.core.wire.frames import Channel, Gap, Message, decode_all, encode
+from remote_kernel.core.wire.codec import decode_all, encode
+from remote_kernel.core.wire.frames import Channel, Gap, Message
 from remote_kernel.pod.readers.journal_files import SpillFile
 
 UNLIMITED = 1 << 40

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from remote_kernel.core.journal.short_replies import CUT, MAX_BYTES, MAX_VALUE_CHARS, shorten
-from remote_kernel.core.wire.frames import Channel, Message, decode_all, encode
+from remote_kernel.core.wire.codec import decode_all, encode
+from remote_kernel.core.wire.frames import Channel, Message
 
 
 def reply_with(content: dict[str, object]) -> bytes:

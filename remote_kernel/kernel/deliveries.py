@@ -75,7 +75,7 @@ class Deliveries:
         self.session.note_position()
         if self.session.launch is not None and (note := self.session.launch.take_note(hello.launch)):
             self.do(self.table.tell(note))
-        are_files_lost = self.session.note_pod(hello.pod)
+        are_files_lost = self.session.binding.note_pod(hello.pod)
         self.do(self.table.attached(hello, are_files_lost=are_files_lost))
 
     async def _receive(self, message: Message) -> None:

@@ -13,7 +13,7 @@ from remote_kernel.client.files.local_paths import current_folder, expand_user
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.identity import has_drive_prefix
 from remote_kernel.core.jupyter.messages import parse_object
-from remote_kernel.kernel.session.jupyter_server import Server, find_server, sessions_of
+from remote_kernel.kernel.identity.jupyter_server import Server, find_server, sessions_of
 
 # A Jupyter server writes a session down as soon as the process of its kernel has been started.
 SESSION_SECONDS = 1.0

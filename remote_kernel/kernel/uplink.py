@@ -8,11 +8,11 @@ from remote_kernel.core.wire.frames import Channel, Message
 from remote_kernel.io.tasks import start
 from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.frontend.channels import Channels
+from remote_kernel.kernel.identity.notebook_path import Hints
 from remote_kernel.kernel.preparation.preparation import Preparation
 from remote_kernel.kernel.requests.facts import SessionFacts
 from remote_kernel.kernel.requests.table import RequestTable
 from remote_kernel.kernel.session.attachment import Attachment
-from remote_kernel.kernel.session.notebook_path import Hints
 from remote_kernel.kernel.session.session import Session
 
 # A front end whose kernel was replaced connects again within a tenth of a second; one that never listens is no reason
@@ -54,16 +54,16 @@ class Uplink:
         link, hello = self._session.link, self._attachment.hello
         is_sought = self._opening is not None if link is None else link.is_wanted
         return SessionFacts(
-            exists=self._session.is_known or bool(self._early),
+            exists=self._session.binding.is_known or bool(self._early),
             is_ahead=self._is_eager and (self._naming is not None or self._opening is not None or is_sought),
             is_there=link is not None and link.position is not None,
             is_attached=link is not None and link.is_attached,
             is_sought=is_sought,
-            is_inherited=self._session.is_known and hello is None,
+            is_inherited=self._session.binding.is_known and hello is None,
             is_shared=link is not None and link.peers > 0,
             waiting_bytes=sum(each.size for each in self._early) + (link.waiting_bytes if link else 0),
             hello=hello,
-            untold=self._session.untold,
+            untold=self._session.binding.untold,
             is_prepared=not self._preparation.is_needed,
             brings_files=self._preparation.brings_files,
         )
@@ -101,7 +101,7 @@ class Uplink:
 
     async def _open_session(self) -> None:
         try:
-            if self._session.is_known:  # there may be output that nobody has seen
+            if self._session.binding.is_known:  # there may be output that nobody has seen
                 await self._channels.wait_heard(REJOIN_SECONDS)
             await self._preparation.look()  # before interpreters are started, which it may be about
             link = await self._session.open(self._on_event, self._hints)
@@ -113,7 +113,7 @@ class Uplink:
             for message in early:
                 link.send(message)
             self._session.note_busy(self._table.is_busy)
-            if self._table.has_open or self._attachment.is_awaited or self._session.is_known or self._is_eager:
+            if self._table.has_open or self._attachment.is_awaited or self._session.binding.is_known or self._is_eager:
                 link.open()
         finally:
             self._opening = None

@@ -1,0 +1,269 @@
+"""Bytes of the frames of wire version 2, for both ends.
+
+A stream, and the body of a `POST /api/v2/messages`, is a run of frames:
+
+    frame    length   4 bytes, big endian: how many bytes follow
+             type     1 byte: FrameType
+             body
+
+    message  channel  1 byte: Channel
+             sequence 8 bytes: downlink: position in the pod's journal, from 1 without holes;
+                               uplink: the sender's own count on this lane, from 1 without holes
+             seen     8 bytes: uplink: the journal position that the front end had been shown
+                               when it sent this message; downlink: 0
+             count    2 bytes: number of parts, at least 4
+             sizes    count times 4 bytes
+             parts    header, parent header, metadata, content (JSON), then the buffers
+
+    compressed         one zlib stream of at most 1 MB, unpacked, and 32 times what it has packed
+
+Every other body is one JSON object of at most 256 KB. What compressed frames unpack to takes their place: put together
+it is whole frames, none of them compressed. One may be cut where a compressed frame ends, and goes on in the next
+frame, which is compressed, too. They are sent to who has said that it takes them: a reader by a parameter of its
+request, the agent in its `Hello`. Tokens and identifiers are in the heads of requests, and so never in what is
+compressed.
+
+Numbers are unsigned and big endian.
+"""
+
+import json
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+
+from remote_kernel.core.errors import Oversized, WireError
+from remote_kernel.core.json_text import parse_json_object
+from remote_kernel.core.limits import COMPRESSED, EVENTS, FILES, MESSAGE, NOTE
+from remote_kernel.core.numbers import MAX_SEQUENCE
+from remote_kernel.core.wire import compression
+from remote_kernel.core.wire.fields import from_fields
+from remote_kernel.core.wire.frames import (
+    Channel,
+    End,
+    EpochChange,
+    Files,
+    Frame,
+    FrameType,
+    Gap,
+    Hello,
+    Keepalive,
+    Message,
+    Peers,
+)
+
+# One Jupyter message.
+MAX_FRAME_BYTES = MESSAGE.bytes or 0
+
+# So many frames are handed on at once, before others have their turn.
+FRAMES_AT_ONCE = 500
+
+_TYPE_OF: dict[type, FrameType] = {
+    Keepalive: FrameType.KEEPALIVE,
+    Hello: FrameType.HELLO,
+    Gap: FrameType.GAP,
+    EpochChange: FrameType.EPOCH,
+    End: FrameType.END,
+    Peers: FrameType.PEERS,
+    Files: FrameType.FILES,
+}
+_CLASS_OF = {frame_type: frame_class for frame_class, frame_type in _TYPE_OF.items()}
+
+_PREFIX = struct.Struct(">IB")
+_MESSAGE = struct.Struct(">BQQH")
+_CHANNELS = {int(channel): channel for channel in Channel}
+_MAX_BYTES = {int(FrameType.COMPRESSED): COMPRESSED.bytes or 0, int(FrameType.FILES): FILES.bytes or 0}
+_SIZES = {count: struct.Struct(f">{count}I") for count in range(4, 9)}
+
+
+def encode(frame: Frame) -> bytes:
+    """Return one frame as bytes, in one piece so that one write sends it."""
+    if isinstance(frame, Message):
+        return _encode_message(frame)
+    fields = {name: getattr(frame, name) for name in frame.__slots__}
+    body = json.dumps(fields, separators=(",", ":"), default=asdict).encode() if fields else b""
+    return _PREFIX.pack(len(body) + 1, _TYPE_OF[type(frame)]) + body
+
+
+def _encode_message(message: Message) -> bytes:
+    sizes = [len(part) for part in message.parts]
+    layout = _sizes_struct(len(sizes))
+    length = 1 + _MESSAGE.size + layout.size + sum(sizes)
+    if length > MAX_FRAME_BYTES:
+        raise WireError(f"a message of {length:,} bytes is over the limit of {MAX_FRAME_BYTES:,}")
+    return b"".join(
+        (
+            _PREFIX.pack(length, FrameType.MESSAGE),
+            _MESSAGE.pack(message.channel, message.sequence, message.seen, len(sizes)),
+            layout.pack(*sizes),
+            *message.parts,
+        )
+    )
+
+
+def _sizes_struct(count: int) -> struct.Struct:
+    return _SIZES.get(count) or struct.Struct(f">{count}I")
+
+
+class FrameDecoder:
+    """Bytes in, frames out; a frame may be cut anywhere.
+
+    `feed` and `batches` return the frames that are complete, those in compressed ones among them; `close` says that no
+    more bytes come. All raise `WireError`, after which the decoder must not be used again.
+
+    Args:
+        max_unpacked_bytes: how much all compressed frames may hold together; more raises `Oversized`.
+        allows_compressed: whether there may be any.
+    """
+
+    def __init__(
+        self, max_frame_bytes: int = MAX_FRAME_BYTES, *, max_unpacked_bytes: float = float("inf"),
+        allows_compressed: bool = True,
+    ) -> None:  # fmt: skip
+        self._buffer = bytearray()
+        self._max_frame_bytes = max_frame_bytes
+        self._unpacked_bytes = 0
+        self._max_unpacked_bytes = max_unpacked_bytes
+        self._allows_compressed = allows_compressed
+        self._unpacked: FrameDecoder | None = None
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take more bytes and return the frames that they complete, in order."""
+        return [frame for batch in self.batches(data) for frame in batch]
+
+    def batches(self, data: bytes) -> Iterator[list[Frame]]:
+        """Take more bytes and yield the frames that they complete, in order, at most `FRAMES_AT_ONCE` at a time.
+
+        Each batch is decoded when it is asked for, and all must be, before more bytes are given.
+        """
+        count, batch = 0, []
+        for frame in self._decode_all(data):
+            batch.append(frame)
+            if len(batch) == FRAMES_AT_ONCE:
+                count += len(batch)
+                if count > (EVENTS.frames or 0):
+                    raise WireError(f"more than {EVENTS.frames:,} frames at once")
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _decode_all(self, data: bytes) -> Iterator[Frame]:
+        """Yield the frames that are complete with `data`, and keep what is left of it."""
+        if self._buffer:
+            self._buffer += data
+        whole = self._buffer or data  # most often there is nothing to put together
+        start = 0
+        with memoryview(whole) as view:
+            while len(view) - start >= _PREFIX.size:
+                length, frame_type = _PREFIX.unpack_from(view, start)
+                if not 1 <= length <= self._most(frame_type):
+                    raise WireError(f"a frame of {length:,} bytes was announced")
+                end = start + 4 + length
+                if end > len(view):
+                    break
+                with view[start + _PREFIX.size : end] as body:
+                    frames = self._decode_frame(frame_type, body)
+                start = end
+                yield from frames
+        if self._buffer:
+            del self._buffer[:start]
+        elif start < len(data):
+            self._buffer += memoryview(data)[start:]
+
+    def _most(self, frame_type: int) -> int:
+        """Return how many bytes a frame of this type may have, its type included."""
+        if frame_type == FrameType.MESSAGE:
+            return self._max_frame_bytes
+        return min(_MAX_BYTES.get(frame_type, NOTE.bytes or 0), self._max_frame_bytes)
+
+    def _decode_frame(self, frame_type: int, body: memoryview) -> Iterable[Frame]:
+        """Return the frame, or those that a compressed one completes."""
+        if frame_type == FrameType.COMPRESSED:
+            return self._unpack(body)
+        if self._unpacked is not None and self._unpacked._buffer:
+            raise WireError("a frame begins where a compressed one should go on")
+        return (_decode(frame_type, body),)
+
+    def _unpack(self, body: memoryview) -> Iterator[Frame]:
+        """Yield the frames that a compressed one completes."""
+        if not self._allows_compressed:
+            raise WireError("a compressed frame is where none may be")
+        data = compression.decompress(body)
+        self._unpacked_bytes += len(data)
+        if self._unpacked_bytes > self._max_unpacked_bytes:
+            raise Oversized(f"compressed frames hold more than {self._max_unpacked_bytes:,} bytes")
+        if self._unpacked is None:
+            self._unpacked = FrameDecoder(self._max_frame_bytes, allows_compressed=False)
+        return self._unpacked._decode_all(data)
+
+    def close(self) -> None:
+        """Say that the stream has ended; raises `WireError` when it ended inside a frame."""
+        if self._buffer:
+            raise WireError(f"the stream ended inside a frame, after {len(self._buffer):,} of its bytes")
+        if self._unpacked is not None:
+            self._unpacked.close()
+
+
+def _decode(frame_type: int, body: memoryview) -> Frame:
+    if frame_type == FrameType.MESSAGE:
+        return _decode_message(body)
+    frame_class = _CLASS_OF.get(frame_type)  # type: ignore[call-overload]
+    if frame_class is None:
+        raise WireError(f"frame type {frame_type} is unknown")
+    if frame_class is Keepalive:
+        return Keepalive()
+    try:
+        fields = parse_json_object(bytes(body), NOTE)
+    except WireError as error:
+        raise WireError(f"the body of a {frame_class.__name__} frame is not JSON as it may be ({error})") from error
+    frame: Frame = from_fields(frame_class, fields)
+    if isinstance(frame, Gap) and frame.last < frame.first:
+        raise WireError("a Gap frame ends before it begins")
+    return frame
+
+
+def _decode_message(body: memoryview) -> Message:
+    if len(body) < _MESSAGE.size:
+        raise WireError("a message frame is too short")
+    channel, sequence, seen, count = _MESSAGE.unpack_from(body)
+    layout = _sizes_struct(count)
+    start = _MESSAGE.size + layout.size
+    if count < 4 or channel not in _CHANNELS or len(body) < start:
+        raise WireError("a message frame has no valid channel or number of parts")
+    if max(sequence, seen) > MAX_SEQUENCE:
+        raise WireError("a message frame has a number that no journal comes to")
+    parts = []
+    for size in layout.unpack_from(body, _MESSAGE.size):
+        parts.append(bytes(body[start : start + size]))
+        start += size
+    if start != len(body):
+        raise WireError("the parts of a message frame do not add up to its length")
+    return Message(channel=_CHANNELS[channel], parts=tuple(parts), sequence=sequence, seen=seen)
+
+
+def decode_all(data: bytes, *, max_unpacked_bytes: float = float("inf")) -> list[Frame]:
+    """Decode a complete body; raises as `FrameDecoder` does, also when it ends inside a frame."""
+    decoder = FrameDecoder(max_unpacked_bytes=max_unpacked_bytes)
+    frames = decoder.feed(data)
+    decoder.close()
+    return frames
+
+
+def encode_all(frames: Iterable[Frame]) -> bytes:
+    """Return several frames as one piece."""
+    return b"".join(encode(frame) for frame in frames)
+
+
+def is_compressed(frames: bytes) -> bool:
+    """Return whether a run of frames begins with a compressed one."""
+    return frames[4:5] == bytes([FrameType.COMPRESSED])
+
+
+def compressed(frames: bytes) -> Iterator[bytes]:
+    """Yield whole frames in compressed ones, each made when it is asked for, or as they are where that gains little."""
+    strategy = compression.choose_strategy(frames)
+    if strategy is None:
+        yield frames
+        return
+    for body in compression.compress(frames, strategy):
+        yield _PREFIX.pack(len(body) + 1, FrameType.COMPRESSED) + body
