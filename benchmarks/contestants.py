@@ -1,6 +1,7 @@
 """Who is measured: ipykernel on this machine, and this kernel over shorter and longer ways."""
 
 import os
+import random
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,12 +14,15 @@ from benchmarks.local_kernel import LocalKernel
 from tests.driver import Pod, Pool, wait_until
 from tests.faults.proxy import FaultProxy, Plan
 
-LOCAL, POOL, AGENT, LINK = "ipykernel", "pool", "agent", "link"
+LOCAL, POOL, AGENT, LINK, WORKSPACE = "ipykernel", "pool", "agent", "link", "workspace"
 
 # There and back over the emulated link.
 ROUND_TRIP_SECONDS = 0.050
 
 MAX_SESSIONS = 20
+
+# Of a workspace in which nothing changes.
+WORKSPACE_FILES = 5_000
 
 
 @dataclass
@@ -63,7 +67,7 @@ def contestants(names: set[str]) -> Iterator[dict[str, Contestant]]:
     with ExitStack() as stack:
         stack.enter_context(private_home())
         found = {LOCAL: Contestant(LOCAL, lambda: FrontEnd(LocalKernel.start("python3", {})))}
-        if names & {POOL, LINK}:
+        if names & {POOL, LINK, WORKSPACE}:
             found |= _of_pool(stack, names)
         if AGENT in names:
             found[AGENT] = _of_agent(stack)
@@ -80,6 +84,12 @@ def _of_pool(stack: ExitStack, names: set[str]) -> dict[str, Contestant]:
             wait_until(lambda: client.get("/.local/status").json()["ready"] > 0)
 
     found = {POOL: Contestant(POOL, lambda: start_remote(pool.endpoint, pool.token), wait_pod_ready)}
+    if WORKSPACE in names:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rk-")))
+        fill(folder, WORKSPACE_FILES, 100)
+        found[WORKSPACE] = Contestant(
+            WORKSPACE, lambda: start_remote(pool.endpoint, pool.token, workspace=folder), wait_pod_ready
+        )
     if LINK in names:
         proxy = stack.enter_context(FaultProxy.before(pool.endpoint))
         proxy.plan = lambda _number: Plan(delay_seconds=ROUND_TRIP_SECONDS / 2)
@@ -93,14 +103,25 @@ def _of_agent(stack: ExitStack) -> Contestant:
     return Contestant(AGENT, lambda: start_remote(pod.endpoint, "none"))
 
 
-def start_remote(endpoint: str, token: str) -> FrontEnd:
-    """Start a kernel of ours with a session of its own."""
+def start_remote(endpoint: str, token: str, *, workspace: Path | None = None) -> FrontEnd:
+    """Start a kernel of ours with a session of its own, in a folder that is kept the same there, if there is one."""
     environ = {
         "REMOTE_KERNEL_ENDPOINT": endpoint,
         "REMOTE_KERNEL_TOKEN": token,
         "REMOTE_KERNEL_IDENTIFIER": f"bench-{secrets.token_hex(8)}",
     }
-    return FrontEnd(LocalKernel.start("remote", environ))
+    if workspace is not None:
+        environ["REMOTE_KERNEL_WORKSPACE"] = "."
+    return FrontEnd(LocalKernel.start("remote", environ, workspace))
+
+
+def fill(root: Path, count: int, size: int) -> None:
+    """Write files of random bytes, the same each time, into fifty folders."""
+    for number in range(count):
+        file = root / f"{number % 50}/{number}.bin"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(random.Random(number).randbytes(size))
+    os.sync()
 
 
 @contextmanager

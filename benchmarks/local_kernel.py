@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import zmq
@@ -31,10 +32,10 @@ class LocalKernel:
             self._poller.register(socket, zmq.POLLIN)
 
     @classmethod
-    def start(cls, kernel_name: str, environ: Mapping[str, str]) -> "LocalKernel":
-        """Start the kernel's process; it may not answer yet."""
+    def start(cls, kernel_name: str, environ: Mapping[str, str], folder: Path | None = None) -> "LocalKernel":
+        """Start the kernel's process, in a folder or in the current one; it may not answer yet."""
         manager = kernel_manager(kernel_name)
-        manager.start_kernel(env={**os.environ, **environ}, stderr=subprocess.DEVNULL)
+        manager.start_kernel(env={**os.environ, **environ}, stderr=subprocess.DEVNULL, cwd=folder)
         client = manager.blocking_client()
         client.context.rcvhwm = 0  # what a front end drops itself is no kernel's loss
         client.start_channels()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 
 from benchmarks import samples
-from benchmarks.contestants import AGENT, LINK, LOCAL, POOL, ROUND_TRIP_SECONDS, Contestant
+from benchmarks.contestants import AGENT, LINK, LOCAL, POOL, ROUND_TRIP_SECONDS, WORKSPACE, WORKSPACE_FILES, Contestant
 
 ROUND_TRIP_MS = ROUND_TRIP_SECONDS * 1000
 
@@ -88,6 +88,10 @@ def beside_the_link(samples: Samples) -> float:
     return median(ours / (ROUND_TRIP_MS + local) for ours, local in zip(samples[LINK], samples[LOCAL], strict=True))
 
 
+def beside_no_workspace(samples: Samples) -> float:
+    return median(ours / plain for ours, plain in zip(samples[WORKSPACE], samples[POOL], strict=True))
+
+
 def p50_of_pool(samples: Samples) -> float:
     return median(samples[POOL])
 
@@ -109,6 +113,15 @@ MEASURES = (
             ratio("cell `pass`, p50", 1.35),
             ratio("cell `pass`, p50, agent without the pool", 1.15, of=AGENT),
             Goal(title="cell `pass`, p95", value=ratio_of_p95(POOL), limit=1.5, percentile=95),
+        ),
+    ),
+    Measure(
+        name="workspace", unit="ms", sample=samples.cell, rounds=40, quick=3, each=10, of=(LOCAL, POOL, WORKSPACE),
+        goals=(
+            Goal(
+                title=f"cell `pass` with an unchanged workspace of {WORKSPACE_FILES:,} files, to one without",
+                value=beside_no_workspace, limit=1.05, of=WORKSPACE,
+            ),
         ),
     ),
     Measure(

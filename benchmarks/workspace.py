@@ -5,8 +5,6 @@ there is one, else with cp, neither of which has a network before it.
 """
 
 import asyncio
-import os
-import random
 import shutil
 import statistics
 import subprocess
@@ -16,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.contestants import WORKSPACE_FILES, fill
 from remote_kernel.client.access import ConfiguredAccess
 from remote_kernel.client.files.remote_files import RemoteFiles
 from remote_kernel.client.files.transfer import Progress
@@ -24,7 +23,6 @@ from remote_kernel.client.workspace.sync import WorkspaceSync
 from remote_kernel.core.identity import Identifier
 from tests.driver import Pod
 
-UNCHANGED_FILES = 5_000
 LOOKS = 20
 
 # Name, number of files, bytes of each.
@@ -43,35 +41,27 @@ def main() -> int:
 
 def _look(root: Path, pod: Pod) -> str:
     """Return how long it takes to see that nothing has changed."""
-    _fill(root, UNCHANGED_FILES, 100)
+    fill(root, WORKSPACE_FILES, 100)
     sync = WorkspaceSync(root, "many")
     _up(sync, pod)
     sync.has_changed()  # which reads once more what had just been written when it was sent
     times = [_seconds(sync.has_changed) for _ in range(LOOKS)]
     busy = [_seconds(sync.has_changed, time.thread_time) for _ in range(LOOKS)]
     return (
-        f"has_changed() on {UNCHANGED_FILES:,} unchanged files: {statistics.median(times) * 1000:.0f} ms, of them "
+        f"has_changed() on {WORKSPACE_FILES:,} unchanged files: {statistics.median(times) * 1000:.0f} ms, of them "
         f"{statistics.median(busy) * 1000:.0f} ms of processor time"
     )
 
 
 def _first_sync(scratch: Path, pod: Pod, title: str, count: int, size: int) -> str:
     root, copy = scratch / f"first-{count}", scratch / f"copy-{count}"
-    _fill(root, count, size)
+    fill(root, count, size)
     sync = WorkspaceSync(root, root.name)
     ours = _seconds(lambda: _up(sync, pod))
     rsync = shutil.which("rsync")
     command = [rsync, "-a", f"{root}/", str(copy)] if rsync else ["cp", "-a", str(root), str(copy)]
     theirs = _seconds(lambda: subprocess.run(command, check=True))
     return f"first sync of {title}: {ours:.2f} s; {Path(command[0]).name}: {theirs:.2f} s"
-
-
-def _fill(root: Path, count: int, size: int) -> None:
-    for number in range(count):
-        file = root / f"{number % 50}/{number}.bin"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(random.Random(number).randbytes(size))
-    os.sync()
 
 
 def _up(sync: WorkspaceSync, pod: Pod) -> None:

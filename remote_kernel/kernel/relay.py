@@ -284,6 +284,9 @@ class Relay:
         self._do(self._table.prepared(request, error, self._look(), time.monotonic()))
 
     def _note_files(self, files: Files) -> None:
+        if not self.preparation.is_news(files):
+            self._do(self._table.end_now(files.cell))
+            return
         if len(self._fetching) >= MAX_FETCHING:
             self.preparation.note_gap()  # the next one looks for all that has changed
             self._do(self._table.end_now(files.cell))

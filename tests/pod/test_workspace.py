@@ -190,6 +190,7 @@ async def test_nobody_has_asked(life: Life) -> None:
 async def test_cells_that_end_during_a_look_are_covered_by_one_more(life: Life) -> None:
     """Their messages wait for nothing; what they have changed is in the frame of the first of them."""
     await life.follow()
+    (life.folder / "folder").mkdir()  # which takes a look at all
     first = await life.run()
     (life.folder / "a").touch()
     others = [await life.run() for _ in range(3)]  # the look has not come to an end: its thread was not asked
@@ -322,7 +323,7 @@ async def test_a_look_that_fails_inside_leaves_no_cell_without_a_frame(
         raise KeyError
 
     with monkeypatch.context() as patching:
-        patching.setattr("remote_kernel.pod.kernels.workspace.look", broken)
+        patching.setattr("remote_kernel.pod.files.watched_folder.WatchedFolder.look_at_touched", broken)
         await life.run()
         await life.run()
         frames = await life.wait_files(2)

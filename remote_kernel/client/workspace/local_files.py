@@ -1,15 +1,17 @@
 """The files of a workspace on this machine: what travels of them, and how they are.
 
-A look goes through the whole folder and is made before each cell, so it is quick: what the rules say of a name is
-remembered for as long as the rules stand, and of each file nothing is read but what the system says of it.
+A look is made before each cell, so it is quick. Where the system tells what has happened since the last one
+(`io.folder_watch`), it looks at nothing else. Where it does not, or more has happened than to files, a look goes
+through the whole folder: what the rules say of a name is remembered for as long as the rules stand, and of each file
+nothing is read but what the system says of it.
 """
 
 import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from pathlib import Path
 
@@ -17,7 +19,14 @@ from remote_kernel.core.download_paths import MAX_DEPTH, MAX_PATH_BYTES, System,
 from remote_kernel.core.errors import TransferError
 from remote_kernel.core.workspace.base import NO_STAMP, Stamp
 from remote_kernel.core.workspace.limits import WorkspaceLimits
-from remote_kernel.core.workspace.rules import MAX_RULE_FILE_BYTES, RULE_FILES, FolderRules, is_environment
+from remote_kernel.core.workspace.rules import (
+    ENVIRONMENT_MARKS,
+    MAX_RULE_FILE_BYTES,
+    RULE_FILES,
+    FolderRules,
+    is_environment,
+)
+from remote_kernel.io.folder_watch import FolderWatch, Unwatchable
 
 # Clocks of file systems tick every few milliseconds, those of FAT every two seconds.
 TICK_NS = 50_000_000
@@ -26,10 +35,16 @@ COARSE_TICK_NS = 2_000_000_000
 # A file that changes while it is read is read again.
 READS = 3
 
+# So many files are looked at one by one; for more of them a look through the folder is no slower.
+MAX_TOUCHED = 500
+
 # The bits of a mode that say what kind of file it is.
 _KIND = 0o170000
 
 _Children = dict[str, os.DirEntry[str]]
+
+# The stamps of the files of rules in a folder without any.
+_NO_RULES = [NO_STAMP] * len(RULE_FILES)
 
 
 class _Verdict(Enum):
@@ -100,6 +115,23 @@ class _Folder:
         return is_long or bool(find_problem(name, System.LINUX))
 
 
+@dataclass(slots=True)
+class _LastLook:
+    """Outcome of a look, as the next one has to know it.
+
+    Attributes:
+        above: the rules of the folders above.
+        linked: files that can be changed by another name.
+        links: symbolic ones, and what they led to.
+    """
+
+    snapshot: Snapshot
+    above: FolderRules | None
+    linked: set[str]
+    links: list[str]
+    followed: dict[str, Stamp | None]
+
+
 class LocalFiles:
     """The files of a workspace. All methods block.
 
@@ -111,10 +143,13 @@ class LocalFiles:
     def __init__(self, root: Path, limits: WorkspaceLimits, system: System) -> None:
         self.root = root
         self._root = os.fspath(root)
+        self._folders_above = [os.fspath(folder) for folder in root.parents]
         self.limits = limits
         self.system = system
         self._folders: dict[str, _Folder] = {}
         self._above: tuple[list[tuple[str, list[Stamp]]], FolderRules | None] = ([], None)
+        self._watch = FolderWatch.begin(self._root)
+        self._last: _LastLook | None = None
 
     def look(self) -> Snapshot:
         """Return how the files are.
@@ -122,13 +157,109 @@ class LocalFiles:
         Raises:
             TransferError: they are more than the limits allow, or the folder cannot be read.
         """
+        snapshot = self.look_at_touched()
+        return self.look_through() if snapshot is None else snapshot
+
+    def look_at_touched(self, most: int = MAX_TOUCHED) -> Snapshot | None:
+        """Return how the files are, which is the last snapshot itself where nothing has changed since.
+
+        Return `None` where that takes a look through the folder.
+
+        Args:
+            most: how many files may be looked at.
+        """
+        last = self._last
+        if self._watch is None or last is None or not self._watch.read():
+            return None
+        paths = self._watch.notices.paths | last.linked
+        if len(paths) + len(last.links) > most or self._rules_above() is not last.above:
+            return None
+        if not paths.isdisjoint(last.links):
+            return None
+        snapshot = self._renew(last.snapshot, paths)
+        if snapshot is None or (last.links and self._follow(last.links, snapshot.files) != last.followed):
+            return None
+        self._watch.notices.settle()
+        last.snapshot = snapshot
+        return snapshot
+
+    def _renew(self, snapshot: Snapshot, paths: set[str]) -> Snapshot | None:
+        """Return a snapshot with files as they are now, `None` where that is not all that has changed."""
+        changed: dict[str, Stamp] = {}
+        for path in paths:
+            if not self._look_at(path, snapshot, changed):
+                return None
+        if not changed:
+            return snapshot
+        known = snapshot.files
+        total = snapshot.bytes + sum(stamp[2] - known.get(path, NO_STAMP)[2] for path, stamp in changed.items())
+        files = {**known, **changed}
+        limits = self.limits
+        largest = max(stamp[2] for stamp in changed.values())
+        if len(files) > limits.max_files or total > limits.max_bytes or largest > limits.max_file_bytes:
+            return None
+        return replace(snapshot, files=files, bytes=total)
+
+    def _look_at(self, path: str, snapshot: Snapshot, changed: dict[str, Stamp]) -> bool:
+        """Add a file to those that have changed, if it has; return whether nothing else has."""
+        try:
+            status = os.lstat(f"{self._root}/{path}")
+        except (FileNotFoundError, NotADirectoryError):
+            status = None
+        except OSError:
+            return False
+        if status is not None and status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+            return stamp_of(status) == snapshot.files.get(path)  # else a file of another name has changed as well
+        above, _, name = path.rpartition("/")
+        folder = self._folders.get(above)
+        if folder is None or (above and name in ENVIRONMENT_MARKS):  # an environment, or about to be one
+            return name not in ENVIRONMENT_MARKS or (status is None) == (folder is not None)
+        if name in RULE_FILES and self._rule_stamps(above) != folder.stamps:
+            return False
+        return self._compare(folder, name, status, snapshot, changed)
+
+    def _compare(
+        self,
+        folder: _Folder,
+        name: str,
+        status: os.stat_result | None,
+        snapshot: Snapshot,
+        changed: dict[str, Stamp],
+    ) -> bool:
+        stays, path = _Verdict.STAYS, folder.prefix + name
+        before = snapshot.files.get(path)
+        if folder.folders.get(name, stays) is not stays or folder.files.get(name) is _Verdict.ODD:
+            return False  # a folder that travels may have come or gone
+        if status is None:
+            return before is None
+        is_folder, stamp = stat.S_ISDIR(status.st_mode), stamp_of(status)
+        verdict = (folder.folders if is_folder else folder.files).get(name) or folder.decide(name, is_folder=is_folder)
+        is_special = not (is_folder or stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode))
+        if verdict is stays or (is_special and verdict is not _Verdict.ODD):
+            return before is None
+        if stamp == before:
+            return True
+        is_first = before is None and folder.prefix[:-1] in snapshot.empty
+        if verdict is _Verdict.ODD or not stat.S_ISREG(status.st_mode) or is_first:
+            return False
+        changed[path] = stamp
+        return True
+
+    def look_through(self) -> Snapshot:
+        """Return how the files are, whatever was noticed; raises as `look` does."""
+        self._last = None
+        if self._watch is not None:
+            self._watch.begin_round()
         snapshot = Snapshot()
+        linked: set[str] = set()
         folders: dict[str, _Folder] = {}
         links: list[str] = []
         todo: list[tuple[str, FolderRules | None]] = [("", self._rules_above())]
         entries = 0
+        rules_above = todo[0][1]
         while todo:
             path, above = todo.pop()
+            self._enter(path)
             children = self._list(path, snapshot)
             entries += len(children)
             if entries > self.limits.max_entries:
@@ -136,14 +267,32 @@ class LocalFiles:
             if path and is_environment(children):
                 continue
             folder = folders[path] = self._folder(path, above, children)
-            below = self._look_into(folder, children, snapshot, links)
+            below = self._look_into(folder, children, snapshot, links, linked)
             todo += [(name, folder.rules) for name in below]
             if len(snapshot.files) > self.limits.max_files:
                 raise self.limits.too_many(self._root)
         self._folders = folders
-        self._follow(links, snapshot)
+        followed = self._follow(links, snapshot.files)
+        for path, stamp in followed.items():
+            if stamp is None:
+                snapshot.outside.append(path)
+            else:
+                snapshot.files[path] = stamp
+                snapshot.bytes += stamp[2]
         self.limits.check(self._root, snapshot.bytes, 0, "")
+        if self._watch is not None:
+            self._watch.end_round()
+            self._last = _LastLook(snapshot, rules_above, linked, links, followed)
         return snapshot
+
+    def _enter(self, folder: str) -> None:
+        """Have the system tell of a folder, as far as it can."""
+        if self._watch is not None:
+            try:
+                self._watch.enter(folder)
+            except Unwatchable:
+                self._watch.close()
+                self._watch = None
 
     def _list(self, path: str, snapshot: Snapshot) -> _Children:
         try:
@@ -156,7 +305,9 @@ class LocalFiles:
                 snapshot.closed.append(path)
             return {}
 
-    def _look_into(self, folder: _Folder, children: _Children, snapshot: Snapshot, links: list[str]) -> list[str]:
+    def _look_into(
+        self, folder: _Folder, children: _Children, snapshot: Snapshot, links: list[str], linked: set[str]
+    ) -> list[str]:
         """Add what is in a folder; return the folders in it that travel. No more is asked of a file than it takes."""
         prefix, known, files, total = folder.prefix, folder.files, snapshot.files, 0
         travels, count, most = _Verdict.TRAVELS, len(snapshot.files), self.limits.max_file_bytes
@@ -178,6 +329,8 @@ class LocalFiles:
                         size = status.st_size
                         files[prefix + name] = (mode, status.st_ino, size, status.st_mtime_ns, status.st_ctime_ns)
                         total += size
+                        if status.st_nlink > 1:
+                            linked.add(prefix + name)
                         if size > most:
                             self.limits.check(self._root, 0, size, prefix + name)
                     elif stat.S_ISLNK(mode):
@@ -192,7 +345,7 @@ class LocalFiles:
     def _folder(self, path: str, above: FolderRules | None, children: _Children) -> _Folder:
         """Return a folder with its rules: those that were read already, where they stand."""
         files = [f"{self._root}/{path}/{name}" for name in RULE_FILES if name in children]
-        stamps = [_stamp_at(file) for file in files]
+        stamps = self._rule_stamps(path) if files else _NO_RULES
         known = self._folders.get(path)
         if known is not None and known.above is above and known.stamps == stamps:
             return known
@@ -200,35 +353,30 @@ class LocalFiles:
         name = path.rpartition("/")[2] or self.root.name
         return _Folder(path, FolderRules(texts, above=above, name=name), above, stamps)
 
+    def _rule_stamps(self, path: str) -> list[Stamp]:
+        return [_stamp_at(f"{self._root}/{path}/{name}") for name in RULE_FILES]
+
     def _rules_above(self) -> FolderRules | None:
         """Return the rules of the folders above, up to that of the repository, where there is one."""
-        above = [Path(self._root), *Path(self._root).parents]
-        number = next((number for number, folder in enumerate(above) if (folder / ".git").exists()), 0)
-        stamps = [
-            (str(folder), [_stamp_at(f"{folder}/{name}") for name in RULE_FILES]) for folder in above[1 : number + 1]
-        ]
+        above = [self._root, *self._folders_above]
+        number = next((number for number, folder in enumerate(above) if os.path.lexists(f"{folder}/.git")), 0)
+        stamps = [(folder, [_stamp_at(f"{folder}/{name}") for name in RULE_FILES]) for folder in above[1 : number + 1]]
         if stamps != self._above[0]:
             rules: FolderRules | None = None
             for folder in reversed(above[1 : number + 1]):
                 texts = [_read_rules(f"{folder}/{name}") for name in RULE_FILES]
-                rules = FolderRules(texts, above=rules, name=folder.name)
+                rules = FolderRules(texts, above=rules, name=folder.rpartition(os.sep)[2])
             self._above = stamps, rules
         return self._above[1]
 
-    def _follow(self, links: list[str], snapshot: Snapshot) -> None:
-        """Add the links to files that travel themselves."""
+    def _follow(self, links: list[str], files: Mapping[str, Stamp]) -> dict[str, Stamp | None]:
+        """Return what links lead to: files that travel themselves, `None` for all else."""
         root = os.path.realpath(self._root) if links else ""
-        found: dict[str, Stamp] = {}
+        found: dict[str, Stamp | None] = {}
         for path in links:
             target = os.path.realpath(f"{self._root}/{path}")
-            inside = os.path.relpath(target, root).replace(os.sep, "/")
-            stamp = snapshot.files.get(inside)
-            if stamp is None:
-                snapshot.outside.append(path)
-            else:
-                found[path] = stamp
-                snapshot.bytes += stamp[2]
-        snapshot.files |= found
+            found[path] = files.get(os.path.relpath(target, root).replace(os.sep, "/"))
+        return found
 
     def measure(self, path: str, *, max_content: int = -1) -> Measured | None:
         """Read a file; return `None` where it is none, or changes all the time.

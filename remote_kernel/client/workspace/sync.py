@@ -24,6 +24,9 @@ from remote_kernel.core.workspace.plan import Change
 
 DEFAULT_PATIENCE_SECONDS = 60.0
 
+# So many files are looked at without a thread: in less time than it takes to start one.
+AT_ONCE = 50
+
 # How often it is looked whether another thread has ended its look.
 _LOOK_SECONDS = 0.005
 
@@ -101,8 +104,18 @@ class WorkspaceSync:
         self._lock = asyncio.Lock()
         self._looks = threading.Lock()
 
+    def is_known_unchanged(self) -> bool:
+        """Return whether it can be told at once that there is nothing to be sent."""
+        if not self._looks.acquire(blocking=False):
+            return False
+        try:
+            snapshot = self._local.look_at_touched(AT_ONCE)
+            return snapshot is not None and self._is_unchanged(snapshot)
+        finally:
+            self._looks.release()
+
     def has_changed(self) -> bool:
-        """Return whether there is anything to be sent. Blocks, for some milliseconds per thousand files.
+        """Return whether there is anything to be sent. Blocks, for some milliseconds per thousand files at most.
 
         Raises:
             TransferError: the folder is beyond the limits, or cannot be read.
@@ -196,8 +209,14 @@ class WorkspaceSync:
         self._unchanged = None
         self._failed.clear()
 
+    def _is_unchanged(self, snapshot: Snapshot) -> bool:
+        """Return whether files are those that were compared last, and need not be compared again."""
+        return snapshot.files is self._unchanged and snapshot.empty <= self._base.folders
+
     def _compare(self, snapshot: Snapshot) -> Changes:
-        if snapshot.files == self._unchanged and snapshot.empty <= self._base.folders:
+        if self._unchanged == snapshot.files:
+            self._unchanged = snapshot.files
+        if self._is_unchanged(snapshot):
             return Changes()
         changes = compare(self._local, self._base, snapshot, self._failed)
         is_racy = any(agreed.is_racy for agreed in self._base.files.values())

@@ -168,6 +168,10 @@ class Preparation:
                     f"This counts for this kernel alone, as the choice cannot be kept for later: {error.strerror}"
                 ) from None
 
+    def is_news(self, said: Files) -> bool:
+        """Return whether there may be anything to fetch after what the pod said behind a cell."""
+        return self.workspace is not None and self.workspace.is_news(said)
+
     async def bring_back(self, said: Files) -> list[str]:
         """Fetch what a cell has changed; return what the user is to be told, also where it fails."""
         if self.workspace is None:

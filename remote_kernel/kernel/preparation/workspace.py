@@ -50,7 +50,9 @@ class Workspace:
         Raises:
             TransferError: the folder is beyond the limits, or cannot be read.
         """
-        return not pod or pod != self._sync.pod or await asyncio.to_thread(self._sync.has_changed)
+        if not pod or pod != self._sync.pod:
+            return True
+        return not self._sync.is_known_unchanged() and await asyncio.to_thread(self._sync.has_changed)
 
     async def send(self, pod: str, progress: Progress) -> list[str]:
         """Send what is new or has changed; return what the user is to be told.
@@ -75,6 +77,10 @@ class Workspace:
         async with showing(lambda now: describe(progress, now), show):
             return await self.send(pod, progress)
 
+    def is_news(self, said: Files) -> bool:
+        """Return whether there may be anything to fetch after what the pod said behind a cell."""
+        return bool(self._missed or not said.is_whole or said.changed or said.removed)
+
     async def bring_back(self, pod: str, said: Files | None) -> list[str]:
         """Fetch what a cell has changed; return what the user is to be told.
 
@@ -84,7 +90,7 @@ class Workspace:
         Raises: as `send`. What could not be fetched then is fetched the next time.
         """
         async with self._turn:
-            if not self._missed and said is not None and said.is_whole and not (said.changed or said.removed):
+            if said is not None and not self.is_news(said):
                 return []
             due, self._missed = self._missed + 1, self._missed + 1
             progress = Progress(is_upload=False, place=str(self.place.root))

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
@@ -42,6 +42,8 @@ class Look:
         changed: what is new, or has another version than at the look before; sorted.
         removed: paths of what is not there any more; sorted.
         is_compared: whether these two name all, as both looks have seen the whole folder.
+        folders: those that were looked into, by their paths; "" for the folder itself.
+        linked: links to files, and files that have other names, by which they may change.
     """
 
     versions: dict[str, str] = field(default_factory=dict)
@@ -49,19 +51,29 @@ class Look:
     changed: list[ChangedFile] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     is_compared: bool = False
+    folders: set[str] = field(default_factory=set)
+    linked: set[str] = field(default_factory=set)
 
 
-def look(folder: Path, before: Look | None = None, limits: LookLimits = DEFAULT_LIMITS) -> Look:
+def look(
+    folder: Path,
+    before: Look | None = None,
+    limits: LookLimits = DEFAULT_LIMITS,
+    enter: Callable[[str], None] = lambda _folder: None,
+) -> Look:
     """Look through a folder, which need not exist; it takes some 10 ms for each 1,000 files, and belongs into a thread.
 
     Files are what can be read as such, and links to them that stay in the folder. Names that are no Unicode, by which
     nobody could ask for a file, are passed over.
+
+    Args:
+        enter: called with each folder before it is read.
     """
     found = Look()
-    for path, status in _Walk(folder, found, limits).files():
+    for path, status in _Walk(folder, found, limits, enter).files():
         version = found.versions[path] = version_of(status)
         if before is not None and before.versions.get(path) != version:
-            found.changed.append(_describe(path, status, version))
+            found.changed.append(describe(path, status, version))
     if before is not None:
         found.is_compared = before.is_whole and found.is_whole
         found.changed.sort(key=lambda file: file.path)
@@ -69,15 +81,28 @@ def look(folder: Path, before: Look | None = None, limits: LookLimits = DEFAULT_
     return found
 
 
-def _describe(path: str, status: os.stat_result, version: str) -> ChangedFile:
+def file_at(folder: Path, place: "os.DirEntry[str] | str", *, is_link: bool) -> os.stat_result | None:
+    """Return what the system says of a file, or of that which a link leads to; `None` for what is none, or is outside
+    the folder; raises `OSError`."""
+    try:
+        if is_link and not Path(place).resolve(strict=True).is_relative_to(folder):
+            return None
+    except RuntimeError:
+        return None  # a link that leads in a circle
+    status = Path(place).stat()
+    return status if S_ISREG(status.st_mode) else None
+
+
+def describe(path: str, status: os.stat_result, version: str) -> ChangedFile:
     return ChangedFile(path=path, size=status.st_size, modified=max(status.st_mtime, 0.0), version=version)
 
 
 class _Walk:
     """A way through a folder, which notes in `found` where it does not see all."""
 
-    def __init__(self, folder: Path, found: Look, limits: LookLimits) -> None:
+    def __init__(self, folder: Path, found: Look, limits: LookLimits, enter: Callable[[str], None]) -> None:
         self._folder = folder
+        self._enter = enter
         self._found = found
         self._depth = limits.depth
         self._left = limits.entries
@@ -88,10 +113,17 @@ class _Walk:
         folders = [(str(self._folder), "", 0)]
         while folders and self._left > 0:
             path, prefix, depth = folders.pop()
+            self._found.folders.add(prefix[:-1])
+            self._enter(prefix[:-1])
             for entry in self._entries(path, depth):
                 if self._is_folder(entry):
                     folders.append((entry.path, f"{prefix}{entry.name}/", depth + 1))
-                elif (status := self._status(entry)) is not None:
+                    continue
+                is_link = entry.is_symlink()
+                status = self._status(entry, is_link=is_link)
+                if is_link or (status is not None and status.st_nlink > 1):
+                    self._found.linked.add(prefix + entry.name)
+                if status is not None:
                     yield prefix + entry.name, status
         if folders:
             self._found.is_whole = False
@@ -108,7 +140,7 @@ class _Walk:
                         self._found.is_whole = False
                         return
                     self._left -= 1
-                    if not _is_passed_over(entry.name):
+                    if not is_passed_over(entry.name):
                         yield entry
         except OSError as error:
             self._note(error)
@@ -120,18 +152,13 @@ class _Walk:
             self._note(error)
             return False
 
-    def _status(self, entry: "os.DirEntry[str]") -> os.stat_result | None:
+    def _status(self, entry: "os.DirEntry[str]", *, is_link: bool) -> os.stat_result | None:
         """Return what the system says of a file; `None` for what is none."""
         try:
-            if entry.is_symlink() and not Path(entry.path).resolve(strict=True).is_relative_to(self._folder):
-                return None
-            status = entry.stat()
-        except RuntimeError:
-            return None  # a link that leads in a circle
+            return file_at(self._folder, entry, is_link=is_link)
         except OSError as error:
             self._note(error)
             return None
-        return status if S_ISREG(status.st_mode) else None
 
     def _note(self, error: OSError) -> None:
         """Note that something could not be read, unless it is only that it has been removed meanwhile."""
@@ -139,7 +166,8 @@ class _Walk:
             self._found.is_whole = False
 
 
-def _is_passed_over(name: str) -> bool:
+def is_passed_over(name: str) -> bool:
+    """Return whether nobody's work is in a file or folder of this name, or nobody could ask for it."""
     return name.startswith(".") or name in PASSED_OVER or not (name.isascii() or _is_unicode(name))
 
 

@@ -11,7 +11,8 @@ from remote_kernel.core.jupyter.messages import parse_object
 from remote_kernel.core.wire.codec import encode
 from remote_kernel.core.wire.frames import MAX_FILES, MAX_FILES_BYTES, Files
 from remote_kernel.io.tasks import start
-from remote_kernel.pod.files.looks import Look, look
+from remote_kernel.pod.files.looks import Look
+from remote_kernel.pod.files.watched_folder import WatchedFolder
 from remote_kernel.pod.readers.wakeups import GATHER_SECONDS
 
 # More than follow any kernel; of those beyond it nobody knows when they leave.
@@ -21,6 +22,9 @@ MAX_READERS = 256
 MAX_ID_CHARS = 1000
 
 _NOTHING = Look(is_compared=True)
+
+# So many files are looked at without a thread: in less time than it takes to start one.
+AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +49,8 @@ class Found:
 class Workspace:
     """The folder of one kernel, from when the first reader has asked for it until the last one asks no more.
 
-    It is looked through in a thread, one look at a time. Cells that end during a look are covered by another one, right
-    behind it.
+    It is looked through in a thread, one look at a time, unless hardly anything has happened to it. Cells that end
+    during a look are covered by another one, right behind it.
 
     Args:
         say: called with what was found, once for each cell.
@@ -55,9 +59,8 @@ class Workspace:
     def __init__(self, say: Callable[[Found], None]) -> None:
         self._say = say
         self._folder = ""
-        self._root = Path()
+        self._watched: WatchedFolder | None = None
         self._readers: set[str] = set()
-        self._seen = Look()
         self._sent: dict[str, bytes] = {}  # contents of cells that are not idle so far
         self._ended: list[str] = []
         self._looking: asyncio.Task[None] | None = None
@@ -67,7 +70,7 @@ class Workspace:
     @property
     def is_looking(self) -> bool:
         """Return whether something is about to be said."""
-        return self._looking is not None
+        return bool(self._ended)
 
     async def follow(self, reader: str, folder: str, root: Path) -> None:
         """Look through a folder, so that later looks tell what has changed since; not if it is the one from before.
@@ -83,14 +86,15 @@ class Workspace:
             return
         async with self._lock:
             if folder != self._folder:  # nobody else has looked meanwhile
-                self._seen = await asyncio.to_thread(look, root)
-                self._folder, self._root = folder, root
+                watched = WatchedFolder(root)
+                await asyncio.to_thread(watched.look)
+                self._folder, self._watched = folder, watched
 
     def leave(self, reader: str) -> None:
         """Note that a reader follows the kernel without wanting to hear of any folder, any more."""
         self._readers.discard(reader)
         if not self._readers:
-            self._folder, self._ended = "", []
+            self._folder, self._watched, self._ended = "", None, []
 
     def note_sent(self, cell: str, content: bytes) -> None:
         """Note that a cell is about to be run, or to be answered as if it had been."""
@@ -103,9 +107,22 @@ class Workspace:
         if content is None or not self._folder or _is_silent(content):
             return False
         self._ended.append(request)
-        if self._looking is None:
-            self._looking = start(self._look_on(), "look", on_failure=self._fail)
+        if self._looking is not None:
+            return self._look_seconds < GATHER_SECONDS
+        if (found := self._look_at_once()) is not None:
+            asyncio.get_running_loop().call_soon(self._tell, 1, found)  # behind the idle
+            return True
+        self._looking = start(self._look_on(), "look", on_failure=self._fail)
         return self._look_seconds < GATHER_SECONDS
+
+    def _look_at_once(self) -> Look | None:
+        """Return a look that takes hardly any time, `None` where it has to be made in a thread."""
+        if self._watched is None or self._lock.locked():
+            return None
+        try:
+            return self._watched.look_at_touched(AT_ONCE)
+        except Exception:
+            return None  # what is wrong is told by the look in a thread
 
     def note_epoch(self) -> None:
         """Note that the interpreter is gone: what it was about to do is not done any more."""
@@ -117,9 +134,9 @@ class Workspace:
             async with self._lock:
                 count = len(self._ended)
                 began = time.monotonic()
-                self._seen = await asyncio.to_thread(look, self._root, self._seen)
+                found = await asyncio.to_thread(self._watched.look) if self._watched is not None else Look()
                 self._look_seconds = time.monotonic() - began
-            self._tell(count, self._seen)
+            self._tell(count, found)
         self._looking = None
 
     def _tell(self, count: int, found: Look) -> None:
@@ -137,6 +154,7 @@ class Workspace:
         """Look no more."""
         if self._looking is not None:
             self._looking.cancel()
+        self._watched, self._ended = None, []
 
 
 def _is_silent(content: bytes) -> bool:
