@@ -7,6 +7,7 @@
 #   make repeat [RUNS=20]      the tests, so many times in a row, to find those that need luck; in two hours
 #   make browser               what users see in JupyterLab and on the pool's page, in a real browser, in two minutes
 #   make contract              what holds on every way to a pod, and on that of REMOTE_KERNEL_LIVE_ENDPOINT; in minutes
+#   make live [ARGS="--fill 25"]  all that a real session pool has to be asked, in one report that can be published
 #   make notebooks             execute all of notebooks/ and compare with their stored outputs, in a minute
 #   make soak [ARGS="--runs 50"]  hundreds of notebooks over lines that fail by chance, in minutes
 #   make bench [ARGS="cell --quick"]  side by side with ipykernel: a table, JSON and a plot in .build, in five minutes
@@ -22,7 +23,7 @@
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo notebooks test unit slow repeat contract soak bench peers many profile performance large scale image browser places hub clients lint clean
+.PHONY: demo notebooks test unit slow repeat contract live soak bench peers many profile performance large scale image browser places hub clients lint clean
 .DELETE_ON_ERROR:
 
 # As an installation has it: every kernel and pod that a test or a benchmark starts would compile the package anew.
@@ -71,6 +72,10 @@ repeat: $(VENV)/test.stamp
 
 contract: $(VENV)/test.stamp
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m contract $(ARGS)
+
+# On the pool of REMOTE_KERNEL_LIVE_ENDPOINT, which costs money: a handful of sessions, and minutes.
+live: $(VENV)/test.stamp
+	$(BIN)/python -m tests.live $(ARGS)
 
 scale: $(VENV)/demo.stamp
 	$(BIN)/python -m benchmarks.scale --output $(BUILD) $(ARGS)
