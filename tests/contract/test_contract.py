@@ -68,13 +68,18 @@ def test_questions_are_answered(way: Way) -> None:
 
 
 @pytest.mark.needs("streaming", "interrupt")
-def test_output_comes_while_a_cell_runs_and_an_interrupt_stops_it(way: Way) -> None:
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [("while True: pass", "KeyboardInterrupt"), ("import asyncio; await asyncio.Event().wait()", "CancelledError")],
+    ids=["runs", "awaits"],
+)
+def test_output_comes_while_a_cell_runs_and_an_interrupt_stops_it(way: Way, code: str, error: str) -> None:
     def interrupt(message: Content) -> None:
         if message["msg_type"] == "stream":
             way.notebook.send("control", "interrupt_request", {})
 
-    cell = way.notebook.run("print('begun', flush=True)\nwhile True: pass", on_message=interrupt)
-    assert (cell.stdout, cell.reply["ename"]) == ("begun\n", "KeyboardInterrupt")
+    cell = way.notebook.run(f"print('begun', flush=True)\n{code}", on_message=interrupt)
+    assert (cell.stdout, cell.reply["ename"]) == ("begun\n", error)
 
 
 @pytest.mark.needs("input")

@@ -126,22 +126,43 @@ def test_cells_behind_an_error_run_where_nobody_wants_a_stop(shared_notebook: No
     assert [shared_notebook.reply_to(msg_id)["status"] for msg_id in ids] == ["error", "ok"]
 
 
+GROUP = """\
+import asyncio
+async with asyncio.TaskGroup() as group:
+    group.create_task(asyncio.sleep(60))
+    print('go', flush=True)
+"""
+OTHER_LOOP = """\
+import asyncio, threading
+thread = threading.Thread(target=lambda: asyncio.run(asyncio.sleep(60)), daemon=True)
+thread.start()
+print('go', flush=True)
+thread.join()
+"""
+
+
 @pytest.mark.parametrize(
-    "code",
+    ("code", "error"),
     [
-        "print('go', flush=True); import time; time.sleep(60)",
-        "print('go', flush=True)\nwhile True: pass",
-        "!echo go; sleep 60",
-        "print('go', flush=True); input()",
+        ("print('go', flush=True); import time; time.sleep(60)", "KeyboardInterrupt"),
+        ("print('go', flush=True)\nwhile True: pass", "KeyboardInterrupt"),
+        ("!echo go; sleep 60", "KeyboardInterrupt"),
+        ("%%bash\necho go; sleep 60", "CalledProcessError"),
+        ("import subprocess; print('go', flush=True); subprocess.run(['sleep', '60'])", "KeyboardInterrupt"),
+        ("print('go', flush=True); input()", "KeyboardInterrupt"),
+        (OTHER_LOOP, "KeyboardInterrupt"),
+        ("import asyncio; print('go', flush=True); await asyncio.sleep(60)", "CancelledError"),
+        ("import asyncio; print('go', flush=True); await asyncio.Event().wait()", "CancelledError"),
+        (GROUP, "CancelledError"),
     ],
-    ids=["sleep", "loop", "shell", "input"],
+    ids=["sleep", "loop", "shell", "bash", "process", "input", "another loop", "await", "await for ever", "group"],
 )
-def test_interrupt_ends_the_cell(shared_notebook: Notebook, code: str) -> None:
+def test_interrupt_ends_the_cell(shared_notebook: Notebook, code: str, error: str) -> None:
     msg_id = shared_notebook.client.execute(code, allow_stdin=True)
     shared_notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
     shared_notebook.manager.interrupt_kernel()
     reply = shared_notebook.reply_to(msg_id)
-    assert reply.get("ename", "KeyboardInterrupt") == "KeyboardInterrupt"
+    assert reply.get("ename", error) in {error, "KeyboardInterrupt"}
     assert shared_notebook.run("1 + 1").result == "2"
 
 

@@ -124,8 +124,9 @@ def test_output_is_cut_at_the_limit(client: httpx.Client) -> None:
     assert len(result_of(client, code, outputStreamsMaxLength=6000)["stdout"]) == 5001
 
 
-def test_output_that_is_no_unicode_arrives(client: httpx.Client) -> None:
-    assert result_of(client, "'\\udcff'")["executionResult"] == "\udcff"
+@pytest.mark.parametrize("code", ["'\\udcff'", "['\\ud83d']", "{'\\udcaa': 1}"])
+def test_value_that_is_no_unicode_is_shown_as_a_cell_shows_it(client: httpx.Client, code: str) -> None:
+    assert result_of(client, code)["executionResult"] == code
 
 
 def test_jupyters_own_form_of_a_value(client: httpx.Client) -> None:
@@ -152,8 +153,9 @@ def test_interpreter_that_dies_fails_the_execution_and_is_replaced(client: httpx
     assert result_of(client, "1 + 1", useEmptyKernel=True)["executionResult"] == 2
 
 
-def test_execution_that_takes_too_long_is_interrupted(client: httpx.Client) -> None:
-    resource = execute(client, "print('begun')\nimport time\ntime.sleep(60)", timeoutInSeconds=1)
+@pytest.mark.parametrize("code", ["import time\ntime.sleep(60)", "import asyncio\nawait asyncio.sleep(60)"])
+def test_execution_that_takes_too_long_is_interrupted(client: httpx.Client, code: str) -> None:
+    resource = execute(client, f"print('begun')\n{code}", timeoutInSeconds=1)
     assert (resource["status"], resource["error"]["error"]["code"]) == ("Failed", "Timeout")
     assert resource["result"]["stdout"] == "begun\n"
     assert 900 < resource["result"]["executionTimeInMilliseconds"] < 20_000

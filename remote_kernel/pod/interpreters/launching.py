@@ -6,9 +6,6 @@ module of the user's would be in the way of those that the kernel itself needs a
 """
 
 import asyncio
-import base64
-import inspect
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +15,7 @@ from typing import Any
 from remote_kernel.core.wire.launch import Launch
 from remote_kernel.pod.files.data_folder import DataFolder, parse_path
 from remote_kernel.pod.interpreters import set_up
+from remote_kernel.pod.interpreters.programs import call_main
 
 SESSION_VARIABLE = "JPY_SESSION_NAME"
 
@@ -29,11 +27,6 @@ _AT_START = (
 
 # What a reply's payload of ours is called.
 _SOURCE = "remote_kernel_startup"
-
-_CALL = (
-    'exec(__import__("base64").b64decode("{source}"), '
-    '{{"argument": __import__("json").loads(__import__("base64").b64decode("{argument}"))}})'
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,15 +98,7 @@ class Launching:
             "startup_name": self.launch.startup_name or "startup",
             "source": _SOURCE,
         }
-        return _CALL.format(source=_in_base64(_source()), argument=_in_base64(json.dumps(argument)))
-
-
-def _source() -> str:
-    return f"{inspect.getsource(set_up)}\nmain(argument)\n"
-
-
-def _in_base64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
+        return call_main(set_up, argument)
 
 
 def describe_failure(reply: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -10,6 +9,8 @@ from remote_kernel.core.jupyter.debugger_files import CellFiles
 from remote_kernel.core.jupyter.messages import Author, parse_header, parse_object
 from remote_kernel.core.wire.frames import Channel
 from remote_kernel.pod.clock import utc_now
+from remote_kernel.pod.interpreters import make_ready
+from remote_kernel.pod.interpreters.programs import call_main
 
 # A kernel that has just bound its sockets may miss the first subscription: ask again this often.
 NUDGE_SECONDS = 0.2
@@ -19,14 +20,6 @@ DEBUG_INFO_SECONDS = 5.0
 
 # After so long nothing more comes that belongs to our own questions.
 SETTLED_SECONDS = 0.02
-
-# What ipykernel publishes while we cannot read is dropped from 1,000 messages on, and there is no setting for it. But
-# the thread that owns the socket may be asked, also for a connection that is there. It leaves no name and no history.
-_LIFT_LIMIT = "(lambda thread: thread.schedule(lambda: thread.socket.set_hwm(0)))(get_ipython().kernel.iopub_thread)"
-# ipykernel looks every second whether we are there, which it cannot while we hold it: if we are killed then, it would
-# stand there for ever. On Linux the system ends it with us (prctl(2), PR_SET_PDEATHSIG); elsewhere this is an error
-# that nobody sees.
-_END_WITH_US = f"__import__('ctypes').CDLL(None).prctl(1, {int(signal.SIGKILL)})"
 
 
 class Readiness:
@@ -74,8 +67,8 @@ class Readiness:
     async def wait(self, *, is_python: bool) -> bool:
         """Return whether the kernel answers on shell and iopub, when it does, and `False` when its process has ended.
 
-        One that is Python's is told to keep what it publishes until we have read it, and to end when we do; another
-        than ipykernel refuses, and no harm. Its prompts would be for nobody before the stdin channel is connected.
+        One that is Python's is made ready by `make_ready`; another than ipykernel refuses, and no harm. Its prompts
+        would be for nobody before the stdin channel is connected.
         """
         has_replied = self._replied["kernel_info_reply"]
         while not (self._is_published.is_set() and has_replied.is_set()):
@@ -87,7 +80,7 @@ class Readiness:
                     await has_replied.wait()
                     await self._is_published.wait()
         if is_python:
-            code = f"{_LIFT_LIMIT}\n{_END_WITH_US}"
+            code = call_main(make_ready, {})
             content = {"code": code, "silent": True, "store_history": False, "stop_on_error": False}
             self._ask(Channel.SHELL, "execute_request", content)
             await self._ask_debugger()

@@ -1,0 +1,51 @@
+"""Makes the interpreter that runs it ready for a pod; see `pod.interpreters.readiness`.
+
+`main` is sent as text, needs Python's own library and IPython only, and leaves no name behind.
+"""
+
+from typing import Any
+
+
+def main(argument: dict[str, Any]) -> None:
+    """Have the system end this interpreter with its agent, keep all that it publishes, and heed each interrupt."""
+    import asyncio
+    import ctypes
+    import signal
+    import sys
+    import threading
+
+    # ipykernel looks every second whether its parent is there, which it cannot while the agent holds it: if the agent
+    # is killed then, it would stand there for ever. On Linux the system ends it, too (prctl(2), PR_SET_PDEATHSIG).
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL.value)
+
+    from IPython.core.getipython import get_ipython
+
+    shell: Any = get_ipython()
+
+    # What ipykernel publishes while nobody reads is dropped from 1,000 messages on, and there is no setting for it. But
+    # the thread that owns the socket may be asked, also for a connection that is there.
+    thread = shell.kernel.iopub_thread
+    thread.schedule(lambda: thread.socket.set_hwm(0))
+
+    def wake_by_interrupts() -> None:
+        """Have an interrupt wake the event loop, where the cell that begins runs in it.
+
+        ipykernel's handler for such cells (`_cancel_on_sigint`, since 6.0) asks tornado for a callback, which has asked
+        asyncio for one with `call_soon` since its 6.2: that does not end the loop's wait for something to happen, nor
+        does a signal (PEP 475). So `await asyncio.sleep(60)` is cancelled when it is over.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
+        handler: Any = signal.getsignal(signal.SIGINT)
+        if getattr(handler, "__module__", "") != "ipykernel.ipkernel":
+            return
+        loop = asyncio.get_running_loop()
+
+        def handle(number: int, frame: Any) -> None:
+            handler(number, frame)
+            loop.call_soon_threadsafe(int)
+
+        signal.signal(signal.SIGINT, handle)  # which ipykernel takes back behind the cell
+
+    shell.events.register("pre_execute", wake_by_interrupts)

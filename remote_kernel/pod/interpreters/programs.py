@@ -1,0 +1,23 @@
+"""Programs of ours that an interpreter runs: modules that are sent as text, and leave no name behind."""
+
+import base64
+import inspect
+import json
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+_CALL = (
+    'exec(__import__("base64").b64decode("{source}"), '
+    '{{"argument": __import__("json").loads(__import__("base64").b64decode("{argument}"))}})'
+)
+
+
+def call_main(module: ModuleType, argument: Mapping[str, Any]) -> str:
+    """Return code that calls a module's `main`; the module may need what every interpreter has, and nothing of ours."""
+    source = f"{inspect.getsource(module)}\nmain(argument)\n"
+    return _CALL.format(source=_in_base64(source), argument=_in_base64(json.dumps(argument)))
+
+
+def _in_base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
