@@ -62,9 +62,12 @@ def value_of(data: Mapping[str, Any], form: ValueForm = ValueForm.JSON) -> Any:
 
 
 def _is_json(value: Any) -> bool:
-    """Return whether a value has a JSON form in which it is the same for everybody: no sets, no not-a-number."""
+    """Return whether a value has a JSON form in which it is the same for everybody.
+
+    Sets have none, nor have not-a-number and texts with half of a surrogate pair.
+    """
     try:
-        json.dumps(value, allow_nan=False)
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, TypeError, RecursionError):
         return False
     return True

@@ -23,7 +23,7 @@ def test_value_with_a_json_form_comes_back_as_it_was(value: Any) -> None:
 
 @given(st.text())
 def test_every_text_has_a_json_form(text: str) -> None:
-    json.dumps(value_of({"text/plain": text}), allow_nan=False)
+    json.dumps(value_of({"text/plain": text}), allow_nan=False, ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,23 @@ def test_value_of_the_last_expression(text: str, value: Any, jupyter: Any, scala
 
 
 @pytest.mark.parametrize(
-    "text", ["nan", "[nan]", "{1, 2}", "1e999", "b'x'", "<object>", "9" * 5000, "[" * 5000, "1 +", "a b", ""]
+    "text",
+    [
+        "nan",
+        "[nan]",
+        "{1, 2}",
+        "1e999",
+        "b'x'",
+        "<object>",
+        "9" * 5000,
+        "[" * 5000,
+        "1 +",
+        "a b",
+        "",
+        "'\\udcaa'",
+        "['\\ud83d']",
+        "{'\\udfff': 1}",
+    ],
 )
 @pytest.mark.parametrize("form", list(ValueForm))
 def test_what_has_no_json_form_is_text(text: str, form: ValueForm) -> None:
