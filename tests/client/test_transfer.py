@@ -4,9 +4,10 @@ import hashlib
 import os
 import random
 import shutil
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, chdir
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,48 @@ async def test_a_link_in_a_folder_sends_nothing_from_outside_it(pod: Pod, data: 
         assert failure.startswith(f"Links that lead out of their folder were not sent: {links}. Name them")
     await upload(pod.endpoint, "repo/sub/o*", "repo/sub/twice", base=tmp_path)
     assert (data / "outside").read_text() == (data / "twice").read_text() == "secret"
+
+
+def test_what_is_left_out_of_a_folder_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "fine").touch()
+    os.mkfifo(folder / "pipe")
+    with socket.socket(socket.AF_UNIX) as listener, chdir(folder):  # as the path of a socket must be short
+        listener.bind("socket")
+    (folder / "gone").symlink_to("nowhere")
+    (folder / "up").symlink_to(".")
+    (folder / "to-pipe").symlink_to("pipe")
+    plan = plan_upload(["in"], to="", base=tmp_path)
+    assert [item.target for item in plan.items] == ["in", "in/fine"]
+    links = f"'{folder}/gone', '{folder}/to-pipe' and '{folder}/up'"
+    assert list(plan.problems()) == [
+        f"Links that lead to no file were not sent: {links}. Name those to folders to send what is in them.",
+        f"Pipes, sockets and devices were not sent: '{folder}/pipe' and '{folder}/socket'.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "targets"),
+    [
+        (["a.csv", "*.csv"], ["a.csv", "b.csv"]),
+        (["a.csv", "./a.csv", "sub/../a.csv"], ["a.csv"]),
+        (["sub", "s*"], ["sub", "sub/a.csv"]),
+        (["sub", "sub/a.csv"], ["sub", "sub/a.csv", "a.csv"]),
+    ],
+)
+def test_what_is_meant_twice_is_sent_once(tmp_path: Path, words: list[str], targets: list[str]) -> None:
+    for name in ("a.csv", "b.csv", "sub/a.csv"):
+        write_random(tmp_path / name, 10)
+    assert [item.target for item in plan_upload(words, to="", base=tmp_path).items] == targets
+
+
+@pytest.mark.parametrize("words", [["a.csv", "sub/a.csv"], ["sub", "other/sub"], ["sub/a.csv", "other/sub/a.csv/"]])
+def test_two_that_would_be_one_in_the_session_are_refused(tmp_path: Path, words: list[str]) -> None:
+    for name in ("a.csv", "sub/a.csv", "other/sub/a.csv/b"):
+        write_random(tmp_path / name, 10)
+    with pytest.raises(TransferError, match=r"a\.csv' would both be '.*a\.csv' in the session: send one of them to"):
+        plan_upload(words, to="", base=tmp_path)
 
 
 async def test_a_name_that_is_no_unicode_costs_that_one(pod: Pod, data: Path, tmp_path: Path) -> None:

@@ -39,10 +39,10 @@ examples:
   remote-kernel upload report.ipynb data.csv images/
   remote-kernel upload report.ipynb 'data/*.csv' --to input
 
-{SAME}Other files of the same name in the session are replaced. Links that are named are followed; those that lead out
-of a folder are left out. What is neither a file nor a folder, such as a pipe, cannot be sent.
+{SAME}Other files of the same name in the session are replaced. Links that are named are followed. In a folder, those
+that lead out of it or to no file are left out and named, as is what is neither a file nor a folder, such as a pipe.
 
-exit status: 0 done; 1 the pool or the session cannot be used, or a link was left out; 2 something given cannot be
+exit status: 0 done; 1 the pool or the session cannot be used, or something was left out; 2 something given cannot be
 used; 130 Ctrl-C
 """
 DOWNLOAD = f"""\

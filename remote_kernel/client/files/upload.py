@@ -17,6 +17,11 @@ from remote_kernel.core.jupyter.messages import is_unicode
 from remote_kernel.core.wire import files as wire
 from remote_kernel.io.file_pieces import digest, read_piece
 
+LEADS_OUT = "Links that lead out of their folder were not sent: {names}. Name them to send what they lead to."
+NO_FILE = "Links that lead to no file were not sent: {names}. Name those to folders to send what is in them."
+SPECIAL = "Pipes, sockets and devices were not sent: {names}."
+NO_UNICODE = "Names that are no Unicode were not sent: {names}. Rename them first."
+
 # A pod keeps what it is sent; only one that was replaced, which is told by its name, begins anew.
 MAX_VAIN_PIECES = 10
 
@@ -45,21 +50,32 @@ class UploadPlan:
 
     Attributes:
         items: folders before what is in them.
-        outside: links that lead out of what the user named, and are not sent.
-        odd: what has a name that is no Unicode, and cannot be sent.
+        left_out: what is not sent, by the kind of it.
     """
 
     items: list[LocalItem] = field(default_factory=list)
-    outside: list[Path] = field(default_factory=list)
-    odd: list[Path] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    _of_target: dict[str, LocalItem] = field(default_factory=dict)
+
+    def add(self, item: LocalItem) -> None:
+        """Add what is not in it yet; raises `TransferError` where it would replace another file."""
+        other = self._of_target.setdefault(item.target, item)
+        if other is item:
+            self.items.append(item)
+        elif not ((item.is_folder and other.is_folder) or item.source.samefile(other.source)):
+            raise TransferError(
+                f"'{other.source}' and '{item.source}' would both be '{shown(item.target)}' in the session: send one "
+                "of them to another folder."
+            )
+
+    def leave_out(self, kind: str, source: Path) -> None:
+        """Note what is not sent."""
+        self.left_out.setdefault(kind, []).append(str(source))
 
     def problems(self) -> Iterator[str]:
         """Yield a sentence for each kind of what is left out."""
-        if self.outside:
-            names = list_names(list(map(str, self.outside)))
-            yield f"Links that lead out of their folder were not sent: {names}. Name them to send what they lead to."
-        if self.odd:
-            yield f"Names that are no Unicode were not sent: {list_names(list(map(str, self.odd)))}. Rename them first."
+        for kind, names in self.left_out.items():
+            yield kind.format(names=list_names(names))
 
 
 def plan_upload(paths: Sequence[str], *, to: str, base: Path) -> UploadPlan:
@@ -67,14 +83,14 @@ def plan_upload(paths: Sequence[str], *, to: str, base: Path) -> UploadPlan:
 
     A link that a path means is followed, as in a shell. In a folder, links to files are followed that stay in it: one
     that leads elsewhere, as in a repository of somebody else's, is no reason to send a file that nobody named. Links to
-    folders are not followed.
+    folders are not followed. What is meant twice is sent once.
 
     Args:
         to: folder in the session.
         base: what relative paths are relative to.
 
     Raises:
-        TransferError: there is no such file, or it cannot be read.
+        TransferError: there is no such file, or it cannot be read; or two would be one in the session.
     """
     if not is_unicode(to):
         raise TransferError(f"The folder '{shown(to)}' cannot be in the session: its name is no Unicode.")
@@ -104,17 +120,21 @@ def _find(text: str, base: Path) -> list[Path]:
 def _add(plan: UploadPlan, source: Path, target: PurePosixPath, *, root: Path) -> None:
     """Add a file, or a folder with all in it, to a plan."""
     with _reading(source):
+        is_link = source != root and source.is_symlink()
         if not is_unicode(source.name):
-            plan.odd.append(source)
-        elif source != root and source.is_symlink() and not _leads_into(source, root):
-            plan.outside.append(source)
+            plan.leave_out(NO_UNICODE, source)
+        elif is_link and not source.is_file():
+            plan.leave_out(NO_FILE, source)
+        elif is_link and not _leads_into(source, root):
+            plan.leave_out(LEADS_OUT, source)
         elif source.is_dir():
-            plan.items.append(LocalItem(source=source, target=_text(target), size=0, is_folder=True))
+            plan.add(LocalItem(source=source, target=_text(target), size=0, is_folder=True))
             for child in sorted(source.iterdir()):
-                if not child.is_symlink() or child.is_file():
-                    _add(plan, child, target / child.name, root=root)
+                _add(plan, child, target / child.name, root=root)
         elif source.is_file():
-            plan.items.append(LocalItem(source=source, target=_text(target), size=source.stat().st_size))
+            plan.add(LocalItem(source=source, target=_text(target), size=source.stat().st_size))
+        elif source.exists():
+            plan.leave_out(SPECIAL, source)
 
 
 def _leads_into(link: Path, root: Path) -> bool:
