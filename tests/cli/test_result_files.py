@@ -161,6 +161,31 @@ def test_result_goes_to_standard_output_and_nothing_else_does(tmp_path: Path, op
         assert json.loads(done.stdout)["cells"][0]["outputs"][0]["text"] == ["said\n"]
 
 
+@pytest.mark.parametrize(
+    ("options", "closing", "named"),
+    [
+        ("-o /dev/stdout", ">&-", "/dev/stdout"),
+        ("--junit /dev/fd/1", ">&-", "/dev/fd/1"),
+        ("--html /proc/self/fd/77", "", "/proc/self/fd/77"),
+        ("-o link", ">&-", "link"),
+    ],
+)
+def test_result_goes_to_no_stream_that_is_closed(tmp_path: Path, options: str, closing: str, named: str) -> None:
+    (tmp_path / "link").symlink_to("other")
+    (tmp_path / "other").symlink_to("/dev/stdout")
+    write_notebook(tmp_path / "n.ipynb", "open('ran', 'w')")
+    command = ["sh", "-c", f'exec "$@" run n.ipynb --kernel python3 {options} {closing}', "sh", *COMMAND]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, f"remote-kernel: cannot write {named}: it is closed\n")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_result_goes_to_nowhere_with_standard_output_closed(tmp_path: Path) -> None:
+    write_notebook(tmp_path / "n.ipynb", "1")
+    command = ["sh", "-c", 'exec "$@" run n.ipynb --kernel python3 -o /dev/null >&-', "sh", *COMMAND]
+    assert subprocess.run(command, capture_output=True, check=False, cwd=tmp_path).returncode == 0
+
+
 def test_result_that_cannot_be_written_after_the_run_is_found_beside_it(tmp_path: Path) -> None:
     folder = tmp_path / "results"
     folder.mkdir()

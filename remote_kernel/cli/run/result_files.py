@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 import tempfile
 from pathlib import Path
 
@@ -20,6 +21,9 @@ STANDARD_OUTPUT = 1
 # A file that is mounted by itself, and one in a folder that takes no other.
 _IRREPLACEABLE = frozenset({errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS})
 
+# As many as Linux follows.
+MAX_LINKS = 40
+
 # Of a file that was written under another name than the user gave.
 RESCUED = "rescued"
 
@@ -29,6 +33,8 @@ MAX_STEM_BYTES = 150
 
 def check_writable(path: Path) -> None:
     """Raise `UsageError` when a file at `path` could not be written, before any work is lost to it."""
+    if _is_closed(path):
+        raise UsageError(f"cannot write {path}: it is closed")
     status = _status(path)
     folder = path.resolve().parent
     has_folder = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
@@ -45,6 +51,20 @@ def check_writable(path: Path) -> None:
         raise UsageError(f"cannot write {path}: it is write-protected ('chmod u+w' ends that), or name another file")
     elif not os.access(path, os.W_OK) and not (stat.S_ISREG(status.st_mode) and has_folder):
         raise UsageError(f"cannot write {path}: it is not yours to write to")
+
+
+def _is_closed(path: Path) -> bool:
+    """Return whether `path` leads to a descriptor that is not open, such as `/dev/stdout` under `>&-`.
+
+    Python tells which of the first three were closed as it began; by now another file may have such a number.
+    """
+    with contextlib.suppress(OSError, RuntimeError):
+        for _ in range(MAX_LINKS):
+            if path.parent.resolve() in {Path("/dev/fd").resolve(), Path("/proc/self/fd").resolve()}:
+                streams = {"0": sys.__stdin__, "1": sys.__stdout__, "2": sys.__stderr__}
+                return streams[path.name] is None if path.name in streams else not path.exists()
+            path = path.parent / path.readlink()
+    return False
 
 
 def is_standard_output(path: Path) -> bool:
