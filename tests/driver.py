@@ -22,6 +22,8 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
+from remote_kernel.core.interpreter_api.versions import ApiVersion
+from remote_kernel.core.wire.frames import STOP_SESSION_PATH
 from tests.error_output import error_output
 
 TIMEOUT_SECONDS = 60.0
@@ -71,6 +73,12 @@ class Pool:
         return httpx.Client(
             base_url=self.endpoint, headers={"authorization": f"Bearer {self.token}"}, timeout=TIMEOUT_SECONDS
         )
+
+    def stop_session(self, identifier: str) -> None:
+        """End a session, as its cooldown would."""
+        params = {"api-version": ApiVersion.V2025_10_02, "identifier": identifier}
+        with self.client() as client:
+            client.post(STOP_SESSION_PATH, params=params).raise_for_status()
 
     def sessions(self) -> list[Content]:
         """Return what the pool says of its sessions."""

@@ -117,6 +117,7 @@ def test_the_defaults_in_the_table_are_those_of_the_code() -> None:
         "FRESH": int(defaults.is_fresh),
         "HISTORY": int(defaults.keeps_history),
         "WAIT_SECONDS": f"{defaults.wait_seconds:g}",
+        "ACCESS_WAIT_SECONDS": f"{defaults.access_wait_seconds:g}",
         "KEEPALIVE_MINUTES": f"{defaults.keepalive_minutes:g}",
     }.items():
         assert table[f"REMOTE_KERNEL_{name}"][-1] == f"`{value}`"

@@ -8,7 +8,15 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from remote_kernel.core.errors import PoolFull, PoolRefused, PoolUnreachable, RemoteKernelError
+from remote_kernel.core.errors import (
+    Forbidden,
+    PoolFull,
+    PoolNotReady,
+    PoolRefused,
+    PoolUnreachable,
+    RemoteKernelError,
+)
+from remote_kernel.core.pools.front_door import NEVER_READY
 from remote_kernel.core.text.human_numbers import count_of
 from remote_kernel.core.wire import frames as wire
 
@@ -23,6 +31,17 @@ GOING_SECONDS = 6.0
 SOON_SECONDS = 0.5
 
 
+# A fault of the front door passes, or is told in the body. One that has no session answers so each time, after 0.3 s:
+# three times take a second with the waits between them.
+FULL_AFTER = 3
+
+# Each try with another token has whoever gives it, such as `az`, at work for seconds.
+TOKEN_SECONDS = 5.0
+
+# By then somebody has shut a notebook down in a pool that is merely full, or a slow image has started.
+NEVER_READY_SECONDS = 30.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
     """Bounds on how long to go on trying.
@@ -33,11 +52,14 @@ class Budget:
     Attributes:
         full_seconds: while the pool is full.
         silent_seconds: while nothing gets through, or nothing but other passing errors.
+        access_seconds: while the login has no right to use the pool, or the pool is not ready: what was done against
+            that takes minutes to work.
         max_counted: how many errors of the types `counted` are one too many.
     """
 
     full_seconds: float = float("inf")
     silent_seconds: float = float("inf")
+    access_seconds: float = 0.0
     max_counted: int = 0
     counted: tuple[type[RemoteKernelError], ...] = ()
 
@@ -45,9 +67,14 @@ class Budget:
 FOR_EVER = Budget()
 
 
-def first_contact(wait_seconds: float) -> Budget:
-    """Return the budget for a session that need not be there, given how long anybody waits for a free one."""
-    return Budget(full_seconds=wait_seconds, silent_seconds=min(FIRST_CONTACT_SECONDS, wait_seconds))
+def first_contact(wait_seconds: float, access_seconds: float = 0.0) -> Budget:
+    """Return the budget for a session that need not be there, given how long anybody waits for a free one, and for a
+    pool that lets nobody in so far."""
+    return Budget(
+        full_seconds=wait_seconds,
+        silent_seconds=min(FIRST_CONTACT_SECONDS, wait_seconds),
+        access_seconds=min(access_seconds, wait_seconds),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +109,8 @@ class Retry:
     def _begin(self) -> None:
         self._full_since: float | None = None
         self._silent_since: float | None = None
+        self._shut_out_since: float | None = None
+        self._unexplained = 0
         self._counted = 0
         self._freed = 0
         self._freed_at = float("-inf")
@@ -89,13 +118,24 @@ class Retry:
     @property
     def has_begun(self) -> bool:
         """Return whether a try has failed since the last that did not."""
-        return self._full_since is not None or self._silent_since is not None
+        return any(since is not None for since in (self._full_since, self._silent_since, self._shut_out_since))
 
     def succeed(self, *, for_good: bool = True) -> None:
         """Note that a try has not failed; unless that was `for_good`, the waits go on growing from where they are."""
         self._begin()
         if for_good:
             self._attempts = 0
+
+    def recognise(self, error: RemoteKernelError) -> RemoteKernelError:
+        """Return what an error of asking for a session is to be taken for: `PoolFull` for one answer with status 500
+        too many in a row, which real pools give when they are full."""
+        is_unexplained = isinstance(error, PoolRefused) and error.status == 500 and error.code != wire.AGENT_FAILED
+        self._unexplained = self._unexplained + 1 if is_unexplained else 0
+        return PoolFull(str(error), is_guess=True) if self._unexplained >= FULL_AFTER else error
+
+    def seconds_full(self, now: float) -> float:
+        """Return for how long the pool has been full."""
+        return 0.0 if self._full_since is None else now - self._full_since
 
     def next_wait(self, error: RemoteKernelError, now: float, budget: Budget = FOR_EVER) -> float | None:
         """Return how many seconds to wait before the next try; `None` to give up.
@@ -108,7 +148,7 @@ class Retry:
             return None
         since = self._since(error, now)
         self._counted += isinstance(error, budget.counted)
-        left = since + (budget.full_seconds if isinstance(error, PoolFull) else budget.silent_seconds) - now
+        left = since + _bound_on(error, budget) - now
         if left <= 0 or (budget.counted and self._counted >= budget.max_counted):
             return None
         wait = backoff(self._attempts, self._chance()) + _least_wait(error)
@@ -127,9 +167,13 @@ class Retry:
     def _since(self, error: RemoteKernelError, now: float) -> float:
         """Return since when it has been like this."""
         if isinstance(error, PoolFull):
-            self._silent_since = None  # the pool has answered
+            self._silent_since = self._shut_out_since = None  # the pool has answered
             self._full_since = now if self._full_since is None else self._full_since
             return self._full_since
+        if isinstance(error, Forbidden | PoolNotReady):
+            self._silent_since = None
+            self._shut_out_since = now if self._shut_out_since is None else self._shut_out_since
+            return self._shut_out_since
         self._silent_since = now if self._silent_since is None else self._silent_since
         return self._silent_since
 
@@ -140,16 +184,30 @@ def backoff(attempt: int, chance: float) -> float:
     return longest * (0.5 + chance / 2)
 
 
+def _bound_on(error: RemoteKernelError, budget: Budget) -> float:
+    match error:
+        case PoolFull():
+            return budget.full_seconds
+        case Forbidden() | PoolNotReady():
+            return budget.access_seconds
+    return budget.silent_seconds
+
+
 def _least_wait(error: RemoteKernelError) -> float:
-    """Return the `Retry-After` of a full pool, which nobody comes back before."""
-    return (error.retry_after_seconds or 0.0) if isinstance(error, PoolFull) else 0.0
+    """Return how long nobody comes back: the `Retry-After` of a full pool, or until another token is worth making."""
+    match error:
+        case PoolFull():
+            return error.retry_after_seconds or 0.0
+        case Forbidden() | PoolNotReady():
+            return TOKEN_SECONDS
+    return 0.0
 
 
 def is_passing(error: RemoteKernelError) -> bool:
     """Return whether trying again may help."""
     if isinstance(error, PoolRefused):
         return error.status in {408, 500, 502, 503, 504} and error.code != wire.AGENT_FAILED
-    return isinstance(error, PoolUnreachable | PoolFull)
+    return isinstance(error, PoolUnreachable | PoolFull | Forbidden | PoolNotReady)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,22 +219,41 @@ class Wait:
     more: str = ""
 
 
-def describe_wait(error: RemoteKernelError, room: Room | None = None) -> Wait:
-    """Return what to say while a passing error lasts; `room` was looked for in a full pool."""
-    if not isinstance(error, PoolFull):
-        return Wait("waiting for the session pool")
-    room = room or Room()
+def describe_wait(error: RemoteKernelError, room: Room | None = None, *, may_be_broken: bool = False) -> Wait:
+    """Return what to say while a passing error lasts.
+
+    Args:
+        room: was looked for in a full pool.
+        may_be_broken: whether none of the pool's sessions may ever become ready, as far as is known here.
+    """
+    match error:
+        case PoolFull():
+            return _describe_full(error, room or Room(), may_be_broken)
+        case Forbidden():
+            return Wait("waiting for the right to use the session pool", more=str(error))
+        case PoolNotReady():
+            return Wait("waiting until the session pool is ready", more=str(error))
+    return Wait("waiting for the session pool")
+
+
+def _describe_full(error: PoolFull, room: Room, may_be_broken: bool) -> Wait:
     given_back = f"Gave back {count_of(room.freed, 'session')} that ended programs had left." if room.freed else ""
     detail = f"{error.usage} in use" if error.usage else ""
-    return Wait("waiting for a free session", detail, " ".join(filter(None, (given_back, room.hint))))
+    detail = "the pool answers with status 500, as full ones do" if error.is_guess else detail
+    broken = NEVER_READY if may_be_broken and not error.usage else ""  # who counts sessions has some
+    return Wait("waiting for a free session", detail, " ".join(filter(None, (given_back, room.hint, broken))))
 
 
-def when_given_up(error: RemoteKernelError, wait_seconds: float) -> RemoteKernelError:
+def when_given_up(error: RemoteKernelError, wait_seconds: float, *, may_be_broken: bool = False) -> RemoteKernelError:
     """Return what to tell of an error that has lasted for longer than anybody wants to wait."""
     if not isinstance(error, PoolFull):
         return error
+    guess = "It answered with status 500 throughout, as full pools do, and faulty ones. " if error.is_guess else ""
+    broken = f" {NEVER_READY}" if may_be_broken and not error.usage else ""
     return PoolFull(
-        f"No session of the pool became free within {wait_seconds:g} s. Shut down a notebook that you no longer need, "
-        "which frees its session at once, or set REMOTE_KERNEL_WAIT_SECONDS to wait longer; then run the cell again.",
+        f"No session of the pool became free within {wait_seconds:g} s. {guess}Shut down a notebook that you no longer "
+        "need, which frees its session at once, or set REMOTE_KERNEL_WAIT_SECONDS to wait longer; then run the cell "
+        f"again.{broken}",
         usage=error.usage,
+        is_guess=error.is_guess,
     )

@@ -10,7 +10,8 @@
     │   │   └── NoAnswer          a built-in interpreter ran something, and it was not our code
     │   ├── NoAgent               a built-in interpreter's pod can have no agent
     │   ├── PoolUntrusted         its certificate cannot be verified
-    │   ├── PoolFull              429, or Azure's 404 for the same: every session is taken
+    │   ├── PoolFull              429, or Azure's 404 and 500 for the same: every session is taken
+    │   ├── PoolNotReady          it is being made, or updated
     │   ├── Unauthorized          401
     │   ├── Forbidden             403
     │   └── PoolRefused           any other status that is an error
@@ -96,12 +97,20 @@ class PoolFull(PoolError):
     Attributes:
         retry_after_seconds: what the pool asked for in `Retry-After`, if it did.
         usage: how many sessions are in use, such as "5 of 5"; "" where the pool does not tell.
+        is_guess: the pool has answered with status 500 several times, and has not said why.
     """
 
-    def __init__(self, message: str, *, retry_after_seconds: float | None = None, usage: str = "") -> None:
+    def __init__(
+        self, message: str, *, retry_after_seconds: float | None = None, usage: str = "", is_guess: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
         self.usage = usage
+        self.is_guess = is_guess
+
+
+class PoolNotReady(PoolError):
+    """The pool is being made, or updated, and takes no requests so far."""
 
 
 class Unauthorized(PoolError):

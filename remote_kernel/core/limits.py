@@ -88,7 +88,7 @@ FILE_NAMES = Limit(
 )
 SESSION_LIST = Limit(
     kind="page of a pool's list of sessions",
-    reason="100 sessions a page, each with some 300 bytes.",
+    reason="Up to 300 sessions a page, each with some 300 bytes.",
     bytes=4 * MEGABYTE,
     entries=10_000,
     pages=200,

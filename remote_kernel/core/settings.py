@@ -14,6 +14,8 @@ from remote_kernel.core.workspace.limits import MAX_BYTES, MAX_FILE_BYTES, MAX_F
 
 # A pool of five with a cooldown of 300 s frees a session within that time.
 DEFAULT_WAIT_SECONDS = 300.0
+# A role on a pool works after half a minute to some minutes.
+DEFAULT_ACCESS_WAIT_SECONDS = 120.0
 DEFAULT_KEEPALIVE_MINUTES = 30.0
 
 FORWARD_ENV = "REMOTE_KERNEL_FORWARD_ENV"
@@ -47,6 +49,7 @@ class Settings:
         startup: path of the file that each of them runs first.
         hash_seed: their `PYTHONHASHSEED` where this machine has none.
         wait_seconds: how long a cell waits for a free session or a lost link.
+        access_wait_seconds: how long the first cell waits until a role works, or the pool is made.
         keepalive_minutes: how long after the last activity the pod is kept warm.
         workspace_limits: beyond which nothing of it is sent.
         workspace: folder that is to be the same here and in the session; "" for none.
@@ -69,6 +72,7 @@ class Settings:
     startup: str = ""
     hash_seed: str = ""
     wait_seconds: float = DEFAULT_WAIT_SECONDS
+    access_wait_seconds: float = DEFAULT_ACCESS_WAIT_SECONDS
     keepalive_minutes: float = DEFAULT_KEEPALIVE_MINUTES
     workspace: str = ""
     workspace_limits: WorkspaceLimits = WorkspaceLimits()  # noqa: RUF009 - it is frozen
@@ -99,6 +103,9 @@ class Settings:
             startup=environ.get("REMOTE_KERNEL_STARTUP", ""),
             hash_seed=_parse_hash_seed(environ.get("REMOTE_KERNEL_HASH_SEED", "")),
             wait_seconds=_parse_number(environ, "REMOTE_KERNEL_WAIT_SECONDS", DEFAULT_WAIT_SECONDS),
+            access_wait_seconds=_parse_number(
+                environ, "REMOTE_KERNEL_ACCESS_WAIT_SECONDS", DEFAULT_ACCESS_WAIT_SECONDS
+            ),
             keepalive_minutes=_parse_number(environ, "REMOTE_KERNEL_KEEPALIVE_MINUTES", DEFAULT_KEEPALIVE_MINUTES),
             workspace=environ.get("REMOTE_KERNEL_WORKSPACE", ""),
             workspace_limits=WorkspaceLimits(

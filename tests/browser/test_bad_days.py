@@ -13,7 +13,8 @@ import httpx
 import psutil
 import pytest
 
-from remote_kernel.core.interpreter_api.versions import LIST_SESSIONS_PATH, ApiVersion
+from remote_kernel.core.interpreter_api.versions import ApiVersion
+from remote_kernel.core.pools.front_door import LIST_MANAGED_PATH
 from remote_kernel.core.pools.local_pool import POOLS_FOLDER, RUNTIME_FILE, RunningPool
 from remote_kernel.core.wire.frames import SESSION_PATH, STOP_SESSION_PATH
 from remote_kernel.io.local_pools import this_environment
@@ -66,8 +67,8 @@ def ask(pool: RunningPool, method: str, path: str, **params: str) -> httpx.Respo
 def stop_the_session(pool: RunningPool) -> None:
     """End the only session of the pool, as its cooldown would."""
     version = {"api-version": ApiVersion.V2025_10_02}
-    (session,) = ask(pool, "GET", LIST_SESSIONS_PATH, **version).json()["sessions"]
-    ask(pool, "POST", STOP_SESSION_PATH, identifier=session["identifier"])
+    (session,) = ask(pool, "POST", LIST_MANAGED_PATH, **version).json()["value"]
+    ask(pool, "POST", STOP_SESSION_PATH, identifier=session["identifier"], **version)
 
 
 def is_busy(pool: RunningPool, identifier: str) -> bool:

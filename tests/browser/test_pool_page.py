@@ -72,9 +72,8 @@ def start_session(pool: Pool, identifier: str, code: str = "1") -> None:
 
 
 def stop_sessions(pool: Pool) -> None:
-    with pool.client() as client:
-        for number in range(3):
-            client.post("/.management/stopSession", params={"identifier": f"session-{number}"})
+    for number in range(len(pool.sessions())):
+        pool.stop_session(f"session-{number}")
 
 
 def rows(page: "Page") -> "Locator":

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from remote_kernel.cli.sessions.session_list import _ask_all, _parse_time
+from remote_kernel.cli.sessions.session_list import _parse_time, list_pool
 from remote_kernel.core import limits
 from tests.client.hostile import Asked, hostile, say
 
@@ -16,18 +16,27 @@ def session(number: int) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("kind", ["endless", "the same again", "nothing"])
-async def test_a_pool_s_list_of_sessions_that_does_not_end_is_given_up(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "endpoint", "name"),
+    [
+        ("/listSessions", "https://r.dynamicsessions.io/subscriptions/s/resourceGroups/g/sessionPools/p", "sessions"),
+        ("/.management/listSessions", "https://p.e.r.azurecontainerapps.io", "value"),
+    ],
+)
+async def test_a_pool_s_list_of_sessions_that_does_not_end_is_given_up(
+    kind: str, path: str, endpoint: str, name: str
+) -> None:
     def answer(asked: Asked) -> AsyncIterator[bytes]:
         start = int(asked.params["skip"])
         numbers = {"endless": range(start, start + 100), "the same again": range(10), "nothing": range(0)}[kind]
-        return say({"sessions": [session(number) for number in numbers], "nextLink": "http://elsewhere.invalid/next"})
+        return say({name: [session(number) for number in numbers], "nextLink": "http://elsewhere.invalid/next"})
 
     async with hostile(answer) as server:
         pool = server.pool()
-        told = await _ask_all(pool)
+        told = await list_pool(pool, endpoint)
         await pool.aclose()
         assert len(server.asked) <= (limits.SESSION_LIST.pages or 0)
-        assert {asked.path for asked in server.asked} == {"/listSessions"}
+        assert {asked.path for asked in server.asked} == {path}
     assert len(told) <= (limits.SESSION_LIST.entries or 0) + 100
 
 

@@ -98,7 +98,9 @@ def test_sessions_of_built_in_interpreters_are_stopped_too(private_folders: Path
         assert pool.sessions() == []
 
 
-def test_pool_that_would_allocate_for_the_question_is_not_asked(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pool_of_custom_containers_is_asked_without_allocating_for_the_question(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("REMOTE_KERNEL_TOKEN", pool.token)
     environ = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
     notebook = Notebook.start(environ=environ)
@@ -106,9 +108,9 @@ def test_pool_that_would_allocate_for_the_question_is_not_asked(pool: Pool, monk
         notebook.run("1")
         (before,) = pool.sessions()
         (row,) = listed()
-        assert (row["pool"], row["state"], row["kernel"]) == (pool.endpoint, "not known", "alive")
+        assert (row["pool"], row["state"], row["kernel"]) == (pool.endpoint, "warm", "alive")
         (after,) = pool.sessions()
-        assert after["label"] == before["label"]
+        assert (after["label"], after["calls"]) == (before["label"], before["calls"])
         assert run_command("sessions", "stop", row["label"]).status == 0
         assert pool.sessions() == []
     finally:

@@ -34,6 +34,7 @@ from remote_kernel.core.errors import (
     TransferError,
 )
 from remote_kernel.core.interpreter_api.versions import EXECUTIONS_PATH, LIST_SESSIONS_PATH, METADATA_PATH
+from remote_kernel.core.pools.front_door import GET_SESSION_PATH, LIST_MANAGED_PATH
 from remote_kernel.core.pools.local_pool import STATUS_PATH
 from remote_kernel.core.wire import codec, files
 from remote_kernel.core.wire import frames as wire
@@ -89,6 +90,8 @@ KINDS = [
     ("POST", files.REMOVE_PATH, limits.FILE_NAMES),
     ("GET", METADATA_PATH, limits.SESSION),
     ("GET", LIST_SESSIONS_PATH, limits.SESSION_LIST),
+    ("POST", LIST_MANAGED_PATH, limits.SESSION_LIST),
+    ("POST", GET_SESSION_PATH, limits.ANSWER),
     ("POST", EXECUTIONS_PATH, limits.EXECUTION),
     ("GET", f"{EXECUTIONS_PATH}/x", limits.EXECUTION),
     ("GET", "/anything", limits.ANSWER),

@@ -3,6 +3,7 @@ is set."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import settings, strategies
@@ -16,8 +17,16 @@ from remote_kernel.client.link.machine import LinkMachine
 from remote_kernel.client.link.send_queue import Post, SendQueue
 from remote_kernel.client.link.send_queues import EXPLANATION_SECONDS
 from remote_kernel.client.link.states import MOVES, State
-from remote_kernel.client.retry import MAX_BACKOFF_SECONDS
-from remote_kernel.core.errors import Forbidden, PoolFull, PoolRefused, PoolUnreachable, RemoteKernelError, WireError
+from remote_kernel.client.retry import MAX_BACKOFF_SECONDS, MIN_BACKOFF_SECONDS, NEVER_READY_SECONDS
+from remote_kernel.core.errors import (
+    Forbidden,
+    PoolFull,
+    PoolNotReady,
+    PoolRefused,
+    PoolUnreachable,
+    RemoteKernelError,
+    WireError,
+)
 from remote_kernel.core.wire import frames as wire
 
 WAIT_SECONDS, KEEPALIVE_SECONDS, RETRY_AFTER_SECONDS = 300.0, 600.0, 7.0
@@ -286,10 +295,15 @@ class SimulatedLink(RuleBasedStateMachine):
             return
         assert self.now > self.connected_at, "it spins"
         self.connected_at = self.now
-        if error is not None:
+        if step.asks_first and is_sent and not self.knows(step):
+            self.link.session_missed()
+        elif error is not None:
             self.link.stream_failed(error, is_sent=is_sent)
         else:
             self.answer(step)
+
+    def knows(self, connect: Connect) -> bool:
+        return connect.after is not None and self.pod.knows(connect.after.epoch)
 
     def answer(self, connect: Connect) -> None:
         if connect.after is not None and not self.pod.knows(connect.after.epoch):
@@ -599,3 +613,109 @@ def test_messages_that_were_dropped_are_told_once_and_not_asked_for_again() -> N
     assert isinstance(connect, Connect)
     assert connect.after is not None
     assert connect.after.cursor == 5
+
+
+# What the pool says of sessions, and where it lets nobody in
+
+
+def test_a_full_pool_is_asked_for_a_session_that_was_there_before_anybody_waits_for_another() -> None:
+    simulated = attached_link()
+    simulated.link.stream_failed(PoolUnreachable("cut"))
+    simulated.change("replace unheard")
+    simulated.connect(error=PoolFull("full", retry_after_seconds=RETRY_AFTER_SECONDS), is_sent=True, waits=True)
+    assert simulated.link.due_at - simulated.now == pytest.approx(MIN_BACKOFF_SECONDS)
+    simulated.now = simulated.link.due_at
+    connect = simulated.link.next_connection()
+    assert isinstance(connect, Connect)
+    assert connect.asks_first
+    simulated.link.session_missed()
+    told = [event for event in (simulated.link.next_event(), simulated.link.next_event()) if event is not None]
+    assert isinstance(told[-1], events.Lost)
+    assert (simulated.link.state, simulated.link.may_have_taken) == (State.LOST, False)
+
+
+def test_a_full_pool_that_does_not_say_is_waited_for() -> None:
+    simulated = attached_link()
+    simulated.link.stream_failed(PoolUnreachable("cut"))
+    for _ in range(2):
+        simulated.connect(error=PoolFull("full", retry_after_seconds=RETRY_AFTER_SECONDS), is_sent=True, waits=True)
+    assert simulated.link.due_at - simulated.now >= RETRY_AFTER_SECONDS
+
+
+@pytest.mark.parametrize("seconds", [200.0, 400.0])
+def test_a_session_is_asked_for_where_the_pool_may_have_taken_it(seconds: float) -> None:
+    simulated = attached_link()
+    simulated.link.rest()
+    simulated.pass_time(seconds)
+    simulated.link.open()
+    connect = simulated.link.next_connection()
+    assert isinstance(connect, Connect)
+    assert connect.asks_first is (seconds > 300.0), "the pod's cooldown"
+
+
+def new_link(now: list[float], **options: Any) -> LinkMachine:
+    clock = Clock(monotonic=lambda: now[0], wall=lambda: now[0])
+    link = LinkMachine(
+        position=None, wait_seconds=WAIT_SECONDS, keep_alive=KeepAlive(KEEPALIVE_SECONDS, clock), clock=clock, **options
+    )
+    link.open()
+    return link
+
+
+def fail(link: LinkMachine, now: list[float], error: RemoteKernelError) -> events.Event | None:
+    """Let the next connection fail, and return what is told of it."""
+    now[0] = max(now[0], link.due_at)
+    assert isinstance(link.next_connection(), Connect)
+    link.stream_failed(error)
+    return link.next_event()
+
+
+@pytest.mark.parametrize("has_own_image", [True, False])
+def test_a_pool_that_never_had_a_session_may_have_an_image_that_does_not_start(has_own_image: bool) -> None:
+    now = [1000.0]
+    link = new_link(now, has_own_image=has_own_image)
+    event = fail(link, now, PoolFull("full"))
+    assert isinstance(event, events.Waiting)
+    assert event.wait.more == ""
+    now[0] += NEVER_READY_SECONDS
+    event = fail(link, now, PoolFull("full"))
+    assert isinstance(event, events.Waiting)
+    assert ("PoolReadyPodCount" in event.wait.more) is has_own_image
+
+
+def test_status_500_is_a_full_pool_only_for_who_has_no_session() -> None:
+    now = [1000.0]
+    link, fault = new_link(now), PoolRefused("a fault", status=500)
+    told = [fail(link, now, fault) for _ in range(3)]
+    assert [event.wait.reason for event in told if isinstance(event, events.Waiting)] == [
+        "waiting for the session pool", "waiting for the session pool", "waiting for a free session",
+    ]  # fmt: skip
+    simulated = attached_link()
+    simulated.link.stream_failed(PoolUnreachable("cut"))
+    for _ in range(4):
+        simulated.connect(error=fault, is_sent=True, waits=True)
+    simulated.take(1000)
+    assert simulated.link.state is State.WAITING
+    assert not simulated.link.next_event()
+
+
+@pytest.mark.parametrize("error", [Forbidden("no role"), PoolNotReady("in the making")])
+def test_the_first_contact_has_patience_with_a_pool_that_lets_nobody_in_so_far(error: RemoteKernelError) -> None:
+    now = [1000.0]
+    assert isinstance(fail(new_link(now), now, error), events.Failed)
+    link = new_link(now, access_seconds=60.0)
+    began = now[0]
+    while isinstance(event := fail(link, now, error), events.Waiting):
+        assert str(error) in event.wait.more
+        assert not link.may_have_taken
+    assert isinstance(event, events.Failed)
+    assert event.error is error
+    assert now[0] - began == pytest.approx(60.0)
+
+
+def test_a_role_that_was_taken_away_is_told_at_once() -> None:
+    simulated = attached_link()
+    simulated.link.stream_failed(PoolUnreachable("cut"))
+    simulated.take(1000)
+    simulated.connect(error=Forbidden("no role"), is_sent=True, waits=True)
+    assert isinstance(simulated.link.next_event(), events.Failed)

@@ -18,6 +18,7 @@ from remote_kernel.core.errors import (
     Forbidden,
     PoolError,
     PoolFull,
+    PoolNotReady,
     PoolRefused,
     PoolUnreachable,
     PoolUntrusted,
@@ -60,11 +61,13 @@ def azure_error(code: str, message: str) -> bytes:
         (404, b"<html>", PoolRefused, "check REMOTE_KERNEL_ENDPOINT"),
         (404, azure_error("SessionsLimitReached", "No session is available."), PoolFull, "No session is available"),
         (404, azure_error("NotFound", "There is no session an-identifier."), PoolRefused, "There is no session …."),
+        (409, azure_error("SessionPoolNotReady", "Try later."), PoolNotReady, "(Try later.)"),
         (413, b"", PoolRefused, "in smaller pieces"),
         (418, b"", PoolRefused, "HTTP status 418"),
         (302, b"", PoolRefused, "HTTP status 302: check REMOTE_KERNEL_ENDPOINT"),
         (429, b"", PoolFull, "in use"),
         (500, b"\xff", PoolRefused, "look at the pool's health"),
+        (500, azure_error("x", "The limit of concurrent sessions is reached."), PoolFull, "limit of concurrent"),
         (503, azure_error("SessionUnavailable", "The pod is gone."), PoolRefused, "The pod is gone."),
     ],
 )
@@ -75,7 +78,7 @@ async def test_a_refusal_is_a_sentence_with_the_remedy(
         error = await ask(f"http://127.0.0.1:{port}")
     assert type(error) is kind
     assert text in str(error)
-    assert is_passing(error) is (status in {429, 500, 503} or kind is PoolFull)
+    assert is_passing(error) is (status in {403, 409, 429, 500, 503} or kind is PoolFull)
 
 
 async def test_a_full_pool_tells_when_to_come_back_and_how_full_it_is() -> None:
@@ -117,6 +120,22 @@ async def test_a_token_that_is_not_accepted_is_renewed_once() -> None:
 
     with serve(answer) as port:
         pool = PoolClient(Renewing(f"http://127.0.0.1:{port}"), Identifier("an-identifier"))
+        assert await pool.request("GET", "/") == {}
+        await pool.aclose()
+    assert seen == ["Bearer token-1", "Bearer token-2"]
+
+
+async def test_the_next_request_after_a_missing_role_has_a_new_token() -> None:
+    seen: list[str] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> Answer:
+        seen.append(request.headers["authorization"])
+        return (200, {}, b"{}") if seen[-1] == "Bearer token-2" else (403, {}, b"")
+
+    with serve(answer) as port:
+        pool = PoolClient(Renewing(f"http://127.0.0.1:{port}"), Identifier("an-identifier"))
+        with pytest.raises(Forbidden):
+            await pool.request("GET", "/")
         assert await pool.request("GET", "/") == {}
         await pool.aclose()
     assert seen == ["Bearer token-1", "Bearer token-2"]

@@ -6,21 +6,26 @@ from hypothesis import given, strategies
 from remote_kernel.client.retry import (
     MAX_BACKOFF_SECONDS,
     SOON_SECONDS,
+    TOKEN_SECONDS,
     Budget,
     Retry,
     Room,
     backoff,
+    describe_wait,
     first_contact,
+    when_given_up,
 )
 from remote_kernel.core.errors import (
     Forbidden,
     NoAnswer,
     PoolFull,
+    PoolNotReady,
     PoolRefused,
     PoolUnreachable,
     RemoteKernelError,
     SessionLost,
 )
+from remote_kernel.core.wire.frames import AGENT_FAILED
 
 FULL, SILENT = PoolFull("full"), PoolUnreachable("silent")
 BUDGET = first_contact(300)
@@ -75,6 +80,45 @@ def test_errors_that_count_end_it_when_there_are_too_many() -> None:
     assert retry.next_wait(NoAnswer(), 0, budget)
     assert retry.next_wait(SILENT, 0, budget)
     assert retry.next_wait(NoAnswer(), 0, budget) is None
+
+
+def test_status_500_three_times_in_a_row_is_a_full_pool() -> None:
+    retry, fault = Retry(), PoolRefused("a fault", status=500)
+    assert [type(retry.recognise(fault)) for _ in range(4)] == [PoolRefused, PoolRefused, PoolFull, PoolFull]
+    assert retry.recognise(SILENT) is SILENT
+    assert retry.recognise(fault) is fault, "they are counted in a row"
+    agent = PoolRefused("inside", status=500, code=AGENT_FAILED)
+    assert [retry.recognise(agent) for _ in range(4)] == [agent] * 4
+    retry.recognise(fault)
+    retry.succeed()
+    assert retry.recognise(fault) is fault
+
+
+def test_a_full_pool_that_says_500_is_told_as_a_guess() -> None:
+    guess = PoolFull("a fault", is_guess=True)
+    assert describe_wait(guess).detail == "the pool answers with status 500, as full ones do"
+    assert "status 500 throughout" in str(when_given_up(guess, 300))
+    assert "500" not in str(when_given_up(FULL, 300))
+
+
+def test_a_pool_may_have_sessions_none_of_which_becomes_ready() -> None:
+    assert "PoolReadyPodCount" in describe_wait(FULL, may_be_broken=True).more
+    assert "AppEnvSessionConsoleLogs" in str(when_given_up(FULL, 300, may_be_broken=True))
+    counted = PoolFull("full", usage="5 of 5")
+    assert describe_wait(counted, may_be_broken=True).more == "", "who counts them has some"
+    assert describe_wait(FULL).more == ""
+
+
+@pytest.mark.parametrize("error", [Forbidden("no role"), PoolNotReady("in the making")])
+def test_a_role_and_a_new_pool_have_their_minutes(error: RemoteKernelError) -> None:
+    retry, budget = Retry(), first_contact(300, 120)
+    assert (retry.next_wait(error, 0, budget) or 0) >= TOKEN_SECONDS, "each try makes a token"
+    assert retry.next_wait(SILENT, 60, budget)
+    assert retry.next_wait(error, 119, budget)
+    assert retry.next_wait(error, 120, budget) is None
+    assert first_contact(5, 120).access_seconds == 5, "who does not wait for a pool does not wait for this"
+    assert str(error) in describe_wait(error).more
+    assert when_given_up(error, 300) is error
 
 
 @pytest.mark.parametrize("error", [Forbidden(), SessionLost(), PoolRefused("no", status=400)])

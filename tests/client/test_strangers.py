@@ -20,6 +20,7 @@ from remote_kernel.client.http.transport import Timings
 from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.core.errors import PoolError
 from remote_kernel.core.identity import Identifier
+from remote_kernel.core.pools.front_door import LIST_MANAGED_PATH
 from remote_kernel.core.pools.local_pool import PAGE_LINK_PATH, RunningPool
 from remote_kernel.core.pools.pool_proof import PROOF_PATH, is_proof
 from remote_kernel.io.http1 import proves
@@ -111,7 +112,7 @@ async def test_client_that_knew_the_pool_sends_a_stranger_on_its_port_nothing() 
         LocalAccess(LocalPool(), os.environ), Identifier("a-secret-name"), connects_ahead=True, timings=IMPATIENT
     )
     try:
-        await client.request("GET", "/listSessions")
+        await client.request("POST", LIST_MANAGED_PATH)
         known = await LocalPool().find()
         assert known is not None
         os.kill(known.pid, signal.SIGKILL)
@@ -122,7 +123,7 @@ async def test_client_that_knew_the_pool_sends_a_stranger_on_its_port_nothing() 
                     await client.request("POST", "/code", content=b"import secrets_of_mine", media_type="text/plain")
                 except PoolError:
                     continue
-            await client.request("GET", "/listSessions")
+            await client.request("POST", LIST_MANAGED_PATH)
         for secret in (known.token, "a-secret-name", "secrets_of_mine", "listSessions"):
             assert secret.encode() not in stranger.received
         now = await LocalPool().find()

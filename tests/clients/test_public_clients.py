@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from remote_kernel.core.pools.front_door import LIST_MANAGED_PATH
 from remote_kernel.pool.processes.mounts import can_mount
 from tests.driver import Pool, wait_until
 
@@ -32,8 +33,8 @@ PNG = b"\x89PNG"
 
 def identifiers(pool: Pool) -> list[str]:
     with pool.client() as client:
-        answer = client.get("/listSessions", params={"api-version": "2025-02-02-preview"}).raise_for_status()
-        return [session["identifier"] for session in answer.json()["sessions"]]
+        answer = client.post(LIST_MANAGED_PATH, params={"api-version": "2025-02-02-preview"}).raise_for_status()
+        return [session["identifier"] for session in answer.json()["value"]]
 
 
 @needs("langchain_azure_dynamic_sessions")

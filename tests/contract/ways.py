@@ -13,11 +13,11 @@ import pytest
 
 from remote_kernel.client.access import Access, choose_access
 from remote_kernel.client.http.pool_client import PoolClient
-from remote_kernel.core.errors import PoolRefused
+from remote_kernel.client.interpreter.executions import stop_session
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.interpreter_api.versions import SESSION_PATH
 from remote_kernel.core.settings import Settings
-from remote_kernel.core.wire import frames as wire
+from tests.azure_pool import run_azure_pool
 from tests.driver import Notebook, Pod, Pool
 
 # Read before the tests get an environment of their own. The pool is one that costs money: a handful of sessions.
@@ -25,7 +25,7 @@ LIVE_ENDPOINT = os.environ.get("REMOTE_KERNEL_LIVE_ENDPOINT", "")
 LIVE_TOKEN = os.environ.get("REMOTE_KERNEL_LIVE_TOKEN", "")
 LOGIN = {"AZURE_CONFIG_DIR": os.environ.get("AZURE_CONFIG_DIR") or str(Path.home() / ".azure")}
 
-NAMES = ["agent", "pool", "bridged", "plain", *(["live"] if LIVE_ENDPOINT else [])]
+NAMES = ["agent", "pool", "azure", "bridged", "plain", *(["live"] if LIVE_ENDPOINT else [])]
 
 # What a test may need that a way does not have, and why not.
 MISSING: Mapping[str, Mapping[str, str]] = {
@@ -92,21 +92,25 @@ def _prepare_agent(stack: ExitStack, pools: Pools) -> Prepared:
 
 def _prepare_pool(stack: ExitStack, pools: Pools) -> Prepared:
     pool = pools.started()
-    client = stack.enter_context(pool.client())
-    return _environ_of(pool), lambda: _stop(client, "POST", "/.management/stopSession", "pool")
+    return _environ_of(pool), lambda: pool.stop_session(f"{IDENTIFIER}-pool")
+
+
+def _prepare_azure(stack: ExitStack, pools: Pools) -> Prepared:
+    pool = stack.enter_context(run_azure_pool())
+    return pool.environ, lambda: pool.take(f"{IDENTIFIER}-azure")
 
 
 def _prepare_bridged(stack: ExitStack, pools: Pools) -> Prepared:
     pool = pools.started("--flavor", "interpreter")
     client = stack.enter_context(pool.client())
-    return _environ_of(pool), lambda: _stop(client, "DELETE", "/session", "bridged")
+    return _environ_of(pool), lambda: _delete(client, "bridged")
 
 
 def _prepare_plain(stack: ExitStack, pools: Pools) -> Prepared:
     # Neither a folder to write to nor other programs.
     pool = pools.started("--flavor", "interpreter", "--sandbox", "strict")
     client = stack.enter_context(pool.client())
-    return _environ_of(pool), lambda: _stop(client, "DELETE", "/session", "plain")
+    return _environ_of(pool), lambda: _delete(client, "plain")
 
 
 def _prepare_live(stack: ExitStack, pools: Pools) -> Prepared:
@@ -126,9 +130,7 @@ def _prepare_live(stack: ExitStack, pools: Pools) -> Prepared:
 async def _stop_live(access: Access) -> None:
     pool = PoolClient(access, Identifier(f"{IDENTIFIER}-live"))
     try:
-        await pool.request("POST", wire.STOP_SESSION_PATH)
-    except PoolRefused:  # pools of built-in interpreters know the other request
-        await pool.request("DELETE", SESSION_PATH)
+        await stop_session(pool)
     finally:
         await pool.aclose()
 
@@ -136,6 +138,7 @@ async def _stop_live(access: Access) -> None:
 _PREPARE: Mapping[str, Callable[[ExitStack, Pools], Prepared]] = {
     "agent": _prepare_agent,
     "pool": _prepare_pool,
+    "azure": _prepare_azure,
     "bridged": _prepare_bridged,
     "plain": _prepare_plain,
     "live": _prepare_live,
@@ -146,6 +149,6 @@ def _environ_of(pool: Pool) -> dict[str, str]:
     return {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
 
 
-def _stop(client: httpx.Client, method: str, path: str, name: str) -> None:
+def _delete(client: httpx.Client, name: str) -> None:
     params = {"identifier": f"{IDENTIFIER}-{name}", "api-version": "2025-10-02-preview"}
-    client.request(method, path, params=params).raise_for_status()
+    client.delete(SESSION_PATH, params=params).raise_for_status()

@@ -21,12 +21,6 @@ from tests.faults.proxy import FaultProxy
 Start = Callable[..., Notebook]
 
 
-def lose_pod(pool: Pool, identifier: str) -> None:
-    """Take the pod away, as the end of a cooldown or an operator does."""
-    with pool.client() as client:
-        client.post("/.management/stopSession", params={"identifier": identifier}).raise_for_status()
-
-
 @pytest.mark.parametrize(
     ("environ", "ename", "evalue"),
     [
@@ -133,7 +127,7 @@ def test_cells_behind_the_one_that_lost_the_session_are_aborted(notebook: Notebo
 def test_a_lost_pod_is_told_before_anything_runs(start_notebook: Start, pool: Pool) -> None:
     notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="lost-pod-1")
     notebook.run("a = 1")
-    lose_pod(pool, "lost-pod-1")
+    pool.stop_session("lost-pod-1")
     cell = notebook.run("open('ran', 'w').close()")
     assert cell.reply["ename"] == "SessionLost"
     assert "files" in cell.reply["evalue"]
@@ -148,7 +142,7 @@ def test_run_all_on_a_lost_session_fails_once_and_runs_nothing(
     notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER=identifier)
     notebook.run("a = 1")
     (binding,) = (private_folders / "runtime/remote-kernel/kernels").glob("*.json")
-    lose_pod(pool, identifier)
+    pool.stop_session(identifier)
     if is_noticed:
         wait_until(lambda: json.loads(binding.read_text())["epoch"] == "")
     ids = [notebook.client.execute(f"open('ran-{number}', 'w').close()") for number in range(20)]
@@ -162,7 +156,7 @@ def test_a_running_cell_whose_pod_is_lost_ends_within_seconds(start_notebook: St
     msg_id = notebook.client.execute("print('go', flush=True)\nimport time; time.sleep(600)")
     notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
     started = time.monotonic()
-    lose_pod(pool, "lost-pod-2")
+    pool.stop_session("lost-pod-2")
     assert notebook.reply_to(msg_id)["ename"] == "SessionLost"
     assert time.monotonic() - started < 20
 
@@ -225,7 +219,7 @@ def test_a_loss_that_no_cell_was_told_of_is_told_by_the_next_process(
     notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="lost-untold")
     notebook.run("a = 1")
     (binding,) = (private_folders / "runtime/remote-kernel/kernels").glob("*.json")
-    lose_pod(pool, "lost-untold")
+    pool.stop_session("lost-untold")
     wait_until(lambda: json.loads(binding.read_text())["epoch"] == "")
     with killed_and_followed(notebook):
         notebook.wait_answers()
@@ -451,9 +445,8 @@ def test_ending_a_notebook_whose_session_is_gone_takes_no_new_one(
 ) -> None:
     notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="lost-pod-3", REMOTE_KERNEL_KEEPALIVE_MINUTES="0")
     notebook.run("pass")
-    with pool.client() as client:
-        before = len(pool.sessions())
-        client.post("/.management/stopSession", params={"identifier": "lost-pod-3"}).raise_for_status()
+    before = len(pool.sessions())
+    pool.stop_session("lost-pod-3")
     logs = private_folders / "runtime" / "remote-kernel" / "logs"
     wait_until(lambda: any('"SessionLost"' in log.read_text() for log in logs.glob("kernel-*.log")))
     notebook.close()

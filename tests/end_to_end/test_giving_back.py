@@ -42,8 +42,7 @@ def test_a_kernel_whose_session_is_gone_does_not_take_another_s_new_one(start_no
     first, second = (start_notebook(REMOTE_KERNEL_IDENTIFIER="gone-meanwhile") for _ in range(2))
     first.run("a = 1")
     assert "Detached" in first.run("%session detach").displayed
-    with pool.client() as client:  # as the cooldown does
-        client.post("/.management/stopSession", params={"identifier": "gone-meanwhile"}).raise_for_status()
+    pool.stop_session("gone-meanwhile")
     second.run("a = 42")
     first.close()
     assert second.run("a").result == "42"

@@ -270,8 +270,7 @@ def test_a_lost_session_is_told_instead_of_a_transfer_to_another(
     notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="lost-before-upload")
     notebook.run("a = 1")
     (binding,) = (private_folders / "runtime/remote-kernel/kernels").glob("*.json")
-    with pool.client() as client:
-        client.post("/.management/stopSession", params={"identifier": "lost-before-upload"}).raise_for_status()
+    pool.stop_session("lost-before-upload")
     wait_until(lambda: json.loads(binding.read_text())["epoch"] == "")
     assert notebook.run("%session upload x").reply["ename"] == "SessionLost"
     assert notebook.run("'a' in globals(), __import__('os').path.exists('x')").result == "(False, False)"

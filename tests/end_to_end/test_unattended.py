@@ -13,11 +13,6 @@ from tests.driver import Notebook, Pool, wait_until
 Start = Callable[..., Notebook]
 
 
-def lose_pod(pool: Pool, identifier: str) -> None:
-    with pool.client() as client:
-        client.post("/.management/stopSession", params={"identifier": identifier}).raise_for_status()
-
-
 def run_until_death(notebook: Notebook, code: str) -> str:
     """Run a cell without anybody there, and return the error after which the kernel ends."""
     msg_id = notebook.client.execute(code, allow_stdin=False)
@@ -51,7 +46,7 @@ def test_its_kernel_says_so_before_anything_runs_and_the_next_one_begins_anew(
 ) -> None:
     notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="unattended-1")
     notebook.run("kept = 1", allow_stdin=False)
-    lose_pod(pool, "unattended-1")
+    pool.stop_session("unattended-1")
     assert run_until_death(notebook, "open('ran', 'w').close()") == "SessionLost"
     notebook.manager.restart_kernel(now=True)  # what Jupyter's restarter does of a kernel that has died
     notebook.wait_answers()
@@ -66,14 +61,14 @@ def test_a_command_that_finds_the_session_gone_ends_it_as_well(
     (tmp_path / "data").touch()
     notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="unattended-2")
     notebook.run("kept = 1", allow_stdin=False)
-    lose_pod(pool, "unattended-2")
+    pool.stop_session("unattended-2")
     assert run_until_death(notebook, f"%session upload {tmp_path}/data") == "SessionLost"
 
 
 def test_a_kernel_with_a_person_lives_on_whoever_finds_out(start_notebook: Start, pool: Pool) -> None:
     notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="unattended-3")
     notebook.run("kept = 1")
-    lose_pod(pool, "unattended-3")
+    pool.stop_session("unattended-3")
     # As an extension of JupyterLab or VS Code does, which shows a table of variables.
     assert notebook.run("dir()", allow_stdin=False, store_history=False).reply["ename"] == "SessionLost"
     assert notebook.run("'kept' in globals()").result == "False"

@@ -30,8 +30,7 @@ def test_restart_gives_a_fresh_interpreter_in_the_same_pod_with_its_files(notebo
 def test_restart_whose_pod_is_gone_says_that_the_files_are(start_notebook: Start, pool: Pool) -> None:
     notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="restart-gone")
     notebook.run(LEAVE_TRACES)
-    with pool.client() as client:
-        client.post("/.management/stopSession", params={"identifier": "restart-gone"}).raise_for_status()
+    pool.stop_session("restart-gone")
     notebook.manager.restart_kernel()
     notebook.client.wait_for_ready(timeout=60)
     cell = notebook.run(TRACES)

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from remote_kernel.core.errors import SessionLost
-from remote_kernel.core.wire.frames import SESSION_PATH, STOP_SESSION_PATH
+from remote_kernel.core.wire.frames import SESSION_PATH
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.identity.notebook_path import Hints
 from remote_kernel.kernel.requests.request import Interrupted
@@ -84,7 +84,7 @@ async def test_the_session_that_was_found_instead_of_one_that_is_gone_is_given_b
         before = len(pool.sessions())
         await run(await session.open(front_end.take, Hints()), front_end, "a = 42")
         proxy.refuse(True)  # so that nothing is heard of the end
-        client.post(STOP_SESSION_PATH, params={"identifier": name}).raise_for_status()
+        pool.stop_session(name)
         if is_used:
             run_in_pod(client, "b = 1", identifier=name)
         proxy.refuse(False)

@@ -231,10 +231,17 @@ def test_old_version_has_bodies_of_its_own(client: httpx.Client) -> None:
     assert "NameError" in properties["stderr"]
 
 
-def test_each_version_has_paths_of_its_own(client: httpx.Client) -> None:
+@pytest.mark.parametrize("path", ["/execute", "/code/execute", "/executions"])
+def test_code_may_go_to_any_path_in_any_version_which_decides_about_the_shape(client: httpx.Client, path: str) -> None:
+    answer = client.post(path, json={"code": "6 * 7"}).raise_for_status().json()
+    assert (answer["status"], answer["result"]["executionResult"]) == ("Succeeded", 42)
+    old = client.post(path, params={"api-version": OLD.value}, json={"properties": {"code": "6 * 7"}})
+    assert old.raise_for_status().json()["properties"].items() >= {"status": "Success", "result": 42}.items()
+    assert_refused(client.post(path, json={"properties": {"code": "1"}}), 400, "InvalidRequestBody", "code")
+
+
+def test_files_have_paths_of_their_own_in_each_version(client: httpx.Client) -> None:
     old = {"api-version": OLD.value}
-    assert_refused(client.post("/executions", params=old, json={"code": "1"}), 404, "NotFound")
-    assert_refused(client.post("/code/execute", json={"properties": {"code": "1"}}), 404, "NotFound")
     assert_refused(client.post("/files", params=old, files={"file": ("a", b"")}), 404, "NotFound")
     assert_refused(client.post("/files/upload", files={"file": ("a", b"")}), 404, "NotFound")
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import httpx
 
+from remote_kernel.core.interpreter_api.versions import ApiVersion
 from remote_kernel.core.pools.flavor import Flavor
+from remote_kernel.core.wire.frames import STOP_SESSION_PATH
 from remote_kernel.io.http1.listening import open_listener
 from remote_kernel.pool.options import MAX_CONNECTIONS, Options
 from remote_kernel.pool.processes.pods import PodCommand
@@ -32,6 +34,11 @@ class RunningServer:
     endpoint: str
     pool: SessionPool
     client: httpx.AsyncClient
+
+    async def stop_session(self, identifier: str) -> httpx.Response:
+        """Ask for the end of a session, and return the answer."""
+        params = {"api-version": ApiVersion.V2025_10_02, "identifier": identifier}
+        return await self.client.post(STOP_SESSION_PATH, params=params)
 
     async def pod_of(self, identifier: str) -> int:
         """Call once, and return the process id of the pod that answered."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from remote_kernel.core.wire.frames import STOP_SESSION_PATH
+from remote_kernel.pool.front_door.app import DEFAULT_IDENTIFIER
 from remote_kernel.pool.sessions import Limits
 from tests.pool.running import RunningServer, run_pool
 
@@ -30,7 +30,7 @@ async def shared_server() -> AsyncIterator[RunningServer]:
 @pytest.fixture
 async def server(shared_server: RunningServer) -> RunningServer:
     """A pool whose `default-session` is new."""
-    await shared_server.client.post(STOP_SESSION_PATH)
+    await shared_server.stop_session(DEFAULT_IDENTIFIER)
     return shared_server
 
 

@@ -77,17 +77,23 @@ async def test_web_page_of_another_site_is_refused(door: RunningServer, origin: 
     ["identifier=", "identifier=a/b", "identifier=a%20b", "identifier=%FF", "identifier=aaaa&identifier=bbbb"],
 )
 async def test_bad_identifier_is_refused(door: RunningServer, query: str) -> None:
-    assert_refused(await door.client.get(f"/show?{query}"), 400, "InvalidIdentifier")
+    assert_refused(await door.client.get(f"/show?{query}"), 400, "SessionRequestValidationFailed")
     assert door.pool.status().sessions == []
 
 
 async def test_identifier_that_is_too_long_is_refused(door: RunningServer) -> None:
-    assert_refused(await door.client.get("/show", params={"identifier": "x" * 257}), 400, "InvalidIdentifier")
+    assert_refused(
+        await door.client.get("/show", params={"identifier": "x" * 257}), 400, "SessionRequestValidationFailed"
+    )
 
 
 async def test_bad_session_header_is_refused(door: RunningServer) -> None:
-    assert_refused(await door.client.get("/show", headers={"x-session-id": "a b"}), 400, "InvalidIdentifier")
-    assert_refused(await door.client.get("/show", headers={b"x-session-id": b"\xff"}), 400, "InvalidIdentifier")
+    assert_refused(
+        await door.client.get("/show", headers={"x-session-id": "a b"}), 400, "SessionRequestValidationFailed"
+    )
+    assert_refused(
+        await door.client.get("/show", headers={b"x-session-id": b"\xff"}), 400, "SessionRequestValidationFailed"
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,20 +121,20 @@ async def test_header_and_query_name_the_same_session(server: RunningServer) -> 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", STATUS_PATH), ("GET", STOP_PATH), ("GET", STOP_SESSION_PATH)])
 async def test_other_method_on_a_path_of_the_pool_is_refused(door: RunningServer, method: str, path: str) -> None:
-    assert_refused(await door.client.request(method, path), 405, "MethodNotAllowed")
+    params = {"api-version": "2025-10-02-preview"}
+    assert_refused(await door.client.request(method, path, params=params), 405, "MethodNotAllowed")
 
 
 async def test_stop_session_gives_the_pod_back(server: RunningServer) -> None:
     pod = await server.pod_of("session-3")
-    query = {"api-version": "2025-10-02-preview", "identifier": "session-3"}
-    assert (await server.client.post(STOP_SESSION_PATH, params=query)).status_code == 200
+    answer = await server.stop_session("session-3")
+    assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, "text/plain")
     assert pod not in [session.pid for session in server.pool.status().sessions]
     assert await server.pod_of("session-3") != pod
 
 
 async def test_stop_session_never_allocates(door: RunningServer) -> None:
-    answer = await door.client.post(STOP_SESSION_PATH, params={"identifier": "session-1"})
-    assert_refused(answer, 404, "SessionNotFound")
+    assert_refused(await door.stop_session("session-1"), 400, "SessionWithIdentifierNotFound")
     assert door.pool.status().sessions == []
 
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remote_kernel.core.interpreter_api.versions import LIST_SESSIONS_PATH
+from remote_kernel.core.pools.front_door import LIST_MANAGED_PATH
 from remote_kernel.core.pools.local_pool import PAGE_LINK_PATH, STATUS_PATH, STOP_PATH
 from remote_kernel.pool.front_door.issuer import Issuer as TrustedIssuer
 from remote_kernel.pool.front_door.issuer_keys import MAX_AGE_SECONDS, REFRESH_SECONDS, UNKNOWN_KEY_SECONDS
@@ -113,8 +113,8 @@ async def test_who_has_the_role_can_list_the_sessions_of_others_as_in_azure(
     # docs/security.md says so; an imitation that told less would have people trust a pool with more than Azure's keeps.
     await server.pod_of("session-of-another")
     headers = {"authorization": f"Bearer {issuer.sign()}"}
-    answer = await server.client.get(LIST_SESSIONS_PATH, params={"api-version": "2025-02-02-preview"}, headers=headers)
-    assert "session-of-another" in {session["identifier"] for session in answer.json()["sessions"]}
+    answer = await server.client.post(LIST_MANAGED_PATH, params={"api-version": "2025-02-02-preview"}, headers=headers)
+    assert "session-of-another" in {session["identifier"] for session in answer.json()["value"]}
 
 
 @pytest.mark.parametrize("path", [STATUS_PATH, STOP_PATH, PAGE_LINK_PATH])

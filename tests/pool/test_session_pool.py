@@ -138,7 +138,7 @@ async def test_session_stopped_while_its_pod_starts_answers() -> None:
         request = asyncio.create_task(server.client.get("/show", params={"identifier": "first"}))
         await wait_until(lambda: len(server.pool.status().sessions) == 1)
         assert server.pool.status().sessions[0].expires_in_seconds is None
-        await server.client.post("/.management/stopSession", params={"identifier": "first"})
+        await server.stop_session("first")
         assert (await request).status_code == 503
 
 
@@ -163,7 +163,7 @@ async def test_slot_of_a_stopped_pod_is_taken_until_the_pod_has_ended(tmp_path: 
     async with run_pool(Limits(max_sessions=1, ready=0), command) as server:
         for identifier in ("first", "second"):
             await server.client.get("/show", params={"identifier": identifier})  # takes it; there is no server in it
-            await server.client.post("/.management/stopSession", params={"identifier": identifier})
+            await server.stop_session(identifier)
         await wait_until(lambda: log.read_text().count("end") == 2)
     assert log.read_text() == "begin end begin end "
 
@@ -209,7 +209,7 @@ async def test_history_tells_how_sessions_begin_and_end() -> None:
         assert (await server.client.get("/show", params={"identifier": "third"})).status_code == 429
         os.kill(killed, signal.SIGKILL)
         await wait_until(lambda: len(server.pool.status().sessions) == 1)
-        await server.client.post("/.management/stopSession", params={"identifier": "second"})
+        await server.stop_session("second")
         happened = [(event.kind, event.label) for event in reversed(server.pool.history.events(0))]
         counts = [sample.sessions for sample in server.pool.history.samples(0)]
     assert happened == [

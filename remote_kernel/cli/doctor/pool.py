@@ -6,11 +6,13 @@ import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from http import HTTPStatus
 from time import monotonic
 from urllib.parse import SplitResult, urlsplit
 
 from remote_kernel.cli.doctor.finding import Finding, Status
 from remote_kernel.cli.doctor.session import SessionCheck
+from remote_kernel.cli.sessions.session_list import GONE, UNKNOWN, WARM, list_pool, list_sessions
 from remote_kernel.client.access import Access, choose_access
 from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.http.proxy import find_proxy
@@ -21,10 +23,12 @@ from remote_kernel.core.identity import Identifier
 from remote_kernel.core.interpreter_api.versions import METADATA_PATH
 from remote_kernel.core.pools.credential import read_claims
 from remote_kernel.core.pools.flavor import has_interpreter_address
+from remote_kernel.core.pools.front_door import GET_SESSION_PATH, NEVER_READY
 from remote_kernel.core.pools.local_pool import LOOPBACK_NAMES, STATUS_PATH
 from remote_kernel.core.pools.proxies import Proxy
 from remote_kernel.core.settings import Settings
 from remote_kernel.core.wire import frames as wire
+from remote_kernel.io.local_pools import this_environment
 
 # 'az' alone may take that long to come up with a token.
 LOGIN_SECONDS = 40.0
@@ -47,6 +51,7 @@ async def check_pool(
         ("connection", examination.check_connection),
         ("token", examination.check_token),
         ("front door", examination.check_front_door),
+        ("sessions of yours", examination.check_own_sessions),
         ("room", examination.check_room),
     ]
     if takes_session:
@@ -184,9 +189,7 @@ class _Examination:
 
     async def _ask_front_door(self) -> None:
         assert self._pool is not None
-        method, path = (
-            ("GET", METADATA_PATH) if has_interpreter_address(self._url) else ("POST", wire.STOP_SESSION_PATH)
-        )
+        method, path = ("GET", METADATA_PATH) if self._is_built_in else ("POST", GET_SESSION_PATH)
         try:
             async with self._pool.stream(method, path, read_seconds=self._timeout_seconds) as response:
                 kind = response.header("content-type")
@@ -211,6 +214,18 @@ class _Examination:
             f"REMOTE_KERNEL_ENDPOINT, and whether it has to begin with {'http' if scheme == 'https' else 'https'}://."
         )
 
+    @property
+    def _is_built_in(self) -> bool:
+        return has_interpreter_address(self._url)
+
+    async def check_own_sessions(self) -> tuple[Status, str]:
+        """Tell which of the user's notebooks have a session of this pool; takes none."""
+        own = self._settings.endpoint or this_environment().endpoint
+        rows = [row for row in await list_sessions(self._environ) if row.endpoint == own and row.known is not None]
+        counts = [(sum(row.state == state for row in rows), state) for state in (WARM, GONE, UNKNOWN)]
+        text = ", ".join(f"{count} {state}" for count, state in counts if count)
+        return Status.OK, f"{text}; 'remote-kernel sessions' shows whose" if text else ""
+
     async def check_room(self) -> tuple[Status, str]:
         """Ask a pool on this machine what it has left; Azure's front door does not tell."""
         assert self._pool is not None
@@ -234,7 +249,22 @@ class _Examination:
         try:
             return Status.OK, await SessionCheck(self._pool).run(self._timeout_seconds)
         except PoolFull as error:
-            return Status.FAILED, _full(error.usage)
+            return Status.FAILED, await self._describe_full(error)
+        except PoolRefused as error:
+            if error.status != HTTPStatus.INTERNAL_SERVER_ERROR or error.code == wire.AGENT_FAILED:
+                raise
+            guess = "The pool answers with HTTP status 500, as full pools do, and faulty ones."
+            return Status.FAILED, f"{guess} {await self._describe_full(PoolFull(str(error), is_guess=True))}"
+
+    async def _describe_full(self, error: PoolFull) -> str:
+        """Say what a full pool may be: who counts its sessions has some, another may never have had one."""
+        assert self._pool is not None
+        if error.usage or self._is_built_in:
+            return _full(error.usage)
+        with contextlib.suppress(RemoteKernelError):
+            if not await list_pool(self._pool, self._url):
+                return f"The pool lets nobody in, and says that it has no session. {NEVER_READY}"
+        return f"{_full('')} {NEVER_READY}"
 
     async def aclose(self) -> None:
         """Leave everything as it was."""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 List the sessions of your notebooks: whether the kernel is alive, what the pool says of the session, and how long it has
-been idle. Azure's pools of custom containers do not tell of their sessions; there the state is not known. Sessions are
-shown by labels, as their identifiers are secrets.
+been idle. Where a pool does not answer, or does not tell, the state is not known. Sessions are shown by labels, as
+their identifiers are secrets.
 """
 
 EPILOG = """\

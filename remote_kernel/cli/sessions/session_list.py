@@ -18,6 +18,7 @@ from remote_kernel.core.identity import Identifier, session_label
 from remote_kernel.core.interpreter_api.versions import LIST_SESSIONS_PATH
 from remote_kernel.core.limits import SESSION_LIST
 from remote_kernel.core.pools.flavor import has_interpreter_address
+from remote_kernel.core.pools.front_door import LIST_MANAGED_PATH, expiry_in, sessions_in
 from remote_kernel.core.pools.local_pool import RunningPool, environment_name, is_local
 from remote_kernel.core.settings import Settings
 from remote_kernel.core.text.shown_address import without_secrets
@@ -114,30 +115,34 @@ async def _ask(endpoint: str, environ: Mapping[str, str], local: Mapping[str, Ru
     """Return what a pool says of its sessions by their identifiers; `None` where it cannot be asked."""
     if is_local(endpoint) and endpoint not in local:
         return {}  # with the pool its sessions are gone
-    if not is_local(endpoint) and not has_interpreter_address(endpoint):
-        return None  # it would take the question to a pod, and allocate one for it
     try:
         access = choose_pool(endpoint, environ)
         pool = PoolClient(access, Identifier("sessions-command"))
         try:
             async with asyncio.timeout(ASK_SECONDS):
-                return await _ask_all(pool)
+                return await list_pool(pool, endpoint)
         finally:
             await pool.aclose()
-    except (RemoteKernelError, TimeoutError, KeyError, TypeError):
+    except (RemoteKernelError, TimeoutError):
         return None
 
 
-async def _ask_all(pool: PoolClient) -> dict[str, Any]:
+async def list_pool(pool: PoolClient, endpoint: str) -> dict[str, Any]:
     """Return what a pool says of its sessions, page by page; one that says the same again is not asked for ever.
 
     Where the next page is, is counted here: a link in the answer could lead anywhere.
+
+    Raises:
+        PoolError, WireError: it does not tell.
     """
+    # A pool of custom containers would take the other question to a pod, and allocate one for it.
+    is_built_in = has_interpreter_address(endpoint)
+    method, path = ("GET", LIST_SESSIONS_PATH) if is_built_in else ("POST", LIST_MANAGED_PATH)
     told: dict[str, Any] = {}
     for _ in range(SESSION_LIST.pages or 0):
         before = len(told)
-        answer = await pool.request("GET", LIST_SESSIONS_PATH, params={"skip": str(before)})
-        told |= {str(session["identifier"]): session for session in answer["sessions"] if isinstance(session, dict)}
+        answer = await pool.request(method, path, params={"skip": str(before)})
+        told |= sessions_in(answer)
         is_more = answer.get("nextLink") and len(told) > before
         if not is_more or len(told) > (SESSION_LIST.entries or 0):
             break
@@ -169,7 +174,7 @@ def _row_of_nobody(endpoint: str, identifier: str, fields: Mapping[str, Any], ke
 
 
 def _with_times(row: Row, fields: Mapping[str, Any]) -> Row:
-    accessed, expires = (_parse_time(fields.get(name)) for name in ("lastAccessedAt", "expireAt"))
+    accessed, expires = _parse_time(fields.get("lastAccessedAt")), _parse_time(expiry_in(fields))
     return replace(
         row,
         state=WARM,

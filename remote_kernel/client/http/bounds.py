@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 from remote_kernel.core import limits
 from remote_kernel.core.limits import Limit
+from remote_kernel.core.pools.front_door import LIST_MANAGED_PATH
 from remote_kernel.core.pools.local_pool import STATUS_PATH
 from remote_kernel.core.wire import files
 from remote_kernel.core.wire import frames as wire
@@ -20,6 +21,7 @@ _OF_AGENT = {
     files.BATCH_PATH: limits.FILE_NAMES,
     files.REMOVE_PATH: limits.FILE_NAMES,
     STATUS_PATH: limits.SESSION,
+    LIST_MANAGED_PATH: limits.SESSION_LIST,
 }
 
 # Every other path of ours begins so.

@@ -1,7 +1,6 @@
 """The pool's HTTP API for one session: every request carries the same identifier."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -11,7 +10,7 @@ from urllib.parse import urlencode
 
 from remote_kernel.client.access import Access, Endpoint
 from remote_kernel.client.http.bounds import limit_of
-from remote_kernel.client.http.rejections import describe_forbidden, describe_unauthorized
+from remote_kernel.client.http.rejections import describe_forbidden, describe_in_the_making, describe_unauthorized
 from remote_kernel.client.http.transport import (
     DEFAULT_TIMINGS,
     WRITE_SECONDS,
@@ -27,6 +26,7 @@ from remote_kernel.core.errors import (
     Forbidden,
     PoolError,
     PoolFull,
+    PoolNotReady,
     PoolRefused,
     PoolUnreachable,
     PoolUntrusted,
@@ -37,6 +37,7 @@ from remote_kernel.core.identity import Identifier
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import REFUSAL, Limit
 from remote_kernel.core.numbers import RETRY_AFTER
+from remote_kernel.core.pools.front_door import Meaning, meaning_of
 from remote_kernel.core.text.shown_address import host_of
 from remote_kernel.core.text.terminal_text import one_line
 from remote_kernel.core.wire import frames as wire
@@ -53,11 +54,6 @@ MAX_MESSAGE_CHARS = 2000
 MAX_CODE_CHARS = 100
 
 API_VERSION = "2025-10-02-preview"
-
-# What Azure says, with status 400, of a session that is not there.
-_NO_SESSION_CODES = frozenset({"SessionWithIdentifierNotFound", "SessionNotFound"})
-
-_FULL = re.compile(r"(?=.*session)(?=.*(max|limit|capacity|available|in use|exceed|free))", re.IGNORECASE | re.DOTALL)
 
 
 class PoolClient:
@@ -140,9 +136,12 @@ class PoolClient:
         if response.status < HTTPStatus.MULTIPLE_CHOICES:  # no pool sends its callers elsewhere, gateways do
             return response
         try:
-            raise await _read_error(response, endpoint, self._identifier)
+            error = await _read_error(response, endpoint, self._identifier)
         finally:
             await response.aclose()
+        if isinstance(error, Forbidden):
+            self._access.forget(endpoint)  # a role counts for tokens that were made after it was given
+        raise error
 
     async def _send(
         self, endpoint: Endpoint, method: str, path: str, params: Mapping[str, str] | None, content: bytes,
@@ -207,26 +206,19 @@ async def _read_error(response: Response, endpoint: Endpoint, identifier: Identi
         return Unauthorized(describe_unauthorized(endpoint.token, response.header("www-authenticate")))
     if status == HTTPStatus.FORBIDDEN:
         return Forbidden(describe_forbidden(endpoint.token, endpoint.url))
-    if status == HTTPStatus.TOO_MANY_REQUESTS or _says_full(status, code, message):
-        full = message or "All sessions are in use."
-        return PoolFull(full, retry_after_seconds=_retry_after(response), usage=_usage(fields))
+    match meaning_of(status, code, message):
+        case Meaning.FULL:
+            full = message or "All sessions are in use."
+            return PoolFull(full, retry_after_seconds=_retry_after(response), usage=_usage(fields))
+        case Meaning.IN_THE_MAKING:
+            return PoolNotReady(describe_in_the_making(message))
     return PoolRefused(message or _describe_status(status), status=status, code=code)
-
-
-def is_of_no_session(error: PoolRefused) -> bool:
-    """Return whether a refusal says that there is no such session."""
-    return error.status == HTTPStatus.NOT_FOUND or error.code in _NO_SESSION_CODES
 
 
 def error_words(fields: Mapping[str, Any]) -> tuple[str, str]:
     """Return code and message of an error in Azure's shape, as long as sentences are, and as one line each."""
     code, message = str(fields.get("code", "")), str(fields.get("message", ""))
     return one_line(code[:MAX_CODE_CHARS]), one_line(message[:MAX_MESSAGE_CHARS])
-
-
-def _says_full(status: int, code: str, message: str) -> bool:
-    """Return whether this is the 404 that one page of Azure's documentation gives to a pool without a free session."""
-    return status == HTTPStatus.NOT_FOUND and bool(_FULL.search(f"{code} {message}"))
 
 
 def _usage(fields: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Explanations of 401 and 403 from the token's own claims, with the command that mends each."""
+"""Explanations of 401 and 403 from the token's own claims, and of a pool in the making, with what mends each."""
 
 import re
 import time
@@ -42,8 +42,19 @@ def describe_forbidden(token: str, url: str) -> str:
     """Return the sentence for status 403 of the pool at `url`."""
     who = _text(read_claims(token), "oid") or "<your object id>"
     return (
-        "The login has no right to use the session pool. Its owner gives it with: az role assignment create "
-        f"--role '{EXECUTOR_ROLE}' --assignee {who} --scope {_resource_id(url)}"
+        "The login has no right to use the session pool. A role that was just given takes some minutes to work, and "
+        "then a fresh token: wait, and run the cell again; 'az logout' and 'az login' make one. Else the pool's owner "
+        f'gives the role with: az role assignment create --role "{EXECUTOR_ROLE}" --assignee {who} '
+        f"--scope {_resource_id(url)}"
+    )
+
+
+def describe_in_the_making(message: str) -> str:
+    """Return the sentence for a pool that is being made, or updated, and has answered with `message`."""
+    return (
+        f"The session pool is not ready so far ({message or 'it gave no reason'}). To make one takes 9 minutes to an "
+        "hour, an update 2 to 3: az containerapp sessionpool show --name <pool> --resource-group <group> --query "
+        "properties.provisioningState"
     )
 
 

@@ -13,10 +13,11 @@ from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.interpreter.agentless_kernel import NO_AGENT, AgentlessKernel
 from remote_kernel.client.interpreter.bridged_requests import session_gone
 from remote_kernel.client.interpreter.cells import Cells, Lost
-from remote_kernel.client.interpreter.executions import NOTHING_TO_RELEASE, has_session, stop_session
+from remote_kernel.client.interpreter.executions import NOTHING_TO_RELEASE, check_session, has_session, stop_session
 from remote_kernel.core.errors import PoolRefused
 from remote_kernel.core.interpreter_api.versions import SESSION_PATH, SYNC_LIMIT_SECONDS
 from remote_kernel.core.jupyter.messages import parse_header
+from remote_kernel.core.pools import front_door
 from remote_kernel.core.wire import codec, files
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.frames import PACKAGES_PATH, Message
@@ -59,6 +60,8 @@ class AgentlessRoute:
             case wire.STOP_SESSION_PATH:
                 await stop_session(self._pool)
                 return {}
+            case front_door.GET_SESSION_PATH:
+                return await check_session(self._pool)
             case wire.SESSION_PATH:
                 await self._call()
                 return {"kernels": [{"epoch": self._kernel.epoch}] if self._kernel else []}

@@ -18,8 +18,9 @@ from typing import Any
 from remote_kernel.client.http.pool_client import PoolClient, parse_object
 from remote_kernel.client.interpreter.bridged_requests import BridgedRequests, refusal
 from remote_kernel.client.interpreter.brought_agent import BroughtAgent, TooMuch
-from remote_kernel.client.interpreter.executions import NOTHING_TO_RELEASE, has_session, stop_session
+from remote_kernel.client.interpreter.executions import NOTHING_TO_RELEASE, check_session, has_session, stop_session
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, RemoteKernelError, WireError
+from remote_kernel.core.pools.front_door import GET_SESSION_PATH
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.batches import Call, Exchange, Piece, unpack_pieces
 from remote_kernel.io.tasks import go_on, start
@@ -72,6 +73,8 @@ class Bridge:
             self._is_attached = False
             await stop_session(self._pool)
             return {}
+        if path == GET_SESSION_PATH:
+            return await check_session(self._pool)
         if path == wire.RELEASE_PATH and not await has_session(self._pool):
             return dict(NOTHING_TO_RELEASE)
         async with self.stream(method, path, params=params, content=content) as opened:

@@ -8,12 +8,19 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from remote_kernel.client.http.pool_client import ALLOCATE_SECONDS, API_VERSION, PoolClient, is_of_no_session
+from remote_kernel.client.http.pool_client import ALLOCATE_SECONDS, API_VERSION, PoolClient
 from remote_kernel.client.interpreter.injection import MARK_CHARS, Injection
 from remote_kernel.core.errors import NoAnswer, PoolRefused, PoolUnreachable, WireError
 from remote_kernel.core.interpreter_api.executions import Execution, read_execution
 from remote_kernel.core.interpreter_api.requests import DEFAULT_MAX_OUTPUT, ExecutionRequest
 from remote_kernel.core.interpreter_api.versions import EXECUTIONS_PATH, FILES_PATH, SESSION_PATH, ApiVersion
+from remote_kernel.core.pools.front_door import (
+    GET_SESSION_PATH,
+    SESSION_NOT_FOUND,
+    Meaning,
+    counts_as_gone,
+    meaning_of,
+)
 from remote_kernel.core.wire import frames as wire
 
 JSON_MEDIA_TYPE = "application/json"
@@ -113,19 +120,46 @@ class Executions:
 
 
 async def stop_session(pool: PoolClient) -> None:
-    """End the session of a pool of interpreters, custom containers or Azure's own; raises `PoolError`."""
-    try:
-        await pool.request("POST", wire.STOP_SESSION_PATH)
-    except PoolRefused:
-        await pool.request("DELETE", SESSION_PATH)
+    """End the session of a pool of interpreters, custom containers or Azure's own; takes none. Raises `PoolError`."""
+    await _ask_either(pool, wire.STOP_SESSION_PATH, "DELETE")
 
 
 async def has_session(pool: PoolClient) -> bool:
     """Return whether a pool of interpreters may have a session for the identifier; takes none. Raises `PoolError`."""
     try:
-        await pool.request("GET", SESSION_PATH)
+        return await _ask_either(pool, GET_SESSION_PATH, "GET")
+    except PoolRefused:
+        return True
+
+
+async def check_session(pool: PoolClient) -> dict[str, Any]:
+    """Answer `GET_SESSION_PATH` for a `Route`: raises `PoolRefused` with the code where there is no session."""
+    if await has_session(pool):
+        return {}
+    raise PoolRefused("There is no such session.", status=HTTPStatus.BAD_REQUEST, code=SESSION_NOT_FOUND)
+
+
+async def _ask_either(pool: PoolClient, managed_path: str, method: str) -> bool:
+    """Ask as pools of custom containers are asked and, where that is not understood, as Azure's own are.
+
+    In this order, as a pool of custom containers passes the other question on to a pod, and makes one for it.
+
+    Returns:
+        whether there is such a session.
+    """
+    try:
+        await pool.request("POST", managed_path)
     except PoolRefused as error:
-        return not is_of_no_session(error)
+        if meaning_of(error.status, error.code) is Meaning.NO_SESSION:
+            return False
+        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        try:
+            await pool.request(method, SESSION_PATH)
+        except PoolRefused as second:
+            if counts_as_gone(second.status, second.code):
+                return False
+            raise
     return True
 
 

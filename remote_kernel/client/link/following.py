@@ -24,10 +24,13 @@ class Connect:
     Attributes:
         after: the position to go on from; `None` for whatever is there.
         may_compress: whether compressed frames may be asked for.
+        asks_first: whether the pool is to be asked first whether it still has the session, as connecting would take
+            another one.
     """
 
     after: Position | None
     may_compress: bool
+    asks_first: bool = False
 
 
 class Following:

@@ -26,6 +26,7 @@ from remote_kernel.client.link.requests import (
     StreamError,
     describe,
     has_left,
+    is_gone,
     open_events,
     post,
     post_once,
@@ -54,6 +55,8 @@ class Link:
         route: to the pod.
         position: where an earlier process left off, to go on from there.
         wait_seconds: how long to wait for a free session or an unreachable pool before `Failed`.
+        access_seconds: the same where the login has no right to use the pool, or that is not ready.
+        has_own_image: whether the pool's sessions run an image of somebody's own, which may not start.
         keepalive_seconds: how long after the last message the pod is kept from cooling down.
         reader: tells this reader from others, also when it comes back as another process; "" for nobody in particular.
         make_room: is called each time when the pool is full.
@@ -68,8 +71,9 @@ class Link:
 
     def __init__(
         self, route: Route, on_event: OnEvent, *, kernel: str, kernelspec: str, position: Position | None = None,
-        wait_seconds: float, keepalive_seconds: float, reader: str = "", make_room: MakeRoom | None = None,
-        read_launch: ReadLaunch | None = None, workspace: str = "",
+        wait_seconds: float, access_seconds: float = 0.0, has_own_image: bool = False, keepalive_seconds: float,
+        reader: str = "", make_room: MakeRoom | None = None, read_launch: ReadLaunch | None = None,
+        workspace: str = "",
     ) -> None:  # fmt: skip
         self._route = route
         self.on_event = on_event
@@ -81,7 +85,12 @@ class Link:
         clock = Clock()
         self.keep_alive = KeepAlive(keepalive_seconds, clock)
         self._machine = LinkMachine(
-            position=position, wait_seconds=wait_seconds, keep_alive=self.keep_alive, clock=clock
+            position=position,
+            wait_seconds=wait_seconds,
+            access_seconds=access_seconds,
+            has_own_image=has_own_image,
+            keep_alive=self.keep_alive,
+            clock=clock,
         )
         self._noted = (self._machine.state, self._machine.may_post)
         self._moved = asyncio.Event()  # for the connection
@@ -258,6 +267,10 @@ class Link:
 
     async def _read_events(self, connect: Connect) -> None:
         """Follow one event stream until it has ended as planned, or is not wanted any more."""
+        if connect.asks_first and await is_gone(self._route):
+            self._machine.session_missed()
+            self._note()
+            return
         async with watched() as watchdog:
             self._watchdog = watchdog
             try:

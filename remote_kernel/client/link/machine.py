@@ -20,10 +20,20 @@ from remote_kernel.client.link.loss import interpreter_gone, pod_gone
 from remote_kernel.client.link.send_queue import Post, SendQueue
 from remote_kernel.client.link.send_queues import SendQueues
 from remote_kernel.client.link.states import OPEN, WANTED, State, move
-from remote_kernel.client.retry import Budget, Retry, Room, describe_wait, first_contact, when_given_up
+from remote_kernel.client.retry import (
+    MIN_BACKOFF_SECONDS,
+    NEVER_READY_SECONDS,
+    Budget,
+    Retry,
+    Room,
+    describe_wait,
+    first_contact,
+    when_given_up,
+)
 from remote_kernel.core.errors import (
     Forbidden,
     PoolFull,
+    PoolNotReady,
     PoolRefused,
     PoolUnreachable,
     RemoteKernelError,
@@ -51,6 +61,8 @@ class LinkMachine:
     Args:
         position: where an earlier process left off, to go on from there.
         wait_seconds: how long to wait for a free session or an unreachable pool.
+        access_seconds: how long to go on where the login has no right to use the pool so far, or that is not ready.
+        has_own_image: whether the pool's sessions run an image of somebody's own, which may not start.
         keep_alive: says whether the pod is to be kept when nothing is to be sent.
         chance: returns a number between 0 and 1.
 
@@ -62,14 +74,18 @@ class LinkMachine:
     """
 
     def __init__(
-        self, *, position: Position | None, wait_seconds: float, keep_alive: KeepAlive, clock: Clock,
-        chance: Callable[[], float] = random.random,
+        self, *, position: Position | None, wait_seconds: float, access_seconds: float = 0.0,
+        has_own_image: bool = False, keep_alive: KeepAlive, clock: Clock, chance: Callable[[], float] = random.random,
     ) -> None:  # fmt: skip
         self.state = State.IDLE
         self.queues = SendQueues(chance)
         self.following = Following(position)
         self.may_have_taken = False
         self._wait_seconds = wait_seconds
+        self._access_seconds = access_seconds
+        self._has_own_image = has_own_image
+        self._has_had_session = position is not None
+        self._is_full = False
         self._keep_alive = keep_alive
         self._clock = clock
         self._retry = Retry(chance)
@@ -154,9 +170,15 @@ class LinkMachine:
             return left
         self._move(State.CONNECTING)
         self.following.begin_stream()
+        has_cooled_down = self._keep_alive.has_cooled_down
         self._keep_alive.note_call()
         self._had_taken, self.may_have_taken = self.may_have_taken, True
-        return Connect(after=self.following.position, may_compress=self.following.trusts_compression)
+        may_be_gone = self._is_full or has_cooled_down  # a full pool lets in who has a session
+        return Connect(
+            after=self.following.position,
+            may_compress=self.following.trusts_compression,
+            asks_first=may_be_gone and self.following.position is not None,
+        )
 
     def read(self, frames: Iterable[wire.Frame]) -> None:
         """Take frames for the owner; raises `WireError` behind those that are as they should be."""
@@ -205,6 +227,7 @@ class LinkMachine:
 
     def _attach(self, hello: wire.Hello) -> None:
         self._move(State.ATTACHED)
+        self._has_had_session, self._is_full = True, False
         self._keep_alive.cooldown_seconds = hello.cooldown_seconds
         self.queues.believe()
         if self.following.attach(hello, self._clock.monotonic()):
@@ -233,6 +256,12 @@ class LinkMachine:
         else:
             self._connect_at(self.following.attached_at + MIN_STREAM_SECONDS)
 
+    def session_missed(self) -> None:
+        """Note that the pool says that it has no session for this link, which has not taken one either."""
+        if self.is_open:
+            self.may_have_taken = False
+            self._lose(pod_gone(self.following.heard_at))
+
     def stream_failed(self, error: RemoteKernelError, *, is_sent: bool = True, room: Room | None = None) -> None:
         """Note that there is no connection, or that it broke.
 
@@ -247,7 +276,10 @@ class LinkMachine:
         if isinstance(error, PoolRefused) and error.code == wire.EPOCH_MISMATCH and self.following.epoch:
             self._lose(pod_gone(self.following.heard_at))  # before any epoch was named, it is a refusal as any other
             return
-        if isinstance(error, PoolFull | Unauthorized | Forbidden):
+        if not self.following.epoch:  # who has one is let in: there, a fault is a fault
+            error = self._retry.recognise(error)
+        is_full, self._is_full = self._is_full, isinstance(error, PoolFull)
+        if isinstance(error, PoolFull | PoolNotReady | Unauthorized | Forbidden):
             self.may_have_taken = False
         elif not is_sent:
             self.may_have_taken = self._had_taken
@@ -256,6 +288,9 @@ class LinkMachine:
             error = PoolUnreachable(f"The session sent something unreadable: {error}.")
         if self.is_idle:
             self.rest()
+        elif self._is_full and not is_full and self.following.epoch:
+            # The pool is asked first then: nobody need wait for another session to hear that this one is gone.
+            self._connect_at(self._clock.monotonic() + MIN_BACKOFF_SECONDS)
         else:
             self._wait_out(error, room)
 
@@ -264,18 +299,23 @@ class LinkMachine:
         now = self._clock.monotonic()
         room = None if room is None else self._retry.note_room(room, now)
         wait = self._retry.next_wait(error, now, self._budget)
+        may_be_broken = (
+            self._has_own_image and not self._has_had_session and self._retry.seconds_full(now) >= NEVER_READY_SECONDS
+        )
         if wait is None:
             self._retry.succeed(for_good=False)
             self._move(State.FAILED)
-            self._fail(when_given_up(error, self._wait_seconds))
+            self._fail(when_given_up(error, self._wait_seconds, may_be_broken=may_be_broken))
         else:
             self._connect_at(now + wait)
-            self._tell(events.Waiting(describe_wait(error, room)))
+            self._tell(events.Waiting(describe_wait(error, room, may_be_broken=may_be_broken)))
 
     @property
     def _budget(self) -> Budget:
         """Bounds on trying again: none for the silence of a session in which a cell may be running."""
-        return Budget(full_seconds=self._wait_seconds) if self.following.epoch else first_contact(self._wait_seconds)
+        if self.following.epoch:
+            return Budget(full_seconds=self._wait_seconds)
+        return first_contact(self._wait_seconds, 0.0 if self._has_had_session else self._access_seconds)
 
     def _lose(self, loss: SessionLost) -> None:
         self._move(State.LOST)

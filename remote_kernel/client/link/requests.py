@@ -14,6 +14,7 @@ from remote_kernel.client.link.following import Connect
 from remote_kernel.client.routes.route import Body, Route
 from remote_kernel.core.errors import PoolError, PoolRefused, PoolUnreachable, RemoteKernelError, WireError
 from remote_kernel.core.numbers import EPOCH
+from remote_kernel.core.pools.front_door import GET_SESSION_PATH, Meaning, meaning_of
 from remote_kernel.core.wire import codec
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.compression import INLINE_BYTES
@@ -61,6 +62,18 @@ async def open_events(
     read_seconds = ALLOCATE_SECONDS if connect.after is None else wire.STALE_SECONDS
     async with route.stream("GET", wire.EVENTS_PATH, params=params, read_seconds=read_seconds) as body:
         yield EventStream(body, codec.FrameDecoder(allows_compressed=compresses))
+
+
+async def is_gone(route: Route) -> bool:
+    """Return whether the pool says that it has no session for the identifier; takes none. A pool that cannot tell, or
+    does not answer, has not said so."""
+    try:
+        await route.request("POST", GET_SESSION_PATH)
+    except PoolRefused as error:
+        return meaning_of(error.status, error.code) is Meaning.NO_SESSION
+    except PoolError:
+        return False
+    return False
 
 
 async def _ask_launch(route: Route, target: Mapping[str, str], launch: Launch) -> None:

@@ -9,7 +9,8 @@ from enum import StrEnum
 
 from remote_kernel.core.errors import RemoteKernelError
 
-EXECUTE_PATH = "/code/execute"
+# Azure takes any of them in any version, which decides about the shapes of bodies.
+EXECUTE_PATHS = ("/code/execute", "/execute")
 EXECUTIONS_PATH = "/executions"
 FILES_PATH = "/files"
 SESSION_PATH = "/session"
@@ -34,7 +35,7 @@ class ApiVersion(StrEnum):
 
     @property
     def has_code_execute(self) -> bool:
-        """Return whether code goes to `/code/execute`, and bodies are wrapped in "properties"."""
+        """Return whether code is meant to go to `/code/execute`, and bodies are wrapped in "properties"."""
         return self < ApiVersion.V2024_10_02
 
     @property

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from remote_kernel.client.http.pool_client import is_of_no_session
 from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, WireError
 from remote_kernel.core.identity import Identifier, is_identifier
 from remote_kernel.core.numbers import AMOUNT
+from remote_kernel.core.pools.front_door import counts_as_gone
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.io.private_files import make_private_folder, write_private
 
@@ -88,7 +88,7 @@ async def stop_pod(pool: Route) -> None:
     try:
         await pool.request("POST", wire.STOP_SESSION_PATH)
     except PoolRefused as error:
-        if not is_of_no_session(error):
+        if not counts_as_gone(error.status, error.code):
             raise
 
 

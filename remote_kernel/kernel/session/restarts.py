@@ -7,7 +7,9 @@ import time
 
 from remote_kernel.client.link.events import Waiting
 from remote_kernel.client.link.link import Link
+from remote_kernel.client.link.requests import is_gone
 from remote_kernel.client.retry import MakeRoom, Retry, describe_wait, first_contact, when_given_up
+from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import PoolError, PoolFull, PoolRefused
 from remote_kernel.core.wire.frames import EPOCH_MISMATCH, Channel, Message
 
@@ -27,10 +29,11 @@ async def send_farewell(link: Link, message: Message) -> str | None:
         return None
 
 
-async def catch_up(link: Link, make_room: MakeRoom, *, wait_seconds: float) -> str:
+async def catch_up(link: Link, pool: Route, make_room: MakeRoom, *, wait_seconds: float) -> str:
     """Do the restart that the process before us was asked for and could not pass on, however long that takes.
 
-    As patiently as a session is waited for: where the pod is gone, the pool needs room for another to tell us so.
+    As patiently as a session is waited for: where the pod is gone, a pool that does not tell by itself needs room for
+    another to tell us so.
 
     Returns the epoch after it, "" where that is not known.
     """
@@ -40,6 +43,8 @@ async def catch_up(link: Link, make_room: MakeRoom, *, wait_seconds: float) -> s
             return await link.send_now(_restart_message())
         except PoolError as error:
             if isinstance(error, PoolRefused) and error.code == EPOCH_MISMATCH:
+                return ""
+            if isinstance(error, PoolFull) and await is_gone(pool):
                 return ""
             room = retry.note_room(await make_room(), time.monotonic()) if isinstance(error, PoolFull) else None
             wait = retry.next_wait(error, time.monotonic(), first_contact(wait_seconds))

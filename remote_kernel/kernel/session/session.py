@@ -15,12 +15,14 @@ from remote_kernel.client.access import Access, choose_access
 from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.link.events import Failed, OnEvent
 from remote_kernel.client.link.link import Link
+from remote_kernel.client.link.requests import is_gone
 from remote_kernel.client.routes.detected_route import DetectedRoute
 from remote_kernel.client.routes.pool_kind import PoolKindStore
 from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import PoolFull, PoolUnreachable, RemoteKernelError
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
+from remote_kernel.core.pools.flavor import has_interpreter_address
 from remote_kernel.core.settings import DEFAULT_WAIT_SECONDS, Settings
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.text.shown_address import host_of
@@ -190,6 +192,8 @@ class Session:
             kernelspec=binding.kernelspec,
             position=self.binding.position,
             wait_seconds=settings.wait_seconds,
+            access_seconds=settings.access_wait_seconds,
+            has_own_image=bool(settings.endpoint) and not has_interpreter_address(settings.endpoint),
             keepalive_seconds=settings.keepalive_minutes * 60,
             reader=binding.reader,
             make_room=make_room,
@@ -199,7 +203,9 @@ class Session:
         link.keep_alive.keep_until = binding.keep_until
         if binding.restart:
             try:
-                restarted = await catch_up(link, make_room, wait_seconds=self.wait_seconds) if binding.epoch else ""
+                restarted = (
+                    await catch_up(link, pool, make_room, wait_seconds=self.wait_seconds) if binding.epoch else ""
+                )
                 self.binding.note_restart(restarted)
                 link.start_anew()
             except BaseException:
@@ -298,6 +304,7 @@ class Session:
         last called: a pod that is there now belongs to somebody else.
         """
         pool = self.pool
+        is_there = self.link is not None and self.link.is_attached
         await self._stop_following()
         release = self._what_to_release()
         if release is not None:
@@ -307,13 +314,16 @@ class Session:
                     if pool is None:  # this process has not looked for the session so far
                         await self._tidying.catch_up(self.settings, self._access)
                     else:
-                        await self._do(release, pool)
+                        await self._do(release, pool, is_there=is_there)
                         self._releases.remove(written)
         await self._close()
         self.binding.file.remove()
 
-    async def _do(self, release: Release, pool: Route) -> None:
+    async def _do(self, release: Release, pool: Route, *, is_there: bool) -> None:
         try:
+            if not is_there and await is_gone(pool):  # to ask a pod would take another session
+                log.info(LogEvent("session gone"))
+                return
             returned = await give_back(pool, release)
             log.info(LogEvent("session given back", is_stopped=returned.stopped, others=returned.others))
         except PoolFull:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from remote_kernel.client.access import Access, LocalAccess
+from remote_kernel.client.link.requests import is_gone
 from remote_kernel.client.retry import Room
 from remote_kernel.client.routes.detected_route import DetectedRoute
 from remote_kernel.core.errors import PoolFull, RemoteKernelError
@@ -64,6 +65,8 @@ class Tidying:
         pool = self._open_route(settings, access, release.identifier)
         try:
             async with asyncio.timeout(CATCH_UP_SECONDS):
+                if await is_gone(pool):  # to ask a pod would take another session
+                    return
                 returned = await give_back(pool, release)
             if returned.stopped:
                 self._freed, self._freed_at = self._freed + 1, time.monotonic()

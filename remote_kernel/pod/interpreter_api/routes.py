@@ -1,4 +1,4 @@
-"""Azure's interpreter API in a pod: `/code/execute`, `/executions` and `/files`, for clients that know no Jupyter."""
+"""Azure's interpreter API in a pod: `/executions`, its older names, and `/files`, for clients that know no Jupyter."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -7,7 +7,7 @@ from starlette.routing import Route
 from remote_kernel.core.interpreter_api.executions import Execution
 from remote_kernel.core.interpreter_api.requests import parse_request
 from remote_kernel.core.interpreter_api.versions import (
-    EXECUTE_PATH,
+    EXECUTE_PATHS,
     EXECUTIONS_PATH,
     ApiRefusal,
     ApiVersion,
@@ -33,28 +33,20 @@ class InterpreterApi:
     def routes(self) -> list[Route]:
         """Return the routes."""
         return [
-            Route(EXECUTE_PATH, self.execute_old, methods=["POST"]),
-            Route(EXECUTIONS_PATH, self.execute, methods=["POST"]),
+            *(Route(path, self.execute, methods=["POST"]) for path in (*EXECUTE_PATHS, EXECUTIONS_PATH)),
             Route(EXECUTIONS_PATH + "/{id}", self.get, methods=["GET"]),
             *self._files.routes(),
         ]
 
-    async def execute_old(self, request: Request) -> Response:
+    async def execute(self, request: Request) -> Response:
         version = _version_of(request)
-        if not version.has_code_execute:
-            raise ApiRefusal(404, "NotFound", "In this api-version, code is sent to /executions.")
         execution = await self._execute(request, version)
         # A program that failed is no failure of the service.
-        return to_json_response(execution.to_json(version), headers=_headers_of(request, execution))
-
-    async def execute(self, request: Request) -> Response:
-        version = _new_version_of(request)
-        execution = await self._execute(request, version)
-        status = 200 if version >= ApiVersion.V2025_10_02 else 202
+        status = 202 if ApiVersion.V2024_10_02 <= version < ApiVersion.V2025_10_02 else 200
         return to_json_response(execution.to_json(version), status, headers=_headers_of(request, execution))
 
     async def get(self, request: Request) -> Response:
-        version = _new_version_of(request)
+        version = _version_of(request)
         return to_json_response(self._executions.get(request.path_params["id"]).to_json(version))
 
     async def _execute(self, request: Request, version: ApiVersion) -> Execution:
@@ -67,13 +59,6 @@ class InterpreterApi:
 
 def _version_of(request: Request) -> ApiVersion:
     return parse_api_version(request.query_params.get("api-version"))
-
-
-def _new_version_of(request: Request) -> ApiVersion:
-    version = _version_of(request)
-    if version.has_code_execute:
-        raise ApiRefusal(404, "NotFound", "In this api-version, code is sent to /code/execute.")
-    return version
 
 
 def _identifier_of(request: Request) -> str:

@@ -12,12 +12,12 @@ from starlette.types import Message, Receive, Scope, Send
 from remote_kernel.core.errors import PoolFull
 from remote_kernel.core.identity import Identifier, is_identifier
 from remote_kernel.core.pools.flavor import Flavor
+from remote_kernel.core.pools.front_door import BAD_IDENTIFIER
 from remote_kernel.core.pools.local_pool import STATUS_PATH, STOP_PATH
 from remote_kernel.core.pools.pool_proof import PROOF_PATH
 from remote_kernel.core.short_cache import remembered
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.io.http1.server import vouch
-from remote_kernel.pool.front_door import session_api
 from remote_kernel.pool.front_door.address_prefix import strip_prefix
 from remote_kernel.pool.front_door.callers import Callers
 from remote_kernel.pool.front_door.exchange import BodyStalled, RequestBody, serve_while_connected
@@ -116,7 +116,7 @@ class PoolApp:
             check_method(scope, "POST")
             response = JSONResponse({}, 202)
             asyncio.get_running_loop().call_soon(self._stop)  # behind the answer
-        elif path in session_api.PATHS:
+        elif self._session_api.owns(scope):
             response = self._session_api.answer(scope)
         elif self._site.owns(scope):
             response = await self._site.answer(scope, body)
@@ -175,7 +175,7 @@ def read_identifier(scope: Scope) -> Identifier:
     candidates = set(named or [DEFAULT_IDENTIFIER])
     identifier = candidates.pop()
     if candidates or not is_identifier(identifier):
-        raise Refusal(400, "InvalidIdentifier", "Use one identifier of 4 to 128 letters, digits and hyphens.")
+        raise Refusal(400, BAD_IDENTIFIER, "Use one identifier of 4 to 128 letters, digits and hyphens.")
     return Identifier(identifier)
 
 
