@@ -10,7 +10,7 @@ param location string = resourceGroup().location
 @maxLength(24)
 param name string = 'notebooks'
 
-@description('Image in the registry with a tag of its own, such as "pod:1"; empty to make no pool yet.')
+@description('Image in the registry with a tag of its own, such as "pod:3f9a02c"; empty to make no pool yet.')
 param image string = ''
 
 @description('Object ids of the people, groups or programs that may use sessions.')
@@ -21,11 +21,11 @@ param executors array = []
 param executorType string = 'User'
 
 @description('The ceiling: how many sessions there may be at a time.')
-@minValue(1)
+@minValue(2)
 param maxConcurrentSessions int = 20
 
-@description('How many pods wait for new sessions; they are paid for.')
-@minValue(0)
+@description('How many pods wait for new sessions, fewer than the ceiling; they are paid for all the time.')
+@minValue(1)
 param readySessionInstances int = 1
 
 @description('After how many seconds without a request a session is given up.')
@@ -41,6 +41,25 @@ param cpu string = '1.0'
 
 @description('Memory of a session.')
 param memory string = '2Gi'
+
+@description('Variables of the pods, as { name, value }: all of them, as each deployment replaces what was there.')
+param environmentVariables array = []
+
+@description('Id of a user-assigned identity whose tokens the code in sessions may get; empty for none.')
+param sessionIdentity string = ''
+
+@description('For how many days logs are kept.')
+@minValue(30)
+param logRetentionInDays int = 30
+
+// A pool does not pull a tag again that it has seen.
+var poolImage = empty(image) || (contains(image, ':') && !endsWith(image, ':latest'))
+  ? image
+  : fail('Give the image a tag of its own for every change, such as pod:3f9a02c.')
+// Azure refuses others (SessionPoolInvalidReadySessionInstances), some minutes later.
+var readySessions = readySessionInstances < maxConcurrentSessions
+  ? readySessionInstances
+  : fail('readySessionInstances has to be below maxConcurrentSessions.')
 
 var targetPort = 8080
 // Ids of built-in roles, the same in every tenant.
@@ -74,11 +93,26 @@ resource mayPull 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+// What sessions write, and why one does not start.
+resource logs 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
+  name: '${name}-logs'
+  location: location
+  properties: {
+    sku: {
+      name: 'PerGB2018'
+    }
+    retentionInDays: logRetentionInDays
+  }
+}
+
 // Pools of custom containers need an environment with workload profiles.
-resource environment 'Microsoft.App/managedEnvironments@2025-07-01' = {
+resource environment 'Microsoft.App/managedEnvironments@2026-07-01' = {
   name: '${name}-environment'
   location: location
   properties: {
+    appLogsConfiguration: {
+      destination: 'azure-monitor'
+    }
     workloadProfiles: [
       {
         name: 'Consumption'
@@ -88,15 +122,45 @@ resource environment 'Microsoft.App/managedEnvironments@2025-07-01' = {
   }
 }
 
-// A preview version, as the stable ones have no probes.
-resource pool 'Microsoft.App/sessionPools@2025-10-02-preview' = if (!empty(image)) {
+// Of the environment, as a pool has metrics only. Categories and tables differ: AppEnvSessionLifeCycleLogs goes to
+// AppEnvSessionLifecycleLogs.
+resource sessionLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'sessions'
+  scope: environment
+  properties: {
+    workspaceId: logs.id
+    logs: [
+      {
+        category: 'AppEnvSessionConsoleLogs'
+        enabled: true
+      }
+      {
+        category: 'AppEnvSessionLifeCycleLogs'
+        enabled: true
+      }
+      {
+        category: 'AppEnvSessionPoolEventLogs'
+        enabled: true
+      }
+    ]
+  }
+}
+
+resource pool 'Microsoft.App/sessionPools@2026-07-01' = if (!empty(image)) {
   name: name
   location: location
   identity: {
     type: 'UserAssigned'
-    userAssignedIdentities: {
-      '${puller.id}': {}
-    }
+    userAssignedIdentities: union(
+      {
+        '${puller.id}': {}
+      },
+      empty(sessionIdentity)
+        ? {}
+        : {
+            '${sessionIdentity}': {}
+          }
+    )
   }
   properties: {
     environmentId: environment.id
@@ -104,7 +168,7 @@ resource pool 'Microsoft.App/sessionPools@2025-10-02-preview' = if (!empty(image
     containerType: 'CustomContainer'
     scaleConfiguration: {
       maxConcurrentSessions: maxConcurrentSessions
-      readySessionInstances: readySessionInstances
+      readySessionInstances: readySessions
     }
     dynamicPoolConfiguration: {
       lifecycleConfiguration: {
@@ -115,12 +179,22 @@ resource pool 'Microsoft.App/sessionPools@2025-10-02-preview' = if (!empty(image
     sessionNetworkConfiguration: {
       status: egress ? 'EgressEnabled' : 'EgressDisabled'
     }
-    managedIdentitySettings: [
-      {
-        identity: puller.id
-        lifecycle: 'None'
-      }
-    ]
+    managedIdentitySettings: concat(
+      [
+        {
+          identity: puller.id
+          lifecycle: 'None'
+        }
+      ],
+      empty(sessionIdentity)
+        ? []
+        : [
+            {
+              identity: sessionIdentity
+              lifecycle: 'Main'
+            }
+          ]
+    )
     customContainerTemplate: {
       registryCredentials: {
         server: registry.properties.loginServer
@@ -132,18 +206,21 @@ resource pool 'Microsoft.App/sessionPools@2025-10-02-preview' = if (!empty(image
       containers: [
         {
           name: 'pod'
-          image: '${registry.properties.loginServer}/${image}'
+          image: '${registry.properties.loginServer}/${poolImage}'
           resources: {
             cpu: json(cpu)
             memory: memory
           }
-          env: [
-            {
-              // The kernel calls the pod three times in this time while it wants it kept.
-              name: 'REMOTE_KERNEL_POD_COOLDOWN_SECONDS'
-              value: string(cooldownPeriodInSeconds)
-            }
-          ]
+          env: concat(
+            [
+              {
+                // The kernel calls the pod three times in this time while it wants it kept.
+                name: 'REMOTE_KERNEL_POD_COOLDOWN_SECONDS'
+                value: string(cooldownPeriodInSeconds)
+              }
+            ],
+            environmentVariables
+          )
           probes: [
             {
               type: 'Startup'
@@ -188,4 +265,6 @@ resource mayExecute 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
 ]
 
 output registryName string = registry.name
+output workspaceId string = logs.properties.customerId
+output poolId string = empty(image) ? '' : pool.id
 output endpoint string = empty(image) ? '' : pool!.properties.poolManagementEndpoint
