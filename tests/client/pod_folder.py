@@ -1,6 +1,6 @@
 """The files of an agent in this process: what it answers, without a pod and a network, to try thousands of cases."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -32,6 +32,7 @@ class PodFolder:
 
     Attributes:
         before, after: called with the path of each request before and after it is worked on, and may raise.
+        between: called as `before` is, and may do requests of its own.
         requests: the paths that were asked for.
     """
 
@@ -42,6 +43,7 @@ class PodFolder:
         self.should_compress = False
         self.before: Callable[[str], None] = lambda _path: None
         self.after: Callable[[str], None] = lambda _path: None
+        self.between: Callable[[str], Awaitable[None]] | None = None
         self.requests: list[str] = []
         self.root = root
         self.rename(name)
@@ -52,6 +54,8 @@ class PodFolder:
 
     async def _answer(self, method: str, path: str, params: Mapping[str, str] | None, content: bytes) -> bytes:
         self.requests.append(path)
+        if self.between is not None:
+            await self.between(path)
         self.before(path)
 
         async def read_body() -> bytes:

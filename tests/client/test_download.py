@@ -129,7 +129,7 @@ def test_a_link_that_comes_after_the_look_is_not_followed(can_hold: bool, home: 
     with pytest.raises(TransferError, match="symbolic link"):
         folder.make_folder(("a", "b"))
     with pytest.raises(TransferError, match="symbolic link"):
-        folder.digest(("a", "authorized_keys"), Found(0, (0, 0, 0)))
+        folder.digest(("a", "authorized_keys"), Found(0, (0, 0, 0, 0)))
 
 
 def test_a_folder_that_is_swapped_for_a_link_meanwhile_gets_the_file_all_the_same(home: Path, tmp_path: Path) -> None:

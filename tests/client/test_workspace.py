@@ -2,6 +2,7 @@
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,7 @@ class Sides:
             self.here,
             "work",
             state_file=self.scratch / "run/state.json",
-            patience_seconds=0,
-            **options,  # type: ignore[arg-type]
+            **{"patience_seconds": 0, **options},  # type: ignore[arg-type]
         )
 
     async def up(self) -> Told:
@@ -603,3 +603,104 @@ async def test_a_file_that_always_changes_there_is_told_and_not_replaced(sides: 
     assert told.failures == ["'a.csv' changes all the time in the session, and was not sent."]
     assert shown(sides.there)["a.csv"].startswith("theirs")
     assert shown(sides.here)["a.csv"] == "mine"
+
+
+async def test_files_of_the_same_size_and_time_are_compared(sides: Sides) -> None:
+    for root, content in ((sides.here, "mine"), (sides.there, "ours")):  # as archives with fixed times unpack them
+        os.utime(write(root, "a.csv", content), (1_000_000_000, 1_000_000_000))
+    told = await sides.up()
+    assert len(told.notes) == 1
+    assert shown(sides.here) == {"a.csv": "mine", "a (from the session).csv": "ours"}
+    assert shown(sides.there)["a.csv"] == "mine"
+
+
+@pytest.mark.parametrize("size", [10, 50_000])
+async def test_an_answer_that_was_lost_costs_one_request_more(sides: Sides, size: int) -> None:
+    sides.pod.piece_bytes = 100_000
+    sides.begin(patience_seconds=60)
+    for number in range(50):
+        write(sides.here, f"{number}.bin", os.urandom(size))
+    lost = iter([True])
+
+    def lose(path: str) -> None:
+        if path in (BATCH, CONTENT) and next(lost, False):
+            raise PoolUnreachable("The line was cut.")
+
+    sides.pod.after = lose
+    await sides.up()
+    first = [path for path in sides.pod.requests if path in (BATCH, CONTENT)]
+    assert sides.pod.requests == [METADATA, LIST, *first], "nothing is asked about what was sent again"
+    assert not sides.sync.has_changed()
+    assert [file.name for file in sides.there.iterdir() if file.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "deep/pyproject.toml", ".gitignore", ".remoteignore"])
+async def test_what_says_what_a_session_gets_does_not_come_from_it(sides: Sides, name: str) -> None:
+    write(sides.here, ".remoteignore", "!.gitignore\n!.remoteignore\n")
+    if name != ".remoteignore":
+        write(sides.here, name, "# mine")
+    await sides.up()
+    write(sides.there, name, "# theirs")
+    write(sides.there, "new/pyproject.toml", "# theirs")
+    before = shown(sides.here)
+    told = await sides.down()
+    assert shown(sides.here) == before
+    assert "it says what a session gets of this machine" in told.notes[0]
+    (sides.here / name).unlink()
+    await sides.up()
+    assert not (sides.here / name).exists()
+
+
+async def test_more_than_was_announced_does_not_come(tmp_path: Path) -> None:
+    sides = Sides(tmp_path, limits=WorkspaceLimits(max_bytes=1_000, max_file_bytes=400))
+    for number in range(10):
+        write(sides.there, f"{number}.bin", b"x" * 390)
+    said = sides.said(*(f"{number}.bin" for number in range(10)))
+    small = replace(said, changed=[replace(each, size=1) for each in said.changed])
+    told = await sides.down(small)
+    assert list(shown(sides.here)) == ["0.bin", "1.bin"]
+    assert len(told.failures) == 8
+
+
+async def test_a_file_that_the_user_writes_while_it_is_fetched_is_kept_twice(sides: Sides) -> None:
+    file = write(sides.here, "a.csv", "old")
+    await sides.up()
+    write(sides.there, "a.csv", "theirs")
+    status = file.stat()
+    mine = iter(["new"])
+
+    def change(path: str) -> None:
+        if path == CONTENT and (content := next(mine, None)):
+            file.write_text(content)
+            while file.stat().st_ctime_ns == status.st_ctime_ns:
+                os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))  # as tools do that keep a time
+
+    sides.pod.before = change
+    told = await sides.down()
+    assert told.failures == []
+    assert shown(sides.here) == {"a.csv": "new", "a (from the session).csv": "theirs"}
+
+
+async def test_two_kernels_that_fetch_the_same_are_not_in_each_other_s_way(sides: Sides) -> None:
+    sides.pod.piece_bytes = 10_000
+    sides.begin()
+    old, new = os.urandom(50_000), os.urandom(60_000)
+    write(sides.here, "a.bin", old)
+    await sides.up()
+    other = WorkspaceSync(sides.here, "work")
+    await other.up(sides.files, Progress(is_upload=True))
+    write(sides.there, "a.bin", new)
+    write(sides.there, "b.bin", new)
+    calls = iter([0])
+
+    async def fetch_as_well(path: str) -> None:
+        if path == CONTENT and sides.pod.requests.count(CONTENT) == 3 and next(calls, None) is not None:
+            told = await other.down(sides.files, Progress(is_upload=False), None)
+            assert (told.failures, told.notes) == ([], [])
+
+    sides.pod.between = fetch_as_well
+    told = await sides.down()
+    assert (told.failures, told.notes) == ([], [])
+    assert next(calls, None) is None
+    assert (sides.here / "a.bin").read_bytes() == (sides.here / "b.bin").read_bytes() == new
+    assert sorted(file.name for file in sides.here.iterdir()) == ["a.bin", "b.bin"], "nothing is left over"

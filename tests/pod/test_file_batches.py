@@ -2,6 +2,7 @@
 
 import os
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,4 +169,15 @@ def test_a_file_replaces_only_the_one_that_it_may(data: Path) -> None:
     assert (data / "a").read_text() == "theirs"
     written = write_files(DataFolder(data), "", [BatchFile(path="a", content=b"new", modified=1.0, replaces=may), none])
     assert [each.version for each in written] == [version(data / "a"), version(data / "b")]
-    assert [each.version for each in write_files(DataFolder(data), "", [none])] == [""], "one is there now"
+    again = replace(none, content=b"other")
+    assert [each.version for each in write_files(DataFolder(data), "", [again])] == [""], "one is there now"
+
+
+def test_what_is_written_already_is_written_also_where_it_may_replace_nothing(data: Path) -> None:
+    files = [replace(file("a", is_executable=True), replaces=""), replace(file("b", b""), replaces="")]
+    written = write_files(DataFolder(data), "", files)
+    assert write_files(DataFolder(data), "", files) == written, "as when the answer was lost"
+    (data / "a").chmod(0o644)
+    (data / "b").unlink()
+    os.mkfifo(data / "b")
+    assert [each.version for each in write_files(DataFolder(data), "", files)] == ["", ""]

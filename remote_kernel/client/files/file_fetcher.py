@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 
 from remote_kernel.client.files.remote_files import RemoteFiles
-from remote_kernel.client.files.target_folder import Found, Partial, Parts, TargetFolder
+from remote_kernel.client.files.target_folder import Found, Interfered, Partial, Parts, TargetFolder
 from remote_kernel.client.files.transfer import Patience, PieceSize, Progress
 from remote_kernel.core.download_paths import PARTIAL_PREFIX, shown
 from remote_kernel.core.errors import PoolUnreachable, TransferError
@@ -54,7 +54,11 @@ class FileFetcher:
             if await asyncio.to_thread(partial.digest) != metadata.sha256:
                 partial.remove()
                 raise TransferError(f"'{shown(source)}' arrived with a wrong checksum: download it again.")
-            found = partial.finish(replaces=replaces, modified=modified)
+            try:
+                found = partial.finish(replaces=replaces, modified=modified)
+            except Interfered:
+                partial.remove()  # what is fetched next may be another file, or go elsewhere
+                raise
         self._progress.bytes_done = done_before + metadata.size
         return found
 

@@ -29,6 +29,9 @@ T = TypeVar("T")
 CHECKSUM_SECONDS = 200.0
 READ_SECONDS = 60.0
 
+# Of a list; a workspace has less, and whatever else there is would only take time.
+MAX_CHECKSUM_BYTES = 1_000_000_000
+
 POD_GONE = (
     "The remote session's pod was replaced while files were on their way, and its files are gone. "
     "Run the notebook again from the top, and transfer the files again."
@@ -62,10 +65,12 @@ class RemoteFiles:
         """The largest piece that may be read or written at once."""
         return min(self._transport.piece_bytes, wire.MAX_PIECE_BYTES)
 
-    async def list(self, path: str, *, is_recursive: bool = False) -> "list[wire.RemoteEntry]":
+    async def list(
+        self, path: str, *, is_recursive: bool = False, with_checksums: bool = False
+    ) -> "list[wire.RemoteEntry]":
         """Return what is in a folder, sorted; with `is_recursive` also what is in the folders below it.
 
-        Two of them may have one name: what is no Unicode in names is replaced there.
+        Two of them may have one name: what is no Unicode in names is replaced there. Of checksums, some may be missing.
 
         Raises:
             TransferError: the list is longer than one may be, or goes round in circles.
@@ -74,7 +79,9 @@ class RemoteFiles:
         name_chars = 0
         params = {"path": path, "recursive": "1" if is_recursive else "0"}
         for _ in range(self._limit.pages or 0):
-            answer = await self._request("GET", wire.FILES_PATH, {**params, "start": str(len(entries))})
+            is_quick = sum(entry.size for entry in entries) < MAX_CHECKSUM_BYTES
+            asked = {"start": str(len(entries)), **({"sha256": "1"} if with_checksums and is_quick else {})}
+            answer = await self._request("GET", wire.FILES_PATH, params | asked, read_seconds=CHECKSUM_SECONDS)
             listing = _parse(wire.Listing.from_json, answer)
             entries += listing.entries
             name_chars += sum(len(entry.path) for entry in listing.entries)

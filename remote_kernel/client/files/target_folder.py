@@ -7,12 +7,14 @@ is held open, so that nobody can put a link in the way between a look and the us
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedRandom, BufferedReader
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -43,8 +45,12 @@ class Found:
     """
 
     size: int
-    stamp: tuple[int, int, int]
+    stamp: tuple[int, int, int, int]
     is_link: bool = False
+
+
+class Interfered(TransferError):
+    """Another program has written what was about to be replaced."""
 
 
 class TargetFolder:
@@ -119,6 +125,11 @@ class _Folder:
         self.path = path
         self._held = held
 
+    @property
+    def is_held(self) -> bool:
+        """Return whether it is held open, and what is in it can be named."""
+        return self._held is not None
+
     def close(self) -> None:
         if self._held is not None:
             os.close(self._held)
@@ -161,8 +172,28 @@ class _Folder:
         """Open a file to be read; says whether it may be a link."""
         return os.fdopen(self._open(name, os.O_RDONLY, follows=follows), "rb")
 
-    def open_own(self, name: str) -> BufferedRandom:
-        """Open a file that only we write, or make it; what somebody else has put in its place goes."""
+    def open_own(self, name: str) -> BufferedRandom | None:
+        """Open a file that only we write, or make it; what somebody else has put in its place goes.
+
+        Return `None` where another kernel of ours, or another transfer, is writing it.
+        """
+        while True:
+            file = self._open_own(name)
+            if not _lock(file):
+                file.close()
+                return None
+            if self._is_of_name(file, name):
+                return file
+            file.close()  # another one has completed it meanwhile
+
+    def _is_of_name(self, file: BufferedRandom, name: str) -> bool:
+        try:
+            status = os.stat(self._name(name), dir_fd=self._held, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(status, os.fstat(file.fileno()))
+
+    def _open_own(self, name: str) -> BufferedRandom:
         with contextlib.suppress(FileNotFoundError):
             status = os.stat(self._name(name), dir_fd=self._held, follow_symlinks=False)
             if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or not _is_ours(status):
@@ -227,9 +258,8 @@ class Partial:
 
     def __init__(self, folder: _Folder, name: str, target: str) -> None:
         self._folder = folder
-        self._name = name
         self._target = target
-        self._file = folder.open_own(name)
+        self._name, self._file = _open_free(folder, name)
         self.size = self._file.seek(0, os.SEEK_END)
 
     def __enter__(self) -> Self:
@@ -261,7 +291,7 @@ class Partial:
             modified: the time that the file is to have, in seconds since 1970, where the system can set it.
 
         Raises:
-            TransferError: something else has its place.
+            Interfered: something else has its place.
         """
         if replaces is not None and hasattr(os, "fchmod"):
             with contextlib.suppress(OSError):
@@ -269,9 +299,15 @@ class Partial:
         if modified is not None and os.utime in os.supports_fd:
             self._file.flush()
             os.utime(self._file.fileno(), (modified, modified))
+        self._file.flush()
         status = os.fstat(self._file.fileno())
-        self._file.close()
-        self._take_place(replaces)
+        if self._folder.is_held:
+            self._take_place(replaces)
+            status = os.fstat(self._file.fileno())  # its time of change is that of its new name
+            self._file.close()
+        else:  # Windows renames no file that is open
+            self._file.close()
+            self._take_place(replaces)
         return _found(status)
 
     def _take_place(self, replaces: Found | None) -> None:
@@ -282,14 +318,34 @@ class Partial:
             if self._folder.look(self._target) not in (replaces, None):
                 raise FileExistsError
         except FileExistsError:
-            raise TransferError(
+            raise Interfered(
                 f"'{shown(self._target)}' was written here by another program meanwhile, and stays: download it again."
             ) from None
         self._folder.replace(self._name, self._target)
 
 
+def _open_free(folder: _Folder, name: str) -> tuple[str, BufferedRandom]:
+    """Open a file of this name, or of one beside it where another transfer has that, and return its name."""
+    for number in count():
+        free = f"{name}-{number}" if number else name
+        if (file := folder.open_own(free)) is not None:
+            return free, file
+    raise AssertionError("there is always another name")
+
+
+def _lock(file: BufferedRandom) -> bool:
+    """Take a file for ourselves until it is closed; return whether nobody else has it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks
+    return True
+
+
 def _found(status: os.stat_result, *, is_link: bool = False) -> Found:
-    return Found(status.st_size, (status.st_ino, status.st_size, status.st_mtime_ns), is_link)
+    return Found(status.st_size, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns), is_link)
 
 
 def _is_ours(status: os.stat_result) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from remote_kernel.client.files.file_fetcher import FileFetcher
 from remote_kernel.client.files.remote_files import RemoteFiles
-from remote_kernel.client.files.target_folder import Found, Parts, TargetFolder
+from remote_kernel.client.files.target_folder import Found, Interfered, Parts, TargetFolder
 from remote_kernel.client.files.transfer import Patience, PieceSize, Progress, Told, list_names
 from remote_kernel.client.workspace.local_files import LocalFiles, Measured, Snapshot, folders_above, is_racy
 from remote_kernel.core.download_paths import System, join, names_beside, shown
@@ -19,23 +19,25 @@ from remote_kernel.core.errors import PoolRefused, TransferError
 from remote_kernel.core.text.human_numbers import format_bytes
 from remote_kernel.core.wire import files as wire
 from remote_kernel.core.workspace.base import NO_STAMP, Agreed, Base
+from remote_kernel.core.workspace.limits import WorkspaceLimits
 from remote_kernel.core.workspace.plan import Action, Change, decide
 from remote_kernel.core.workspace.rules import ENVIRONMENT_MARKS
 
 # A file that changes while it is fetched is fetched again.
 TRIES = 3
 
-# Seconds; times travel as JSON numbers.
-SAME_TIME = 1e-5
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class There:
-    """A file of the session, as a list of its files or the end of a cell has it."""
+    """A file of the session, as a list of its files or the end of a cell has it.
+
+    Attributes:
+        sha256: of its content, in hex; "" where nobody has asked.
+    """
 
     size: int
-    modified: float
     version: str
+    sha256: str = ""
 
 
 class Down:
@@ -65,20 +67,23 @@ class Down:
         self._patience = patience
         self._told = told
         self._target = TargetFolder(local.root)
+        self._fetched_bytes = 0
         self._fetcher = FileFetcher(files, self._target, progress, piece, patience)
 
     async def list_there(self) -> dict[str, There | None]:
         """Return what is in the workspace there, by path; folders are `None`."""
+        # Where nothing was ever agreed on, all of it may be the same on both sides, as another notebook has sent it.
+        is_first = not self._base.files
         try:
-            entries = await self._patience.persist(lambda: self._files.list(self._folder, is_recursive=True))
+            entries = await self._patience.persist(
+                lambda: self._files.list(self._folder, is_recursive=True, with_checksums=is_first)
+            )
         except PoolRefused as error:
             if error.code != wire.FILE_MISSING:
                 raise
             return {}
         return {
-            entry.path: None
-            if entry.is_folder
-            else There(size=entry.size, modified=entry.modified, version=entry.version)
+            entry.path: None if entry.is_folder else There(size=entry.size, version=entry.version, sha256=entry.sha256)
             for entry in entries
         }
 
@@ -106,7 +111,7 @@ class Down:
     def _choose(self, there: Mapping[str, There], snapshot: Snapshot) -> dict[str, There]:
         """Return what may come: by its name, by the rules, and by the limits."""
         self._base.environments.update(_environments(there))
-        names = _Names(self._local.system, snapshot)
+        names, room = _Names(self._local.system, snapshot), _Room(self._local.limits, snapshot)
         refused: dict[str, list[str]] = {}
         wanted: dict[str, There] = {}
         for path in sorted(there):
@@ -116,7 +121,7 @@ class Down:
             if problem is None:
                 problem = names.clash(path)
             if problem is None:
-                problem = self._exceed(path, there[path], snapshot, wanted)
+                problem = room.exceed(path, there[path].size)
             if problem is None:
                 wanted[path] = there[path]
             elif problem:
@@ -125,18 +130,6 @@ class Down:
             self._told.notes.append(f"{list_names(paths)} stayed in the session: {problem}.")
         return wanted
 
-    def _exceed(self, path: str, there: There, snapshot: Snapshot, wanted: Mapping[str, There]) -> str | None:
-        """Return why a file would be too much for the workspace, which could then not be sent any more."""
-        limits = self._local.limits
-        if there.size > limits.max_file_bytes:
-            return f"a file of the workspace may have {format_bytes(limits.max_file_bytes)}"
-        count = len(snapshot.files) + sum(each not in snapshot.files for each in (*wanted, path))
-        if count > limits.max_files:
-            return f"the workspace may have {limits.max_files:,} files"
-        if snapshot.bytes + sum(each.size for each in wanted.values()) + there.size > limits.max_bytes:
-            return f"the workspace may have {format_bytes(limits.max_bytes)}"
-        return None
-
     async def take(self, path: str, there: There) -> bool:
         """Bring one file, which has changed in the session, or find that it is here already.
 
@@ -144,11 +137,14 @@ class Down:
         """
         if await self._is_here(path, there):
             return True
+        failure = f"'{shown(path)}' changes all the time in the session, and was not fetched."
         try:
             for _ in range(TRIES):
-                if await self._try_to_take(path):
-                    return True
-            failure = f"'{shown(path)}' changes all the time in the session, and was not fetched."
+                try:
+                    if await self._try_to_take(path):
+                        return True
+                except Interfered as error:  # by the user, or by another kernel that fetches the same
+                    failure = str(error)
         except OSError as error:
             failure = f"'{shown(path)}' cannot be written here: {error.strerror}."
         except TransferError as error:
@@ -159,14 +155,11 @@ class Down:
         return False
 
     async def _is_here(self, path: str, there: There) -> bool:
-        """Return whether a file that was never spoken of is the same on both sides, by its size and time."""
-        stamp = self._local.stamp(path)
-        if path in self._base.files or stamp is None or stamp[2] != there.size:
-            return False
-        if abs(stamp[3] / 1e9 - there.modified) > SAME_TIME:
+        """Return whether a file that was never spoken of is the same on both sides, by its checksum in a list."""
+        if path in self._base.files or not there.sha256:
             return False
         measured = await self._measure(path)
-        if measured is None or measured.stamp != stamp:
+        if measured is None or measured.sha256 != there.sha256:
             return False
         self.agree(path, measured, there.version)
         self._progress.unchanged += 1
@@ -215,13 +208,23 @@ class Down:
         if action is Action.KEEP_BOTH:
             await self._keep_both(path, source, metadata)
             return
-        fetched = await self._fetcher.fetch(source, parts, metadata, replaces=found, modified=metadata.modified or None)
+        fetched = await self._fetch(source, parts, metadata, found)
         self._agree_on_fetched(path, metadata, fetched)
         self._progress.fetched += 1
         if action is Action.FETCH_AGAIN:
             self._told.notes.append(
                 f"'{shown(path)}' was removed here and changed in the session, so it is here again."
             )
+
+    async def _fetch(self, source: str, parts: Parts, metadata: wire.Metadata, replaces: Found | None) -> Found:
+        """Fetch a file, as long as all together are no more than a workspace may have, whatever was announced."""
+        self._fetched_bytes += metadata.size
+        if self._fetched_bytes > (limit := self._local.limits.max_bytes):
+            raise TransferError(
+                f"'{shown(source)}' stayed in the session: the workspace may have {format_bytes(limit)}."
+            )
+        modified = metadata.modified or None
+        return await self._fetcher.fetch(source, parts, metadata, replaces=replaces, modified=modified)
 
     def _note_same_content(self, path: str, metadata: wire.Metadata) -> bool:
         """Note the new version of a file that was written again there as it was; return whether it is one."""
@@ -250,7 +253,7 @@ class Down:
     def _agree_on_fetched(self, path: str, metadata: wire.Metadata, fetched: Found) -> None:
         seen = time.time_ns()
         stamp = self._local.stamp(path)
-        if stamp is None or (stamp[1], stamp[2], stamp[3]) != fetched.stamp:
+        if stamp is None or stamp[1:] != fetched.stamp:
             stamp = NO_STAMP  # somebody has changed it meanwhile
         self._base.files[path] = Agreed(metadata.sha256, stamp, metadata.version, is_racy(stamp, seen))
 
@@ -272,7 +275,7 @@ class Down:
             if is_clash:
                 continue
             if found is None:
-                await self._fetcher.fetch(source, beside, metadata, replaces=None, modified=metadata.modified or None)
+                await self._fetch(source, beside, metadata, None)
             elif await asyncio.to_thread(self._target.digest, beside, found) != metadata.sha256:
                 continue
             return "/".join(beside)
@@ -286,6 +289,29 @@ class Down:
             except (TransferError, OSError):
                 return number - 1
         return len(parts) - 1
+
+
+class _Room:
+    """Room for what comes, before the workspace is too large to be sent again."""
+
+    def __init__(self, limits: WorkspaceLimits, snapshot: Snapshot) -> None:
+        self._limits = limits
+        self._known = snapshot.files
+        self._files = len(snapshot.files)
+        self._bytes = snapshot.bytes
+
+    def exceed(self, path: str, size: int) -> str | None:
+        """Return why a file would be too much; make room for it where it is not."""
+        limits, files = self._limits, self._files + (path not in self._known)
+        if size > limits.max_file_bytes:
+            return f"a file of the workspace may have {format_bytes(limits.max_file_bytes)}"
+        if files > limits.max_files:
+            return f"the workspace may have {limits.max_files:,} files"
+        if self._bytes + size > limits.max_bytes:
+            return f"the workspace may have {format_bytes(limits.max_bytes)}"
+        self._files = files
+        self._bytes += size
+        return None
 
 
 class _Names:

@@ -38,6 +38,9 @@ READS = 3
 # So many files are looked at one by one; for more of them a look through the folder is no slower.
 MAX_TOUCHED = 500
 
+# What says which files travel, and what else of this machine a session gets, is not changed by the session.
+_SETTINGS = frozenset({*RULE_FILES, "pyproject.toml"})
+
 # The bits of a mode that say what kind of file it is.
 _KIND = 0o170000
 
@@ -432,6 +435,8 @@ class LocalFiles:
             known = self._folders.get(prefix)
             rules = known.rules if known else rules.below(part)
             prefix += "/"
+        if self.system.fold(name) in _SETTINGS and rules.travels(name, is_folder=False):
+            return "it says what a session gets of this machine, and a session does not change that"
         return self._refuse_name(rules, name, is_folder=False)
 
     def _refuse_name(self, rules: FolderRules, name: str, *, is_folder: bool) -> str | None:

@@ -265,9 +265,7 @@ class WorkspaceSync:
     async def _look_there(self, down: Down, said: Files | None) -> tuple[dict[str, There], list[str]]:
         """Return the files that are there, or those that were named, and what is gone."""
         if said is not None and said.is_whole:
-            named = {
-                each.path: There(size=each.size, modified=each.modified, version=each.version) for each in said.changed
-            }
+            named = {each.path: There(size=each.size, version=each.version) for each in said.changed}
             return named, [path for path in said.removed if path not in named]
         listed = await down.list_there()
         there = {path: each for path, each in listed.items() if each is not None}

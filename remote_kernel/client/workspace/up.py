@@ -95,7 +95,7 @@ class Up:
                 continue
             if metadata is None or metadata.is_folder:
                 return await self._down.list_there()
-            there[path] = There(size=metadata.size, modified=metadata.modified, version=metadata.version)
+            there[path] = There(size=metadata.size, version=metadata.version)
         return there
 
     def _is_simple(self, path: str) -> bool:
@@ -168,10 +168,10 @@ class Up:
     async def _find_out_about_kept(self, path: str) -> None:
         """Bring a file again that was removed here and has changed there."""
         metadata = await self._describe(path)
-        if metadata is None or metadata.is_folder:
+        if metadata is None or metadata.is_folder or self._local.refuse(path) is not None:
             self._base.files.pop(path, None)
             return
-        await self._down.take(path, There(size=metadata.size, modified=metadata.modified, version=metadata.version))
+        await self._down.take(path, There(size=metadata.size, version=metadata.version))
 
     async def _make_folder(self, folder: str) -> None:
         try:
@@ -251,7 +251,7 @@ class Up:
         if metadata is None or metadata.is_folder:
             self._down.note_gone(path)
             return True
-        there = There(size=metadata.size, modified=metadata.modified, version=metadata.version)
+        there = There(size=metadata.size, version=metadata.version)
         if not await self._down.take(path, there):
             self._failed[path] = stamp
             return False

@@ -1,6 +1,7 @@
 """The files of a pod, a part of wire version 2: one definition for both ends.
 
-    GET  /api/v2/files           path, recursive=1, start    a `Listing` of a folder
+    GET  /api/v2/files           path, recursive=1, start,   a `Listing` of a folder
+                                 sha256=1
     GET  /api/v2/files/metadata  path, sha256=1              the `Metadata` of a file or folder
     GET  /api/v2/files/content   path, version,              the bytes of a file from `offset` on,
                                  offset, length              at most `length` and `MAX_PIECE_BYTES`
@@ -47,6 +48,9 @@ MAX_PIECE_BYTES = FILE_PIECE.bytes or 0
 # Entries in one answer: some 150 KB of JSON.
 MAX_ENTRIES = 1000
 
+# Bytes of the files whose checksums are in one answer: a second or two of a small machine.
+MAX_CHECKSUM_BYTES = 256 * 1024 * 1024
+
 # `error.code` of the refusals that a client acts on.
 POD_MISMATCH = "PodMismatch"
 FILE_MISSING = "FileMissing"
@@ -65,6 +69,7 @@ class RemoteEntry:
         size: in bytes; 0 for a folder.
         modified: seconds since 1970.
         version: changes whenever the file does; "" for a folder.
+        sha256: of the content, in hex; "" for folders, where it was not asked for, and where it would take too long.
     """
 
     path: str
@@ -72,6 +77,7 @@ class RemoteEntry:
     size: int
     modified: Annotated[float, MOMENT]
     version: Annotated[str, VERSION] = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -15,7 +16,7 @@ from remote_kernel.core.wire.compression import inflate
 from remote_kernel.core.wire.frames import COMPRESS_PARAM, COMPRESS_ZLIB
 from remote_kernel.io.file_pieces import digest, read_piece
 from remote_kernel.pod.api.calls import Answer, BadRequest, Call, Handler
-from remote_kernel.pod.files.data_folder import DataFolder, Entry, FileMissing, explaining, version_of
+from remote_kernel.pod.files.data_folder import DataFolder, Entry, FileMissing, InvalidPath, explaining, version_of
 from remote_kernel.pod.files.file_batches import remove_files, write_files
 from remote_kernel.pod.files.uploads import FileChanged, Upload
 
@@ -63,8 +64,28 @@ class Files:
         entries = await asyncio.to_thread(self._folder.entries, path, recursive=is_recursive)
         end = start + wire.MAX_ENTRIES
         listed = [_to_wire(entry) for entry in entries[start:end]]
+        if call.params.get("sha256") == "1":
+            listed = await asyncio.to_thread(self._with_checksums, path, listed)
         listing = wire.Listing(pod=self._pod, entries=listed, next=end if end < len(entries) else 0)
         return Answer.of_json(listing.to_json())
+
+    def _with_checksums(self, folder: str, listed: list[wire.RemoteEntry]) -> list[wire.RemoteEntry]:
+        """Add the checksums of files that have not changed meanwhile, until there are too many bytes."""
+        left = wire.MAX_CHECKSUM_BYTES
+        summed = []
+        for entry in listed:
+            left -= entry.size
+            sha256 = self._checksum(folder, entry) if left >= 0 and not entry.is_folder else ""
+            summed.append(replace(entry, sha256=sha256))
+        return summed
+
+    def _checksum(self, folder: str, entry: wire.RemoteEntry) -> str:
+        try:
+            file = self._folder.resolve_below(folder, entry.path)
+            sha256 = digest(file)
+            return sha256 if version_of(file.stat()) == entry.version else ""
+        except (OSError, InvalidPath):
+            return ""
 
     async def _describe(self, call: Call) -> Answer:
         path = self._path_of(call)

@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from stat import S_ISREG, S_IXUSR
 
 from remote_kernel.core.wire.file_batches import BatchFile, FileVersion
 from remote_kernel.pod.files.data_folder import (
@@ -47,7 +48,7 @@ def _check(root: Path, targets: dict[str, Path]) -> None:
 def _write(target: Path, file: BatchFile) -> str:
     """Write a file; return its version, "" where another one is there than it may replace."""
     if not may_replace(target, file.replaces):
-        return ""
+        return _version_of_same(target, file)
     new = NewFile(target)
     try:
         new.append(file.content)
@@ -55,6 +56,17 @@ def _write(target: Path, file: BatchFile) -> str:
     except BaseException:
         new.abandon()
         raise
+
+
+def _version_of_same(target: Path, file: BatchFile) -> str:
+    """Return the version of a file that is what was sent, as when the answer was lost; "" of any other one."""
+    try:
+        status = target.stat()
+        is_alike = S_ISREG(status.st_mode) and status.st_size == len(file.content)
+        is_same = is_alike and bool(status.st_mode & S_IXUSR) == file.is_executable
+        return version_of(status) if is_same and target.read_bytes() == file.content else ""
+    except OSError:
+        return ""
 
 
 def remove_files(data: DataFolder, folder: str, files: Iterable[FileVersion]) -> tuple[list[str], list[str]]:
