@@ -80,6 +80,8 @@ class Deliveries:
 
     async def _receive(self, message: Message) -> None:
         said = KernelMessage.parse(message)
+        if said.is_use:
+            self.session.note_use()
         if said.is_iopub:
             await self.channels.room()
         # Before, not after: if this process is killed in between, a front end that saw a message twice would take the

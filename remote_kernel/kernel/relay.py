@@ -204,8 +204,8 @@ class Relay:
                 channels.say(msg_type, content, parent)
             case effects.Reply(request, msg_type, content):
                 channels.reply(request.channel, request.prefixes, msg_type, content, request.header)
-            case effects.Send(message):
-                self._uplink.send(message)
+            case effects.Send(message, is_use):
+                self._uplink.send(message, is_use=is_use)
             case effects.Show(shown, parent):
                 Display(channels, parent).show(shown)
             case BeginLine(wait):

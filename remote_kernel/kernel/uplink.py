@@ -59,6 +59,7 @@ class Uplink:
             is_there=link is not None and link.position is not None,
             is_attached=link is not None and link.is_attached,
             is_sought=is_sought,
+            is_kept=link is not None and link.keep_alive.is_wanted,
             is_inherited=self._session.binding.is_known and hello is None,
             is_shared=link is not None and link.peers > 0,
             waiting_bytes=sum(each.size for each in self._early) + (link.waiting_bytes if link else 0),
@@ -68,13 +69,13 @@ class Uplink:
             brings_files=self._preparation.brings_files,
         )
 
-    def send(self, message: Message) -> None:
-        """Send a message."""
+    def send(self, message: Message, *, is_use: bool = True) -> None:
+        """Send a message; `is_use` says whether it shows that somebody uses the session."""
         if self._session.link is None:
             self._early.append(message)
             self.open()
         else:
-            self._session.link.send(message)
+            self._session.link.send(message, is_use=is_use)
 
     def send_ahead(self, message: Message) -> None:
         """Send a message on control ahead of the cells that are sent behind it."""

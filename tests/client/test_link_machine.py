@@ -512,6 +512,16 @@ def test_link_that_nobody_needs_does_not_come_back(keepalive_seconds: float) -> 
     assert bool(simulated.link.next_event()) is bool(keepalive_seconds)
 
 
+def test_message_that_shows_no_use_does_not_keep_the_pod() -> None:
+    simulated = attached_link()
+    simulated.pass_time(KEEPALIVE_SECONDS)
+    message = wire.Message(channel=wire.Channel.CONTROL, parts=(b"poll", b"", b"", b""))
+    simulated.link.send(message, message.channel, is_use=False)
+    assert not simulated.keep_alive.is_wanted
+    simulated.link.send(message, message.channel)
+    assert simulated.keep_alive.is_wanted
+
+
 def test_every_state_can_be_come_to_and_left() -> None:
     assert set(MOVES) == set(State)
     assert set().union(*MOVES.values()) == set(State)

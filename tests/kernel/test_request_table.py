@@ -466,6 +466,34 @@ def test_note_about_its_files_is_in_the_cell_that_nobody_looks_at() -> None:
     assert world.table.end_now("nobody's", ["Nor was another."]) == [], "it waits for the next cell"
 
 
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_a_panel_that_asks_all_the_time_does_not_keep_the_session(is_kept: bool) -> None:
+    """Once it is not kept for anybody else, the pod is not asked: each request would keep it from cooling down."""
+    world = Requests()
+    facts = SessionFacts(exists=True, is_there=True, is_attached=True, is_sought=True, is_kept=is_kept)
+    header = part(msg_id="u", msg_type="usage_request", session="s")
+    request = Request.parse(Channel.CONTROL, [], (header, b"{}", b"{}", b"{}"))
+    decided = world.table.arrived(request, facts, 0.0)
+    sent = [effect.is_use for effect in decided if isinstance(effect, effects.Send)]
+    replied = [effect for effect in decided if isinstance(effect, effects.Reply)]
+    assert (sent, len(replied)) == (([False], 0) if is_kept else ([], 1))
+
+
+@pytest.mark.parametrize(
+    ("msg_type", "parent", "is_use"),
+    [
+        ("usage_reply", "usage_request", False),
+        ("status", "usage_request", False),
+        ("status", "execute_request", True),
+        ("stream", "execute_request", True),
+        ("comm_msg", "", True),
+    ],
+)
+def test_what_shows_that_somebody_uses_the_session(msg_type: str, parent: str, is_use: bool) -> None:
+    parts = (part(msg_id="1", msg_type=msg_type), part(msg_id="2", msg_type=parent), b"{}", b"{}")
+    assert KernelMessage.parse(Message(channel=Channel.IOPUB, parts=parts)).is_use is is_use
+
+
 TestRequests = Requests.TestCase
 TestRequests.settings = settings(
     # What fails is not made shorter, as that takes minutes.

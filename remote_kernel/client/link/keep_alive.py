@@ -42,18 +42,18 @@ class KeepAlive:
         return self.cooldown_seconds / 3
 
     def note_use(self) -> None:
-        """The user has sent something, or the kernel in the pod has said something."""
+        """Note that the user has sent something, or that the kernel in the pod has said something to the user."""
         self._used_at = self._clock.monotonic()
 
     def note_call(self) -> None:
-        """A request is on its way, which the pool takes for use."""
+        """Note that a request is on its way, which the pool takes for use."""
         self.called_at = self._clock.monotonic()
 
     def seconds(self) -> float:
-        """For how long the pod is kept if nothing more is sent."""
+        """Return for how long the pod is kept if nothing more is sent."""
         after_use = self._used_at + self._keepalive_seconds - self._clock.monotonic()
         return max(after_use, self.keep_until - self._clock.wall(), 0.0)
 
     def seconds_to_call(self) -> float:
-        """In how many seconds the next call is due; none or less when it is due now."""
+        """Return in how many seconds the next call is due; none or less when it is due now."""
         return self.called_at + self.interval_seconds - self._clock.monotonic()

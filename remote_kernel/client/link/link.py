@@ -139,10 +139,14 @@ class Link:
         self._machine.open()
         self._note()
 
-    def send(self, message: wire.Message, *, behind: wire.Channel | None = None) -> None:
-        """Queue a message, behind those of its channel or of another one; it is sent as soon as the link is up."""
+    def send(self, message: wire.Message, *, behind: wire.Channel | None = None, is_use: bool = True) -> None:
+        """Queue a message, behind those of its channel or of another one; it is sent as soon as the link is up.
+
+        Args:
+            is_use: whether it shows that somebody uses the session, so that the pod is kept.
+        """
         channel = message.channel if behind is None else behind
-        self._machine.send(message, channel)
+        self._machine.send(message, channel, is_use=is_use)
         self._filled[self._machine.queues[channel]].set()
         self._note()
 

@@ -122,9 +122,10 @@ class LinkMachine:
 
     # What the owner does
 
-    def open(self) -> None:
+    def open(self, *, is_use: bool = True) -> None:
         """Attach without a message to send."""
-        self._keep_alive.note_use()
+        if is_use:
+            self._keep_alive.note_use()
         if not self.is_wanted:
             self._connect_at(self._clock.monotonic())
 
@@ -132,10 +133,10 @@ class LinkMachine:
         self._move(State.WAITING)
         self.due_at = when
 
-    def send(self, message: wire.Message, behind: wire.Channel) -> None:
-        """Queue a message behind those of a channel."""
+    def send(self, message: wire.Message, behind: wire.Channel, *, is_use: bool = True) -> None:
+        """Queue a message behind those of a channel; `is_use` says whether it shows that somebody uses the session."""
         self.queues[behind].put(message, self.following.seen)
-        self.open()
+        self.open(is_use=is_use)
 
     def rest(self) -> None:
         """Stay down until the next message."""
@@ -206,7 +207,6 @@ class LinkMachine:
         match frame:
             case wire.Message():
                 if self.following.advance(frame.sequence):
-                    self._keep_alive.note_use()
                     self._tell(events.Received(frame))
             case wire.Hello():
                 self._attach(frame)

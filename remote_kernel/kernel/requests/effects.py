@@ -55,9 +55,10 @@ class Reply(NamedTuple):
 
 
 class Send(NamedTuple):
-    """Send a message to the session."""
+    """Send a message to the session; `is_use` says whether it shows that somebody uses that."""
 
     message: Message
+    is_use: bool = True
 
 
 class SendInterrupt(NamedTuple):

@@ -16,6 +16,7 @@ class SessionFacts:
         is_there: the link has been attached to it, and it has not been lost.
         is_attached: it can be reached right now.
         is_sought: it is reached, or looked for.
+        is_kept: it is kept warm, as it was used not long ago.
         is_inherited: an earlier process of this kernel has left it, and this one has not reached it so far.
         is_shared: other kernels use it.
         waiting_bytes: how much waits to be sent there.
@@ -30,6 +31,7 @@ class SessionFacts:
     is_there: bool = False
     is_attached: bool = False
     is_sought: bool = False
+    is_kept: bool = False
     is_inherited: bool = False
     is_shared: bool = False
     waiting_bytes: int = 0

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from remote_kernel.core.jupyter.messages import parse_header
 from remote_kernel.core.wire.frames import Message
 from remote_kernel.kernel.requests.effects import Send
-from remote_kernel.kernel.requests.request import OPEN, Event, Origin, Request, State
+from remote_kernel.kernel.requests.request import OPEN, POLLS, Event, Origin, Request, State
 
 # Of so many that have a reply the rest is expected: idle follows a reply, except where it was left running.
 MAX_LINGERING = 1000
@@ -45,7 +45,7 @@ class InFlightRequests:
         request.move(Event.IS_SENT)
         if request.expects_reply and request not in self._open:
             self.add(request)
-        return Send(request.take_message())
+        return Send(request.take_message(), is_use=request.info.msg_type not in POLLS)
 
     def of(self, key: Key) -> list[Request]:
         """Return the requests of this type and id, oldest first."""

@@ -105,6 +105,9 @@ MOVES: Mapping[tuple[State, Event], State] = {
     **{(state, Event.IS_LEFT): State.DONE for state in (State.HELD, State.HERE, State.UNANSWERED)},
 }
 
+# What front ends ask by themselves, again and again, as for a panel with the memory and processor time of kernels.
+POLLS = frozenset({"usage_request"})
+
 # Those that the front end still waits for the reply of.
 OPEN = frozenset({State.HELD, State.HERE, State.SENT, State.RUNNING, State.UNANSWERED})
 
@@ -232,6 +235,11 @@ class KernelMessage:
     @property
     def is_iopub(self) -> bool:
         return self.message.channel is Channel.IOPUB
+
+    @property
+    def is_use(self) -> bool:
+        """Return whether it shows that somebody uses the session."""
+        return self.key[0] not in POLLS
 
     @property
     def key(self) -> tuple[str, str]:

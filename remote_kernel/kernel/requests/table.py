@@ -47,6 +47,7 @@ from remote_kernel.kernel.requests.interrupts import Interrupts
 from remote_kernel.kernel.requests.prompts import Prompts
 from remote_kernel.kernel.requests.replies import Replies
 from remote_kernel.kernel.requests.request import (
+    POLLS,
     SHOWS_WAITING,
     Event,
     Interrupted,
@@ -182,6 +183,8 @@ class RequestTable:
 
     def _do_without_session(self, request: Request, facts: SessionFacts) -> list[Effect] | None:
         """Do what can be done without a session; `None` where that is not all. One on its way is waited for."""
+        if request.info.msg_type in POLLS and not facts.is_kept:
+            return self._sessionless.answer(request)  # each request to the pod would keep it from cooling down
         if facts.exists or self._in_flight:
             return None
         return self._sessionless.answer_hidden(request) if facts.is_ahead else self._sessionless.answer(request)

@@ -276,6 +276,11 @@ class Session:
         if self.link is not None:
             self.link.keep_alive.is_busy = is_busy
 
+    def note_use(self) -> None:
+        """Let the link know that somebody uses the session, which keeps the pod warm for a while."""
+        if self.link is not None:
+            self.link.keep_alive.note_use()
+
     def note_position(self) -> None:
         """Remember how far the front end has been served, for a successor of this process."""
         if self.link is not None:
