@@ -522,6 +522,29 @@ def test_message_that_shows_no_use_does_not_keep_the_pod() -> None:
     assert simulated.keep_alive.is_wanted
 
 
+def test_link_that_somebody_waits_for_does_not_rest_without_a_word() -> None:
+    """Where a pod is kept no longer than it is used, nothing but the one who waits asks for it."""
+    clock = Clock(monotonic=lambda: 1000.0, wall=lambda: 1000.0)
+    link = LinkMachine(position=None, wait_seconds=WAIT_SECONDS, keep_alive=KeepAlive(0.0, clock), clock=clock)
+    link.open()
+    assert isinstance(link.next_connection(), Connect)
+    link.stream_failed(PoolUnreachable("nothing"))
+    assert (link.state, type(link.next_event())) == (State.WAITING, events.Waiting)
+
+
+def test_link_that_somebody_waits_for_says_that_it_does_not_come_back() -> None:
+    simulated = attached_link()
+    simulated.link.rest()
+    simulated.link.open()
+    simulated.pass_time(KEEPALIVE_SECONDS)
+    simulated.connect(error=PoolUnreachable("nothing"), is_sent=True, waits=False)
+    assert simulated.link.state is State.IDLE
+    told = []
+    while (event := simulated.link.next_event()) is not None:
+        told.append(type(event))
+    assert told[-1] is events.Failed
+
+
 def test_every_state_can_be_come_to_and_left() -> None:
     assert set(MOVES) == set(State)
     assert set().union(*MOVES.values()) == set(State)

@@ -94,6 +94,7 @@ class LinkMachine:
         self._frames: deque[wire.Frame] = deque()
         self.due_at = 0.0
         self._had_taken = False
+        self._is_awaited = False  # the owner has opened it, and has not heard of it since
 
     @property
     def is_open(self) -> bool:
@@ -117,6 +118,7 @@ class LinkMachine:
 
     def _move(self, to: State) -> None:
         self.state = move(self.state, to)
+        self._is_awaited = self._is_awaited and to in (State.WAITING, State.CONNECTING)
         if to not in OPEN:
             self._frames.clear()  # they were not taken, and so come again
 
@@ -128,6 +130,7 @@ class LinkMachine:
             self._keep_alive.note_use()
         if not self.is_wanted:
             self._connect_at(self._clock.monotonic())
+        self._is_awaited = self.state is not State.ATTACHED
 
     def _connect_at(self, when: float) -> None:
         self._move(State.WAITING)
@@ -286,13 +289,21 @@ class LinkMachine:
         elif isinstance(error, WireError):
             self.following.trusts_compression = False  # an agent that compresses more than ours may be read without
             error = PoolUnreachable(f"The session sent something unreadable: {error}.")
-        if self.is_idle:
-            self.rest()
-        elif self._is_full and not is_full and self.following.epoch:
+        is_first = self._is_awaited and not self.following.epoch
+        if not self.is_idle and self._is_full and not is_full and self.following.epoch:
             # The pool is asked first then: nobody need wait for another session to hear that this one is gone.
             self._connect_at(self._clock.monotonic() + MIN_BACKOFF_SECONDS)
-        else:
+        elif is_first or not self.is_idle:
             self._wait_out(error, room)
+        else:
+            self._rest_unheard(error)
+
+    def _rest_unheard(self, error: RemoteKernelError) -> None:
+        """Stay down, as nothing is to be sent; who waits for the link is told why."""
+        was_awaited = self._is_awaited
+        self.rest()
+        if was_awaited:
+            self._fail(error)
 
     def _wait_out(self, error: RemoteKernelError, room: Room | None) -> None:
         """Try again in a while, or give up."""
