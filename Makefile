@@ -20,10 +20,11 @@
 #   make image                 what deploy/Dockerfile does, step by step in a folder, with downloads
 #   make hub                   users of a JupyterHub on one pool, in half a minute
 #   make clients               clients of Azure's session pools, as published on PyPI, against the local pool
+#   make public                notebooks out of packages on PyPI, with files beside them, by nbclient, nbval and others
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo notebooks test unit slow repeat contract live soak bench peers many profile performance large scale image browser places hub clients lint clean
+.PHONY: demo notebooks test unit slow repeat contract live soak bench peers many profile performance large scale image browser places hub clients public lint clean
 .DELETE_ON_ERROR:
 
 # As an installation has it: every kernel and pod that a test or a benchmark starts would compile the package anew.
@@ -91,6 +92,7 @@ large: $(VENV)/test.stamp
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks --output $(BUILD) $(ARGS)
+	$(if $(ARGS),,$(BIN)/python -m benchmarks.workspace)
 
 peers: $(VENV)/peers.stamp
 	$(BIN)/python -m pytest --quiet -m peers tests/benchmarks/test_peers.py
@@ -104,6 +106,7 @@ profile: $(VENV)/test.stamp
 
 performance: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks --output $(BUILD) --update-docs
+	$(BIN)/python -m benchmarks.workspace --update-docs
 	$(BIN)/python -m benchmarks.timeline
 	$(BIN)/python -m benchmarks.hops --update-docs
 	$(BIN)/python -m benchmarks.shares --update-docs
@@ -121,6 +124,9 @@ hub: $(VENV)/places.stamp $(VENV)/test.stamp
 
 clients: $(VENV)/clients.stamp
 	$(BIN)/python -m pytest tests/clients $(ARGS)
+
+public: $(VENV)/public.stamp
+	$(BIN)/python -m pytest -m public tests/public $(ARGS)
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check
