@@ -34,6 +34,7 @@ class Options:
         request_cap: after how many seconds a request to a pod is cut, as Azure does; `None` for never.
         flavor: what the pods are.
         sandbox: what their code is kept from.
+        mounts_data: whether each pod has a `/mnt/data` of its own; those of Azure's interpreter have one in any case.
         sync_limit: how long a synchronous execution may take, in seconds; `None` for as long as in Azure.
         issuer: whose tokens open the pool's sessions, besides the pool's own token; "" for nobody's.
         executors: object ids that have the role to use sessions; empty for everybody with a token of the issuer.
@@ -49,6 +50,7 @@ class Options:
     request_cap: float | None = None
     flavor: Flavor = Flavor.CUSTOM
     sandbox: Sandbox = Sandbox.NONE
+    mounts_data: bool = False
     sync_limit: float | None = None
     issuer: str = ""
     executors: frozenset[str] = frozenset()
@@ -95,6 +97,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--sandbox", choices=[sandbox.value for sandbox in Sandbox], default=Sandbox.NONE.value,
         help="'strict': the code in the pods can neither write files nor start programs (default: %(default)s)",
     )  # fmt: skip
+    add(
+        "--mount-data", action="store_true",
+        help="give each pod a /mnt/data of its own, where Azure's pods have their files; wants Linux",
+    )  # fmt: skip
     # For tests, which have no 220 s.
     add("--sync-limit", type=_seconds, metavar="SECONDS", help=argparse.SUPPRESS)
     add("--json", action="store_true", help="print one line of JSON with endpoint and token when ready")
@@ -117,6 +123,7 @@ def options_from(arguments: argparse.Namespace) -> Options:
         request_cap=arguments.request_cap,
         flavor=Flavor(arguments.flavor),
         sandbox=Sandbox(arguments.sandbox),
+        mounts_data=arguments.mount_data,
         sync_limit=arguments.sync_limit,
         issuer=arguments.issuer or "",
         executors=frozenset(arguments.executor),

@@ -41,6 +41,8 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
 
 
 def _run(options: Options, environ: Mapping[str, str]) -> int:
+    if options.mounts_data and not _can_mount():
+        return _fail("This system lets no pod have a /mnt/data of its own: leave --mount-data out.")
     log = log_folder(environ, Path(jupyter_runtime_dir())) / POOL_LOG
     registration = Registration(folder_of(this_environment().name))
     if options.is_daemon:
@@ -97,12 +99,17 @@ def _run(options: Options, environ: Mapping[str, str]) -> int:
             _log.info(LogEvent("stopped"))
 
 
-def _pod_command(options: Options) -> "PodCommand":
+def _can_mount() -> bool:
     from remote_kernel.pool.processes.mounts import can_mount
+
+    return can_mount()
+
+
+def _pod_command(options: Options) -> "PodCommand":
     from remote_kernel.pool.processes.pods import agent_command
 
     limit = [] if options.sync_limit is None else ["--sync-limit", str(options.sync_limit)]
-    mounts_data = options.flavor is Flavor.INTERPRETER and can_mount()
+    mounts_data = (options.mounts_data or options.flavor is Flavor.INTERPRETER) and _can_mount()
     return agent_command("--flavor", options.flavor, "--sandbox", options.sandbox, *limit, mounts_data=mounts_data)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from remote_kernel.pool.processes.mounts import can_mount
 from tests.driver import Pool
 from tests.issuer import Issuer, run_issuer
 
@@ -20,7 +21,8 @@ def issuer() -> Iterator[Issuer]:
 
 @pytest.fixture(scope="module", params=["interpreter", "custom"])
 def pool(request: pytest.FixtureRequest, issuer: Issuer) -> Iterator[Pool]:
-    with Pool.start("--flavor", request.param, "--issuer", issuer.url, "--max-sessions", "10") as running:
+    mounts = ("--mount-data",) if can_mount() else ()
+    with Pool.start("--flavor", request.param, "--issuer", issuer.url, "--max-sessions", "10", *mounts) as running:
         yield running
 
 

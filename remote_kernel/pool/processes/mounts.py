@@ -5,13 +5,23 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 DATA = "/mnt/data"
 
 # In a mount namespace of the pod's own: nobody else sees what is mounted there, and it goes with the pod.
-_SCRIPT = (
-    f'if [ ! -d {DATA} ]; then mount -t tmpfs tmpfs /mnt && mkdir {DATA}; fi && mount --bind "$0" {DATA} && exec "$@"'
-)
+# Where /mnt has no folder for it, /mnt is one in memory, with all folders that were there.
+_SCRIPT = f"""\
+if [ ! -d {DATA} ]; then
+    there="$0/../mnt" && mkdir "$there" && mount --rbind /mnt "$there" && mount -t tmpfs tmpfs /mnt || exit
+    for folder in "$there"/*/; do
+        name="/mnt/$(basename "$folder")"
+        [ ! -d "$folder" ] || {{ mkdir "$name" && mount --rbind "$folder" "$name"; }} || exit
+    done
+    umount --lazy "$there" && mkdir {DATA} || exit
+fi
+mount --bind "$0" {DATA} && exec "$@"
+"""
 
 _PROBE_SECONDS = 5.0
 
@@ -27,8 +37,10 @@ def can_mount() -> bool:
     have."""
     if sys.platform != "linux":
         return False
-    with tempfile.TemporaryDirectory() as folder:
-        probe = with_data_mounted(folder, ["true"])
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, "data")
+        folder.mkdir()
+        probe = with_data_mounted(str(folder), ["true"])
         try:
             return subprocess.run(probe, capture_output=True, timeout=_PROBE_SECONDS, check=False).returncode == 0
         except (OSError, subprocess.TimeoutExpired):
