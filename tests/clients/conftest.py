@@ -20,9 +20,14 @@ def issuer() -> Iterator[Issuer]:
 
 
 @pytest.fixture(scope="module", params=["interpreter", "custom"])
-def pool(request: pytest.FixtureRequest, issuer: Issuer) -> Iterator[Pool]:
+def flavor(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def pool(flavor: str, issuer: Issuer) -> Iterator[Pool]:
     mounts = ("--mount-data",) if can_mount() else ()
-    with Pool.start("--flavor", request.param, "--issuer", issuer.url, "--max-sessions", "10", *mounts) as running:
+    with Pool.start("--flavor", flavor, "--issuer", issuer.url, "--max-sessions", "10", *mounts) as running:
         yield running
 
 

@@ -45,7 +45,7 @@ LANGCHAIN = [
 
 
 @pytest.mark.parametrize("module", LANGCHAIN)
-def test_langchain(module: str, endpoint: str, pool: Pool, tmp_path: Path) -> None:
+def test_langchain(module: str, endpoint: str, pool: Pool, flavor: str, tmp_path: Path) -> None:
     langchain = importlib.import_module(module)
     tool = langchain.SessionsPythonREPLTool(pool_management_endpoint=endpoint)
 
@@ -66,10 +66,11 @@ def test_langchain(module: str, endpoint: str, pool: Pool, tmp_path: Path) -> No
     assert json.loads(content)["result"] == {"type": "image", "format": "png"}
     assert base64.b64decode(artifact["result"]["base64_data"]).startswith(PNG)
 
-    identifier = tool.session_id
-    assert identifier in identifiers(pool)
-    tool.close()
-    wait_until(lambda: identifier not in identifiers(pool))
+    if flavor == "interpreter":  # elsewhere, as in Azure, its request to end the session is the container's
+        identifier = tool.session_id
+        assert identifier in identifiers(pool)
+        tool.close()
+        wait_until(lambda: identifier not in identifiers(pool))
 
 
 @pytest.mark.parametrize("module", LANGCHAIN)

@@ -13,7 +13,8 @@ import httpx
 from remote_kernel.client.access import Endpoint
 from remote_kernel.client.http.certificates import tls_context
 from remote_kernel.client.http.pool_client import ALLOCATE_SECONDS, API_VERSION
-from remote_kernel.core.interpreter_api.versions import EXECUTIONS_PATH, SESSION_PATH
+from remote_kernel.core.interpreter_api.versions import EXECUTIONS_PATH, LIST_SESSIONS_PATH, SESSION_PATH
+from remote_kernel.core.pools.front_door import GET_SESSION_PATH, LIST_MANAGED_PATH
 from remote_kernel.core.wire import frames as wire
 from tests.live.assumptions import Kind
 
@@ -150,11 +151,11 @@ class Door:
     async def describe(self, identifier: str) -> Said:
         """Ask what the pool says of a session."""
         if self.kind is Kind.CUSTOM:
-            return await self.ask("POST", "/.management/getSession", identifier=identifier)
+            return await self.ask("POST", GET_SESSION_PATH, identifier=identifier)
         return await self.ask("GET", SESSION_PATH, identifier=identifier)
 
     async def list(self) -> Said:
         """Ask for the pool's sessions."""
         if self.kind is Kind.CUSTOM:
-            return await self.ask("POST", "/.management/listSessions")
-        return await self.ask("GET", "/listSessions")
+            return await self.ask("POST", LIST_MANAGED_PATH)
+        return await self.ask("GET", LIST_SESSIONS_PATH)
