@@ -61,7 +61,7 @@ def azure_error(code: str, message: str) -> bytes:
         (404, b"<html>", PoolRefused, "check REMOTE_KERNEL_ENDPOINT"),
         (404, azure_error("SessionsLimitReached", "No session is available."), PoolFull, "No session is available"),
         (404, azure_error("NotFound", "There is no session an-identifier."), PoolRefused, "There is no session …."),
-        (409, azure_error("SessionPoolNotReady", "Try later."), PoolNotReady, "(Try later.)"),
+        (409, azure_error("SessionPoolNotReady", "Try later."), PoolNotReady, "(Try later). A new one takes 9 minutes"),
         (413, b"", PoolRefused, "in smaller pieces"),
         (418, b"", PoolRefused, "HTTP status 418"),
         (302, b"", PoolRefused, "HTTP status 302: check REMOTE_KERNEL_ENDPOINT"),

@@ -43,8 +43,8 @@ def describe_forbidden(token: str, url: str) -> str:
     who = _text(read_claims(token), "oid") or "<your object id>"
     return (
         "The login has no right to use the session pool. A role that was just given takes some minutes to work, and "
-        "then a fresh token: wait, and run the cell again; 'az logout' and 'az login' make one. Else the pool's owner "
-        f'gives the role with: az role assignment create --role "{EXECUTOR_ROLE}" --assignee {who} '
+        "counts for tokens that were made since ('az logout' and 'az login' make one). Else the pool's owner gives the "
+        f'role with: az role assignment create --role "{EXECUTOR_ROLE}" --assignee {who} '
         f"--scope {_resource_id(url)}"
     )
 
@@ -52,9 +52,9 @@ def describe_forbidden(token: str, url: str) -> str:
 def describe_in_the_making(message: str) -> str:
     """Return the sentence for a pool that is being made, or updated, and has answered with `message`."""
     return (
-        f"The session pool is not ready so far ({message or 'it gave no reason'}). To make one takes 9 minutes to an "
-        "hour, an update 2 to 3: az containerapp sessionpool show --name <pool> --resource-group <group> --query "
-        "properties.provisioningState"
+        f"The session pool is not ready so far ({message.rstrip('.') or 'it gave no reason'}). A new one takes 9 "
+        "minutes to an hour, a change 2 to 3 minutes. How far it is: az containerapp sessionpool show --name <pool> "
+        "--resource-group <group> --query properties.provisioningState"
     )
 
 
