@@ -59,6 +59,27 @@ def test_session_is_shown_with_its_notebook_and_stopped_by_its_name(local_pool: 
         notebook.close()
 
 
+def test_session_of_several_kernels_is_shown_once_and_what_is_left_of_all_goes_with_it(
+    local_pool: Pool, tmp_path: Path
+) -> None:
+    path = tmp_path / "report.ipynb"
+    path.touch()
+    notebooks = [Notebook.start(environ={"REMOTE_KERNEL_NOTEBOOK": str(path)}) for _ in range(2)]
+    try:
+        for notebook in notebooks:
+            notebook.run("1")
+        assert [row["kernel"] for row in listed()] == ["alive"]
+        os.kill(notebooks[1].pid, signal.SIGKILL)
+        assert [row["kernel"] for row in listed()] == ["alive"]
+        os.kill(notebooks[0].pid, signal.SIGKILL)
+        wait_until(lambda: [row["kernel"] for row in listed()] == ["gone"])
+        assert run_command("sessions", "stop", path).status == 0
+        assert listed() == []
+    finally:
+        for notebook in notebooks:
+            notebook.close()
+
+
 def test_stopped_session_of_a_living_kernel_is_told_as_lost(local_pool: Pool) -> None:
     notebook = Notebook.start()
     try:

@@ -221,7 +221,7 @@ class _Examination:
     async def check_own_sessions(self) -> tuple[Status, str]:
         """Tell which of the user's notebooks have a session of this pool; takes none."""
         own = self._settings.endpoint or this_environment().endpoint
-        rows = [row for row in await list_sessions(self._environ) if row.endpoint == own and row.known is not None]
+        rows = [row for row in await list_sessions(self._environ) if row.endpoint == own and row.known]
         counts = [(sum(row.state == state for row in rows), state) for state in (WARM, GONE, UNKNOWN)]
         text = ", ".join(f"{count} {state}" for count, state in counts if count)
         return Status.OK, f"{text}; 'remote-kernel sessions' shows whose" if text else ""

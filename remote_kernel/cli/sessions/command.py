@@ -101,14 +101,15 @@ def stop_sessions(arguments: argparse.Namespace) -> int:
 
 
 async def _stop_sessions(arguments: argparse.Namespace) -> int:
-    from remote_kernel.cli.sessions.session_list import ALIVE, list_sessions
+    from remote_kernel.cli.sessions.session_list import list_sessions
 
     rows = await list_sessions(arguments.environ)
     chosen = rows if arguments.all else _choose(rows, arguments.sessions)
     outcomes = []
     # A session of several kernels is stopped once.
     for row in {(row.endpoint, row.identifier): row for row in reversed(chosen)}.values():
-        alive = sum(other.kernel == ALIVE for other in rows if _is_of_one_session(other, row))
+        users = [kernel for other in rows if _is_of_one_session(other, row) for kernel in other.known]
+        alive = sum(kernel.is_alive for kernel in users)
         reason = await _try_to_stop(row, chosen, arguments.environ)
         outcomes.append({"label": row.label, "notebook": row.notebook, "stopped": not reason, "reason": reason})
         if not arguments.json:
@@ -129,9 +130,9 @@ async def _try_to_stop(row: "Row", chosen: "Sequence[Row]", environ: Mapping[str
             await _stop(row, environ)
     except (RemoteKernelError, TimeoutError) as error:
         return str(error) or "its pool does not answer"
-    for kernel in chosen:
-        if _is_of_one_session(kernel, row) and kernel.known is not None and not kernel.known.is_alive:
-            kernel.known.forget()
+    for kernel in (kernel for other in chosen if _is_of_one_session(other, row) for kernel in other.known):
+        if not kernel.is_alive:
+            kernel.forget()
     return ""
 
 

@@ -4,7 +4,8 @@ A pool is named by its endpoint; the local pool of an environment by what stands
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import time
@@ -36,12 +37,12 @@ ALIVE = "alive"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A session, and the kernel that is bound to it, if there is one.
+    """A session of a notebook, and the kernels that are bound to it, if there are any.
 
     Attributes:
         label: stands for the identifier; that of the local pool's page and `pool status`.
         notebook: "" for a session of nobody's notebook.
-        kernel: "alive" or "gone"; "" where no kernel is known.
+        kernel: "alive", where one is, or "gone"; "" where no kernel is known.
         endpoint: of its pool.
         pool: the same for people; "local" for a local pool.
         environment: the interpreter of a local pool that runs; "" for other pools.
@@ -60,7 +61,7 @@ class Row:
     state: str
     idle_seconds: float
     expires_in_seconds: float | None = None
-    known: KnownSession | None = field(default=None, repr=False)
+    known: tuple[KnownSession, ...] = field(default=(), repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return what may be shown."""
@@ -69,7 +70,8 @@ class Row:
 
 
 async def list_sessions(environ: Mapping[str, str]) -> list[Row]:
-    """Return a row for each kernel, and for each session of the user's local pools that no kernel is bound to.
+    """Return a row for each session of a notebook, whichever of its kernels live, and for each session of the user's
+    local pools that no kernel is bound to.
 
     Raises:
         SettingsError, IdentityError: the settings cannot be used.
@@ -86,7 +88,10 @@ async def list_sessions(environ: Mapping[str, str]) -> list[Row]:
     }
     answers = await asyncio.gather(*(_ask(endpoint, environ, local) for endpoint in endpoints))
     told = dict(zip(endpoints, answers, strict=True))
-    rows = [_row(session, told[session.endpoint], keys[session.endpoint]) for session in known]
+    kernels: defaultdict[tuple[str, str, str], list[KnownSession]] = defaultdict(list)
+    for session in known:
+        kernels[session.endpoint, session.identifier, session.notebook].append(session)
+    rows = [_row(each, told[endpoint], keys[endpoint]) for (endpoint, _, _), each in kernels.items()]
     seen = {(row.endpoint, row.identifier) for row in rows}
     rows += [
         _row_of_nobody(endpoint, name, fields, keys[endpoint])
@@ -149,18 +154,19 @@ async def list_pool(pool: PoolClient, endpoint: str) -> dict[str, Any]:
     return told
 
 
-def _row(session: KnownSession, told: Mapping[str, Any] | None, key: bytes) -> Row:
+def _row(kernels: Sequence[KnownSession], told: Mapping[str, Any] | None, key: bytes) -> Row:
+    session = kernels[0]  # the one that was heard of last
     fields = None if told is None else told.get(session.identifier)
     row = Row(
         identifier=session.identifier,
         label=session_label(key, session.identifier),
         notebook=session.notebook,
-        kernel=ALIVE if session.is_alive else "gone",
+        kernel=ALIVE if any(kernel.is_alive for kernel in kernels) else "gone",
         endpoint=session.endpoint,
         pool=LOCAL if is_local(session.endpoint) else without_secrets(session.endpoint),
         state=UNKNOWN if told is None else GONE,
         idle_seconds=time() - session.heard_at,
-        known=session,
+        known=tuple(kernels),
     )
     return row if fields is None else _with_times(row, fields)
 
