@@ -21,10 +21,11 @@
 #   make hub                   users of a JupyterHub on one pool, in half a minute
 #   make clients               clients of Azure's session pools, as published on PyPI, against the local pool
 #   make public                notebooks out of packages on PyPI, with files beside them, by nbclient, nbval and others
+#   make windows               the kernel and the command as they would be on Windows, in a minute
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo notebooks test unit slow repeat contract live soak bench peers many profile performance large scale image browser places hub clients public lint clean
+.PHONY: demo notebooks test unit slow repeat contract live soak bench peers many profile performance large scale image browser places hub clients public windows lint clean
 .DELETE_ON_ERROR:
 
 # As an installation has it: every kernel and pod that a test or a benchmark starts would compile the package anew.
@@ -40,6 +41,9 @@ CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
 IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for name in $(CANDIDATES); do \
 	if $$name -c '$(IS_NEW_ENOUGH)' 2>/dev/null; then echo $$name; break; fi; done)
+
+# What runs nowhere but on Linux and macOS: the local pool, and what runs in pods.
+UNIX_ONLY := ^remote_kernel/(pod/|injected/|pool/(?!__init__|options|sessions|timings)|client/pool_daemon|io/system/open_files|io/http1/serving)
 
 REPORT := $(BUILD)/quickstart.html
 EXECUTED := $(BUILD)/quickstart.ipynb
@@ -130,8 +134,16 @@ public: $(VENV)/public.stamp
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check
+	# Files are UTF-8, also where the system's own encoding is another.
+	$(BIN)/ruff check --preview --select PLW1514 remote_kernel
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin remote_kernel
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 remote_kernel --exclude '$(UNIX_ONLY)'
+
+windows: $(VENV)/test.stamp
+	PYTHONPATH=tests/as_on_windows $(BIN)/python -m pytest --unit --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/places/test_windows.py tests/places/test_front_door.py
 
 clean:
 	rm -rf $(VENV) $(BUILD) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.driver import Notebook, Pool
 from tests.error_output import error_output, log_sections
-from tests.unit import starts_processes
+from tests.unit import IS_WINDOWS, needs_unix, starts_processes
 
 # By the clock, Hypothesis would take what waits for a processor for slow.
 hypothesis.settings.register_profile(
@@ -27,8 +28,9 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session", autouse=True)
 def no_signal_is_ignored() -> Iterator[None]:
     """Undo what nohup and shells do to jobs in the background, which the programs that a test starts would inherit."""
-    ours = {signal.SIGHUP: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
-    before = {number: signal.signal(number, handler) for number, handler in ours.items()}  # type: ignore[arg-type]
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    if sys.platform != "win32":
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -83,10 +85,21 @@ def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.T
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what starts processes, where only the other tests are asked for."""
+    if IS_WINDOWS:
+        _leave_out(config, items, [item for item in items if item.get_closest_marker("unix")])
     if config.getoption("--unit"):
-        left_out = [item for item in items if starts_processes(item.path)]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+        _leave_out(config, items, [item for item in items if starts_processes(item.path)])
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item], left_out: list[pytest.Item]) -> None:
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave modules alone that could not be loaded on Windows; `None` leaves the decision to pytest."""
+    is_module = collection_path.suffix == ".py" and collection_path.is_file()
+    return True if IS_WINDOWS and is_module and needs_unix(collection_path) else None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

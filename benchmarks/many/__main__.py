@@ -8,7 +8,7 @@ from benchmarks.contestants import private_home
 from benchmarks.many import front_door, notebooks
 from benchmarks.many.places import light_pool
 from benchmarks.report import conditions, describe_conditions, update_page
-from remote_kernel.io.http1.listening import allow_many_files
+from remote_kernel.io.system.open_files import allow_many_files
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 

@@ -13,8 +13,8 @@ from uvicorn.server import ServerState
 
 from benchmarks.many.light_kernel import LightRegistry
 from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC
-from remote_kernel.io.http1.listening import allow_many_files
 from remote_kernel.io.http1.server import ServerProtocol
+from remote_kernel.io.system.open_files import allow_many_files
 from remote_kernel.pod.api.pod import Pod
 from remote_kernel.pod.app import create_app
 from remote_kernel.pod.files.data_folder import DataFolder

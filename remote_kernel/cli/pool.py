@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from remote_kernel.core.errors import UsageError
-from remote_kernel.core.pools.local_pool import OPENER_FILE
+from remote_kernel.core.pools.local_pool import NOT_ON_WINDOWS, OPENER_FILE
 from remote_kernel.io.local_pools import folder_of, this_environment
 from remote_kernel.io.private_files import write_private
+from remote_kernel.io.system.event_loop import run_in_loop
 from remote_kernel.pool.options import add_options, options_from
 
 NO_POOL = (
@@ -66,6 +67,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if sys.platform == "win32":
+        raise UsageError(NOT_ON_WINDOWS)
     from remote_kernel.pool.program import run
 
     return run(options_from(arguments), arguments.environ)
@@ -84,9 +87,9 @@ def _status(arguments: argparse.Namespace) -> int:
     from remote_kernel.client.local_pool import LocalPool
 
     _refuse_options(arguments)
-    status = asyncio.run(LocalPool().status())
-    others = asyncio.run(_other_statuses())
-    link = asyncio.run(LocalPool().make_page_link()) if arguments.open else ""
+    status = run_in_loop(LocalPool().status())
+    others = run_in_loop(_other_statuses())
+    link = run_in_loop(LocalPool().make_page_link()) if arguments.open else ""
     if link and status is not None:
         status["page"] = link
     if arguments.json:
@@ -116,7 +119,7 @@ def _stop(arguments: argparse.Namespace) -> int:
     _refuse_options(arguments)
     if arguments.all:
         return _stop_all()
-    if not asyncio.run(LocalPool().stop()):
+    if not run_in_loop(LocalPool().stop()):
         print(NO_POOL, file=sys.stderr)
         return 1
     print("The local pool has stopped.")
@@ -126,7 +129,7 @@ def _stop(arguments: argparse.Namespace) -> int:
 def _stop_all() -> int:
     from remote_kernel.client.local_pool import LocalPool
 
-    count = sum(asyncio.run(pool.stop()) for pool in LocalPool.of_all_environments())
+    count = sum(run_in_loop(pool.stop()) for pool in LocalPool.of_all_environments())
     if not count:
         print(NO_POOL_AT_ALL, file=sys.stderr)
         return 1

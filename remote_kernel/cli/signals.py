@@ -2,12 +2,12 @@
 
 import asyncio
 import os
-import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
-HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from remote_kernel.io.system.signals import HANGUP, handling, wanted
 
 
 @dataclass(slots=True, eq=False)
@@ -24,7 +24,7 @@ class Watch:
 
 
 class Signals:
-    """Stop requests by SIGINT, SIGTERM and SIGHUP.
+    """Stop requests by signals.
 
     Attributes:
         received: set by the first signal.
@@ -39,7 +39,7 @@ class Signals:
 
     def handle(self, number: int) -> None:
         """Take note of one signal."""
-        if number == signal.SIGHUP:
+        if number == HANGUP:
             self._leave_terminals()
         for watch in self._watches:
             if self.received.is_set() or not watch.is_patient:
@@ -75,12 +75,5 @@ async def watch_signals() -> AsyncIterator[Signals]:
     A SIGHUP that is ignored stays so: `nohup` has asked for that.
     """
     signals = Signals()
-    loop = asyncio.get_running_loop()
-    handled = [number for number in HANDLED if signal.getsignal(number) is not signal.SIG_IGN]
-    for number in handled:
-        loop.add_signal_handler(number, signals.handle, number)
-    try:
+    with handling({number: partial(signals.handle, number) for number in wanted()}):
         yield signals
-    finally:
-        for number in handled:
-            loop.remove_signal_handler(number)

@@ -101,11 +101,12 @@ def safe_output(environ: Mapping[str, str]) -> Iterator[None]:
 
 def _safe(stream: TextIO | None, environ: Mapping[str, str]) -> TextIO:
     if stream is None:  # closed by whoever has started us
-        return open(os.devnull, "w")  # noqa: PTH123 - as long as the process
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - as long as the process
     if isinstance(stream, SafeStream):
         return stream
     if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="backslashreplace")  # an old locale must not end a run with an error
+        encoding = "utf-8" if sys.platform == "win32" else None  # whatever the code page, as for a pipe or a file
+        stream.reconfigure(encoding=encoding, errors="backslashreplace")  # an old locale must not end a run
     can_draw = stream.isatty() and environ.get("TERM") != "dumb"
     has_colours = _wants_colours(environ, can_draw=can_draw)
     return cast(TextIO, SafeStream(stream, keeps_colours=has_colours, can_draw=can_draw))
@@ -115,7 +116,15 @@ def _wants_colours(environ: Mapping[str, str], *, can_draw: bool) -> bool:
     """Return whether colours are wanted (https://no-color.org, https://force-color.org), else whether they work."""
     if environ.get("NO_COLOR"):
         return False
+    if sys.platform == "win32":
+        can_draw = can_draw and knows_colours(environ)
     return can_draw or environ.get("FORCE_COLOR", "0") not in {"", "0"}
+
+
+def knows_colours(environ: Mapping[str, str]) -> bool:
+    """Return whether a terminal on Windows is one that obeys ANSI's sequences; the old console shows them."""
+    marks = ("WT_SESSION", "TERM", "TERM_PROGRAM", "ANSICON")
+    return any(environ.get(name) for name in marks) or environ.get("ConEmuANSI") == "ON"
 
 
 def can_draw(stream: TextIO) -> bool:

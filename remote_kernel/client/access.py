@@ -1,6 +1,7 @@
 """Access to a session pool, its endpoint and tokens: configured, or of an environment's local pool."""
 
 import asyncio
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from remote_kernel.client.http.transport import Transport, transport_to
 from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.core.errors import PoolUnreachable, SettingsError
 from remote_kernel.core.pools.credential import CredentialKind
-from remote_kernel.core.pools.local_pool import LOOPBACK_NAMES
+from remote_kernel.core.pools.local_pool import LOOPBACK_NAMES, NOT_ON_WINDOWS
 from remote_kernel.core.pools.proxies import Proxy
 from remote_kernel.core.settings import Settings
 
@@ -138,10 +139,12 @@ def choose_access(settings: Settings, environ: Mapping[str, str]) -> Access:
     """Return the access that the settings ask for, over the proxy that `environ` names, with its certificates.
 
     Raises:
-        SettingsError: the endpoint would carry a token in the clear, what is to be the proxy is none, or the
-            certificates are not there.
+        SettingsError: there is no local pool on this system, the endpoint would carry a token in the clear, what is to
+            be the proxy is none, or the certificates are not there.
     """
     if not settings.endpoint:
+        if sys.platform == "win32":
+            raise SettingsError(NOT_ON_WINDOWS)
         return LocalAccess(LocalPool(), environ)
     proxy = find_proxy(settings.endpoint, environ)
     bundle = find_bundle(environ) if settings.endpoint.startswith("https:") else None

@@ -1,14 +1,10 @@
 """Finding the local pool of an environment, or starting it."""
 
 import asyncio
-import contextlib
-import fcntl
 import json
-import os
-import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -27,10 +23,10 @@ from remote_kernel.core.pools.local_pool import (
     STOP_PATH,
     RunningPool,
 )
-from remote_kernel.core.pools.pod_environment import pod_environment
 from remote_kernel.io.http1 import proves
 from remote_kernel.io.local_pools import folder_of, make_folder, read_pool, registered_names, this_environment
 from remote_kernel.io.log_files import POOL_LOG, log_folder
+from remote_kernel.io.system.processes import lives
 
 # A cold machine may need that long to import what the daemon needs.
 START_TIMEOUT_SECONDS = 30.0
@@ -38,11 +34,8 @@ START_TIMEOUT_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 10.0
 # A pool on this machine answers at once, unless the machine is very busy.
 REQUEST_TIMEOUT_SECONDS = 5.0
-# How often to look again where nothing tells us: at a lock that another process holds, at a process that ends.
+# How often to look again at a process that ends, of which nothing tells us.
 LOOK_AGAIN_SECONDS = 0.05
-
-# The daemon has to find the same runtime folder; a pod has no business there.
-_DAEMON_VARIABLES = ("JUPYTER_RUNTIME_DIR", "REMOTE_KERNEL_LOG", "REMOTE_KERNEL_LOG_LEVEL")
 
 
 class LocalPool:
@@ -119,7 +112,7 @@ class LocalPool:
         if pool is None or await self._request("POST", pool, STOP_PATH) is None:
             return False
         deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
-        while read_pool(self._folder) == pool and _is_running(pool.pid):  # it removes its file when its pods are gone
+        while read_pool(self._folder) == pool and lives(pool.pid):  # it removes its file when its pods are gone
             if time.monotonic() > deadline:
                 raise PoolUnreachable(f"The local pool does not stop: end it with 'kill {pool.pid}'.")
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
@@ -135,11 +128,15 @@ class LocalPool:
 
     async def _start_once(self, environ: Mapping[str, str], options: Sequence[str]) -> RunningPool | None:
         assert self.is_own
+        if sys.platform == "win32":  # see `choose_access`
+            return None
+        from remote_kernel.client.pool_daemon import locked, start_daemon
+
         make_folder(self._folder)
-        async with _locked(self._folder / LOCK_FILE) as lock:
+        async with locked(self._folder / LOCK_FILE) as lock:
             if (pool := await self.find()) is not None:
                 return pool
-            await _start(lock, environ, options)
+            await start_daemon(lock, environ, options)
             return await self.find()
 
     async def _request(self, method: str, pool: RunningPool, path: str) -> dict[str, Any] | None:
@@ -156,78 +153,7 @@ class LocalPool:
             await transport.aclose()
 
 
-async def _start(lock: int, environ: Mapping[str, str], options: Sequence[str]) -> None:
-    """Start a daemon and wait until it is ready or has ended.
-
-    The lock is its standard input until it is ready, so that it stays locked even if we give up meanwhile.
-    """
-    environment = pod_environment(environ)
-    environment |= {name: environ[name] for name in _DAEMON_VARIABLES if name in environ}
-    # -P: no module comes from the folder that we happen to be in.
-    command = [sys.executable, "-P", "-m", "remote_kernel.pool", "--daemon", *options]
-    reading, writing = os.pipe()
-    with (
-        os.fdopen(reading, "rb") as output,
-        os.fdopen(writing, "wb") as daemon_output,
-        subprocess.Popen(  # noqa: ASYNC220 - it returns at once, and a cancelled wait leaves nothing open
-            command,
-            stdin=lock,
-            stdout=daemon_output,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            start_new_session=True,
-        ) as process,
-    ):
-        daemon_output.close()
-        try:
-            await _wait_readable(output.fileno())
-        finally:
-            process.kill()  # it has ended, and goes on as a daemon in a child, unless we give up early
-
-
 def _failure(what: str, log: Path) -> PoolUnreachable:
     return PoolUnreachable(
         f"The local session pool {what}. Its log says more: {log}. 'remote-kernel pool' starts one in a terminal."
     )
-
-
-@contextlib.asynccontextmanager
-async def _locked(path: Path) -> AsyncIterator[int]:
-    """Hold the lock file, which the system frees however the processes end that have it open."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        # A blocking wait would hold up the event loop, or a thread that cannot be told to give up.
-        while not _try_lock(descriptor):  # noqa: ASYNC110 - no event comes from another process
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-async def _wait_readable(descriptor: int) -> None:
-    """Return when there is something to read, or the end."""
-    loop = asyncio.get_running_loop()
-    is_readable = asyncio.Event()
-    loop.add_reader(descriptor, is_readable.set)
-    try:
-        await is_readable.wait()
-    finally:
-        loop.remove_reader(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

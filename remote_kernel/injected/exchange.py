@@ -19,6 +19,8 @@ def main(argument: dict[str, Any]) -> None:
 def hand_on(argument: dict[str, Any]) -> str:
     for name in argument["unread"]:
         remove(name)
+    if not hasattr(socket, "AF_UNIX"):
+        return "absent"
     data = take_file(argument["file"]) if "file" in argument else base64.b64decode(argument["exchange"])
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(argument["seconds"])

@@ -1,7 +1,6 @@
 """Starts the agent beside this interpreter, unless it is there already."""
 
 import base64
-import fcntl
 import os
 import socket
 import subprocess
@@ -31,6 +30,10 @@ def main(argument: dict[str, Any]) -> None:
 def start(argument: dict[str, Any]) -> None:
     if sys.version_info < tuple(argument["python"]):
         raise Impossible(f"its Python is {sys.version.split()[0]}")
+    try:
+        import fcntl
+    except ImportError:
+        raise Impossible("its system is none that an agent runs on") from None
     folder = make_folder(argument["folder"])
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several kernels may come at the same time

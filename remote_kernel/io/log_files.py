@@ -4,17 +4,18 @@ Every process that writes opens its file anew for each line, so that files may b
 """
 
 import contextlib
-import fcntl
 import logging
 import os
 import sys
 import traceback
 from collections.abc import Mapping
+from io import FileIO
 from pathlib import Path
 
 from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.text.log_lines import LogEvent, LogLine, redact
-from remote_kernel.io.private_files import make_private_folder
+from remote_kernel.io.private_files import make_private_folder, open_private
+from remote_kernel.io.system.file_locks import hold
 
 LOGS_FOLDER = "remote-kernel/logs"  # inside Jupyter's runtime folder
 SUFFIX = ".log"
@@ -49,29 +50,27 @@ def make_log_folder(folder: Path) -> None:
 
 def append(path: Path, text: str) -> None:
     """Add a line to a file, and begin a new one where it has become long. Raises `OSError`."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        if os.fstat(descriptor).st_size > MAX_BYTES:
-            _set_aside(descriptor, path)
-        os.write(descriptor, f"{text}\n".encode(errors="backslashreplace"))  # in one piece, among other writers
-    finally:
-        os.close(descriptor)
+    with open_private(path, "a+") as file:
+        if os.fstat(file.fileno()).st_size > MAX_BYTES:
+            _set_aside(file, path)
+        file.write(f"{text}\n".encode(errors="backslashreplace"))  # in one piece, among other writers
 
 
-def _set_aside(descriptor: int, path: Path) -> None:
+def _set_aside(file: FileIO, path: Path) -> None:
     """Copy the file to the older one and empty it: a process that has it as standard error goes on in the same.
 
     The copy is whole, so that who follows the file finds the place there; of a flood on standard error it is the end.
     """
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    size = os.fstat(descriptor).st_size
-    if size <= MAX_BYTES:
-        return  # another process was first
-    kept = size if size <= 2 * MAX_BYTES else MAX_BYTES
-    older = path.with_suffix(OLDER_SUFFIX)
-    with os.fdopen(os.open(older, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(os.pread(descriptor, kept, size - kept))
-    os.ftruncate(descriptor, 0)
+    with hold(path):
+        size = os.fstat(file.fileno()).st_size
+        if size <= MAX_BYTES:
+            return  # another process was first
+        kept = size if size <= 2 * MAX_BYTES else MAX_BYTES
+        file.seek(size - kept)
+        with open_private(path.with_suffix(OLDER_SUFFIX), "r+") as older:
+            older.truncate()
+            older.write(file.read(kept))
+        file.truncate(0)
 
 
 def rest_of_older(path: Path, offset: int) -> bytes:

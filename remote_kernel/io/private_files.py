@@ -1,12 +1,23 @@
 """Files that only their owner may read: keys, tokens, identifiers.
 
+On Linux and macOS, their mode says so. Windows has none: there, a file can be read by those who may read the folder
+that it is in, and Jupyter's folders are in the user's profile, which is closed to other users.
+
 Every function raises `OSError` as the system does; callers say what it means for the user.
 """
 
 import os
+import stat
+import sys
 import tempfile
+import time
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
+
+# How long Windows may refuse to replace a file that another process, such as a virus scanner, is just reading.
+REPLACE_SECONDS = 0.5
+_LOOK_AGAIN_SECONDS = 0.01
 
 
 def make_private_folder(folder: Path) -> None:
@@ -15,9 +26,25 @@ def make_private_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
 
 
+def make_private(path: Path) -> None:
+    """Take a file from everybody but its owner."""
+    if sys.platform != "win32" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        path.chmod(0o600)
+
+
+def open_private(path: Path, mode: str) -> FileIO:
+    """Open a file, which is made with mode 0600 where it is missing: `r+` to be written in place, `a+` at its end."""
+    return FileIO(path, mode, opener=lambda name, flags: os.open(name, flags | os.O_CREAT, 0o600))
+
+
+def open_descriptor(path: Path) -> int:
+    """Open a file to be written in place, which is made with mode 0600 where it is missing."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+
+
 def write_private(path: Path, text: str) -> None:
     """Replace `path` in one step by a file of mode 0600, so that a reader sees the old text or the new one."""
-    _put(path, text, os.replace)
+    _put(path, text, replace)
 
 
 def create_private(path: Path, text: str) -> None:
@@ -25,13 +52,28 @@ def create_private(path: Path, text: str) -> None:
 
     The file appears complete or not at all.
     """
-    _put(path, text, os.link)
+    # Windows replaces nothing by a `rename`, and not every file system there has links.
+    _put(path, text, os.rename if sys.platform == "win32" else os.link)
+
+
+def replace(source: str | Path, target: Path) -> None:
+    """Replace a file in one step, as `os.replace`; on Windows, wait until nobody has it open."""
+    deadline = time.monotonic() + REPLACE_SECONDS
+    while True:
+        try:
+            os.replace(source, target)
+        except PermissionError:
+            if sys.platform != "win32" or time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        else:
+            return
 
 
 def _put(path: Path, text: str, take_place: Callable[[str, Path], None]) -> None:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # always made with 0600
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             file.write(text)
         take_place(name, path)
     finally:

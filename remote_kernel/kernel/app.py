@@ -5,7 +5,6 @@ or two. So this binds the sockets first; the rest is loaded while nobody could b
 """
 
 import argparse
-import asyncio
 import os
 import signal
 import sys
@@ -13,12 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.io.system.event_loop import run_in_loop
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.frontend.connection_file import Connection
+from remote_kernel.kernel.parent import find_parent
 
 
 async def run(connection_file: Path, environ: Mapping[str, str]) -> int:
-    """Serve one connection file until a shutdown request, SIGTERM, SIGHUP, or the end of the parent process.
+    """Serve one connection file until a shutdown request, a signal that asks for it, or the end of the parent process.
 
     Args:
         environ: variables of this process.
@@ -28,7 +29,7 @@ async def run(connection_file: Path, environ: Mapping[str, str]) -> int:
     connection = Connection.read(connection_file)
     channels = Channels(connection)
     channels.bind()
-    parent = os.getppid()
+    parent = find_parent(environ)
     from remote_kernel.kernel.serving import serve  # late, see above
 
     return await serve(connection, channels, parent, environ)
@@ -45,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     environ = dict(os.environ)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # until there is something to interrupt
     try:
-        return asyncio.run(run(arguments.connection_file, environ))
+        return run_in_loop(run(arguments.connection_file, environ))
     except RemoteKernelError as error:
         print(f"remote-kernel: {error}", file=sys.stderr)
         from remote_kernel.kernel.own_log import log_refusal

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-import os
 import secrets
 import signal
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from urllib.parse import urlsplit
 
 from remote_kernel import __version__
@@ -18,13 +18,16 @@ from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.wire.frames import Channel
 from remote_kernel.io.local_pools import this_environment
 from remote_kernel.io.log_files import log_to_stderr
+from remote_kernel.io.system.signals import handling, wanted
 from remote_kernel.io.tasks import go_on, start
 from remote_kernel.kernel.before_session.history import History
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.frontend.connection_file import Connection
 from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
+from remote_kernel.kernel.interrupt_event import watch_interrupt_event
 from remote_kernel.kernel.own_log import open_log
+from remote_kernel.kernel.parent import Parent
 from remote_kernel.kernel.relay import Relay
 from remote_kernel.kernel.session.session import Session
 
@@ -32,12 +35,10 @@ _log = logging.getLogger(__name__)
 
 # A front end that was killed leaves its kernels behind; they notice within this time.
 PARENT_POLL_SECONDS = 1.0
-# Whose children orphans become; it may be the front end, in a container.
-INIT_PID = 1
 
 
-async def serve(connection: Connection, channels: Channels, parent: int, environ: Mapping[str, str]) -> int:
-    """Serve the bound channels until a shutdown request, SIGTERM, SIGHUP, or the end of the process `parent`.
+async def serve(connection: Connection, channels: Channels, parent: Parent, environ: Mapping[str, str]) -> int:
+    """Serve the bound channels until a shutdown request, a signal that asks for it, or the end of `parent`.
 
     Args:
         environ: variables of this process.
@@ -53,7 +54,7 @@ async def serve(connection: Connection, channels: Channels, parent: int, environ
         folders,
         connection_file=connection.path,
         connection_key=connection.key,
-        parent=parent,
+        parent=parent.pid,
         history=History(folders.data if settings.keeps_history else None),
     )
     endpoint, kernelspec = settings.endpoint or this_environment().endpoint, settings.pod_kernel
@@ -65,26 +66,23 @@ async def serve(connection: Connection, channels: Channels, parent: int, environ
     )  # fmt: skip
     known = KernelInfoCache(folders.runtime, endpoint=endpoint, kernelspec=kernelspec)
     relay = Relay(channels, session, known, kernelspec=kernelspec, is_eager=settings.start is Start.EAGER)
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, relay.stopped.set)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which is what nohup asks for
-        loop.add_signal_handler(signal.SIGHUP, relay.stopped.set)
-    loop.add_signal_handler(signal.SIGINT, _interrupt, relay, Author(f"signals-{secrets.token_hex(8)}"))
-    try:
-        async with asyncio.TaskGroup() as tasks:  # whose failure ends this process: Jupyter starts another then
-            serving = tasks.create_task(go_on(channels.serve(relay.handle)))
-            watching = tasks.create_task(_watch_parent(parent, environ, relay.stopped))
-            channels.admit()
-            await relay.start()
-            await relay.stopped.wait()
-            await relay.aclose()
-            serving.cancel()
-            watching.cancel()
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # front ends interrupt a kernel that is to end
-        channels.close()
-        session.history.close()
+    interrupt = partial(_interrupt, relay, Author(f"signals-{secrets.token_hex(8)}"))
+    watch_interrupt_event(environ, interrupt)
+    with handling(dict.fromkeys(wanted(), relay.stopped.set) | {signal.SIGINT: interrupt}):
+        try:
+            async with asyncio.TaskGroup() as tasks:  # whose failure ends this process: Jupyter starts another then
+                serving = tasks.create_task(go_on(channels.serve(relay.handle)))
+                watching = tasks.create_task(_watch_parent(parent, relay.stopped))
+                channels.admit()
+                await relay.start()
+                await relay.stopped.wait()
+                await relay.aclose()
+                serving.cancel()
+                watching.cancel()
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # front ends interrupt a kernel that is to end
+            channels.close()
+            session.history.close()
     _log.info(LogEvent("stopped", has_died=relay.has_died))
     return int(relay.has_died)
 
@@ -107,12 +105,7 @@ def _readable_settings(environ: Mapping[str, str]) -> Settings:
         return Settings(keeps_history=False)
 
 
-async def _watch_parent(parent: int, environ: Mapping[str, str], stopped: asyncio.Event) -> None:
-    while os.getppid() == parent and not _is_orphan(parent, environ):  # noqa: ASYNC110 - no event tells of it
+async def _watch_parent(parent: Parent, stopped: asyncio.Event) -> None:
+    while not parent.has_ended():  # noqa: ASYNC110 - no event tells of it
         await asyncio.sleep(PARENT_POLL_SECONDS)
     stopped.set()
-
-
-def _is_orphan(parent: int, environ: Mapping[str, str]) -> bool:
-    """Return whether the front end had ended before this process could look who it was; jupyter_client says who."""
-    return parent == INIT_PID and environ.get("JPY_PARENT_PID", str(INIT_PID)) != str(INIT_PID)

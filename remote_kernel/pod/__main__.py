@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import anyio
 import anyio.lowlevel
 
 from remote_kernel.core.errors import RemoteKernelError
@@ -21,10 +20,11 @@ from remote_kernel.core.interpreter_api.versions import SYNC_LIMIT_SECONDS
 from remote_kernel.core.pools.flavor import Flavor, Sandbox
 from remote_kernel.core.settings import log_level
 from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC
-from remote_kernel.io.http1.listening import allow_many_files, open_listener, parse_port, reason
+from remote_kernel.io.http1.listening import open_listener, parse_port, reason
 from remote_kernel.io.http1.serving import Server, stop_on_signals
 from remote_kernel.io.log_files import log_to_stderr
 from remote_kernel.io.private_files import make_private_folder
+from remote_kernel.io.system.open_files import allow_many_files
 from remote_kernel.io.tasks import start
 from remote_kernel.pod.api.pod import Pod
 from remote_kernel.pod.app import create_app

@@ -32,7 +32,7 @@ def total_memory() -> int:
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for path in _MEMORY_LIMITS:
         with contextlib.suppress(OSError, ValueError):
-            return min(int(Path(path).read_text()), machine)
+            return min(int(Path(path).read_text(encoding="ascii")), machine)
     return machine
 
 

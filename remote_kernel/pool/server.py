@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from remote_kernel.core.pools.pool_proof import PROOF_PATH
 from remote_kernel.core.text.log_lines import LogEvent
-from remote_kernel.io.http1.listening import allow_many_files
 from remote_kernel.io.http1.serving import Server, stop_on_signals
+from remote_kernel.io.system.open_files import allow_many_files
 from remote_kernel.io.tasks import start
 from remote_kernel.pool.front_door.app import PoolApp
 from remote_kernel.pool.front_door.callers import Callers

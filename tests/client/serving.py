@@ -22,7 +22,7 @@ def serve(answer: Callable[[BaseHTTPRequestHandler], Answer], context: ssl.SSLCo
             self.end_headers()
             self.wfile.write(body)
 
-        do_POST = do_PUT = do_CONNECT = do_GET  # noqa: N815
+        do_POST = do_PUT = do_DELETE = do_CONNECT = do_GET  # noqa: N815
 
         def log_message(self, *_arguments: object) -> None:
             """Say nothing."""

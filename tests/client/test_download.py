@@ -58,6 +58,7 @@ ATTACKS = [
 
 
 @pytest.mark.parametrize("word", [".", "*"])
+@pytest.mark.unix
 async def test_nothing_that_the_user_did_not_name_comes_into_the_folder(word: str, home: Path) -> None:
     with HostilePod.listing(*ATTACKS, "fine.csv", "a\\b.csv") as pod:
         told = await download(pod, word, to=home)
@@ -132,6 +133,7 @@ def test_a_link_that_comes_after_the_look_is_not_followed(can_hold: bool, home: 
         folder.digest(("a", "authorized_keys"), Found(0, (0, 0, 0, 0)))
 
 
+@pytest.mark.unix
 def test_a_folder_that_is_swapped_for_a_link_meanwhile_gets_the_file_all_the_same(home: Path, tmp_path: Path) -> None:
     with TargetFolder(home).partial(("a", "x"), "partial") as partial:
         (home / "a").rename(home / "b")
@@ -162,6 +164,7 @@ def test_what_lies_where_a_file_is_to_grow_is_not_written_to(
 
 
 @pytest.mark.parametrize("can_hold", [True, False])
+@pytest.mark.unix
 def test_a_file_that_comes_meanwhile_stays(can_hold: bool, home: Path) -> None:
     folder = TargetFolder(home, can_hold=can_hold)
     with folder.partial(("x",), "partial") as partial:
@@ -179,6 +182,7 @@ def test_a_file_that_comes_meanwhile_stays(can_hold: bool, home: Path) -> None:
     assert (home / "x").read_bytes() == b"the pod's"
 
 
+@pytest.mark.unix
 def test_a_disk_without_hard_links_replaces_nothing_either(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_arguments: object, **_more: object) -> None:
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))

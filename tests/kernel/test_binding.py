@@ -1,6 +1,5 @@
 """Bindings: the same for the same notebook, another one for anything else, and kept once made."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -15,8 +14,9 @@ import pytest
 from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.identity import Identifier, Scope, is_identifier
 from remote_kernel.core.settings import Settings
+from remote_kernel.io.system.file_locks import FileLock, is_held
 from remote_kernel.kernel.identity.decision import decide
-from remote_kernel.kernel.session.binding import MAX_AGE_SECONDS, Binding, BindingFile, after_restart, is_locked
+from remote_kernel.kernel.session.binding import MAX_AGE_SECONDS, Binding, BindingFile, after_restart
 
 KEY = bytes(32)
 NOTEBOOK = Path("/home/ada/a.ipynb")
@@ -198,11 +198,12 @@ def test_kernel_that_somebody_looked_for_at_the_wrong_moment_counts_as_living_so
     (cursor,) = (tmp_path / "remote-kernel" / "kernels").glob("*.cursor")
     file.remove()
     cursor.touch()
-    with cursor.open("rb") as looking:
-        fcntl.flock(looking, fcntl.LOCK_SH)
-        file.save_cursor(2)
+    looking = FileLock(cursor)
+    assert looking.try_acquire(is_look=True)
+    file.save_cursor(2)
+    looking.release()
     file.save_cursor(3)
-    assert is_locked(cursor)
+    assert is_held(cursor)
 
 
 def test_a_folder_that_cannot_be_written_does_not_fail_the_cell(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The history of cells, and what front ends ask of it."""
 
-import fcntl
 import json
 import os
 import subprocess
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from remote_kernel.io.system.file_locks import hold
 from remote_kernel.kernel.before_session import history_file
 from remote_kernel.kernel.before_session.history import History, select
 from remote_kernel.kernel.before_session.history_file import FOLDER, Entry, HistoryFile
@@ -157,11 +157,9 @@ def test_a_folder_that_takes_nothing_costs_the_history_and_nothing_else(tmp_path
 
 def test_a_file_that_somebody_holds_costs_no_cell_its_time(tmp_path: Path) -> None:
     HistoryFile(tmp_path, "n").append("earlier")
-    (path,) = (tmp_path / FOLDER).iterdir()
     history = History(tmp_path)
     history.open("n")
-    with path.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with hold((tmp_path / FOLDER).with_suffix(".lock")):
         history.note(execute("now"))  # returns
         assert history_of(tmp_path) == [[1, 1, "earlier"]]
     history.close()

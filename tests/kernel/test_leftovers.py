@@ -1,7 +1,5 @@
 """Which sessions of ended kernels are of no use to anybody, and what is said of the others."""
 
-import contextlib
-import fcntl
 import json
 import os
 import socket
@@ -67,14 +65,6 @@ class Left:
         )
         self.file.save(self.binding)
 
-    def end(self) -> None:
-        """Let go of the file, as the system does when the process ends."""
-        locked = self.file.path.with_suffix(".cursor").stat()
-        for descriptor in (int(path.name) for path in Path("/dev/fd").iterdir()):
-            with contextlib.suppress(OSError):
-                if os.path.samestat(os.fstat(descriptor), locked):
-                    fcntl.flock(descriptor, fcntl.LOCK_UN)
-
     def collect(self, *, only_recent: bool = True) -> list[str]:
         """Return the readers whose sessions are to be given back."""
         collect(self.runtime, self.releases, endpoint="", only_recent=only_recent)
@@ -90,7 +80,7 @@ def ended_process() -> int:
 def test_private_session_is_collected_once_its_process_is_gone_and_no_other_can_follow(tmp_path: Path) -> None:
     left = Left(tmp_path, parent=os.getpid())
     assert left.collect() == []  # it lives
-    left.end()
+    left.file.close()
     assert left.collect() == []  # its parent may start it again
     left.connection_file.unlink()
     assert left.collect() == ["r1"]
@@ -100,17 +90,17 @@ def test_private_session_is_collected_once_its_process_is_gone_and_no_other_can_
 
 def test_connection_file_of_another_kernel_or_without_a_parent_brings_nobody_back(tmp_path: Path) -> None:
     left = Left(tmp_path, parent=os.getpid())
-    left.end()
+    left.file.close()
     left.connection_file.write_text(json.dumps({"key": "another"}))
     assert left.collect() == ["r1"]
     left = Left(tmp_path, parent=ended_process())
-    left.end()
+    left.file.close()
     assert left.collect() == ["r1"]
 
 
 def test_what_cannot_be_read_is_left_alone(tmp_path: Path) -> None:
     left = Left(tmp_path, parent=os.getpid())
-    left.end()
+    left.file.close()
     left.connection_file.write_text("not JSON")
     assert left.collect() == []
     left.connection_file.unlink()
@@ -120,7 +110,7 @@ def test_what_cannot_be_read_is_left_alone(tmp_path: Path) -> None:
 
 def test_long_gone_session_is_asked_for_only_where_that_cannot_take_a_new_one(tmp_path: Path) -> None:
     left = Left(tmp_path, parent=os.getpid())
-    left.end()
+    left.file.close()
     left.connection_file.unlink()
     hour_ago = time.time() - 3600
     for path in (left.file.path, left.file.path.with_suffix(".cursor")):

@@ -95,6 +95,7 @@ def test_one_file_has_one_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ("vscode-notebook-cell:Untitled-1.ipynb#W1", ""),
     ],
 )
+@pytest.mark.unix
 def test_vscode_cell_ids_name_their_notebook(cell_id: str, path: str) -> None:
     assert path_of_cell(cell_id) == path
 
@@ -114,6 +115,7 @@ def test_assignments_of_front_ends_are_read(code: str, expected: list[tuple[str,
     assert list(assignments(code)) == expected
 
 
+@pytest.mark.unix
 def test_hints_take_the_first_word() -> None:
     hints = Hints()
     hints.read(b"{}", b'{"code": "a = 1"}')

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from remote_kernel.io.http1.listening import MAX_FILES, allow_many_files, open_listener
+from remote_kernel.io.http1.listening import open_listener
+from remote_kernel.io.system.open_files import MAX_FILES, allow_many_files
 
 
 @pytest.mark.anyio

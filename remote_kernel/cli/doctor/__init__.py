@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from remote_kernel.core.text.terminal_text import PLAIN, one_line
+from remote_kernel.io.system.event_loop import run_in_loop
 
 if TYPE_CHECKING:
     from remote_kernel.cli.doctor.finding import Finding
@@ -62,7 +63,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def handle(arguments: argparse.Namespace) -> int:
     """Check, say what was found as it is found, and return the exit status."""
-    findings, number = asyncio.run(_examine_until_signal(arguments))
+    findings, number = run_in_loop(_examine_until_signal(arguments))
     if number:
         return SIGNAL_STATUS + number
     is_good = all(finding.status != "failed" for finding in findings)

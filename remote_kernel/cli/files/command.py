@@ -13,6 +13,7 @@ from remote_kernel.core.errors import TransferError
 from remote_kernel.core.identity import Identifier, Scope
 from remote_kernel.core.settings import Settings
 from remote_kernel.core.text.human_numbers import count_of
+from remote_kernel.io.system.event_loop import open_runner
 from remote_kernel.io.tasks import start
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _transfer(arguments: argparse.Namespace, progress: "Progress", work: Work) -
     settings, identifier = find_session(arguments)
     try:
         # The loop stands still between two steps, so that a question is like that of any program.
-        with asyncio.Runner() as runner:
+        with open_runner() as runner:
 
             def run(step: Coroutine[Any, Any, T]) -> T:
                 return runner.run(with_bar(arguments.quiet, progress, step))

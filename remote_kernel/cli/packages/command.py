@@ -1,7 +1,6 @@
 """`remote-kernel install-packages`: packages from this machine's index to the session of a notebook."""
 
 import argparse
-import asyncio
 import json
 import sys
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from remote_kernel.cli.identifier import find_session
 from remote_kernel.core.errors import UsageError
 from remote_kernel.core.identity import Identifier, Scope
 from remote_kernel.core.settings import Settings
+from remote_kernel.io.system.event_loop import run_in_loop
 
 if TYPE_CHECKING:
     from remote_kernel.client.packages.installation import InstallProgress, Outcome
@@ -71,7 +71,7 @@ def handle(arguments: argparse.Namespace) -> int:
     progress = InstallProgress()
     install = ensure_packages(wanted, settings, identifier, arguments.environ, progress)
     try:
-        outcome = asyncio.run(with_bar(arguments.quiet or arguments.json, progress, install))
+        outcome = run_in_loop(with_bar(arguments.quiet or arguments.json, progress, install))
     except KeyboardInterrupt:
         print("remote-kernel: interrupted; the same command goes on where it stopped", file=sys.stderr)
         raise

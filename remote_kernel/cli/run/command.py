@@ -121,12 +121,12 @@ def parse_count(text: str) -> int:
 
 def handle(arguments: argparse.Namespace) -> int:
     """Execute the notebooks as the parsed `arguments` say and return the exit status."""
-    import asyncio
 
     from remote_kernel.cli.output.progress import choose_display
     from remote_kernel.cli.run.batch import execute_batch
     from remote_kernel.cli.run.preparation import prepare
     from remote_kernel.cli.run.result_files import is_standard_output
+    from remote_kernel.io.system.event_loop import run_in_loop
 
     jobs = prepare(arguments)
     began = monotonic()
@@ -135,7 +135,7 @@ def handle(arguments: argparse.Namespace) -> int:
     is_taken = any(map(is_standard_output, [*results_paths, *filter(None, [arguments.junit, arguments.lock])]))
     shown = sys.stderr if arguments.json or is_taken else sys.stdout
     with choose_display(jobs, shown, is_quiet=arguments.json) as display:
-        results = asyncio.run(execute_batch(jobs, arguments.jobs, display))
+        results = run_in_loop(execute_batch(jobs, arguments.jobs, display))
     return report(arguments, results, monotonic() - began, shown)
 
 

@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from remote_kernel.core.errors import NotWritten, UsageError
+from remote_kernel.io.private_files import replace
 
 STANDARD_OUTPUT = 1
 
@@ -155,7 +156,7 @@ def _replace(target: Path, data: bytes) -> None:
             _write_new(partial, data)
             if target.exists():
                 shutil.copymode(target, partial)
-            os.replace(partial, target)
+            replace(partial, target)
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
@@ -165,9 +166,12 @@ def _replace(target: Path, data: bytes) -> None:
 
 
 def _write_in_place(path: Path, data: bytes) -> None:
-    # A pipe that nobody reads is an error at once, and not a wait for ever.
-    descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY)
-    os.set_blocking(descriptor, True)
+    if sys.platform == "win32":
+        descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_BINARY)
+    else:
+        # A pipe that nobody reads is an error at once, and not a wait for ever.
+        descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY)
+        os.set_blocking(descriptor, True)
     _write_all(descriptor, data)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from remote_kernel.core.errors import RemoteKernelError, UsageError
 from remote_kernel.core.text.human_numbers import count_of, format_seconds
 from remote_kernel.core.text.terminal_text import one_line
+from remote_kernel.io.system.event_loop import run_in_loop
 
 if TYPE_CHECKING:
     from remote_kernel.cli.sessions.session_list import Row
@@ -66,7 +67,7 @@ def show(arguments: argparse.Namespace) -> int:
     """Handle the command."""
     from remote_kernel.cli.sessions.session_list import list_sessions
 
-    rows = asyncio.run(list_sessions(arguments.environ))
+    rows = run_in_loop(list_sessions(arguments.environ))
     if arguments.json:
         print(json.dumps([row.to_json() for row in rows]))
     elif rows:
@@ -97,7 +98,7 @@ def stop_sessions(arguments: argparse.Namespace) -> int:
     """Handle `sessions stop`; raises `UsageError` where nothing is to be stopped."""
     if bool(arguments.sessions) == arguments.all:
         raise UsageError("name sessions by label or notebook, or give --all: see 'remote-kernel sessions'")
-    return asyncio.run(_stop_sessions(arguments))
+    return run_in_loop(_stop_sessions(arguments))
 
 
 async def _stop_sessions(arguments: argparse.Namespace) -> int:

@@ -7,10 +7,10 @@ is held open, so that nobody can put a link in the way between a look and the us
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedRandom, BufferedReader
@@ -21,9 +21,11 @@ from typing import Self
 
 from remote_kernel.core.download_paths import shown
 from remote_kernel.core.errors import TransferError
+from remote_kernel.io.private_files import replace
+from remote_kernel.io.system.file_locks import lock_open_file
 
 # Only Unix can hold a folder open and name what is in it; a folder that may be entered need not be readable.
-_CAN_HOLD = os.name == "posix"
+_CAN_HOLD = sys.platform != "win32"
 _ENTER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0)
 # A pipe must not be waited for, and Windows has line ends of its own.
 _PLAIN = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -179,7 +181,7 @@ class _Folder:
         """
         while True:
             file = self._open_own(name)
-            if not _lock(file):
+            if not lock_open_file(file.fileno()):
                 file.close()
                 return None
             if self._is_of_name(file, name):
@@ -220,7 +222,7 @@ class _Folder:
 
     def move(self, name: str, to: str) -> None:
         """Give a file another name that is free; raises `FileExistsError` where it is not."""
-        if self._held is None and os.name == "nt":
+        if self._held is None and sys.platform == "win32":
             os.rename(self._name(name), self._name(to))  # noqa: PTH104 - Windows replaces nothing by it
             return
         try:
@@ -237,7 +239,15 @@ class _Folder:
             self.unlink(name)
 
     def replace(self, name: str, to: str) -> None:
-        os.replace(self._name(name), self._name(to), src_dir_fd=self._held, dst_dir_fd=self._held)
+        if self._held is None:
+            replace(self.path / name, self.path / to)
+        else:
+            os.replace(name, to, src_dir_fd=self._held, dst_dir_fd=self._held)
+
+    def set_time(self, name: str, modified: float) -> os.stat_result:
+        """Set the time of a file that is not open, and return its status then."""
+        os.utime(self._name(name), (modified, modified))
+        return (self.path / name).lstat()
 
     def _status(self, name: str) -> os.stat_result:
         """Return what is of this name; raises `TransferError` for a link."""
@@ -293,13 +303,12 @@ class Partial:
         Raises:
             Interfered: something else has its place.
         """
-        if replaces is not None and hasattr(os, "fchmod"):
+        if replaces is not None and sys.platform != "win32":
             with contextlib.suppress(OSError):
                 os.fchmod(self._file.fileno(), self._folder.mode(self._target))
-        if modified is not None and os.utime in os.supports_fd:
-            self._file.flush()
-            os.utime(self._file.fileno(), (modified, modified))
         self._file.flush()
+        if modified is not None and os.utime in os.supports_fd:
+            os.utime(self._file.fileno(), (modified, modified))
         status = os.fstat(self._file.fileno())
         if self._folder.is_held:
             self._take_place(replaces)
@@ -307,6 +316,8 @@ class Partial:
             self._file.close()
         else:  # Windows renames no file that is open
             self._file.close()
+            if modified is not None and os.utime not in os.supports_fd:
+                status = self._folder.set_time(self._name, modified)
             self._take_place(replaces)
         return _found(status)
 
@@ -333,23 +344,12 @@ def _open_free(folder: _Folder, name: str) -> tuple[str, BufferedRandom]:
     raise AssertionError("there is always another name")
 
 
-def _lock(file: BufferedRandom) -> bool:
-    """Take a file for ourselves until it is closed; return whether nobody else has it."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass  # a file system without locks
-    return True
-
-
 def _found(status: os.stat_result, *, is_link: bool = False) -> Found:
     return Found(status.st_size, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns), is_link)
 
 
 def _is_ours(status: os.stat_result) -> bool:
-    return os.name != "posix" or status.st_uid == os.geteuid()
+    return sys.platform == "win32" or status.st_uid == os.geteuid()
 
 
 def _is_link(status: os.stat_result) -> bool:

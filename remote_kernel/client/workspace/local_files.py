@@ -9,6 +9,7 @@ nothing is read but what the system says of it.
 import hashlib
 import os
 import stat
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,12 @@ MAX_TOUCHED = 500
 
 # What says which files travel, and what else of this machine a session gets, is not changed by the session.
 _SETTINGS = frozenset({*RULE_FILES, "pyproject.toml"})
+
+# On Windows, a listing knows no inodes, and may be behind what was written just now: each file is asked by itself.
+_ASKS_EACH = sys.platform == "win32"
+
+# A pipe must not be waited for, and Windows has line ends of its own.
+_PLAIN = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 # The bits of a mode that say what kind of file it is.
 _KIND = 0o170000
@@ -324,7 +331,7 @@ class LocalFiles:
                 verdict = known.get(name) or folder.decide(name, is_folder=False)
                 if verdict is travels:
                     try:
-                        status = entry.stat(follow_symlinks=False)
+                        status = os.lstat(entry.path) if _ASKS_EACH else entry.stat(follow_symlinks=False)
                     except OSError:
                         continue  # removed meanwhile
                     mode = status.st_mode
@@ -392,7 +399,7 @@ class LocalFiles:
         """
         for _ in range(READS):
             seen = time.time_ns()
-            descriptor = os.open(f"{self._root}/{path}", os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+            descriptor = os.open(f"{self._root}/{path}", os.O_RDONLY | _PLAIN)
             with os.fdopen(descriptor, "rb") as file:
                 stamp = stamp_of(os.fstat(descriptor))
                 if not stat.S_ISREG(stamp[0]):

@@ -13,6 +13,11 @@ OPENER_FILE = "pool-page.html"  # leads a browser to the pool's page
 # What stands in an endpoint's place for the local pool of an environment, with the environment's name behind it.
 LOCAL_SCHEME = "local:"
 
+NOT_ON_WINDOWS = (
+    "The local session pool runs on Linux and macOS: set REMOTE_KERNEL_ENDPOINT to the endpoint of a session pool, "
+    "or use Jupyter inside WSL."
+)
+
 # Names of this machine that never leave it.
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 

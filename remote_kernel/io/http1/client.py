@@ -9,6 +9,7 @@ import asyncio
 import errno
 import os
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -225,6 +226,8 @@ async def _open_unix(path: str) -> tuple[object, Connection]:
 
     asyncio would take a server where too many wait (EAGAIN) for one that has accepted.
     """
+    if sys.platform == "win32":  # only the local pool speaks to its pods so
+        raise NotImplementedError
     opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         opened.setblocking(False)

@@ -1,13 +1,8 @@
 """Listening sockets of our servers, and the reason when one cannot be had."""
 
 import argparse
-import contextlib
 import os
-import resource
 import socket
-
-# What a server of ours has open at most where the system allows more: enough for hundreds of sessions.
-MAX_FILES = 8 * 1024
 
 # How many connections wait in the system's queue.
 QUEUE_LENGTH = 1024
@@ -39,21 +34,6 @@ def open_listener(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
-
-
-def allow_many_files() -> int:
-    """Raise this process's own limit of open files as far as the system lets it; many begin with 1,024.
-
-    Returns:
-        The limit as it is then.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-            soft = wanted
-    return MAX_FILES if soft == resource.RLIM_INFINITY else soft
 
 
 def reason(error: OSError) -> str:

@@ -6,6 +6,7 @@ message. One buffer does for all connections of a process, as what is in it is t
 
 import asyncio
 import socket
+import sys
 from abc import abstractmethod
 
 _BUFFER = memoryview(bytearray(256 * 1024))
@@ -27,7 +28,7 @@ class Receiving(asyncio.BufferedProtocol):
     def widen(transport: asyncio.BaseTransport) -> None:
         """Have a Unix socket take large messages in fewer pieces, as far as the system allows it."""
         opened: socket.socket = transport.get_extra_info("socket")
-        if opened.family == socket.AF_UNIX:
+        if sys.platform != "win32" and opened.family == socket.AF_UNIX:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
     @abstractmethod

@@ -1,11 +1,10 @@
 """Cells that were run from this machine, by notebook: what arrow-up shows before there is a session to ask.
 
 Each notebook has a file of its own, of one JSON array a line: session, line in it, code. Every writer opens the file
-anew for each cell, so that it may be shortened and removed at any time, and several kernels may write at once.
+anew for each cell, so that it may be shortened and removed at any time; of several kernels, one writes at a time.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -15,7 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from remote_kernel.core.numbers import MAX_SEQUENCE
-from remote_kernel.io.private_files import make_private_folder, write_private
+from remote_kernel.io.private_files import make_private_folder, open_private, write_private
+from remote_kernel.io.system.file_locks import hold
 
 FOLDER = "remote-kernel/history"  # inside Jupyter's data folder
 _SUFFIX = ".jsonl"
@@ -71,42 +71,45 @@ class HistoryFile:
 
     def read(self) -> list[Entry]:
         """Return what was kept, in order; nothing where nothing can be read."""
-        try:
-            return list(_parse(self._path.read_bytes()))
-        except OSError:
-            return []
+        return list(_parse(self._content()))
 
     def append(self, code: str) -> None:
         """Add a cell; a disk that does not take it costs the history, and nothing else."""
-        with contextlib.suppress(OSError), self._open() as file:
-            if not self._session:
-                self._session = max((entry.session for entry in _parse(_content(file))), default=0) + 1
-                self._remove_old()
+        with contextlib.suppress(OSError), self._alone():
+            is_first = not self._session
+            if is_first:
+                self._session = max((entry.session for entry in self.read()), default=0) + 1
             self._line += 1
             line = f"{json.dumps([self._session, self._line, code])}\n".encode()
-            size = os.fstat(file).st_size
-            if os.write(file, line) < len(line):  # the disk is full
-                os.ftruncate(file, size)
-            elif size + len(line) > self._max_bytes:
-                self._shorten(_content(file))
+            with open_private(self._path, "a+") as file:
+                size = os.fstat(file.fileno()).st_size
+                if (file.write(line) or 0) < len(line):  # the disk is full
+                    file.truncate(size)
+                    return
+            if size + len(line) > self._max_bytes:
+                self._shorten()
+            if is_first:
+                self._remove_old()
 
     @contextlib.contextmanager
-    def _open(self) -> Iterator[int]:
-        """Hold the file for this process alone. Raises `OSError`."""
+    def _alone(self) -> Iterator[None]:
+        """Be the only process that writes. Raises `OSError`."""
         make_private_folder(self._path.parent.parent)
         make_private_folder(self._path.parent)
-        while True:
-            file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                if _is_at(self._path, file):  # and was not replaced by a shorter one meanwhile
-                    yield file
-                    return
-            finally:
-                os.close(file)
+        lock = self._path.parent.with_suffix(".lock")
+        lock.touch(mode=0o600)
+        with hold(lock):
+            yield
 
-    def _shorten(self, content: bytes) -> None:
+    def _content(self) -> bytes:
+        try:
+            return self._path.read_bytes()
+        except OSError:
+            return b""
+
+    def _shorten(self) -> None:
         """Replace the file, so that a process that is killed meanwhile leaves one of the two."""
+        content = self._content()
         begin = content.find(b"\n", len(content) - self._max_bytes // 2) + 1
         write_private(self._path, content[begin:].decode(errors="replace"))
 
@@ -119,17 +122,6 @@ class HistoryFile:
 def can_keep(code: str) -> bool:
     """Return whether a cell has something in it that anybody wants again, and no more than people write."""
     return len(code) <= MAX_CELL_CHARS and bool(code.strip()) and not _LEAVING.fullmatch(code.strip())
-
-
-def _content(file: int) -> bytes:
-    return os.pread(file, os.fstat(file).st_size, 0)
-
-
-def _is_at(path: Path, file: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file))
-    except FileNotFoundError:
-        return False
 
 
 def _parse(content: bytes) -> Iterator[Entry]:

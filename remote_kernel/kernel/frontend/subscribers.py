@@ -1,16 +1,15 @@
 """Subscribers that do not read: found among the connections of a publisher, and cut off where they hold others up.
 
 ZeroMQ does not say which subscriber is full, nor does it end a single connection. The system does both: it knows of
-each connection how much it could not deliver, and one that is shut down looks as if the subscriber had gone.
+each connection how much it could not deliver, and one that is shut down looks as if the subscriber had gone. Windows
+does neither: there, whoever does not read holds the others up.
 """
 
 import contextlib
-import fcntl
 import os
 import socket
 import struct
 import sys
-import termios
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +94,8 @@ def _accepted(endpoint: str) -> Iterator[tuple[Inode, socket.socket]]:
 
     They are duplicates, so that what is closed by ZeroMQ's own thread meanwhile, and opened anew, is not taken for it.
     """
+    if sys.platform == "win32":
+        return
     transport, _, address = endpoint.partition("://")
     try:
         paths = list(_DESCRIPTORS.iterdir())
@@ -120,22 +121,31 @@ def _is_accepted_at(sock: socket.socket, transport: str, address: str) -> bool:
         here = sock.getsockname()
     except OSError:
         return False
-    if transport == "ipc":
+    if sys.platform != "win32" and transport == "ipc":
         return sock.family == socket.AF_UNIX and here == address
     return sock.family in {socket.AF_INET, socket.AF_INET6} and here[1] == int(address.rpartition(":")[2])
 
 
-def _ask(sock: socket.socket) -> Connection | None:
-    try:
-        if sys.platform == "darwin":
-            unsent = sock.getsockopt(socket.SOL_SOCKET, _SO_NWRITE)
-        else:
-            (unsent,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))
-        if sock.family == socket.AF_UNIX or sys.platform != "linux":
-            return Connection(unsent=unsent, taken=-unsent, is_counted=False)
-        layout, offset = _BYTES_ACKED
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, offset + layout.size)
-        (taken,) = layout.unpack_from(info, offset)
-    except (OSError, struct.error):
+if sys.platform == "win32":
+
+    def _ask(_sock: socket.socket) -> Connection | None:
         return None
-    return Connection(unsent=unsent, taken=taken, is_counted=True)
+
+else:
+    import fcntl
+    import termios
+
+    def _ask(sock: socket.socket) -> Connection | None:
+        try:
+            if sys.platform == "darwin":
+                unsent = sock.getsockopt(socket.SOL_SOCKET, _SO_NWRITE)
+            else:
+                (unsent,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))
+            if sock.family == socket.AF_UNIX or sys.platform != "linux":
+                return Connection(unsent=unsent, taken=-unsent, is_counted=False)
+            layout, offset = _BYTES_ACKED
+            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, offset + layout.size)
+            (taken,) = layout.unpack_from(info, offset)
+        except (OSError, struct.error):
+            return None
+        return Connection(unsent=unsent, taken=taken, is_counted=True)

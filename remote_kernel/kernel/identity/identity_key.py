@@ -9,7 +9,7 @@ from pathlib import Path
 
 from remote_kernel.core.errors import IdentityError
 from remote_kernel.core.identity import KEY_BYTES, parse_key
-from remote_kernel.io.private_files import create_private, make_private_folder
+from remote_kernel.io.private_files import create_private, make_private, make_private_folder
 
 KEY_FILE = "remote-kernel/identity.key"  # inside Jupyter's data folder
 
@@ -32,8 +32,7 @@ def load_key(environ: Mapping[str, str], data_folder: Path) -> bytes:
 def _read(path: Path) -> bytes:
     try:
         text = path.read_text(encoding="ascii")
-        if path.stat().st_mode & 0o077:
-            path.chmod(0o600)
+        make_private(path)
         key = base64.b64decode(text.strip(), validate=True)
     except FileNotFoundError:
         raise

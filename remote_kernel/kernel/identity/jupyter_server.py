@@ -12,11 +12,13 @@ import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import FileIO
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from remote_kernel.core.limits import JUPYTER_SESSIONS
+from remote_kernel.io.system.processes import lives
 
 # The server is on this machine and answers at once, or is busy and will not be waited for.
 TIMEOUT_SECONDS = 2.0
@@ -40,7 +42,7 @@ class Server:
 
 def find_server(runtime_folder: Path, parent: int) -> Server | None:
     """Return the server that has started this kernel; `None` where `parent`, who did, is no server or not any more."""
-    if parent not in (os.getppid(), os.getpid()):  # the parent has ended, and its id may be anybody's
+    if not _is_there(parent):  # it has ended, and its id may be anybody's
         return None
     try:
         fields = json.loads(_read_own(runtime_folder / f"jpserver-{parent}.json"))
@@ -51,15 +53,22 @@ def find_server(runtime_folder: Path, parent: int) -> Server | None:
         return None
 
 
+def _is_there(parent: int) -> bool:
+    if sys.platform == "win32":
+        return lives(parent)  # which is nobody else: see `kernel.parent`
+    return parent in (os.getppid(), os.getpid())
+
+
 def _read_own(path: Path) -> bytes:
     """Return the content of a file that nobody else can have written; raises `OSError`."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    with os.fdopen(os.open(path, flags), "rb") as file:
+    flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with FileIO(path, opener=lambda name, usual: os.open(name, usual | flags)) as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_FILE_BYTES:
             raise OSError("not a runtime file")
-        if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
-            raise PermissionError("somebody else may have written it")
+        if sys.platform != "win32":  # where the folder is in the user's profile
+            if found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise PermissionError("somebody else may have written it")
         return file.read(MAX_FILE_BYTES)
 
 

@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from remote_kernel.client.files.local_paths import current_folder, expand_user
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.identity import has_drive_prefix
 from remote_kernel.core.jupyter.messages import parse_object
+from remote_kernel.core.windows_paths import spell_windows_path, windows_path_of_url
 from remote_kernel.kernel.identity.jupyter_server import Server, find_server, sessions_of
 
 # A Jupyter server writes a session down as soon as the process of its kernel has been started.
@@ -56,6 +58,8 @@ def path_of_cell(cell_id: str) -> str:
     path = unquote(parts.path)
     # A notebook that was never saved has a name and no path.
     is_path = parts.scheme == "vscode-notebook-cell" and path.startswith("/") and path.endswith(".ipynb")
+    if is_path and sys.platform == "win32":
+        return windows_path_of_url(unquote(parts.netloc), path)
     return path if is_path else ""
 
 
@@ -111,9 +115,11 @@ def _papermill_path(path: str, environ: Mapping[str, str]) -> Path | None:
 
 
 def canonical(path: str) -> Path:
-    """Return the one spelling of a path: absolute, without links or `~`; raises `UsageError`."""
+    """Return the one spelling of a path: absolute, without links or `~`, on Windows as `spell_windows_path` has it;
+    raises `UsageError`."""
     expanded = expand_user(path)
-    return Path(os.path.realpath(expanded if expanded.is_absolute() else current_folder() / expanded))
+    real = os.path.realpath(expanded if expanded.is_absolute() else current_folder() / expanded)
+    return Path(spell_windows_path(real) if sys.platform == "win32" else real)
 
 
 def is_file_path(path: str) -> bool:

@@ -1,7 +1,8 @@
 """The pyproject.toml of a notebook's project."""
 
 import os
-from pathlib import Path
+import sys
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from remote_kernel.core.errors import SettingsError
@@ -21,7 +22,8 @@ def find_project(start: Path) -> "ProjectSettings | None":
     """Return what the nearest pyproject.toml says, in the folder `start` or above it; `None` where it says nothing.
 
     A file of somebody else counts only where the folder `start` is theirs as well: above a user's own folders, as in
-    `/tmp`, others may write.
+    `/tmp`, others may write. Windows does not tell whose a file is: there, one above the user's profile counts for
+    nothing.
 
     Raises:
         SettingsError: it cannot be used.
@@ -41,10 +43,17 @@ def _is_file(path: Path) -> bool:
 
 
 def _is_trusted(path: Path, start: Path) -> bool:
+    if sys.platform == "win32":
+        return not is_above(path.parent, Path.home())
     try:
         return path.stat().st_uid in {os.getuid(), 0, start.stat().st_uid}
     except OSError:
         return False
+
+
+def is_above(folder: PurePath, home: PurePath) -> bool:
+    """Return whether a folder holds the user's profile, and so may be everybody's."""
+    return folder in home.parents
 
 
 def _read(path: Path) -> "ProjectSettings | None":

@@ -1,7 +1,6 @@
 """Binding of a kernel to its session: decided once, then remembered for as long as the kernel lives."""
 
 import contextlib
-import fcntl
 import glob
 import hashlib
 import json
@@ -16,7 +15,8 @@ from remote_kernel.core.identity import Identifier, is_identifier
 from remote_kernel.core.numbers import AMOUNT, EPOCH, MAX_SEQUENCE, NAME
 from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.wire.frames import DEFAULT_KERNEL, FRESH_PREFIX
-from remote_kernel.io.private_files import make_private_folder, write_private
+from remote_kernel.io.private_files import make_private_folder, open_descriptor, write_private
+from remote_kernel.io.system.file_locks import FileLock, is_held
 
 BINDINGS_FOLDER = "remote-kernel/kernels"  # inside Jupyter's runtime folder
 
@@ -89,7 +89,7 @@ class BindingFile:
         self._path = self._folder / f"{digest[:32]}.json"
         self._cursor_path = self._path.with_suffix(".cursor")
         self._cursor_file: int | None = None
-        self._has_lock = False
+        self._lock: FileLock | None = None
 
     @property
     def path(self) -> Path:
@@ -115,17 +115,19 @@ class BindingFile:
         What a process has written stays when the process is killed.
         """
         with contextlib.suppress(OSError):
-            os.pwrite(self._open_cursor(), _CURSOR.pack(cursor), 0)
+            file = self._open_cursor()
+            os.lseek(file, 0, os.SEEK_SET)  # Windows has no `pwrite`
+            os.write(file, _CURSOR.pack(cursor))
 
     def _open_cursor(self) -> int:
         """Return the open file; it is locked for as long as this process lives, which tells others that it does."""
         if self._cursor_file is None:
             self._make_folders()
-            self._cursor_file = os.open(self._cursor_path, os.O_WRONLY | os.O_CREAT, 0o600)
-        if not self._has_lock:  # somebody may just be looking (`is_locked`)
+            self._cursor_file = open_descriptor(self._cursor_path)
+        if self._lock is None:  # somebody may just be looking (`is_held`)
+            lock = FileLock(self._cursor_path)
             with contextlib.suppress(OSError):
-                fcntl.flock(self._cursor_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._has_lock = True
+                self._lock = lock if lock.try_acquire() else None
         return self._cursor_file
 
     def _make_folders(self) -> None:
@@ -143,10 +145,17 @@ class BindingFile:
         """Forget, as after a shutdown that gave the session back."""
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)
+            self.close()  # before: Windows removes no file that is open
             self._cursor_path.unlink(missing_ok=True)
-            if self._cursor_file is not None:
-                os.close(self._cursor_file)
-                self._cursor_file, self._has_lock = None, False
+
+    def close(self) -> None:
+        """Let go of the file, as the end of the process does; what was saved stays."""
+        if self._cursor_file is not None:
+            os.close(self._cursor_file)
+            self._cursor_file = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def remove_stale(self, now: float) -> None:
         """Remove what kernels that are gone left behind long before `now` (seconds since 1970)."""
@@ -155,7 +164,7 @@ class BindingFile:
             for name in names:
                 files = list(self._folder.glob(f"{glob.escape(name)}.*"))
                 last_used = max((path.stat().st_mtime for path in files), default=now)
-                if now - last_used > MAX_AGE_SECONDS and not is_locked(self._folder / f"{name}.cursor"):
+                if now - last_used > MAX_AGE_SECONDS and not is_held(self._folder / f"{name}.cursor"):
                     for path in files:
                         path.unlink(missing_ok=True)
 
@@ -169,18 +178,6 @@ def read_binding(path: Path) -> Binding | None:
     except (OSError, ValueError, TypeError, RecursionError, WireError):
         return None
     return binding if is_valid else None
-
-
-def is_locked(cursor: Path) -> bool:
-    """Return whether a kernel holds its cursor file; the system lets go of it however the kernel ends."""
-    try:
-        with cursor.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _is_readable(binding: Binding) -> bool:

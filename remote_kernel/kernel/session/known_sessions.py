@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from remote_kernel.core.identity import Identifier, is_identifier
-from remote_kernel.kernel.session.binding import BINDINGS_FOLDER, is_locked
+from remote_kernel.io.system.file_locks import is_held
+from remote_kernel.kernel.session.binding import BINDINGS_FOLDER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ def _read(path: Path) -> KnownSession | None:
             identifier=Identifier(fields["identifier"]),
             notebook=str(fields.get("notebook", "")),
             endpoint=str(fields.get("endpoint", "")),
-            is_alive=is_locked(cursor),
+            is_alive=is_held(cursor),
             heard_at=max(file.stat().st_mtime for file in (path, cursor) if file.exists()),
             files=(path, cursor),
         )

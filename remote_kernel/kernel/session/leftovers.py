@@ -1,17 +1,17 @@
 """Sessions of kernels that ended without a word, to which nobody can come back: found, and turned into releases."""
 
 import contextlib
-import fcntl
 import json
-import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from remote_kernel.core.text.human_numbers import format_seconds
 from remote_kernel.core.text.terminal_text import one_line
+from remote_kernel.io.system.file_locks import try_hold
+from remote_kernel.io.system.processes import lives
 from remote_kernel.kernel.session.binding import BINDINGS_FOLDER, Binding, BindingFile, read_binding
 from remote_kernel.kernel.session.known_sessions import KnownSession
 from remote_kernel.kernel.session.releases import Release, Releases
@@ -69,8 +69,8 @@ def collect(runtime_folder: Path, releases: Releases, *, endpoint: str, only_rec
     host, now = socket.gethostname(), time.time()
     with contextlib.suppress(OSError):
         for path in sorted((runtime_folder / BINDINGS_FOLDER).glob("*.json")):
-            with _locked(path.with_suffix(".cursor")) as is_locked:
-                if not is_locked or (binding := read_binding(path)) is None:
+            with try_hold(path.with_suffix(".cursor")) as is_left:
+                if not is_left or (binding := read_binding(path)) is None:
                     continue
                 if not can_reclaim(binding, _look_at(runtime_folder, path, binding), endpoint=endpoint, host=host):
                     continue
@@ -82,28 +82,11 @@ def collect(runtime_folder: Path, releases: Releases, *, endpoint: str, only_rec
                     path.with_suffix(".cursor").unlink()
 
 
-@contextlib.contextmanager
-def _locked(cursor: Path) -> Iterator[bool]:
-    """Hold a kernel's file, which nobody can while it lives; give whether that worked."""
-    try:
-        file = os.open(cursor, os.O_RDONLY)
-    except OSError:
-        yield False
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield True
-    except BlockingIOError:
-        yield False
-    finally:
-        os.close(file)
-
-
 def _look_at(runtime_folder: Path, path: Path, binding: Binding) -> Outlook:
     return Outlook(
         is_alive=False,  # its file could be locked
         has_file=_has_file(runtime_folder, path, binding),
-        has_parent=not binding.parent or _lives(binding.parent),
+        has_parent=not binding.parent or lives(binding.parent),
     )
 
 
@@ -117,18 +100,6 @@ def _has_file(runtime_folder: Path, path: Path, binding: Binding) -> bool:
     except (OSError, ValueError, KeyError, TypeError):
         return True  # nobody knows
     return BindingFile(runtime_folder, connection_file=connection_file, key=key).path == path
-
-
-def _lives(pid: int) -> bool:
-    """Return whether there is a process of that number, or of its successor's: better one session too many than too
-    few."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def describe_users(sessions: Sequence[KnownSession], *, endpoint: str, own: str, now: float) -> str:
