@@ -704,3 +704,24 @@ async def test_two_kernels_that_fetch_the_same_are_not_in_each_other_s_way(sides
     assert next(calls, None) is None
     assert (sides.here / "a.bin").read_bytes() == (sides.here / "b.bin").read_bytes() == new
     assert sorted(file.name for file in sides.here.iterdir()) == ["a.bin", "b.bin"], "nothing is left over"
+
+
+@pytest.mark.parametrize("becomes", ["new", "old", ""])
+async def test_what_another_notebook_has_sent_is_no_change_of_the_session_s(sides: Sides, becomes: str) -> None:
+    states = [state_path(sides.scratch, sides.here, "work", name) for name in ("one", "two")]
+    one, two = (WorkspaceSync(sides.here, "work", state_file=state) for state in states)
+    file = write(sides.here, "a.py", "old")
+    for sync in (one, two):
+        await sync.up(sides.files, Progress(is_upload=True))
+    write(sides.here, "a.py", "sent")
+    await one.up(sides.files, Progress(is_upload=True))
+    if becomes:
+        write(sides.here, "a.py", becomes)
+    else:
+        file.unlink()
+    for _ in range(2):
+        told = await two.down(sides.files, Progress(is_upload=False), None)
+        assert (told.failures, told.notes) == ([], [])
+        told = await two.up(sides.files, Progress(is_upload=True))
+        assert (told.failures, told.notes) == ([], [])
+    assert shown(sides.there) == shown(sides.here) == ({"a.py": becomes} if becomes else {})

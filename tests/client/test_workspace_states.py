@@ -116,8 +116,12 @@ class TwoSides(RuleBasedStateMachine):
         return Kernel(state, sync, RemoteFiles(self.pod))
 
     def teardown(self) -> None:
-        self.runner.close()
-        shutil.rmtree(self.scratch)
+        try:
+            self.become_quiet()
+            self.nothing_is_lost()
+        finally:
+            self.runner.close()
+            shutil.rmtree(self.scratch)
 
     @initialize(count=st.integers(0, 2))
     def begin(self, count: int) -> None:
@@ -136,6 +140,12 @@ class TwoSides(RuleBasedStateMachine):
     def write(self, side: str, path: str, time: Time) -> None:
         """Write a file with new content of the same size, in place; what is in its way goes."""
         self.put(side, path, f"content {next(self.numbers)}", time)
+
+    @rule(path=PATHS, one=TIMES, two=TIMES)
+    def write_both(self, path: str, one: Time, two: Time) -> None:
+        """Write a file on both sides."""
+        self.write(HERE, path, one)
+        self.write(THERE, path, two)
 
     @rule(side=SIDES, path=PATHS, time=TIMES)
     def write_the_same(self, side: str, path: str, time: Time) -> None:

@@ -14,6 +14,7 @@ from remote_kernel.client.files.remote_files import RemoteFiles
 from remote_kernel.client.files.target_folder import Found, Interfered, Parts, TargetFolder
 from remote_kernel.client.files.transfer import Patience, PieceSize, Progress, Told, list_names
 from remote_kernel.client.workspace.local_files import LocalFiles, Measured, Snapshot, folders_above, is_racy
+from remote_kernel.client.workspace.state_file import StateFile
 from remote_kernel.core.download_paths import System, join, names_beside, shown
 from remote_kernel.core.errors import PoolRefused, TransferError
 from remote_kernel.core.text.human_numbers import format_bytes
@@ -45,6 +46,7 @@ class Down:
 
     Args:
         folder: the workspace in the session.
+        state_file: knows what other notebooks have agreed on.
         told: takes sentences about what the user may not expect.
     """
 
@@ -54,6 +56,7 @@ class Down:
         folder: str,
         local: LocalFiles,
         base: Base,
+        state_file: StateFile,
         progress: Progress,
         patience: Patience,
         piece: PieceSize,
@@ -63,6 +66,8 @@ class Down:
         self._folder = folder
         self._local = local
         self._base = base
+        self._state_file = state_file
+        self._others: list[Base] | None = None
         self._progress = progress
         self._patience = patience
         self._told = told
@@ -202,7 +207,7 @@ class Down:
             self.agree(path, measured, metadata.version)
             self._progress.unchanged += 1
             return
-        if self._note_same_content(path, metadata):
+        if self._note_same_content(path, metadata) or await self._note_agreed_by_others(path, metadata):
             return
         action = decide(self._change_here(path, found, measured, is_clash=is_clash), Change.CHANGED)
         if action is Action.KEEP_BOTH:
@@ -232,6 +237,19 @@ class Down:
         if agreed is None or agreed.sha256 != metadata.sha256 or not agreed.version:
             return False
         self._base.files[path] = replace(agreed, version=metadata.version)
+        return True
+
+    async def _note_agreed_by_others(self, path: str, metadata: wire.Metadata) -> bool:
+        """Note a file there that was the one here, as another notebook has sent or fetched it: what is here is newer.
+
+        Return whether it is one.
+        """
+        if self._others is None:
+            self._others = await asyncio.to_thread(self._state_file.load_others, self._base.pod)
+        agreed = (each.files.get(path) for each in self._others)
+        if not any(each is not None and each.version == metadata.version for each in agreed):
+            return False
+        self._base.files[path] = Agreed(metadata.sha256, NO_STAMP, metadata.version)
         return True
 
     def _change_here(self, path: str, found: Found | None, measured: Measured | None, *, is_clash: bool) -> Change:

@@ -20,8 +20,12 @@ def state_path(runtime_folder: Path, root: Path, folder: str, notebook: str) -> 
     Args:
         notebook: whatever tells this notebook's session from others.
     """
-    name = hashlib.sha256("\0".join([str(root), folder, notebook]).encode(errors="surrogateescape"))
-    return runtime_folder / STATES_FOLDER / f"{name.hexdigest()[:32]}.json"
+    workspace, owner = (_digest(*words) for words in ((str(root), folder), (notebook,)))
+    return runtime_folder / STATES_FOLDER / f"{workspace}-{owner}.json"
+
+
+def _digest(*words: str) -> str:
+    return hashlib.sha256("\0".join(words).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 class StateFile:
@@ -37,11 +41,20 @@ class StateFile:
 
     def load(self) -> Base:
         """Return the base that was saved, and an empty one where there is none of this workspace."""
+        return self._read(self._path) if self._path is not None else Base()
+
+    def load_others(self, pod: str) -> list[Base]:
+        """Return what other notebooks with this workspace have agreed on with a pod."""
         if self._path is None:
-            return Base()
+            return []
+        workspace = self._path.name.partition("-")[0]
+        paths = [path for path in self._path.parent.glob(f"{workspace}-*.json") if path != self._path]
+        return [base for base in map(self._read, paths) if base.pod == pod]
+
+    def _read(self, path: Path) -> Base:
         with contextlib.suppress(OSError, ValueError):
-            if self._path.stat().st_size <= MAX_STATE_BYTES:
-                owner, text = json.loads(self._path.read_text(encoding="utf-8"))
+            if path.stat().st_size <= MAX_STATE_BYTES:
+                owner, text = json.loads(path.read_text(encoding="utf-8"))
                 if owner == self._owner:
                     return Base.from_json(text)
         return Base()

@@ -249,7 +249,7 @@ class WorkspaceSync:
             if is_new:
                 self._begin(Base(files.pod))
             base = self._base
-            down = Down(files, self.folder, self._local, base, progress, patience, piece, told)
+            down = Down(files, self.folder, self._local, base, self._state_file, progress, patience, piece, told)
             yield (
                 Up(files, self.folder, self._local, base, progress, patience, piece, down, told, self._failed),
                 down,
