@@ -466,6 +466,38 @@ def test_note_about_its_files_is_in_the_cell_that_nobody_looks_at() -> None:
     assert world.table.end_now("nobody's", ["Nor was another."]) == [], "it waits for the next cell"
 
 
+@pytest.mark.parametrize("shown", ["2026-01-01T00:00:02.000000Z", "2026-01-01T00:00:02+00:00"])
+def test_reply_goes_to_the_one_of_two_requests_that_it_is_to(shown: str) -> None:
+    """The kernel ends the first, with the same type and id, without a reply; it writes dates in its own way."""
+    world = Requests()
+    world.begin(has_session=True, is_shared=False)
+    requests: list[Request] = []
+    parents: list[bytes] = []
+    for date in ("2026-01-01T00:00:01.000000Z", "2026-01-01T00:00:02.000000Z"):
+        header = part(msg_id="twice", msg_type="inspect_request", session="s", date=date)
+        requests.append(Request.parse(Channel.SHELL, [], (header, b"{}", b"{}", b"{}")))
+        parents.append(
+            part(msg_id="twice", msg_type="inspect_request", session="s", date=date if not parents else shown)
+        )
+        world.table.arrived(requests[-1], world.facts(), 0.0)
+    for state in ("busy", "idle"):
+        content = part(execution_state=state)
+        said = Message(channel=Channel.IOPUB, parts=(part(msg_type="status"), parents[0], b"{}", content))
+        world.table.published(KernelMessage.parse(said), 0.0)
+    reply = Message(channel=Channel.SHELL, parts=(part(msg_type="inspect_reply"), parents[1], b"{}", b"{}"))
+    forwards = [
+        effect.request
+        for effect in world.table.replied(KernelMessage.parse(reply), world.facts(), 0.1)
+        if isinstance(effect, effects.Forward)
+    ]
+    assert forwards == [requests[1]]
+    (probe,) = (each for each in world.table.wake(world.facts(), 1.0) if isinstance(each, effects.SendProbe))
+    answer = part(msg_id=probe.msg_id, msg_type="kernel_info_request", session="")
+    told = Message(channel=Channel.SHELL, parts=(part(msg_type="kernel_info_reply"), answer, b"{}", b"{}"))
+    ended = world.table.replied(KernelMessage.parse(told), world.facts(), 1.1)
+    assert [each.request for each in ended if isinstance(each, effects.Reply)] == [requests[0]]
+
+
 @pytest.mark.parametrize("is_kept", [False, True])
 def test_a_panel_that_asks_all_the_time_does_not_keep_the_session(is_kept: bool) -> None:
     """Once it is not kept for anybody else, the pod is not asked: each request would keep it from cooling down."""

@@ -134,6 +134,14 @@ def parse_parent(part: bytes) -> Header:
         return Header(msg_id="", msg_type="", session="", subshell_id="")
 
 
+def parse_date(part: bytes) -> datetime | None:
+    """Return when a message was made, from its header; `None` where that cannot be read."""
+    try:
+        return datetime.fromisoformat(str(parse_object(part).get("date")))
+    except (ValueError, WireError):
+        return None
+
+
 def parse_type(part: bytes) -> str:
     """Read the type in the header of what a kernel says; "" where it cannot be read."""
     msg_type = parse_reply(part).get("msg_type")

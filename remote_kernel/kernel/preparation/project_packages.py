@@ -49,7 +49,7 @@ async def ensure_packages(session: Session, wanted: Wanted, pod: str, progress: 
         session.pool,
         session.binding.kernelspec,
         progress,
-        cache=session.wheels,
+        cache=session.folders.wheels,
         patience_seconds=session.wait_seconds,
         pod=pod,
     )

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 
-from remote_kernel.core.jupyter.messages import parse_header
+from remote_kernel.core.jupyter.messages import parse_date, parse_header
 from remote_kernel.core.wire.frames import Message
 from remote_kernel.kernel.requests.effects import Send
 from remote_kernel.kernel.requests.request import OPEN, POLLS, Event, Origin, Request, State
@@ -63,9 +63,13 @@ class InFlightRequests:
                 return request
         return None
 
-    def move(self, key: Key, event: Event) -> Request | None:
-        """Have the oldest request that it can be about go on; return it."""
-        for request in self._by_key.get(key, ()):
+    def move(self, key: Key, event: Event, parent: bytes) -> Request | None:
+        """Have the request go on that an event is about: of several that are alike the one with the date of its parent
+        header, else the oldest that it can be about. Return it."""
+        alike = self._by_key.get(key, [])
+        if len(alike) > 1 and (date := parse_date(parent)):
+            alike = sorted(alike, key=lambda request: parse_date(request.header) != date)
+        for request in alike:
             if request.move(event):
                 self._note_move(request)
                 return request

@@ -369,7 +369,7 @@ class RequestTable:
 
     def _move(self, said: KernelMessage, now: float) -> Request | None:
         event = _STATUSES.get(said.state)
-        request = self._in_flight.move(said.key, event) if event else None
+        request = self._in_flight.move(said.key, event, said.message.parts[1]) if event else None
         if request is not None:
             self._unanswered.note(request, now)
         return request
@@ -414,7 +414,7 @@ class RequestTable:
             return self._prompts.forward(said)
         if said.msg_type == "interrupt_reply":
             return self._interrupts.acknowledge(said.parent.msg_id)
-        request = self._in_flight.move(said.key, Event.REPLY)
+        request = self._in_flight.move(said.key, Event.REPLY, said.message.parts[1])
         if request is None or request.state is State.LEFT:
             return []  # another front end's, or answered already
         if request.origin is Origin.PROBE:

@@ -136,11 +136,6 @@ class Session:
         return self.binding.now is not None or self._identification.is_told
 
     @property
-    def wheels(self) -> Path:
-        """The folder where downloaded packages are kept."""
-        return self.folders.wheels
-
-    @property
     def is_local(self) -> bool:
         """Return whether the pool is the user's own on this machine."""
         return not self._environ.get("REMOTE_KERNEL_ENDPOINT", "").strip()
