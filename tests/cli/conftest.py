@@ -1,9 +1,11 @@
-"""The kernels that `remote-kernel run` is tested with."""
+"""The kernels that `remote-kernel run` is tested with, and a notebook for the other commands."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.cli.command import write_notebook
 from tests.driver import Pool, run_in_pod
 
 
@@ -30,3 +32,21 @@ def remote_kernel(pool: Pool, session: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("REMOTE_KERNEL_TOKEN", pool.token)
     monkeypatch.setenv("REMOTE_KERNEL_IDENTIFIER", session)
     return "remote"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a notebook that has one session for all tests here."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    write_notebook(folder / "n.ipynb", "1")
+    return folder
+
+
+@pytest.fixture
+def notebook(pool: Pool, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The notebook, in the folder that the commands are given in."""
+    monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", pool.endpoint)
+    monkeypatch.setenv("REMOTE_KERNEL_TOKEN", pool.token)
+    monkeypatch.setenv("REMOTE_KERNEL_IDENTITY_KEY", "bm9ib2R5IGVsc2UgaGFzIHRoaXMga2V5IG9mIG91cnM=")
+    monkeypatch.chdir(folder)
+    return folder / "n.ipynb"

@@ -8,27 +8,15 @@ import pytest
 
 from tests.cli.command import run_command, write_notebook
 from tests.cli.test_terminal import show_on_terminal
-from tests.driver import Notebook, Pool
+from tests.driver import Notebook
 from tests.wheels import make_wheel, use_index
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a notebook that has one session for all tests here."""
-    folder = tmp_path_factory.mktemp("notebooks")
-    write_notebook(folder / "n.ipynb", "1")
-    return folder
-
-
 @pytest.fixture
-def notebook(pool: Pool, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The notebook, in the folder that the commands are given in; packages are found in its folder "index"."""
-    monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", pool.endpoint)
-    monkeypatch.setenv("REMOTE_KERNEL_TOKEN", pool.token)
-    monkeypatch.setenv("REMOTE_KERNEL_IDENTITY_KEY", "bm9ib2R5IGVsc2UgaGFzIHRoaXMga2V5IG9mIG91cnM=")
-    monkeypatch.chdir(folder)
-    use_index(folder / "index", monkeypatch)
-    return folder / "n.ipynb"
+def notebook(notebook: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The notebook; packages are found in the folder "index" beside it."""
+    use_index(notebook.parent / "index", monkeypatch)
+    return notebook
 
 
 def test_packages_of_a_file_are_in_the_session_that_the_notebook_s_kernel_has(notebook: Path, folder: Path) -> None:

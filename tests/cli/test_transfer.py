@@ -13,24 +13,6 @@ from tests.driver import Notebook, Pool
 from tests.faults.proxy import FaultProxy, Plan
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a notebook that has one session for all tests here."""
-    folder = tmp_path_factory.mktemp("notebooks")
-    write_notebook(folder / "n.ipynb", "1")
-    return folder
-
-
-@pytest.fixture
-def notebook(pool: Pool, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The notebook, in the folder that the commands are given in."""
-    monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", pool.endpoint)
-    monkeypatch.setenv("REMOTE_KERNEL_TOKEN", pool.token)
-    monkeypatch.setenv("REMOTE_KERNEL_IDENTITY_KEY", "bm9ib2R5IGVsc2UgaGFzIHRoaXMga2V5IG9mIG91cnM=")
-    monkeypatch.chdir(folder)
-    return folder / "n.ipynb"
-
-
 def test_files_go_to_the_session_that_the_notebook_s_kernel_has_and_come_back(notebook: Path, folder: Path) -> None:
     (folder / "in").mkdir()
     (folder / "in/a.txt").write_text("from here")

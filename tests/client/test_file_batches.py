@@ -2,10 +2,8 @@
 
 import hashlib
 import os
-import shutil
-import tempfile
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,21 +25,6 @@ from tests.driver import Pod
 pytestmark = pytest.mark.anyio
 
 TIME = 1_700_000_000.125
-
-
-@pytest.fixture(scope="module")
-def pod() -> Iterator[Pod]:
-    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
-        yield running
-
-
-@pytest.fixture
-def data(pod: Pod) -> Path:
-    """The pod's data folder, empty."""
-    folder = pod.scratch / "data"
-    for path in folder.iterdir():
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    return folder
 
 
 class FarAway(PoolClient):

@@ -3,10 +3,8 @@
 import hashlib
 import os
 import random
-import shutil
 import socket
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, chdir
 from pathlib import Path
 from typing import Any
@@ -27,21 +25,6 @@ from tests.faults.proxy import FaultProxy, Plan
 pytestmark = pytest.mark.anyio
 
 CUTS = 5
-
-
-@pytest.fixture(scope="module")
-def pod() -> Iterator[Pod]:
-    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
-        yield running
-
-
-@pytest.fixture
-def data(pod: Pod) -> Path:
-    """The pod's data folder, empty."""
-    folder = pod.scratch / "data"
-    for path in folder.iterdir():
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    return folder
 
 
 @asynccontextmanager
