@@ -272,7 +272,10 @@ class Relay:
     async def _prepare(self, request: Request) -> None:
         error: RemoteKernelError | None = None
         try:
-            for note in await self.preparation.run(lambda wait: self._do([BeginLine(wait)])):
+            for note in await self.preparation.run(
+                show=lambda wait: self._do([BeginLine(wait)]),
+                remark=lambda text: self._do(self._table.tell(text, colour=style.ACCENT)),
+            ):
                 self._do(self._table.tell(note))
         except asyncio.CancelledError:
             error = Interrupted(NOT_SENT)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from remote_kernel.kernel.output import style
 from tests.driver import Notebook
 from tests.wheels import make_wheel, use_index
 
@@ -47,7 +48,10 @@ def test_what_a_project_names_is_installed_as_its_settings_are_now(
     settings = project / "pyproject.toml"
     settings.write_text('[tool.remote-kernel]\npackages = ["rk-first"]\n')
     notebook = start_notebook(REMOTE_KERNEL_NOTEBOOK=str(project / "n.ipynb"))
-    assert notebook.run("import rk_first; rk_first.version").result == "'1.0'"
+    first = notebook.run("import rk_first; rk_first.version")
+    assert first.result == "'1.0'"
+    assert first.displayed.endswith("[Installed 1 package in the session: rk-first 1.0.]")
+    assert style.ACCENT in first.of_type("display_data")[-1]["data"]["text/html"], "it is no warning"
     settings.write_text('[tool.remote-kernel]\npackages = ["rk-first", "rk-second"]\n')
     assert notebook.run("import rk_second").reply["ename"] == "ModuleNotFoundError"
     cell = notebook.run("%session install --project")

@@ -30,24 +30,24 @@ class SessionNotices:
     """Notes that wait for a cell to be shown in."""
 
     def __init__(self) -> None:
-        self._waiting: list[str] = []
+        self._waiting: list[tuple[str, str]] = []
 
-    def tell(self, note: str) -> None:
+    def tell(self, note: str, *, colour: str = style.WARNING) -> None:
         """Have a note shown as soon as a cell runs; of very many the first are shown."""
         if len(self._waiting) < MAX_WAITING:
-            self._waiting.append(note)
+            self._waiting.append((note, colour))
 
     def take(self, cell: Request | None) -> list[Show]:
         """Return what waits, to be shown in the cell whose output the user is looking at, if there is one."""
         if cell is None or not self._waiting:
             return []
         waiting, self._waiting = self._waiting, []
-        return [show_note(note, cell) for note in waiting]
+        return [show_note(note, cell, colour=colour) for note, colour in waiting]
 
 
-def show_note(note: str, cell: Request) -> Show:
+def show_note(note: str, cell: Request, *, colour: str = style.WARNING) -> Show:
     """Return what shows a note in a cell."""
-    return Show(Shown(style.note(note, colour=style.WARNING), f"[{note}]"), cell.header)
+    return Show(Shown(style.note(note, colour=colour), f"[{note}]"), cell.header)
 
 
 def describe_gap(gap: wire.Gap) -> str:

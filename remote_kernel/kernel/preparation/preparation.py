@@ -62,8 +62,12 @@ class Preparation:
         """Return whether files come back behind cells."""
         return self.workspace is not None and self.workspace.place.brings_back
 
-    async def run(self, show: Callable[[Wait], None]) -> list[str]:
+    async def run(self, show: Callable[[Wait], None], remark: Callable[[str], None]) -> list[str]:
         """Do what is to be done before the next cell; return what the user is to be told.
+
+        Args:
+            show: says in the cell what it waits for.
+            remark: says in it what has been done.
 
         Raises:
             RemoteKernelError: the cell is not to run.
@@ -75,7 +79,9 @@ class Preparation:
             return []
         await self._reach()
         sent = await workspace.send_for_cell(self._pod, show) if workspace else []
-        return [*sent, *(await packages.install(self._pod, show) if packages else [])]
+        if packages is not None:
+            await packages.install(self._pod, show, remark)
+        return sent
 
     async def sync(self, progress: "Progress") -> list[str]:
         """Send what has changed here, and fetch what has changed in the session; return what the user is to be told.

@@ -1,6 +1,7 @@
 """Packages that a project says its notebooks need, made sure of in each pod before its first cell."""
 
 import asyncio
+from collections.abc import Callable
 
 from remote_kernel.client.packages.installation import Installation, InstallProgress, Outcome
 from remote_kernel.client.packages.requirements import Wanted, wanted_by
@@ -22,20 +23,21 @@ class ProjectPackages:
         """Return whether a pod has not been asked so far; "" for one that is not there yet."""
         return not pod or pod != self._pod
 
-    async def install(self, pod: str, show: Show) -> list[str]:
-        """Install what the pod lacks; return what the user is to be told.
+    async def install(self, pod: str, show: Show, remark: Callable[[str], None]) -> None:
+        """Install what the pod lacks, and say so by `remark`.
 
         Raises:
             UsageError, TransferError, PoolError, SessionLost: see `Installation.run`.
         """
         if not self.must_install(pod):
-            return []
+            return
         wanted = await asyncio.to_thread(wanted_by, self._project)
         progress = InstallProgress()
         async with showing(lambda now: describe(progress, now), show):
             outcome = await ensure_packages(self._session, wanted, pod, progress)
         self._pod = pod
-        return [outcome.summarise()] if outcome.changes else []
+        if outcome.changes:
+            remark(outcome.summarise())
 
 
 async def ensure_packages(session: Session, wanted: Wanted, pod: str, progress: InstallProgress) -> Outcome:
