@@ -526,6 +526,30 @@ def test_what_shows_that_somebody_uses_the_session(msg_type: str, parent: str, i
     assert KernelMessage.parse(Message(channel=Channel.IOPUB, parts=parts)).is_use is is_use
 
 
+@pytest.mark.parametrize(
+    ("asked_before", "flags", "is_attended"),
+    [
+        ((), {}, False),
+        (("kernel_info_request", "comm_info_request"), {}, False),
+        (("inspect_request",), {}, True),
+        (("history_request",), {"store_history": True}, True),
+        (("inspect_request",), {"store_history": False}, False),
+    ],
+)
+def test_cells_without_input_are_somebodys_where_there_is_a_page(
+    asked_before: tuple[str, ...], flags: dict[str, bool], is_attended: bool
+) -> None:
+    """As those of an extension whose server runs them; an extension's own, of which there is no history, are not."""
+    world = Requests()
+    world.begin(has_session=False, is_shared=False)
+    for msg_type in asked_before:
+        world.ask(msg_type, {}, msg_id="")
+    world.ask("execute_request", {"code": "ok", "allow_stdin": False, **flags}, msg_id="")
+    waiting = world.table.waiting_cell
+    assert waiting is not None
+    assert waiting.is_attended == is_attended
+
+
 TestRequests = Requests.TestCase
 TestRequests.settings = settings(
     # What fails is not made shorter, as that takes minutes.

@@ -14,7 +14,7 @@ class Prompts:
     def __init__(self, in_flight: InFlightRequests) -> None:
         self._in_flight = in_flight
         self._sessions: dict[str, None] = {}
-        self._last_attended: Request | None = None
+        self._last_asked: Request | None = None
 
     def note_sender(self, request: Request) -> None:
         """Remember the session of a front end, for prompts of what it has asked for."""
@@ -23,9 +23,9 @@ class Prompts:
         if len(self._sessions) > MAX_SESSIONS:
             del self._sessions[next(iter(self._sessions))]
 
-    def note_attended(self, request: Request) -> None:
-        """Remember a cell that somebody looks at."""
-        self._last_attended = request
+    def note_asked(self, request: Request) -> None:
+        """Remember a cell that takes input."""
+        self._last_asked = request
 
     def forward(self, said: KernelMessage) -> list[Effect]:
         """Send a prompt to who asked for what prompts; where that has ended, to who asked for the cell that runs.
@@ -35,7 +35,7 @@ class Prompts:
         channel, parts = said.message.channel, said.message.parts
         if (request := self._in_flight.find(said.key)) is not None:
             return [Forward(request, channel, parts)]
-        other = self._in_flight.begun_cell or self._last_attended
+        other = self._in_flight.begun_cell or self._last_asked
         if other is None or said.parent.session not in self._sessions:
             return []  # another kernel's
         return [Forward(other, channel, (parts[0], other.header, *parts[2:]))]

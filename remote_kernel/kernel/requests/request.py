@@ -122,7 +122,8 @@ class Request:
         message: to be passed on; `None` once it has been.
         command: the `%session` command that a cell consists of.
         is_silent: whether nobody sees the result of a cell.
-        is_attended: whether somebody may be looking; what executes notebooks by itself allows no input.
+        is_attended: whether somebody may be looking; what executes notebooks by itself allows no input and asks for
+            nothing that only a person needs.
         shows_waiting: whether who sent it is known to take the waiting line away, attended or not.
         is_withheld: whether its end waits for something that is done here, such as fetching the files it has made.
         is_busy_said: whether the front end was told "busy" of it.

@@ -67,6 +67,11 @@ LINK_IS_DOWN = Wait("waiting for the session")
 # may have, be it many or one.
 MAX_WAITING_BYTES = 256 * 1024 * 1024
 
+# What a page or a prompt asks a kernel for, at which somebody sits, and what executes notebooks by itself does not.
+_ASKED_BY_PEOPLE = frozenset(
+    {"complete_request", "inspect_request", "is_complete_request", "history_request", "debug_request"}
+)
+
 # Errors that a folder or an environment on this machine may explain.
 EXPLAINED = frozenset({"FileNotFoundError", "ModuleNotFoundError"})
 
@@ -124,6 +129,7 @@ class RequestTable:
         self._max_waiting_bytes = max_waiting_bytes
         self._last_reply = b"{}"
         self._is_full = False
+        self._has_page = False
         self._has_told_of_peers = False
 
     @property
@@ -167,6 +173,7 @@ class RequestTable:
     def arrived(self, request: Request, facts: SessionFacts, now: float) -> list[Effect]:
         """Take a message of a front end; raises `WireError` when it is none."""
         self._prompts.note_sender(request)
+        self._has_page = self._has_page or request.info.msg_type in _ASKED_BY_PEOPLE
         match request.info.msg_type:
             case "kernel_info_request":
                 return self._sessionless.tell_kernel_info(request)
@@ -230,12 +237,15 @@ class RequestTable:
     def _take_cell(self, request: Request, facts: SessionFacts, now: float) -> list[Effect]:
         content = request.content
         request.is_silent = content.get("silent") is True
-        request.is_attended = content.get("allow_stdin") is True
+        takes_input = content.get("allow_stdin") is True
+        # A server that runs a page's cells in the page's place can pass no prompt on; other cells without a prompt are
+        # an extension's own.
+        request.is_attended = takes_input or (self._has_page and content.get("store_history", True) is True)
         request.shows_waiting = request.is_marked(SHOWS_WAITING)
         request.command = session_command.parse(content.get("code"))
         self._replies.note_audience(request)
-        if request.is_attended:
-            self._prompts.note_attended(request)
+        if takes_input:
+            self._prompts.note_asked(request)
         if self._settling.loss is not None:
             return self._hold_to_settle(request)
         if self._held or self._is_taken or (request.command and self._in_flight.is_executing):
