@@ -19,13 +19,14 @@
 #   make large                 a file of 200 MB through lines that are cut, in half a minute
 #   make image                 what deploy/Dockerfile does, step by step in a folder, with downloads
 #   make hub                   users of a JupyterHub on one pool, in half a minute
+#   make tools                 programs and extensions beside us that run notebooks, each in an environment of its own
 #   make clients               clients of Azure's session pools, as published on PyPI, against the local pool
 #   make public                notebooks out of packages on PyPI, with files beside them, by nbclient, nbval and others
 #   make windows               the kernel and the command as they would be on Windows, in a minute
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo notebooks test unit slow repeat contract live soak bench peers many profile performance large scale image browser places hub clients public windows lint clean
+.PHONY: demo notebooks test unit slow repeat contract live soak bench peers many profile performance large scale image browser places hub tools clients public windows lint clean
 .DELETE_ON_ERROR:
 
 # As an installation has it: every kernel and pod that a test or a benchmark starts would compile the package anew.
@@ -125,6 +126,19 @@ places: $(VENV)/places.stamp
 
 hub: $(VENV)/places.stamp $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m hub tests/places $(ARGS)
+
+# Some of them exclude others, and some would change what the other tests run in.
+TOOLS := executors nbmodel documents
+
+tools: $(VENV)/test.stamp $(VENV)/browser.stamp $(TOOLS:%=$(BUILD)/tools/%.stamp)
+	$(BIN)/python -m pytest -m tools --numprocesses 2 --dist loadfile tests/places tests/browser $(ARGS)
+
+$(BUILD)/tools/%.stamp: pyproject.toml | $(VENV)/made.stamp
+	@echo 'Making the environment $(BUILD)/tools/$* …'
+	@mkdir -p $(BUILD)/tools
+	@$(BIN)/python -m venv $(BUILD)/tools/$*
+	@$(BUILD)/tools/$*/bin/python -m pip --quiet --disable-pip-version-check install --editable '.[$*]'
+	@touch $@
 
 clients: $(VENV)/clients.stamp
 	$(BIN)/python -m pytest tests/clients $(ARGS)

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,8 +42,14 @@ class Lab:
 
     @classmethod
     @contextmanager
-    def start(cls, home: Path, environ: Mapping[str, str]) -> Iterator["Lab"]:
-        """Run a server whose files, settings and runtime folder are in `home`."""
+    def start(
+        cls, home: Path, environ: Mapping[str, str], *, python: str | Path = sys.executable, options: Sequence[str] = ()
+    ) -> Iterator["Lab"]:
+        """Run a server whose files, settings and runtime folder are in `home`.
+
+        Args:
+            python: of the environment that has JupyterLab, and the kernel.
+        """
         folders = {name: home / name for name in ("notebooks", "runtime", "config")}
         for folder in folders.values():
             folder.mkdir()
@@ -51,15 +57,17 @@ class Lab:
         overrides.parent.mkdir()
         overrides.write_text(json.dumps(_SETTINGS))
         command = [
-            *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
+            *(python, "-m", "jupyterlab", "--no-browser", "--allow-root"),
             *("--ServerApp.ip=127.0.0.1", "--ServerApp.port=0", f"--ServerApp.root_dir={folders['notebooks']}"),
             # Nobody is to wait until a dead kernel is noticed.
             "--KernelRestarter.time_to_dead=0.5",
             "--LabApp.extension_manager=readonly",  # the other one asks PyPI
+            *options,
         ]
         own = {"JUPYTER_RUNTIME_DIR": str(folders["runtime"]), "JUPYTER_CONFIG_DIR": str(folders["config"])}
         with (home / "server.log").open("w") as log:
-            process = subprocess.Popen(command, env={**os.environ, **own, **environ}, stdout=log, stderr=log)
+            # Some extensions keep files of theirs in the current folder.
+            process = subprocess.Popen(command, cwd=home, env={**os.environ, **own, **environ}, stdout=log, stderr=log)
         with process:
             try:
                 yield cls._wait_started(process, folders["runtime"], folders["notebooks"])
