@@ -14,12 +14,14 @@ from remote_kernel.client.files.local_paths import current_folder, expand_user
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.identity import has_drive_prefix
 from remote_kernel.core.jupyter.messages import parse_object
-from remote_kernel.core.windows_paths import spell_windows_path, windows_path_of_url
 from remote_kernel.kernel.identity.jupyter_server import Server, find_server, sessions_of
 
 # A Jupyter server writes a session down as soon as the process of its kernel has been started.
 SESSION_SECONDS = 1.0
 LOOK_AGAIN_SECONDS = 0.05
+
+if sys.platform == "win32":
+    from remote_kernel.core.windows_paths import spell_windows_path, windows_path_of_url
 
 _ASSIGNMENT = re.compile(r"^(__vsc_ipynb_file__|PAPERMILL_INPUT_PATH)\s*=\s*(.+?)\s*$", re.MULTILINE)
 
@@ -119,7 +121,9 @@ def canonical(path: str) -> Path:
     raises `UsageError`."""
     expanded = expand_user(path)
     real = os.path.realpath(expanded if expanded.is_absolute() else current_folder() / expanded)
-    return Path(spell_windows_path(real) if sys.platform == "win32" else real)
+    if sys.platform == "win32":
+        real = spell_windows_path(real)
+    return Path(real)
 
 
 def is_file_path(path: str) -> bool:
