@@ -18,8 +18,8 @@ from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SessionLost
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.wire.compression import MAX_UNPACKED_BYTES
 from remote_kernel.core.wire.file_batches import MAX_FILES, BatchFile, FileVersion
-from remote_kernel.core.wire.files import BATCH_PATH, MAX_PIECE_BYTES, REMOVE_PATH
-from tests.client.hostile import hostile, say
+from remote_kernel.core.wire.files import BATCH_PATH, FETCH_PATH, MAX_PIECE_BYTES, REMOVE_PATH
+from tests.client.hostile import hostile, say, whole
 from tests.driver import Pod
 
 pytestmark = pytest.mark.anyio
@@ -112,6 +112,21 @@ async def test_a_file_in_pieces_has_a_version_a_time_and_a_mode_too(pod: Pod, da
     assert (data / "x").stat().st_mode & 0o777 == 0o755
 
 
+@pytest.mark.parametrize("kind", [PoolClient, FarAway])
+async def test_files_are_fetched_together_as_far_as_they_fit(pod: Pod, data: Path, kind: type[PoolClient]) -> None:
+    async with remote_files(pod.endpoint, kind) as files:
+        await files.write_batch("", [file(f"d/{number}", os.urandom(1000)) for number in range(20)])
+        listed = [FileVersion(path=each.path, version=each.version) for each in await files.list("d")]
+        first = await files.read_batch("d", listed, 10_000)
+        assert 5 < len(first) < 10
+        found = [*first, *await files.read_batch("d", listed[len(first) :], MAX_PIECE_BYTES)]
+        assert {each.path: each.content for each in found} == {
+            each.name: each.read_bytes() for each in (data / "d").iterdir()
+        }
+        with pytest.raises(PoolRefused):
+            await files.read_batch("d", [FileVersion(path="a/../../..", version="v")], 1000)
+
+
 async def test_another_pod_is_a_lost_session(pod: Pod, data: Path) -> None:
     async with remote_files(pod.endpoint, pod="pod-of-yesterday") as files:
         with pytest.raises(SessionLost):
@@ -154,6 +169,8 @@ def test_a_bomb_does_not_go_off(pod: Pod, data: Path) -> None:
         (BATCH_PATH, b'{"files":[["a",5,false,0]]}\nfour', "WireError"),
         (BATCH_PATH, b'{"files":[["a",1,false,1e999]]}\nx', "WireError"),
         (BATCH_PATH, bytes(MAX_PIECE_BYTES + 1), "BadRequest"),
+        (FETCH_PATH, b'{"files":[{"path":"..","version":"v"}]}', "WireError"),
+        (FETCH_PATH, b'{"files":[' + b",".join([b'{"path":"a","version":"v"}'] * 1001) + b"]}", "WireError"),
         (REMOVE_PATH, b"", "WireError"),
         (REMOVE_PATH, b'{"files":[{"path":"..","version":"v"}]}', "WireError"),
         (REMOVE_PATH, b'{"files":' + b"[" * 1000 + b"]" * 1000 + b"}", "WireError"),
@@ -218,4 +235,15 @@ async def test_an_answer_about_other_files_is_none(ask: Ask, said: dict[str, obj
         pool = server.pool()
         with pytest.raises(PoolUnreachable):
             await ask(RemoteFiles(pool))
+        await pool.aclose()
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b'{"files":[["b",0,false,0,"v"]]}\n', b'{"files":[["a",9,false,0,"v"]]}\ntorn'], ids=repr
+)
+async def test_a_batch_of_something_else_is_none(body: bytes) -> None:
+    async with hostile(lambda _: whole(body)) as server:
+        pool = server.pool()
+        with pytest.raises(PoolUnreachable):
+            await RemoteFiles(pool).read_batch("", [FileVersion(path="a", version="v")], 1000)
         await pool.aclose()

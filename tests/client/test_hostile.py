@@ -87,6 +87,7 @@ KINDS = [
     ("GET", STATUS_PATH, limits.SESSION),
     ("GET", files.FILES_PATH, limits.LISTING),
     ("POST", files.BATCH_PATH, limits.FILE_NAMES),
+    ("POST", files.FETCH_PATH, limits.FILE_PIECE),
     ("POST", files.REMOVE_PATH, limits.FILE_NAMES),
     ("GET", METADATA_PATH, limits.SESSION),
     ("GET", LIST_SESSIONS_PATH, limits.SESSION_LIST),

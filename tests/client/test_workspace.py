@@ -19,7 +19,7 @@ from remote_kernel.client.workspace.sync import (
     WorkspaceSync,
 )
 from remote_kernel.core.download_paths import System
-from remote_kernel.core.errors import PoolUnreachable, SessionLost, TransferError
+from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SessionLost, TransferError
 from remote_kernel.core.wire import files as wire
 from remote_kernel.core.wire.frames import ChangedFile, Files
 from remote_kernel.core.workspace.limits import WorkspaceLimits
@@ -28,8 +28,8 @@ from tests.client.pod_folder import PodFolder
 
 pytestmark = pytest.mark.anyio
 
-BATCH, CONTENT, LIST, METADATA, REMOVE = (
-    wire.BATCH_PATH, wire.CONTENT_PATH, wire.FILES_PATH, wire.METADATA_PATH, wire.REMOVE_PATH,
+BATCH, CONTENT, FETCH, LIST, METADATA, REMOVE = (
+    wire.BATCH_PATH, wire.CONTENT_PATH, wire.FETCH_PATH, wire.FILES_PATH, wire.METADATA_PATH, wire.REMOVE_PATH,
 )  # fmt: skip
 
 
@@ -187,6 +187,99 @@ async def test_what_a_cell_made_and_changed_comes_down(sides: Sides) -> None:
     assert shown(sides.here) == {"a.csv": "new one", "out/result.csv": "made"}
     assert LIST not in sides.pod.requests
     assert not sides.sync.has_changed()
+
+
+async def test_many_small_files_come_down_in_few_requests(sides: Sides) -> None:
+    write(sides.here, "a.csv")
+    await sides.up()
+    paths = [f"out/{number % 7}/{number}.csv" for number in range(1_500)]
+    for path in paths:
+        write(sides.there, path, path)
+    told = await sides.down()
+    assert (told.failures, told.notes) == ([], [])
+    assert shown(sides.here) == {"a.csv": "content"} | {path: path for path in paths}
+    assert sides.pod.requests.count(FETCH) <= 4
+    assert {*sides.pod.requests} <= {LIST, FETCH}
+    assert (sides.progress.files, sides.progress.files_done) == (1_500, 1_500)
+    assert not sides.sync.has_changed()
+
+
+async def test_files_that_come_together_replace_nothing_that_was_changed_here(sides: Sides) -> None:
+    for name in ("a", "b", "c", "d", "e"):
+        write(sides.here, name, "old")
+    await sides.up()
+    for name in ("a", "b", "c", "d", "e", "new"):
+        write(sides.there, name, "theirs")
+    write(sides.here, "a", "mine")
+    write(sides.here, "b", "theirs")
+    (sides.here / "c").unlink()
+    (sides.here / "d").unlink()
+    (sides.here / "d").symlink_to("../pod")
+    write(sides.here, "new/mine", "mine")
+    told = await sides.down()
+    assert told.failures == []
+    assert sides.pod.requests == [LIST, FETCH]
+    here = shown(sides.here)
+    assert here["a"] == "mine"
+    assert here["a (from the session)"] == here["b"] == here["c"] == here["e"] == "theirs"
+    assert here["d (from the session)"] == here["new (from the session)"] == "theirs"
+    assert (sides.here / "d").is_symlink()
+    assert any("'c' was removed here and changed in the session" in note for note in told.notes)
+
+
+async def test_what_changes_while_files_come_together_comes_by_itself(sides: Sides) -> None:
+    for name in ("a", "b", "c"):
+        write(sides.there, name, "one")
+
+    def change(path: str) -> None:
+        if path == FETCH:
+            write(sides.there, "b", "another")
+
+    sides.pod.before = change
+    told = await sides.down()
+    assert told.failures == []
+    assert shown(sides.here) == {"a": "one", "b": "another", "c": "one"}
+    assert sides.pod.requests == [METADATA, LIST, FETCH, METADATA, CONTENT]
+
+
+async def test_an_agent_that_sends_no_batches_sends_files_one_by_one(sides: Sides) -> None:
+    for name in ("a", "b", "c"):
+        write(sides.there, name, "one")
+
+    def refuse(path: str) -> None:
+        if path == FETCH:
+            raise PoolRefused("Nothing is here.", status=404, code="NotFound")
+
+    sides.pod.before = refuse
+    told = await sides.down()
+    assert told.failures == []
+    assert shown(sides.here) == {"a": "one", "b": "one", "c": "one"}
+
+
+async def test_the_right_to_execute_comes_down(sides: Sides) -> None:
+    for name in ("old.sh", "mine.sh", "a"):
+        write(sides.here, name)
+    await sides.up()
+    for name in ("one.sh", "two.sh"):
+        write(sides.there, name).chmod(0o755)
+    (sides.there / "old.sh").chmod(0o755)
+    (sides.here / "mine.sh").chmod(0o755)
+    await sides.down()
+    modes = {path: is_executable(sides.here / path) for path in ("one.sh", "two.sh", "old.sh", "mine.sh", "a")}
+    assert modes == {"one.sh": True, "two.sh": True, "old.sh": True, "mine.sh": True, "a": False}
+    await sides.up()
+    assert is_executable(sides.there / "mine.sh")
+    assert not sides.sync.has_changed()
+    (sides.there / "old.sh").chmod(0o644)
+    write(sides.there, "one.sh", "changed").chmod(0o644)
+    await sides.down()
+    assert not is_executable(sides.here / "old.sh")
+    assert not is_executable(sides.here / "one.sh")
+    assert not sides.sync.has_changed()
+
+
+def is_executable(file: Path) -> bool:
+    return bool(file.stat().st_mode & 0o111)
 
 
 async def test_what_changed_on_both_sides_is_kept_twice_and_told(sides: Sides) -> None:

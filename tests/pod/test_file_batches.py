@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from remote_kernel.core.wire.file_batches import BatchFile, FileVersion
+from remote_kernel.core.wire.file_batches import BatchFile, FileVersion, packed_bytes
 from remote_kernel.pod.files.data_folder import DataFolder, InvalidPath, NotWritable, WrongKind, version_of
-from remote_kernel.pod.files.file_batches import remove_files, write_files
+from remote_kernel.pod.files.file_batches import read_files, remove_files, write_files
 
 
 @pytest.fixture
@@ -163,21 +163,60 @@ def test_a_folder_that_is_named_goes_only_if_it_is_empty(data: Path) -> None:
 def test_a_file_replaces_only_the_one_that_it_may(data: Path) -> None:
     (data / "a").write_text("theirs")
     may = version(data / "a")
-    other = BatchFile(path="a", content=b"new", modified=1.0, replaces="other")
-    none = BatchFile(path="b", content=b"new", modified=1.0, replaces="")
+    other = BatchFile(path="a", content=b"new", modified=1.0, version="other")
+    none = BatchFile(path="b", content=b"new", modified=1.0, version="")
     assert [each.version for each in write_files(DataFolder(data), "", [other])] == [""]
     assert (data / "a").read_text() == "theirs"
-    written = write_files(DataFolder(data), "", [BatchFile(path="a", content=b"new", modified=1.0, replaces=may), none])
+    written = write_files(DataFolder(data), "", [BatchFile(path="a", content=b"new", modified=1.0, version=may), none])
     assert [each.version for each in written] == [version(data / "a"), version(data / "b")]
     again = replace(none, content=b"other")
     assert [each.version for each in write_files(DataFolder(data), "", [again])] == [""], "one is there now"
 
 
 def test_what_is_written_already_is_written_also_where_it_may_replace_nothing(data: Path) -> None:
-    files = [replace(file("a", is_executable=True), replaces=""), replace(file("b", b""), replaces="")]
+    files = [replace(file("a", is_executable=True), version=""), replace(file("b", b""), version="")]
     written = write_files(DataFolder(data), "", files)
     assert write_files(DataFolder(data), "", files) == written, "as when the answer was lost"
     (data / "a").chmod(0o644)
     (data / "b").unlink()
     os.mkfifo(data / "b")
     assert [each.version for each in write_files(DataFolder(data), "", files)] == ["", ""]
+
+
+# Files that are fetched
+
+
+def fetch(data: Path, files: list[FileVersion], most: int = 1_000_000) -> list[tuple[str, bytes, str | None]]:
+    found = read_files(DataFolder(data), "", files, most)
+    return [(each.path, each.content, each.version) for each in found]
+
+
+def test_files_are_fetched_as_they_are(data: Path) -> None:
+    write_files(DataFolder(data), "", [file("a/run.sh", b"one", is_executable=True), file("b", b"")])
+    (found, _) = read_files(DataFolder(data), "", named(data, "a/run.sh", "b"), 1_000_000)
+    assert (found.content, found.is_executable, found.modified) == (b"one", True, 1_000_000_000.25)
+    assert fetch(data, named(data, "b", "a/run.sh"))[0] == ("b", b"", version(data / "b"))
+
+
+def test_what_is_not_what_was_asked_for_is_not_sent(data: Path) -> None:
+    (data / "a").write_text("one")
+    asked = [*named(data, "a"), *(FileVersion(path=path, version="v") for path in ("gone", "folder", "pipe"))]
+    (data / "folder").mkdir()
+    os.mkfifo(data / "pipe")
+    (data / "a").write_text("two")
+    assert fetch(data, asked) == [(each.path, b"", "") for each in asked]
+
+
+def test_no_more_is_sent_than_fits(data: Path) -> None:
+    for name in "abc":
+        (data / name).write_bytes(b"x" * 1000)
+    asked = named(data, "a", "b", "c")
+    assert [path for path, _, _ in fetch(data, asked, 2 * packed_bytes("a", 1000))] == ["a", "b"]
+    assert fetch(data, asked, 100) == [("a", b"", "")], "whoever wants it asks for pieces"
+
+
+def test_what_is_outside_the_data_folder_is_not_fetched(data: Path) -> None:
+    (data / "link").symlink_to("../secret.txt")
+    for path in ("link", "../secret.txt", "/etc/passwd"):
+        with pytest.raises(InvalidPath):
+            fetch(data, [FileVersion(path=path, version="v")])

@@ -36,6 +36,7 @@ class FileFetcher:
         *,
         replaces: Found | None,
         modified: float | None = None,
+        is_executable: bool | None = None,
     ) -> Found:
         """Fetch a file, which `metadata` describes with its checksum; return it as it is here then.
 
@@ -43,6 +44,7 @@ class FileFetcher:
             source: its path in the session.
             replaces: the file that is here in its place, and nothing else may be.
             modified: when it was changed, in seconds since 1970, if it is to have that time here.
+            is_executable: see `Partial.finish`.
 
         Raises:
             OSError, TransferError: it cannot be written, or its checksum is wrong.
@@ -54,13 +56,30 @@ class FileFetcher:
             if await asyncio.to_thread(partial.digest) != metadata.sha256:
                 partial.remove()
                 raise TransferError(f"'{shown(source)}' arrived with a wrong checksum: download it again.")
-            try:
-                found = partial.finish(replaces=replaces, modified=modified)
-            except Interfered:
-                partial.remove()  # what is fetched next may be another file, or go elsewhere
-                raise
+            found = self._finish(partial, replaces=replaces, modified=modified, is_executable=is_executable)
         self._progress.bytes_done = done_before + metadata.size
         return found
+
+    def put(
+        self, parts: Parts, metadata: wire.Metadata, content: bytes, *, replaces: Found | None,
+        modified: float | None = None, is_executable: bool | None = None,
+    ) -> Found:  # fmt: skip
+        """As `fetch`, for a file whose content is here already; blocks."""
+        with self._folder.partial(parts, _partial_name(parts[-1], metadata)) as partial:
+            partial.append(content[partial.size :])  # of what was begun, in pieces, the beginning is there
+            if partial.digest() != metadata.sha256:
+                partial.remove()
+                raise TransferError(f"'{shown(metadata.path)}' was changed on its way by another program.")
+            return self._finish(partial, replaces=replaces, modified=modified, is_executable=is_executable)
+
+    def _finish(
+        self, partial: Partial, *, replaces: Found | None, modified: float | None, is_executable: bool | None
+    ) -> Found:
+        try:
+            return partial.finish(replaces=replaces, modified=modified, is_executable=is_executable)
+        except Interfered:
+            partial.remove()  # what is fetched next may be another file, or go elsewhere
+            raise
 
     async def _fetch_pieces(self, path: str, metadata: wire.Metadata, partial: Partial, done_before: int) -> None:
         """Append to a file what is missing in it."""

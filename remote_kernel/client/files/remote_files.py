@@ -21,6 +21,7 @@ from remote_kernel.core.limits import LISTING, Limit
 from remote_kernel.core.numbers import NAME
 from remote_kernel.core.wire import file_batches as batches
 from remote_kernel.core.wire import files as wire
+from remote_kernel.core.wire.compression import inflate
 from remote_kernel.core.wire.frames import COMPRESS_PARAM, COMPRESS_ZLIB
 
 T = TypeVar("T")
@@ -143,6 +144,25 @@ class RemoteFiles:
         _check([file.path for file in files], [file.path for file in received])
         return received
 
+    async def read_batch(
+        self, folder: str, files: "Sequence[batches.FileVersion]", most: int
+    ) -> "Sequence[batches.BatchFile]":
+        """Return the first of these files that have at most `most` bytes together, and one at least, as they are there.
+
+        One that is not of its version any more has the version "" and no content.
+
+        Args:
+            files: at most `batches.MAX_FILES`, with paths below `folder`.
+
+        Raises:
+            TransferError: the session sends more than a batch may have.
+        """
+        compresses = self._transport.should_compress
+        params = {"folder": folder, "bytes": str(most), **({COMPRESS_PARAM: COMPRESS_ZLIB} if compresses else {})}
+        asked = json.dumps(batches.Fetch(files=[*files]).to_json()).encode()
+        body = await self._stream("POST", wire.FETCH_PATH, params, asked, name=folder, most=wire.MAX_PIECE_BYTES)
+        return await asyncio.to_thread(_unpack, body, files, is_compressed=compresses)
+
     async def remove(self, files: "Sequence[batches.FileVersion]", *, folder: str = "") -> batches.Removed:
         """Remove files, each if it is still of the version that is named; it may be made again.
 
@@ -165,17 +185,23 @@ class RemoteFiles:
             PoolRefused: the file is not of this version any more (`wire.FILE_CHANGED`).
             TransferError: the session sends more than was asked for.
         """
-        params = self._named({"path": path, "offset": str(offset), "length": str(length), "version": version})
+        params = {"path": path, "offset": str(offset), "length": str(length), "version": version}
+        return await self._stream("GET", wire.CONTENT_PATH, params, b"", name=path, most=length)
+
+    async def _stream(
+        self, method: str, path: str, params: dict[str, str], content: bytes, *, name: str, most: int
+    ) -> bytes:
+        """Return the bytes of an answer; `name` is what they are of."""
         pieces: list[bytes] = []
-        left = length
+        left = most
         try:
             async with self._transport.stream(
-                "GET", wire.CONTENT_PATH, params=params, read_seconds=READ_SECONDS
+                method, path, params=self._named(params), content=content, read_seconds=READ_SECONDS
             ) as response:
                 async for piece in response.chunks():
                     left -= len(piece)
                     if left < 0:
-                        raise TransferError(f"The session sends more of '{shown(path)}' than it has announced.")
+                        raise TransferError(f"The session sends more of '{shown(name)}' than it has announced.")
                     pieces.append(piece)
         except Broke as error:
             raise PoolUnreachable(f"The connection to the session broke: {error}.") from error
@@ -207,6 +233,14 @@ class RemoteFiles:
 def _pack(files: Sequence[batches.BatchFile], *, compresses: bool) -> bytes:
     packed = batches.pack(files)
     return zlib.compress(packed, zlib.Z_BEST_SPEED) if compresses else packed
+
+
+def _unpack(body: bytes, asked: Sequence[batches.FileVersion], *, is_compressed: bool) -> Sequence[batches.BatchFile]:
+    try:
+        packed = inflate(body, max_bytes=wire.MAX_PIECE_BYTES, name="a batch") if is_compressed else body
+        return batches.unpack_fetched(packed, asked)
+    except WireError as error:
+        raise PoolUnreachable(f"The session sent something unreadable: {error}.") from None
 
 
 def _check(asked: Sequence[str], answered: Sequence[str]) -> None:

@@ -91,6 +91,13 @@ class TargetFolder:
         """Return what to say of a link in the place of a file."""
         return _describe_link(self.path.joinpath(*parts))
 
+    def set_executable(self, parts: Parts, found: Found, is_executable: bool) -> None:
+        """Let a file that was found be executed by those who may read it, or by nobody."""
+        with self._enter(parts[:-1]) as folder, folder.open(parts[-1], follows=False) as file:
+            status = os.fstat(file.fileno())
+            if _found(status) == found and sys.platform != "win32":
+                os.fchmod(file.fileno(), _with_executable(stat.S_IMODE(status.st_mode), is_executable))
+
     def make_folder(self, parts: Parts) -> None:
         """Make a folder, with those above it, unless it is there."""
         with self._enter(parts, make=True):
@@ -294,18 +301,26 @@ class Partial:
         self._file.close()
         self._folder.unlink(self._name)
 
-    def finish(self, *, replaces: Found | None, modified: float | None = None) -> Found:
+    def finish(
+        self, *, replaces: Found | None, modified: float | None = None, is_executable: bool | None = None
+    ) -> Found:
         """Take the target's place, which nothing has, or what was found there, whose permissions it gets.
 
         Args:
+            is_executable: whether those who may read it may execute it; `None` leaves that as it is.
             modified: the time that the file is to have, in seconds since 1970, where the system can set it.
 
         Raises:
             Interfered: something else has its place.
         """
-        if replaces is not None and sys.platform != "win32":
+        if sys.platform != "win32":
             with contextlib.suppress(OSError):
-                os.fchmod(self._file.fileno(), self._folder.mode(self._target))
+                mode = stat.S_IMODE(os.fstat(self._file.fileno()).st_mode)
+                wanted = self._folder.mode(self._target) if replaces is not None else mode
+                if is_executable is not None:
+                    wanted = _with_executable(wanted, is_executable)
+                if wanted != mode:
+                    os.fchmod(self._file.fileno(), wanted)
         self._file.flush()
         if modified is not None and os.utime in os.supports_fd:
             os.utime(self._file.fileno(), (modified, modified))
@@ -333,6 +348,10 @@ class Partial:
                 f"'{shown(self._target)}' was written here by another program meanwhile, and stays: download it again."
             ) from None
         self._folder.replace(self._name, self._target)
+
+
+def _with_executable(mode: int, is_executable: bool) -> int:
+    return mode | (mode & 0o444) >> 2 if is_executable else mode & ~0o111
 
 
 def _open_free(folder: _Folder, name: str) -> tuple[str, BufferedRandom]:

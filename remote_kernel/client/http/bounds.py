@@ -19,6 +19,7 @@ _OF_AGENT = {
     files.CONTENT_PATH: limits.FILE_PIECE,
     wire.PACKAGES_PATH: limits.SESSION,
     files.BATCH_PATH: limits.FILE_NAMES,
+    files.FETCH_PATH: limits.FILE_PIECE,
     files.REMOVE_PATH: limits.FILE_NAMES,
     STATUS_PATH: limits.SESSION,
     LIST_MANAGED_PATH: limits.SESSION_LIST,

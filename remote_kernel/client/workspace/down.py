@@ -1,13 +1,17 @@
 """Files of the session to the workspace here.
 
-Nothing that was changed here is replaced, and nothing is written through a link. What a pod says of its files decides
-neither where they go nor how large they may be.
+Small ones come many in one request, large ones in pieces. Nothing that was changed here is replaced, and nothing is
+written through a link. What a pod says of its files decides neither where they go nor how large they may be.
 """
 
 import asyncio
+import contextlib
+import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from remote_kernel.client.files.file_fetcher import FileFetcher
 from remote_kernel.client.files.remote_files import RemoteFiles
@@ -19,13 +23,20 @@ from remote_kernel.core.download_paths import System, join, names_beside, shown
 from remote_kernel.core.errors import PoolRefused, TransferError
 from remote_kernel.core.text.human_numbers import format_bytes
 from remote_kernel.core.wire import files as wire
-from remote_kernel.core.workspace.base import NO_STAMP, Agreed, Base
+from remote_kernel.core.wire.file_batches import MAX_FILES, BatchFile, FileVersion, packed_bytes
+from remote_kernel.core.workspace.base import EXECUTABLE, NO_STAMP, Agreed, Base
 from remote_kernel.core.workspace.limits import WorkspaceLimits
 from remote_kernel.core.workspace.plan import Action, Change, decide
 from remote_kernel.core.workspace.rules import ENVIRONMENT_MARKS
 
+# So many small files are put in their places before it is looked whether anybody waits for something else.
+TOGETHER = 50
+
 # A file that changes while it is fetched is fetched again.
 TRIES = 3
+
+# Of a file that is to be asked for by itself.
+_NOT_SENT = BatchFile(path="", content=b"", modified=0.0, version="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +50,24 @@ class There:
     size: int
     version: str
     sha256: str = ""
+
+
+class _Remote(NamedTuple):
+    """A file of the session that is to come here.
+
+    Attributes:
+        source: its path there.
+        content: where it has come already.
+    """
+
+    source: str
+    metadata: wire.Metadata
+    content: bytes | None = None
+
+    @property
+    def is_executable(self) -> bool | None:
+        """Return whether it can be executed there, `None` where nobody says so."""
+        return bool(self.metadata.permissions & EXECUTABLE) if self.metadata.permissions else None
 
 
 class Down:
@@ -70,6 +99,7 @@ class Down:
         self._others: list[Base] | None = None
         self._progress = progress
         self._patience = patience
+        self._piece = piece
         self._told = told
         self._target = TargetFolder(local.root)
         self._fetched_bytes = 0
@@ -106,12 +136,110 @@ class Down:
         wanted = self._choose(there, snapshot)
         self._progress.files = len(wanted)
         self._progress.bytes = sum(each.size for each in wanted.values())
-        for path, each in wanted.items():
-            self._progress.name = path
-            done = self._progress.bytes_done
-            await self.take(path, each)
-            self._progress.files_done += 1
-            self._progress.bytes_done = done + each.size
+        queue = deque(sorted(wanted, key=lambda path: wanted[path].size >= self._piece.bytes))
+        while queue:
+            batch = self._next_batch(queue, wanted)
+            if len(batch) > 1:
+                queue.extendleft(reversed(await self._take_together(batch, wanted)))
+            else:
+                path = batch[0] if batch else queue.popleft()
+                await self._take_alone(path, wanted[path])
+
+    def _next_batch(self, queue: "deque[str]", wanted: Mapping[str, There]) -> list[str]:
+        """Take files from the queue for as long as they are small and fit into one answer."""
+        batch: list[str] = []
+        room = self._piece.bytes
+        while queue and len(batch) < MAX_FILES:
+            room -= packed_bytes(queue[0], wanted[queue[0]].size)
+            if room < 0:
+                break
+            batch.append(queue.popleft())
+        return batch
+
+    async def _take_together(self, paths: Sequence[str], wanted: Mapping[str, There]) -> list[str]:
+        """Bring files in one request; return those that are left for another one."""
+        self._progress.name = paths[0]
+        asked = [path for path in paths if not await self._is_here(path, wanted[path])]
+        for path in {*paths} - {*asked}:
+            self._count(wanted[path])
+        if not asked:
+            return []
+        files = [FileVersion(path=path, version=wanted[path].version) for path in asked]
+        try:
+            # A line that is cut again and again carries smaller pieces, so each try may ask for less.
+            found = await self._patience.move(lambda: self._files.read_batch(self._folder, files, self._piece.bytes))
+        except PoolRefused:
+            found = [replace(_NOT_SENT, path=path) for path in asked]  # one of them is at fault, or the agent is older
+        for start in range(0, len(found), TOGETHER):
+            await self._put_together(found[start : start + TOGETHER], wanted)
+        return asked[len(found) :]
+
+    async def _put_together(self, files: Sequence[BatchFile], wanted: Mapping[str, There]) -> None:
+        """Put files in their places that have come together, and bring those by themselves that have not."""
+        whole = [file for file in files if file.version and len(file.content) == wanted[file.path].size]
+        remotes = {file.path: self._unpacked(file) for file in whole}
+        new = await asyncio.to_thread(self._put_new, remotes)
+        for path in (file.path for file in files):
+            if path not in remotes:
+                await self._take_alone(path, wanted[path])
+                continue
+            if path in new:
+                self._agree_on_fetched(path, remotes[path].metadata, new[path])
+                self._progress.fetched += 1
+            else:
+                await self._put_or_take(path, remotes[path], wanted[path])
+            self._progress.moved += wanted[path].size
+            self._count(wanted[path])
+
+    async def _put_or_take(self, path: str, remote: _Remote, there: There) -> None:
+        with self._failing(path):
+            try:
+                await self._put(path, remote)
+            except Interfered:
+                await self.take(path, there)
+
+    def _put_new(self, remotes: Mapping[str, _Remote]) -> dict[str, Found]:
+        """Put files where nothing is and nothing was, as far as that is so; return those. Blocks."""
+        done = {}
+        for path, remote in remotes.items():
+            parts = tuple(path.split("/"))
+            with contextlib.suppress(OSError, TransferError):  # which is told where a file is tried by itself
+                if path not in self._base.files and self._target.look(parts) is None:
+                    self._count_fetched(remote)
+                    done[path] = self._put_content(remote, parts, replaces=None)
+        return done
+
+    def _put_content(self, remote: _Remote, parts: Parts, *, replaces: Found | None) -> Found:
+        assert remote.content is not None
+        return self._fetcher.put(
+            parts, remote.metadata, remote.content, replaces=replaces,
+            modified=remote.metadata.modified or None, is_executable=remote.is_executable,
+        )  # fmt: skip
+
+    def _unpacked(self, file: BatchFile) -> _Remote:
+        source = join(self._folder, file.path)
+        metadata = wire.Metadata(
+            pod=self._files.pod,
+            path=source,
+            is_folder=False,
+            size=len(file.content),
+            modified=file.modified,
+            version=file.version or "",
+            sha256=hashlib.sha256(file.content).hexdigest(),
+            permissions=0o755 if file.is_executable else 0o644,
+        )
+        return _Remote(source, metadata, file.content)
+
+    async def _take_alone(self, path: str, there: There) -> None:
+        self._progress.name = path
+        done = self._progress.bytes_done
+        await self.take(path, there)
+        self._progress.bytes_done = done
+        self._count(there)
+
+    def _count(self, there: There) -> None:
+        self._progress.files_done += 1
+        self._progress.bytes_done += there.size
 
     def _choose(self, there: Mapping[str, There], snapshot: Snapshot) -> dict[str, There]:
         """Return what may come: by its name, by the rules, and by the limits."""
@@ -142,22 +270,28 @@ class Down:
         """
         if await self._is_here(path, there):
             return True
-        failure = f"'{shown(path)}' changes all the time in the session, and was not fetched."
-        try:
+        with self._failing(path):
+            failure = f"'{shown(path)}' changes all the time in the session, and was not fetched."
             for _ in range(TRIES):
                 try:
                     if await self._try_to_take(path):
                         return True
                 except Interfered as error:  # by the user, or by another kernel that fetches the same
                     failure = str(error)
-        except OSError as error:
-            failure = f"'{shown(path)}' cannot be written here: {error.strerror}."
-        except TransferError as error:
-            failure = str(error)
-        except PoolRefused as error:
-            failure = f"'{shown(path)}' was not fetched: {error}"
-        self._told.failures.append(failure)
+            raise TransferError(failure)
         return False
+
+    @contextlib.contextmanager
+    def _failing(self, path: str) -> Iterator[None]:
+        """Tell why a file was not brought here."""
+        try:
+            yield
+        except OSError as error:
+            self._told.failures.append(f"'{shown(path)}' cannot be written here: {error.strerror}.")
+        except TransferError as error:
+            self._told.failures.append(str(error))
+        except PoolRefused as error:
+            self._told.failures.append(f"'{shown(path)}' was not fetched: {error}")
 
     async def _is_here(self, path: str, there: There) -> bool:
         """Return whether a file that was never spoken of is the same on both sides, by its checksum in a list."""
@@ -186,7 +320,7 @@ class Down:
         try:
             metadata = await self._patience.persist(lambda: self._files.describe(source, with_checksum=True))
             if not metadata.is_folder and self._base.change_there(path, metadata.version) is Change.CHANGED:
-                await self._put(path, source, metadata)
+                await self._put(path, _Remote(source, metadata))
         except PoolRefused as error:
             if error.code == wire.FILE_CHANGED:
                 return False
@@ -195,15 +329,17 @@ class Down:
             self.note_gone(path)
         return True
 
-    async def _put(self, path: str, source: str, metadata: wire.Metadata) -> None:
+    async def _put(self, path: str, remote: _Remote) -> None:
         """Put a file in its place, or beside it."""
+        metadata = remote.metadata
         limit = self._local.limits.max_file_bytes
         if metadata.size > limit:
             raise TransferError(f"'{shown(path)}' stayed in the session: a file may have {format_bytes(limit)}.")
         parts = tuple(path.split("/"))
         found, is_clash = await asyncio.to_thread(self._find, parts)
         measured = await self._measure(path) if found else None
-        if measured is not None and measured.sha256 == metadata.sha256:
+        if found is not None and measured is not None and measured.sha256 == metadata.sha256:
+            measured = await self._set_executable(path, remote, found, measured)
             self.agree(path, measured, metadata.version)
             self._progress.unchanged += 1
             return
@@ -211,9 +347,9 @@ class Down:
             return
         action = decide(self._change_here(path, found, measured, is_clash=is_clash), Change.CHANGED)
         if action is Action.KEEP_BOTH:
-            await self._keep_both(path, source, metadata)
+            await self._keep_both(path, remote)
             return
-        fetched = await self._fetch(source, parts, metadata, found)
+        fetched = await self._fetch(remote, parts, replaces=found)
         self._agree_on_fetched(path, metadata, fetched)
         self._progress.fetched += 1
         if action is Action.FETCH_AGAIN:
@@ -221,15 +357,34 @@ class Down:
                 f"'{shown(path)}' was removed here and changed in the session, so it is here again."
             )
 
-    async def _fetch(self, source: str, parts: Parts, metadata: wire.Metadata, replaces: Found | None) -> Found:
-        """Fetch a file, as long as all together are no more than a workspace may have, whatever was announced."""
-        self._fetched_bytes += metadata.size
+    async def _fetch(self, remote: _Remote, parts: Parts, *, replaces: Found | None) -> Found:
+        self._count_fetched(remote)
+        if remote.content is not None:
+            return await asyncio.to_thread(self._put_content, remote, parts, replaces=replaces)
+        return await self._fetcher.fetch(
+            remote.source, parts, remote.metadata, replaces=replaces,
+            modified=remote.metadata.modified or None, is_executable=remote.is_executable,
+        )  # fmt: skip
+
+    def _count_fetched(self, remote: _Remote) -> None:
+        """Raise `TransferError` where all together are more than a workspace may have, whatever was announced."""
+        self._fetched_bytes += remote.metadata.size
         if self._fetched_bytes > (limit := self._local.limits.max_bytes):
             raise TransferError(
-                f"'{shown(source)}' stayed in the session: the workspace may have {format_bytes(limit)}."
+                f"'{shown(remote.source)}' stayed in the session: the workspace may have {format_bytes(limit)}."
             )
-        modified = metadata.modified or None
-        return await self._fetcher.fetch(source, parts, metadata, replaces=replaces, modified=modified)
+
+    async def _set_executable(self, path: str, remote: _Remote, found: Found, measured: Measured) -> Measured:
+        """Let a file be executable here as it is in the session, if only there that has changed; return it anew."""
+        agreed, wanted = self._base.files.get(path), remote.is_executable
+        if agreed is None or wanted is None or found.is_link or (measured.stamp[0] ^ agreed.stamp[0]) & EXECUTABLE:
+            return measured
+        if wanted is bool(measured.stamp[0] & EXECUTABLE):
+            return measured
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(self._target.set_executable, tuple(path.split("/")), found, wanted)
+        again = await self._measure(path)
+        return again if again is not None and again.sha256 == measured.sha256 else measured
 
     def _note_same_content(self, path: str, metadata: wire.Metadata) -> bool:
         """Note the new version of a file that was written again there as it was; return whether it is one."""
@@ -275,17 +430,17 @@ class Down:
             stamp = NO_STAMP  # somebody has changed it meanwhile
         self._base.files[path] = Agreed(metadata.sha256, stamp, metadata.version, is_racy(stamp, seen))
 
-    async def _keep_both(self, path: str, source: str, metadata: wire.Metadata) -> None:
-        """Fetch a file to a name of its own. The one here counts as a change of it, and is sent next."""
-        beside = await self._fetch_beside(tuple(path.split("/")), source, metadata)
-        self._base.files[path] = Agreed(metadata.sha256, NO_STAMP, metadata.version)
+    async def _keep_both(self, path: str, remote: _Remote) -> None:
+        """Put a file beside the one here, which counts as a change of it, and is sent next."""
+        beside = await self._put_beside(tuple(path.split("/")), remote)
+        self._base.files[path] = Agreed(remote.metadata.sha256, NO_STAMP, remote.metadata.version)
         self._progress.kept_twice += 1
         self._told.notes.append(
             f"'{shown(path)}' was changed here and in the session: here it stays as it is, and the session's is in "
             f"'{shown(beside)}'."
         )
 
-    async def _fetch_beside(self, parts: Parts, source: str, metadata: wire.Metadata) -> str:
+    async def _put_beside(self, parts: Parts, remote: _Remote) -> str:
         number = await asyncio.to_thread(self._find_clash, parts)
         for name in names_beside(parts[number]):
             beside = (*parts[:number], name, *parts[number + 1 :])
@@ -293,8 +448,8 @@ class Down:
             if is_clash:
                 continue
             if found is None:
-                await self._fetch(source, beside, metadata, None)
-            elif await asyncio.to_thread(self._target.digest, beside, found) != metadata.sha256:
+                await self._fetch(remote, beside, replaces=None)
+            elif await asyncio.to_thread(self._target.digest, beside, found) != remote.metadata.sha256:
                 continue
             return "/".join(beside)
         raise AssertionError("there is always another name")

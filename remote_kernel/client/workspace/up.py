@@ -332,5 +332,5 @@ class _Read:
             content=self.measured.content,
             modified=modified / 1e9,
             is_executable=bool(mode & EXECUTABLE),
-            replaces=replaces,
+            version=replaces,
         )

@@ -1,6 +1,7 @@
-"""Batches of files that are sent or removed together, a part of `core.wire.files`: one definition for both ends.
+"""Batches of files that are sent, fetched or removed together, a part of `core.wire.files`: the same for both ends.
 
     POST /api/v2/files/batch     the body is a packed batch of small files, whole; answered with `BatchReceived`
+    POST /api/v2/files/fetch     the body is a `Fetch`; answered with a packed batch of the first ones of these files
     POST /api/v2/files/remove    the body is a `Removal`, answered with `Removed`
 
     packed   the head, a JSON object on one line, with path, size, mode and time of each file; a line feed; their bytes
@@ -34,14 +35,15 @@ class BatchFile:
     Attributes:
         path: relative to the folder that the batch is for, with "/" between its parts.
         modified: seconds since 1970.
-        replaces: the version of the only file that it may replace, "" for none; `None` for any.
+        version: on its way up, of the only file that it may replace, "" for none, and `None` for any; on its way down,
+            its own, and "" for a file that is not of the version that was asked for, and not in the batch.
     """
 
     path: str
     content: bytes
     modified: float
     is_executable: bool = False
-    replaces: str | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,13 @@ class BatchReceived(JsonAnswer):
     """
 
     pod: Annotated[str, NAME]
+    files: Annotated[list[FileVersion], Items(most=MAX_FILES)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetch(JsonAnswer):
+    """Wish to have files, each if it is still of this version."""
+
     files: Annotated[list[FileVersion], Items(most=MAX_FILES)]
 
 
@@ -95,7 +104,7 @@ def packed_bytes(path: str, size: int) -> int:
 
 def pack(files: Sequence[BatchFile]) -> bytes:
     """Return the files as one body."""
-    heads = [[file.path, len(file.content), file.is_executable, file.modified, file.replaces] for file in files]
+    heads = [[file.path, len(file.content), file.is_executable, file.modified, file.version] for file in files]
     return blobs.join({"files": heads}, (file.content for file in files))
 
 
@@ -117,12 +126,27 @@ def unpack(body: bytes) -> list[BatchFile]:
                 content=content.take(size),
                 is_executable=is_executable is True,
                 modified=float(MOMENT.check(modified, "a time")),
-                replaces=None if replaces is None else VERSION.check(replaces, "a version"),
+                version=None if version is None else VERSION.check(version, "a version"),
             )
-            for path, size, is_executable, modified, replaces in rows
+            for path, size, is_executable, modified, version in rows
         ]
     except (TypeError, ValueError, KeyError) as error:
         raise WireError("a batch with other fields than it should have") from error
     if not content.is_empty or len({file.path for file in files}) < len(files):
         raise WireError("a batch with more bytes than its files have, or with a file twice")
+    return files
+
+
+def unpack_fetched(body: bytes, asked: Sequence[FileVersion]) -> list[BatchFile]:
+    """Read the answer to a `Fetch`: one file at least, and no other than those that were asked for, in their order.
+
+    Raises:
+        WireError: as `unpack` does, and where it is about something else.
+    """
+    files = unpack(body)
+    if not files or [file.path for file in files] != [each.path for each in asked[: len(files)]]:
+        raise WireError("a batch of other files than were asked for")
+    for file, each in zip(files, asked, strict=False):
+        if file.version not in ("", each.version) or (file.content and not file.version):
+            raise WireError("a file of another version than was asked for")
     return files

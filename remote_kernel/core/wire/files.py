@@ -10,6 +10,8 @@
     POST /api/v2/files/folder    path                        make a folder, with those above it
     POST /api/v2/files/batch     folder, compress=zlib       the body is a batch of whole files (`file_batches`), with
                                                              paths relative to `folder`
+    POST /api/v2/files/fetch     folder, bytes,              the body is a `Fetch`, with paths relative to `folder`;
+                                 compress=zlib               the answer is a batch of at most `bytes`, or of one file
     POST /api/v2/files/remove    folder                      the body is a `Removal`, with paths relative to `folder`
 
 A path is relative to the pod's data folder, which is where cells run and which nothing here leads out of; "" is the
@@ -38,6 +40,7 @@ METADATA_PATH = "/api/v2/files/metadata"
 CONTENT_PATH = "/api/v2/files/content"
 FOLDER_PATH = "/api/v2/files/folder"
 BATCH_PATH = "/api/v2/files/batch"
+FETCH_PATH = "/api/v2/files/fetch"
 REMOVE_PATH = "/api/v2/files/remove"
 
 # `replaces` where there may be no file.
@@ -102,6 +105,7 @@ class Metadata(JsonAnswer):
         path: as the pod understands it: relative to the data folder, "" for the folder itself.
         version: changes whenever the file does.
         sha256: of the content, in hex; "" for folders and where it was not asked for.
+        permissions: the bits of its mode; 0 where the agent does not say.
     """
 
     pod: Annotated[str, NAME]
@@ -111,6 +115,7 @@ class Metadata(JsonAnswer):
     modified: Annotated[float, MOMENT]
     version: Annotated[str, VERSION]
     sha256: str
+    permissions: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from remote_kernel.core.wire.frames import COMPRESS_PARAM, COMPRESS_ZLIB
 from remote_kernel.io.file_pieces import digest, read_piece
 from remote_kernel.pod.api.calls import Answer, BadRequest, Call, Handler
 from remote_kernel.pod.files.data_folder import DataFolder, Entry, FileMissing, InvalidPath, explaining, version_of
-from remote_kernel.pod.files.file_batches import remove_files, write_files
+from remote_kernel.pod.files.file_batches import read_files, remove_files, write_files
 from remote_kernel.pod.files.uploads import FileChanged, Upload
 
 MAX_FILE_BYTES = 1 << 40
@@ -49,6 +50,7 @@ class Files:
             ("POST", wire.CONTENT_PATH): self._write,
             ("POST", wire.FOLDER_PATH): self._make_folder,
             ("POST", wire.BATCH_PATH): self._write_batch,
+            ("POST", wire.FETCH_PATH): self._fetch,
             ("POST", wire.REMOVE_PATH): self._remove,
         }
 
@@ -102,6 +104,7 @@ class Files:
             modified=entry.modified.timestamp(),
             version=entry.version,  # as it was before it was read
             sha256=sha256,
+            permissions=entry.permissions,
         )
         return Answer.of_json(metadata.to_json())
 
@@ -142,6 +145,18 @@ class Files:
         async with self._batch_lock:  # the same again, whose answer was lost, is to be the last
             written = await asyncio.to_thread(write_files, self._folder, folder, files)
         return Answer.of_json(batches.BatchReceived(pod=self._pod, files=written).to_json())
+
+    async def _fetch(self, call: Call) -> Answer:
+        folder, body = self._path_of(call, "folder"), await call.read_body()
+        wanted = batches.Fetch.from_json(parse_json_object(body, FILE_NAMES)).files
+        most = min(call.number("bytes", wire.MAX_PIECE_BYTES), wire.MAX_PIECE_BYTES)
+        compresses = call.params.get(COMPRESS_PARAM) == COMPRESS_ZLIB
+        packed = await asyncio.to_thread(self._pack, folder, wanted, most, compresses=compresses)
+        return Answer(body=packed, media_type="application/octet-stream")
+
+    def _pack(self, folder: str, wanted: list[batches.FileVersion], most: int, *, compresses: bool) -> bytes:
+        packed = batches.pack(read_files(self._folder, folder, wanted, most))
+        return zlib.compress(packed, zlib.Z_BEST_SPEED) if compresses else packed
 
     async def _remove(self, call: Call) -> Answer:
         folder, body = self._path_of(call, "folder"), await call.read_body()

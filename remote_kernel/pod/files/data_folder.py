@@ -14,6 +14,7 @@ from collections.abc import AsyncIterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePath, PurePosixPath
+from stat import S_IMODE
 
 from remote_kernel.core.errors import RemoteKernelError
 
@@ -54,6 +55,7 @@ class Entry:
         directory: the folder that it is in, relative to the one that was asked for; "" for that folder itself.
         size: in bytes; of a folder, what the file system says.
         version: changes whenever the file does.
+        permissions: the bits of its mode.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Entry:
     size: int
     modified: datetime
     version: str
+    permissions: int = 0
 
     @property
     def content_type(self) -> str:
@@ -334,6 +337,7 @@ def _describe(path: Path, *, directory: str) -> Entry:
         size=status.st_size,
         modified=datetime.fromtimestamp(status.st_mtime, UTC),
         version=version_of(status),
+        permissions=S_IMODE(status.st_mode),
     )
 
 

@@ -1,4 +1,4 @@
-"""Files that arrive together, and files that go together."""
+"""Files that arrive together, that are fetched together, and that go together."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from stat import S_ISREG, S_IXUSR
 
-from remote_kernel.core.wire.file_batches import BatchFile, FileVersion
+from remote_kernel.core.wire.file_batches import BatchFile, FileVersion, packed_bytes
 from remote_kernel.pod.files.data_folder import (
     DataFolder,
     InvalidPath,
@@ -47,7 +47,7 @@ def _check(root: Path, targets: dict[str, Path]) -> None:
 
 def _write(target: Path, file: BatchFile) -> str:
     """Write a file; return its version, "" where another one is there than it may replace."""
-    if not may_replace(target, file.replaces):
+    if not may_replace(target, file.version):
         return _version_of_same(target, file)
     new = NewFile(target)
     try:
@@ -67,6 +67,51 @@ def _version_of_same(target: Path, file: BatchFile) -> str:
         return version_of(status) if is_same and target.read_bytes() == file.content else ""
     except OSError:
         return ""
+
+
+def read_files(data: DataFolder, folder: str, files: Sequence[FileVersion], most: int) -> list[BatchFile]:
+    """Return the first of these files that fit into a batch, and one at least; of another version now, one is empty.
+
+    Args:
+        most: how many bytes a batch may have.
+
+    Raises:
+        InvalidPath: one of them is outside the data folder.
+    """
+    places = [data.resolve_below(folder, file.path) for file in files]
+    found: list[BatchFile] = []
+    room = most
+    for place, file in zip(places, files, strict=True):
+        read = _read(place, file, room)
+        if read is None and found:
+            break
+        found.append(read or BatchFile(path=file.path, content=b"", modified=0.0, version=""))
+        room -= packed_bytes(file.path, len(found[-1].content))
+    return found
+
+
+def _read(place: Path, file: FileVersion, room: int) -> BatchFile | None:
+    """Read a file; return `None` where it is too large."""
+    other = BatchFile(path=file.path, content=b"", modified=0.0, version="")
+    try:
+        with os.fdopen(os.open(place, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:
+            status = os.fstat(opened.fileno())
+            if not S_ISREG(status.st_mode) or version_of(status) != file.version:
+                return other
+            if packed_bytes(file.path, status.st_size) > room:
+                return None
+            content = opened.read(status.st_size + 1)
+            if version_of(os.fstat(opened.fileno())) != file.version or len(content) != status.st_size:
+                return other
+    except OSError:
+        return other
+    return BatchFile(
+        path=file.path,
+        content=content,
+        modified=max(status.st_mtime, 0.0),
+        is_executable=bool(status.st_mode & S_IXUSR),
+        version=file.version,
+    )
 
 
 def remove_files(data: DataFolder, folder: str, files: Iterable[FileVersion]) -> tuple[list[str], list[str]]:

@@ -12,18 +12,21 @@ from remote_kernel.core.wire.file_batches import (
     MAX_FILES,
     BatchFile,
     BatchReceived,
+    Fetch,
     FileVersion,
     Removal,
     Removed,
     pack,
     packed_bytes,
     unpack,
+    unpack_fetched,
 )  # fmt: skip
 
 BATCH_RECEIVED = BatchReceived(
     pod="pod-1", files=[FileVersion(path="a/b", version="v"), FileVersion(path="c", version="w")]
 )
 REMOVAL = Removal(files=[FileVersion(path="a/b", version="v")])
+FETCH = Fetch(files=[FileVersion(path="a/b", version="v")])
 REMOVED = Removed(pod="pod-1", removed=["a/b"], kept=[])
 
 FILES = st.lists(
@@ -131,3 +134,48 @@ def test_versions_that_nobody_sends_are_refused(files: object) -> None:
         Removal.from_json({"files": files})
     with pytest.raises(WireError):
         BatchReceived.from_json({"pod": "pod-1", "files": files})
+
+
+ASKED = [FileVersion(path="a", version="v"), FileVersion(path="b", version="w")]
+
+
+def fetched(path: str, version: str | None, content: bytes = b"") -> BatchFile:
+    return BatchFile(path=path, content=content, modified=1.0, version=version)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        [fetched("a", "v", b"x")],
+        [fetched("a", "v", b"x"), fetched("b", "w")],
+        [fetched("a", ""), fetched("b", "w", b"y")],
+    ],
+)
+def test_the_first_of_the_files_that_were_asked_for_are_taken(files: list[BatchFile]) -> None:
+    assert unpack_fetched(pack(files), ASKED) == files
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        [],
+        [fetched("b", "w")],
+        [fetched("c", "v")],
+        [fetched("b", "w"), fetched("a", "v")],
+        [fetched("a", "v"), fetched("b", "w"), fetched("c", "x")],
+        [fetched("a", "w", b"x")],
+        [fetched("a", None, b"x")],
+        [fetched("a", "", b"x")],
+        [fetched("../a", "v")],
+    ],
+)
+def test_files_that_nobody_has_asked_for_are_refused(files: list[BatchFile]) -> None:
+    with pytest.raises(WireError):
+        unpack_fetched(pack(files), ASKED)
+
+
+@given(st.integers(1, 200))
+def test_a_torn_answer_is_refused(length: int) -> None:
+    whole = pack([fetched("a", "v", b"x" * 50), fetched("b", "w", b"y" * 50)])
+    with pytest.raises(WireError):
+        unpack_fetched(whole[: -min(length, len(whole))], ASKED)
