@@ -50,8 +50,8 @@ def test_a_session_outlives_its_tokens(guarded_pool: Pool, issuer: Issuer) -> No
 
 
 def test_what_the_pool_refuses_is_told_in_the_cell_with_the_command(guarded_pool: Pool, issuer: Issuer) -> None:
-    with notebook_on(guarded_pool, issuer) as notebook:
-        issuer.claims = {"aud": "https://management.azure.com"}
+    issuer.claims = {"aud": "https://management.azure.com"}  # which a kernel gets before its first cell
+    with notebook_on(guarded_pool, issuer, REMOTE_KERNEL_ACCESS_WAIT_SECONDS="0") as notebook:
         assert f"--resource {AUDIENCE}'" in error_of(notebook, "1")
         issuer.claims = {"oid": "99999999-2222-4333-8444-555555555555"}
         assert "--assignee 99999999-2222-4333-8444-555555555555" in error_of(notebook, "2")

@@ -57,6 +57,10 @@ LEAVING_SECONDS = 60.0
 # Somebody waits for it in a cell, and can interrupt.
 LET_GO_SECONDS = 10.0
 
+# A front end asks several times until it hears a kernel on every channel. What is loaded for an early contact takes
+# half a second of a processor, and is not to stand in the way of that.
+EARLY_SECONDS = 0.5
+
 UNKNOWN_END = "The next cell finds the session as it was, or says that it is gone."
 
 
@@ -97,7 +101,7 @@ class Session:
         self.wait_seconds = DEFAULT_WAIT_SECONDS
         self._running: asyncio.Task[None] | None = None
         self._early: EarlyContact | None = None
-        self._has_contacted = False
+        self._contact: asyncio.TimerHandle | None = None
         self.link: Link | None = None
         self.launch: LaunchAsking | None = None
         self.workspace: WorkspacePlace | None = None
@@ -121,9 +125,12 @@ class Session:
 
     def contact_early(self) -> None:
         """Begin what a first cell would wait for beside its session, in the background; the cell is told what fails."""
-        if self._has_contacted or self.is_local:
+        if self._contact is None and not self.is_local:
+            self._contact = asyncio.get_running_loop().call_later(EARLY_SECONDS, self._begin_contact)
+
+    def _begin_contact(self) -> None:
+        if self.link is not None:
             return
-        self._has_contacted = True
         from remote_kernel.client.early_contact import EarlyContact
 
         with contextlib.suppress(RemoteKernelError):
@@ -400,6 +407,8 @@ class Session:
     async def _close(self) -> None:
         await self._stop_following()
         await self._tidying.aclose()
+        if self._contact is not None:
+            self._contact.cancel()
         if self._early is not None:
             await self._early.aclose()
         if self.pool is not None:
