@@ -1,6 +1,7 @@
 """A workspace, up and down, against what an agent answers."""
 
 import os
+import shutil
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from remote_kernel.client.workspace.state_file import state_path
 from remote_kernel.client.workspace.sync import (
     IN_BOTH,
     IN_CONFLICT,
+    OWN,
     REMOVED_HERE,
     REMOVED_THERE,
     TO_BE_SENT,
@@ -187,6 +189,41 @@ async def test_what_a_cell_made_and_changed_comes_down(sides: Sides) -> None:
     assert shown(sides.here) == {"a.csv": "new one", "out/result.csv": "made"}
     assert LIST not in sides.pod.requests
     assert not sides.sync.has_changed()
+
+
+async def test_the_notebook_that_runs_stays_and_others_travel(tmp_path: Path) -> None:
+    sides = Sides(tmp_path, own="nb/this.ipynb")
+    for name in ("nb/this.ipynb", "nb/other.ipynb", "this.ipynb"):
+        write(sides.here, name)
+    await sides.up()
+    assert sorted(shown(sides.there)) == ["nb/other.ipynb", "this.ipynb"]
+    write(sides.here, "nb/this.ipynb", "saved")
+    assert not sides.sync.has_changed()
+    write(sides.there, "nb/this.ipynb", "written there")
+    told = await sides.down()
+    assert (told.failures, told.notes) == ([], [])
+    assert (sides.here / "nb/this.ipynb").read_text() == "saved"
+    assert sides.states()["nb/this.ipynb"] == OWN
+
+
+async def test_a_folder_that_was_emptied_stays_and_one_that_was_removed_goes_there_too(sides: Sides) -> None:
+    write(sides.here, "out/a.csv")
+    for folder in ("empty/deep", "used"):
+        (sides.here / folder).mkdir(parents=True)
+    await sides.up()
+    (sides.here / "out/a.csv").unlink()
+    shutil.rmtree(sides.here / "empty")
+    (sides.here / "used").rmdir()
+    write(sides.there, "used/by-a-cell")
+    assert sides.sync.has_changed()
+    assert sides.sync.has_changed(), "until it is done"
+    await sides.up()
+    assert sorted(path.name for path in sides.there.iterdir()) == ["out", "used"]
+    assert (sides.there / "used/by-a-cell").exists()
+    assert not sides.sync.has_changed()
+    (sides.here / "out").rmdir()
+    await sides.up()
+    assert not (sides.there / "out").exists()
 
 
 async def test_many_small_files_come_down_in_few_requests(sides: Sides) -> None:

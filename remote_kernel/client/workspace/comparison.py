@@ -15,14 +15,16 @@ class Changes:
         files: those that are new or have changed, with how they are.
         removed: those that are in the session still, and not here.
         folders: those that are empty here, and not known to be in the session.
+        gone: folders that were made in the session and are not here any more, those below first.
     """
 
     files: dict[str, Stamp] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.files or self.removed or self.folders)
+        return bool(self.files or self.removed or self.folders or self.gone)
 
 
 def compare(local: LocalFiles, base: Base, snapshot: Snapshot, failed: dict[str, Stamp]) -> Changes:
@@ -44,8 +46,9 @@ def compare(local: LocalFiles, base: Base, snapshot: Snapshot, failed: dict[str,
             changes.files[path] = stamp
     if len(agreed_files) > len(snapshot.files) - len(changes.files):
         _find_removed(local, base, snapshot, changes)
-    base.folders &= snapshot.empty
+    base.folders -= {folder for folder in base.folders - snapshot.empty if local.has_folder(folder)}
     changes.folders = sorted(snapshot.empty - base.folders)
+    changes.gone = sorted(base.folders - snapshot.empty, reverse=True)
     return changes
 
 

@@ -148,14 +148,16 @@ class LocalFiles:
     Args:
         root: the workspace.
         system: the names that it can have.
+        own: the path of a file in it that does not travel, whatever the rules say; "" for none.
     """
 
-    def __init__(self, root: Path, limits: WorkspaceLimits, system: System) -> None:
+    def __init__(self, root: Path, limits: WorkspaceLimits, system: System, own: str = "") -> None:
         self.root = root
         self._root = os.fspath(root)
         self._folders_above = [os.fspath(folder) for folder in root.parents]
         self.limits = limits
         self.system = system
+        self.own = own
         self._folders: dict[str, _Folder] = {}
         self._above: tuple[list[tuple[str, list[Stamp]]], FolderRules | None] = ([], None)
         self._watch = FolderWatch.begin(self._root)
@@ -361,7 +363,11 @@ class LocalFiles:
             return known
         texts = [_read_rules(file) for file in files]
         name = path.rpartition("/")[2] or self.root.name
-        return _Folder(path, FolderRules(texts, above=above, name=name), above, stamps)
+        folder = _Folder(path, FolderRules(texts, above=above, name=name), above, stamps)
+        own_folder, _, own = self.own.rpartition("/")
+        if own and own_folder == path:
+            folder.files[own] = _Verdict.STAYS
+        return folder
 
     def _rule_stamps(self, path: str) -> list[Stamp]:
         return [_stamp_at(f"{self._root}/{path}/{name}") for name in RULE_FILES]
@@ -417,6 +423,13 @@ class LocalFiles:
         except OSError:
             return None
 
+    def has_folder(self, path: str) -> bool:
+        """Return whether a folder is at a path."""
+        try:
+            return stat.S_ISDIR(os.lstat(f"{self._root}/{path}").st_mode)
+        except OSError:
+            return False
+
     def has_file(self, path: str) -> bool:
         """Return whether something other than a folder is at a path, or may be, as nobody lets us see it."""
         try:
@@ -433,6 +446,8 @@ class LocalFiles:
         """
         if len(path) > MAX_PATH_BYTES or path.count("/") >= MAX_DEPTH:
             return "its path is too long"
+        if path == self.own:
+            return ""
         *folders, name = path.split("/")
         rules, prefix = self._folders[""].rules if "" in self._folders else FolderRules(), ""
         for part in folders:

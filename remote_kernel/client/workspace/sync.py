@@ -38,6 +38,7 @@ REMOVED_THERE = "was removed in the session, and stays here"
 NOT_SENT = "could not be sent, and is tried again when it has changed"
 LEADS_OUT = "stays here: a link that leads out of the workspace, or to what does not travel"
 ODD_NAME = "stays here: its name cannot be in the session"
+OWN = "stays here: it is the notebook that runs, and is saved all the time"
 CLOSED = "stays here: the folder may not be read"
 
 
@@ -79,6 +80,7 @@ class WorkspaceSync:
         state_file: where it is kept what was agreed on; `None` for nowhere.
         patience_seconds: how long nothing at all may get through before a call fails.
         system: the names that can be here.
+        own: the path below the workspace of the notebook that runs, which stays here; "" for none.
     """
 
     def __init__(
@@ -90,11 +92,14 @@ class WorkspaceSync:
         state_file: Path | None = None,
         patience_seconds: float = DEFAULT_PATIENCE_SECONDS,
         system: System | None = None,
+        own: str = "",
     ) -> None:
         self.root = root.absolute()
         self.folder = folder
         self._patience_seconds = patience_seconds
-        self._local = LocalFiles(self.root, limits or WorkspaceLimits(), system or System.of_platform(sys.platform))
+        self._local = LocalFiles(
+            self.root, limits or WorkspaceLimits(), system or System.of_platform(sys.platform), own
+        )
         self._state_file = StateFile(state_file, self.root, folder)
         self._base = self._state_file.load()
         self._failed: dict[str, Stamp] = {}
@@ -194,6 +199,8 @@ class WorkspaceSync:
             states |= dict.fromkeys(snapshot.outside, LEADS_OUT)
             states |= dict.fromkeys(snapshot.odd, ODD_NAME)
             states |= dict.fromkeys(snapshot.closed, CLOSED)
+            if self._local.own and self._local.has_file(self._local.own):
+                states[self._local.own] = OWN
             return SyncStatus([SyncRow(*each) for each in sorted(states.items())], has_pod=bool(self._base.pod))
 
     def _state_of(self, path: str, changes: Changes) -> str:
@@ -211,7 +218,7 @@ class WorkspaceSync:
 
     def _is_unchanged(self, snapshot: Snapshot) -> bool:
         """Return whether files are those that were compared last, and need not be compared again."""
-        return snapshot.files is self._unchanged and snapshot.empty <= self._base.folders
+        return snapshot.files is self._unchanged and snapshot.empty == self._base.folders
 
     def _compare(self, snapshot: Snapshot) -> Changes:
         if self._unchanged == snapshot.files:

@@ -77,7 +77,10 @@ class Up:
         paths, clashing = await self._settle(changes.files, there)
         self._progress.files = len(paths)
         self._progress.bytes = sum(changes.files[path][2] for path in paths)
-        await self._remove([*changes.removed, *clashing], folders=_folders_in_the_way(changes.files, there))
+        await self._remove(
+            [*changes.removed, *clashing], folders=[*_folders_in_the_way(changes.files, there), *changes.gone]
+        )
+        self._base.folders.difference_update(changes.gone)
         await self._send_all([(path, changes.files[path]) for path in paths])
         for folder in changes.folders:
             await self._make_folder(folder)

@@ -152,7 +152,7 @@ class Preparation:
 
             state = state_path(self._session.folders.runtime, place.root, place.folder, notebook)
             settings = self._session.settings
-            self.workspace = Workspace(self._session, place, state_file=state, settings=settings)
+            self.workspace = Workspace(self._session, place, state_file=state, settings=settings, notebook=notebook)
             self.workspace.watch()
         else:
             self._session.watch("")

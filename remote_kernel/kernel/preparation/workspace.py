@@ -1,6 +1,7 @@
 """Workspace of one kernel: sent before a cell runs, brought back behind it."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 from remote_kernel.client.files.remote_files import RemoteFiles
@@ -21,12 +22,15 @@ class Workspace:
 
     Args:
         state_file: where it is kept what both sides agreed on.
+        notebook: the path of the one that runs, "" where nobody knows it.
 
     Attributes:
         totals: of what has gone either way.
     """
 
-    def __init__(self, session: Session, place: WorkspacePlace, *, state_file: Path, settings: Settings) -> None:
+    def __init__(
+        self, session: Session, place: WorkspacePlace, *, state_file: Path, settings: Settings, notebook: str
+    ) -> None:
         self.place = place
         self.totals = Totals()
         self._session = session
@@ -36,6 +40,7 @@ class Workspace:
             limits=settings.workspace_limits,
             state_file=state_file,
             patience_seconds=settings.wait_seconds,
+            own=_below(notebook, place.root),
         )
         self._turn = asyncio.Lock()
         self._missed = 0  # so often something may have changed in the session that is not here
@@ -129,3 +134,10 @@ def describe(progress: Progress, now: float) -> Wait:
 
 def _notes(told: Told) -> list[str]:
     return [*([join_sentences(told.failures)] if told.failures else []), *told.notes]
+
+
+def _below(notebook: str, root: Path) -> str:
+    """Return the path of a notebook below a folder, "" where it is not there."""
+    with contextlib.suppress(ValueError):
+        return Path(notebook).relative_to(root).as_posix() if notebook else ""
+    return ""
