@@ -83,7 +83,7 @@ def test_a_token_that_is_no_jwt_is_refused_with_a_sentence_too(token: str) -> No
 def test_a_missing_role_comes_with_the_command_that_gives_it() -> None:
     url = "https://westus2.dynamicsessions.io/subscriptions/s/resourceGroups/g/sessionPools/p"
     assert describe_forbidden(jwt_of(oid=OTHER), url).endswith(
-        "az role assignment create --role 'Azure ContainerApps Session Executor' "
+        'az role assignment create --role "Azure ContainerApps Session Executor" '
         f"--assignee {OTHER} --scope /subscriptions/s/resourceGroups/g/providers/Microsoft.App/sessionPools/p"
     )
     assert "--scope <resource id of the pool>" in describe_forbidden(
