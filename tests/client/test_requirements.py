@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from remote_kernel.client.packages.requirements import allowed_hashes, parse_wanted
+from remote_kernel.client.packages.requirements import allowed_hashes, parse_wanted, wanted_by
 from remote_kernel.core.errors import UsageError
+from remote_kernel.core.project_settings import ProjectSettings
 from tests.wheels import make_wheel
 
 FILE = """\
@@ -150,6 +151,8 @@ def test_a_project_s_list_names_nothing_outside_its_folder(tmp_path: Path) -> No
     for names, files in [([str(path)], []), ([f"../{path.name}"], []), ([], ["link.txt"])]:
         with pytest.raises(UsageError, match="which is outside its folder"):
             parse_wanted(names, files, tmp_path / "project", within=tmp_path / "project")
+    with pytest.raises(UsageError, match="which is outside its folder"):
+        wanted_by(ProjectSettings(folder=str(tmp_path / "project"), packages_file="link.txt"))
 
 
 def test_files_that_name_ever_more_files_come_to_an_end(tmp_path: Path) -> None:
