@@ -116,6 +116,7 @@ performance: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.hops --update-docs
 	$(BIN)/python -m benchmarks.shares --update-docs
 	$(BIN)/python -m benchmarks.many --update-docs
+	$(BIN)/python -m benchmarks.first_cell --update-docs
 
 # In a real JupyterLab. Wants Debian's chromium, or another; without one they are skipped.
 browser: $(VENV)/test.stamp $(VENV)/browser.stamp
