@@ -855,3 +855,17 @@ async def test_what_another_notebook_has_sent_is_no_change_of_the_session_s(side
         told = await two.up(sides.files, Progress(is_upload=True))
         assert (told.failures, told.notes) == ([], [])
     assert shown(sides.there) == shown(sides.here) == ({"a.py": becomes} if becomes else {})
+
+
+async def test_who_speaks_of_a_pod_that_is_gone_forgets_nothing_of_the_next_one(sides: Sides) -> None:
+    write(sides.here, "a")
+    await sides.up()
+    late = sides.files
+    sides.pod.rename("pod-2")
+    sides.files = RemoteFiles(sides.pod)
+    sides.sync.forget()
+    await sides.up()
+    with pytest.raises(SessionLost):
+        await sides.sync.down(late, Progress(is_upload=False), None)
+    assert sides.sync.pod == "pod-2"
+    assert not sides.sync.has_changed()

@@ -249,7 +249,7 @@ class WorkspaceSync:
         piece = PieceSize(files.piece_bytes)
         patience = Patience(progress, piece, self._patience_seconds)
         try:
-            if not files.pod:
+            if not files.pod or self._base.pod not in ("", files.pod):  # which may be one that is gone by now
                 await patience.persist(lambda: files.describe(""))
             is_new = self._base.pod != files.pod
             self._unchanged = None
@@ -263,7 +263,8 @@ class WorkspaceSync:
                 is_new,
             )
         except SessionLost:
-            self._begin(Base())
+            if self._base.pod == files.pod:
+                self._begin(Base())
             raise
         finally:
             progress.wait = None
