@@ -12,10 +12,16 @@ _CALL = (
     '{{"argument": __import__("json").loads(__import__("base64").b64decode("{argument}"))}})'
 )
 
+# The cell that this is called from is in tracebacks of its own only.
+_FORGET_CELL = """
+import linecache, sys
+linecache.cache.pop(sys._getframe(1).f_code.co_filename, None)
+"""
+
 
 def call_main(module: ModuleType, argument: Mapping[str, Any]) -> str:
     """Return code that calls a module's `main`; the module may need what every interpreter has, and nothing of ours."""
-    source = f"{inspect.getsource(module)}\nmain(argument)\n"
+    source = f"{inspect.getsource(module)}\nmain(argument)\n{_FORGET_CELL}"
     return _CALL.format(source=_in_base64(source), argument=_in_base64(json.dumps(argument)))
 
 
