@@ -10,7 +10,7 @@ from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.io.tasks import start
 from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.magics import session_command
-from remote_kernel.kernel.magics.command_line import Typed, quoted, scan
+from remote_kernel.kernel.magics.command_line import IS_WINDOWS, Typed, quoted, scan
 from remote_kernel.kernel.magics.session_command import SyncAction, Verb
 from remote_kernel.kernel.requests.request import Request
 
@@ -108,16 +108,16 @@ class Completion:
         if verb not in (Verb.FILES, Verb.UPLOAD, Verb.DOWNLOAD, Verb.SYNC):
             return "keyword", []
         is_target = before == "--to"
-        head, slash, _ = line.word.rpartition("/")
-        folder = head or slash
-        is_local = verb == Verb.SYNC or (verb == Verb.UPLOAD) != is_target
-        names = await asyncio.to_thread(list_local, folder) if is_local else await self._list_remote(folder)
-        return "path", match_paths(line, names, folders_only=is_target or verb in (Verb.FILES, Verb.SYNC))
+        folders_only = is_target or verb in (Verb.FILES, Verb.SYNC)
+        if verb == Verb.SYNC or (verb == Verb.UPLOAD) != is_target:
+            return "path", await asyncio.to_thread(match_local, line, folders_only=folders_only)
+        folder, _ = _cut(line.word, "/")
+        names = await self._list_remote(folder.rstrip("/") or folder)
+        return "path", match_paths(line, names, folders_only=folders_only)
 
     async def _complete_install(self, line: Typed, before: str) -> tuple[str, list[str]]:
         if before == "-r":
-            names = await asyncio.to_thread(list_local, line.word.rpartition("/")[0])
-            return "path", match_paths(line, names, folders_only=False)
+            return "path", await asyncio.to_thread(match_local, line, folders_only=False)
         return "keyword", [name for name in _OPTIONS[Verb.INSTALL] if line.word and name.startswith(line.word)]
 
     async def _inspect(self) -> dict[str, Any]:
@@ -152,18 +152,49 @@ def list_local(folder: str) -> list[tuple[str, bool]]:
         return []
 
 
-def match_paths(line: Typed, names: Iterable[tuple[str, bool]], *, folders_only: bool) -> list[str]:
-    """Return the paths that the word at the cursor may become, as they are to be typed."""
-    folder, slash, begun = line.word.rpartition("/")
+def match_local(line: Typed, *, folders_only: bool, is_windows: bool = IS_WINDOWS) -> list[str]:
+    """Return the paths of this machine that the word at the cursor may become, as they are to be typed."""
+    separators = "/\\" if is_windows else "/"
+    folder, _ = _cut(line.word, separators)
+    names = list_local(folder)
+    return match_paths(line, names, folders_only=folders_only, separators=separators, is_windows=is_windows)
+
+
+def match_paths(
+    line: Typed,
+    names: Iterable[tuple[str, bool]],
+    *,
+    folders_only: bool,
+    separators: str = "/",
+    is_windows: bool = IS_WINDOWS,
+) -> list[str]:
+    """Return the paths that the word at the cursor may become, as they are to be typed.
+
+    Args:
+        separators: of the parts of a path; in the session "/", also where this machine has others.
+    """
+    folder, begun = _cut(line.word, separators)
+    separator = folder[-1:] or "/"
 
     def path_of(name: str) -> str:
         # A name like that of an option would be taken for one.
-        return f"./{name}" if name.startswith("--") and not slash else f"{folder}{slash}{name}"
+        return f"./{name}" if name.startswith("--") and not folder else f"{folder}{name}"
 
     return [
-        quoted(f"{path_of(name)}{'/' if is_folder else ''}", line.quote, is_complete=not is_folder)
+        quoted(
+            f"{path_of(name)}{separator if is_folder else ''}",
+            line.quote,
+            is_complete=not is_folder,
+            is_windows=is_windows,
+        )
         for name, is_folder in names
         if name.startswith(begun)
         and (is_folder or not folders_only)
         and (begun.startswith(".") or not name.startswith("."))
     ][:MAX_MATCHES]
+
+
+def _cut(path: str, separators: str) -> tuple[str, str]:
+    """Return the folder that a path begins with, its separator included, and what stands behind it."""
+    begun = max(map(path.rfind, separators)) + 1
+    return path[:begun], path[begun:]

@@ -5,12 +5,12 @@ is called by `get_ipython().run_line_magic`.
 """
 
 import re
-import shlex
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
 
 from remote_kernel.core.errors import UsageError
+from remote_kernel.kernel.magics import command_line
 
 
 class Verb(StrEnum):
@@ -138,7 +138,7 @@ def parse(code: object) -> Command | None:
 def split(text: str) -> list[str]:
     """Return the words of what stands behind a verb, quoted as in a shell; raises `UsageError`."""
     try:
-        return shlex.split(text)
+        return command_line.split(text)
     except ValueError:
         raise UsageError(
             "A quotation mark or a backslash has no partner: put paths with spaces in quotation marks, "
