@@ -634,6 +634,17 @@ async def test_a_file_that_cannot_be_sent_is_told_once(sides: Sides) -> None:
     assert (sides.there / "b").read_text() == "mine"
 
 
+async def test_a_removal_is_seen_beside_a_file_that_cannot_be_sent(sides: Sides) -> None:
+    for name in ("a", "b"):
+        write(sides.here, name, "mine")
+    write(sides.there, "a/.hidden")
+    await sides.up()
+    (sides.here / "b").unlink()
+    assert sides.sync.has_changed()
+    await sides.up()
+    assert list(shown(sides.there)) == ["a/.hidden"]
+
+
 async def test_files_and_folders_change_places(sides: Sides) -> None:
     write(sides.here, "x", "file")
     write(sides.here, "y/a", "in a folder")

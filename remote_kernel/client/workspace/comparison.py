@@ -44,8 +44,7 @@ def compare(local: LocalFiles, base: Base, snapshot: Snapshot, failed: dict[str,
             continue
         if failed.get(path) != stamp and not (agreed and _is_as_agreed(local, base, path, agreed)):
             changes.files[path] = stamp
-    if len(agreed_files) > len(snapshot.files) - len(changes.files):
-        _find_removed(local, base, snapshot, changes)
+    _find_removed(local, base, snapshot, changes)
     base.folders -= {folder for folder in base.folders - snapshot.empty if local.has_folder(folder)}
     changes.folders = sorted(snapshot.empty - base.folders)
     changes.gone = sorted(base.folders - snapshot.empty, reverse=True)
