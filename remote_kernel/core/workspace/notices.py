@@ -6,7 +6,9 @@ whoever looks asks the system about each. Three things are not told by notices a
 - A store into memory that a file is mapped to. So what is open is looked at each time; and what was open a moment ago,
   too, as two openings right after one another are told as one, and as overlayfs lets go of a file that is still mapped.
 - A change by another name (a hard link) of a file. Files with several names are for who looks, each time.
-- What had been opened before the first look, and is mapped. That shows when it is closed.
+- What had been opened before the first look, and is mapped. That shows when it is closed. The same goes for what was
+  open when events were lost, or when so much seemed to be open that what is closed must have been told too seldom, as
+  two closings are told as one as well: what is open is counted anew then.
 """
 
 from collections.abc import Iterable
@@ -38,7 +40,7 @@ WANTED = (
 MAX_CLOSED = 32
 
 # Files that are open. With more of them a look through all folders is no slower.
-MAX_OPEN = 1000
+MAX_OPEN = 400
 
 _CLOSE = CLOSE_WRITE | CLOSE_NOWRITE
 _LOST = UNMOUNT | OVERFLOW
@@ -68,13 +70,15 @@ class Notices:
     noticed behind it.
 
     Attributes:
-        is_lost: whether it takes another round, as names do not tell all that has happened.
+        is_lost: whether it takes another round, as names do not tell all that has happened, or one has not ended.
     """
 
     def __init__(self) -> None:
         self.is_lost = True
         self._folders: dict[int, str] = {}
         self._round: dict[int, str] = {}
+        self._is_clear = True
+        self._has_overflowed = False
         self._touched: set[str] = set()
         self._open: dict[str, int] = {}
         self._closed: dict[str, None] = {}
@@ -92,18 +96,22 @@ class Notices:
 
     def begin_round(self) -> None:
         """Forget what was touched, as all is about to be looked at."""
-        self.is_lost = False
+        self.is_lost = True
         self._touched.clear()
+        if self._has_overflowed or self.is_overrun:
+            self._open.clear()
+        self._has_overflowed, self._is_clear = False, True
+        self._folders |= self._round  # of a round that has not ended, too: what is left of them is given up
         self._round = {}
 
     def enter(self, watch: int, folder: str) -> None:
         """Take the watch of a folder, "" for the topmost one, that is about to be looked at."""
         if self._round.setdefault(watch, folder) != folder:
-            self.is_lost = True  # it has moved meanwhile, or is mounted twice: its watch has one name and it has two
+            self._is_clear = False  # it has moved meanwhile, or is mounted twice: its watch has one name and it has two
 
     def end_round(self) -> list[int]:
         """Return the watches of folders that are not there any more."""
-        self.is_lost = self.is_lost or "" not in self._round.values()
+        self.is_lost = not self._is_clear or "" not in self._round.values()
         left, self._folders = self._folders.keys() - self._round.keys(), self._round
         return [*left]
 
@@ -117,6 +125,7 @@ class Notices:
             watch, mask, name, _ = event
             if mask & _LOST:
                 self.is_lost = True
+                self._has_overflowed = self._has_overflowed or bool(mask & OVERFLOW)
             elif mask & IGNORED:
                 self._folders.pop(watch, None)
             elif (folder := self._folders.get(watch)) is None:

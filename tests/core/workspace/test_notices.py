@@ -104,6 +104,18 @@ def test_a_round_gives_up_the_watches_of_what_it_has_not_met() -> None:
     assert told(made, Event(D, MODIFY, "a")) == {"other/a"}
 
 
+def test_a_round_that_has_not_ended_is_none_and_its_watches_are_given_up_by_the_next() -> None:
+    made = notices()
+    made.begin_round()
+    made.enter(ROOT, "")
+    made.enter(4, "new")
+    assert made.is_lost
+    made.begin_round()
+    made.enter(ROOT, "")
+    assert sorted(made.end_round()) == [D, E, 4]
+    assert not made.is_lost
+
+
 def test_a_folder_that_is_met_twice_or_a_root_that_is_not_is_not_known() -> None:
     made = notices()
     made.begin_round()
@@ -123,3 +135,15 @@ def test_too_much_that_is_open_is_no_use() -> None:
     assert not made.is_overrun
     made.take([Event(D, OPEN, "a")])
     assert made.is_overrun
+    made.begin_round()
+    assert not made.is_overrun, "two closings in a row are told as one, so that it seemed to be more"
+
+
+def test_what_was_open_when_events_were_lost_is_not_open_for_ever() -> None:
+    made = notices()
+    made.take([Event(ROOT, OPEN, "a"), Event(-1, OVERFLOW)])
+    made.begin_round()
+    made.enter(ROOT, "")
+    made.end_round()
+    assert told(made) == set()
+    assert told(made, Event(ROOT, CLOSE_WRITE, "a")) == {"a"}
