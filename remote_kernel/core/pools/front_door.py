@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from remote_kernel.core.errors import WireError
+from remote_kernel.core.wire.frames import AGENT_FAILED
 
 # Of pools of custom containers, each a POST. They reach no pod, and make none.
 GET_SESSION_PATH = "/.management/getSession"
@@ -60,6 +61,8 @@ def meaning_of(status: int, code: str, message: str = "") -> Meaning:
     """Return what the refusal of a request means, by its status and the error in its body."""
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Meaning.FULL
+    if code == AGENT_FAILED:  # there is a session; the words are those of whatever has failed in it
+        return Meaning.OTHER
     if code in _NO_SESSION_CODES and status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}:
         return Meaning.NO_SESSION
     text = f"{code} {message}"

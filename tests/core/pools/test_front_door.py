@@ -24,6 +24,7 @@ from remote_kernel.core.pools.front_door import Meaning, counts_as_gone, expiry_
         (500, "", "No sessions available in the pool.", Meaning.FULL),
         (500, "", "", Meaning.OTHER),
         (500, "AgentFailed", "The session's agent has failed inside (ValueError).", Meaning.OTHER),
+        (500, "AgentFailed", "The session's agent has failed inside (LimitOverrunError).", Meaning.OTHER),
         (503, "SessionUnavailable", "The session's pod did not start.", Meaning.OTHER),
         (409, "SessionPoolNotReady", "", Meaning.IN_THE_MAKING),
         (400, "InvalidState", "The session pool is in provisioning state InProgress.", Meaning.IN_THE_MAKING),
