@@ -53,7 +53,8 @@ class Budget:
         full_seconds: while the pool is full.
         silent_seconds: while nothing gets through, or nothing but other passing errors.
         access_seconds: while the login has no right to use the pool, or the pool is not ready: what was done against
-            that takes minutes to work.
+            that takes minutes to work. For a pool that is not ready, no less than `silent_seconds`: it may be updated
+            while a cell runs.
         max_counted: how many errors of the types `counted` are one too many.
     """
 
@@ -188,8 +189,10 @@ def _bound_on(error: RemoteKernelError, budget: Budget) -> float:
     match error:
         case PoolFull():
             return budget.full_seconds
-        case Forbidden() | PoolNotReady():
+        case Forbidden():
             return budget.access_seconds
+        case PoolNotReady():
+            return max(budget.access_seconds, budget.silent_seconds)
     return budget.silent_seconds
 
 

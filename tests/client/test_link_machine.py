@@ -17,7 +17,12 @@ from remote_kernel.client.link.machine import LinkMachine
 from remote_kernel.client.link.send_queue import Post, SendQueue
 from remote_kernel.client.link.send_queues import EXPLANATION_SECONDS
 from remote_kernel.client.link.states import MOVES, State
-from remote_kernel.client.retry import MAX_BACKOFF_SECONDS, MIN_BACKOFF_SECONDS, NEVER_READY_SECONDS
+from remote_kernel.client.retry import (
+    FIRST_CONTACT_SECONDS,
+    MAX_BACKOFF_SECONDS,
+    MIN_BACKOFF_SECONDS,
+    NEVER_READY_SECONDS,
+)
 from remote_kernel.core.errors import (
     Forbidden,
     PoolFull,
@@ -732,18 +737,27 @@ def test_status_500_is_a_full_pool_only_for_who_has_no_session() -> None:
     assert not simulated.link.next_event()
 
 
-@pytest.mark.parametrize("error", [Forbidden("no role"), PoolNotReady("in the making")])
-def test_the_first_contact_has_patience_with_a_pool_that_lets_nobody_in_so_far(error: RemoteKernelError) -> None:
+@pytest.mark.parametrize(
+    ("error", "access_seconds", "patience"),
+    [
+        (Forbidden("no role"), 0.0, 0.0),
+        (Forbidden("no role"), 60.0, 60.0),
+        (PoolNotReady("in the making"), 0.0, FIRST_CONTACT_SECONDS),
+        (PoolNotReady("in the making"), 60.0, 60.0),
+    ],
+)
+def test_the_first_contact_has_patience_with_a_pool_that_lets_nobody_in_so_far(
+    error: RemoteKernelError, access_seconds: float, patience: float
+) -> None:
     now = [1000.0]
-    assert isinstance(fail(new_link(now), now, error), events.Failed)
-    link = new_link(now, access_seconds=60.0)
+    link = new_link(now, access_seconds=access_seconds)
     began = now[0]
     while isinstance(event := fail(link, now, error), events.Waiting):
         assert str(error) in event.wait.more
         assert not link.may_have_taken
     assert isinstance(event, events.Failed)
     assert event.error is error
-    assert now[0] - began == pytest.approx(60.0)
+    assert now[0] - began == pytest.approx(patience)
 
 
 def test_a_role_that_was_taken_away_is_told_at_once() -> None:
@@ -752,3 +766,21 @@ def test_a_role_that_was_taken_away_is_told_at_once() -> None:
     simulated.take(1000)
     simulated.connect(error=Forbidden("no role"), is_sent=True, waits=True)
     assert isinstance(simulated.link.next_event(), events.Failed)
+
+
+def test_a_pool_that_is_updated_while_a_cell_runs_is_waited_for() -> None:
+    simulated = attached_link()
+    simulated.send()
+    queue = next(iter(simulated.link.queues))
+    post = simulated.link.next_post(queue)
+    assert isinstance(post, Post)
+    simulated.link.post_failed(queue, post, PoolNotReady("in the making"))
+    simulated.link.stream_failed(PoolUnreachable("cut"))
+    for _ in range(10):
+        simulated.pass_time(60.0)
+        simulated.connect(error=PoolNotReady("in the making"), is_sent=True, waits=True)
+        while (event := simulated.link.next_event()) is not None:
+            assert isinstance(event, events.Waiting)
+    simulated.go_well()
+    simulated.go_well()
+    assert (simulated.link.state, simulated.accepted) == (State.ATTACHED, [b"message 0"])

@@ -121,6 +121,17 @@ def test_a_role_and_a_new_pool_have_their_minutes(error: RemoteKernelError) -> N
     assert when_given_up(error, 300) is error
 
 
+def test_a_pool_that_is_not_ready_is_waited_for_as_one_that_is_silent() -> None:
+    """Who has a session, or moves a file, was let in before: it is an update, which passes."""
+    error = PoolNotReady("in the making")
+    assert Retry().next_wait(error, 0)
+    assert Retry().next_wait(error, 0, Budget(max_counted=3, counted=(NoAnswer,)))
+    retry, budget = Retry(), Budget(full_seconds=60, silent_seconds=60)
+    assert retry.next_wait(error, 0, budget)
+    assert retry.next_wait(error, 59, budget)
+    assert retry.next_wait(error, 60, budget) is None
+
+
 @pytest.mark.parametrize("error", [Forbidden(), SessionLost(), PoolRefused("no", status=400)])
 def test_what_does_not_pass_is_not_tried_again(error: RemoteKernelError) -> None:
     assert Retry().next_wait(error, 0) is None

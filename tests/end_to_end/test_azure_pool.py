@@ -88,12 +88,15 @@ def test_a_pool_that_is_being_made_is_waited_for() -> None:
         assert run_waiting(notebook, line, finish).result == "42"
 
 
-@pytest.mark.parametrize(("refused", "ename"), [(NO_ROLE, "Forbidden"), (IN_THE_MAKING, "PoolNotReady")])
-def test_who_sets_no_wait_hears_at_once(refused: Refused, ename: str) -> None:
-    with (
-        run_azure_pool(refuses=lambda token: refused) as pool,
-        notebook_on(pool, REMOTE_KERNEL_ACCESS_WAIT_SECONDS="0") as notebook,
-    ):
+@pytest.mark.parametrize(
+    ("refused", "setting", "ename"),
+    [
+        (NO_ROLE, "REMOTE_KERNEL_ACCESS_WAIT_SECONDS", "Forbidden"),
+        (IN_THE_MAKING, "REMOTE_KERNEL_WAIT_SECONDS", "PoolNotReady"),
+    ],
+)
+def test_who_sets_no_wait_hears_at_once(refused: Refused, setting: str, ename: str) -> None:
+    with run_azure_pool(refuses=lambda token: refused) as pool, notebook_on(pool, **{setting: "0"}) as notebook:
         assert notebook.run("1").reply["ename"] == ename
         pool.refuses = lambda token: None
         assert notebook.run("6 * 7").result == "42"
