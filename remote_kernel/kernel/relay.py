@@ -136,7 +136,7 @@ class Relay:
             self._uplink.open_ahead()
 
     def _look(self) -> SessionFacts:
-        return self._uplink.look()
+        return self._uplink.look(begins_cell=self._table.has_held)
 
     # From the front end
 
@@ -163,7 +163,7 @@ class Relay:
                 _log.info(LogEvent("interrupt"))
             case "complete_request" | "inspect_request" if self._completion.takes(request):
                 return
-        facts = self._uplink.look()
+        facts = self._uplink.look(begins_cell=request.is_execute)
         if request.is_execute:
             self._session.history.note(request.content)
             if not (facts.exists or self._table.has_open):

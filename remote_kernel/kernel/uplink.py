@@ -49,8 +49,12 @@ class Uplink:
         self._is_eager = False
         self._naming: asyncio.TimerHandle | None = None
 
-    def look(self) -> SessionFacts:
-        """Return what is known of the session now."""
+    def look(self, *, begins_cell: bool = True) -> SessionFacts:
+        """Return what is known of the session now.
+
+        Args:
+            begins_cell: whether a cell may be begun by it, which takes a look at the workspace.
+        """
         link, hello = self._session.link, self._attachment.hello
         is_sought = self._opening is not None if link is None else link.is_wanted
         return SessionFacts(
@@ -65,7 +69,7 @@ class Uplink:
             waiting_bytes=sum(each.size for each in self._early) + (link.waiting_bytes if link else 0),
             hello=hello,
             untold=self._session.binding.untold,
-            is_prepared=not self._preparation.is_needed,
+            is_prepared=begins_cell and not self._preparation.is_needed,
             brings_files=self._preparation.brings_files,
         )
 

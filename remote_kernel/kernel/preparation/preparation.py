@@ -50,7 +50,12 @@ class Preparation:
     @property
     def is_needed(self) -> bool:
         """Return whether anything may be to do before a cell runs."""
-        return not self._has_looked or self.workspace is not None or self._packages is not None
+        if not self._has_looked:
+            return True
+        pod, packages = self._pod, self._packages
+        if packages is not None and packages.must_install(pod):
+            return True
+        return self.workspace is not None and not self.workspace.is_known_sent(pod)
 
     @property
     def totals(self) -> "Totals | None":

@@ -55,9 +55,13 @@ class Workspace:
         Raises:
             TransferError: the folder is beyond the limits, or cannot be read.
         """
-        if not pod or pod != self._sync.pod:
-            return True
-        return not self._sync.is_known_unchanged() and await asyncio.to_thread(self._sync.has_changed)
+        if self.is_known_sent(pod):
+            return False
+        return not pod or pod != self._sync.pod or await asyncio.to_thread(self._sync.has_changed)
+
+    def is_known_sent(self, pod: str) -> bool:
+        """Return whether it can be told at once that a pod has all of it; "" for a pod that is not there yet."""
+        return bool(pod) and pod == self._sync.pod and self._sync.is_known_unchanged()
 
     async def send(self, pod: str, progress: Progress) -> list[str]:
         """Send what is new or has changed; return what the user is to be told.

@@ -133,6 +133,11 @@ class RequestTable:
         self._has_told_of_peers = False
 
     @property
+    def has_held(self) -> bool:
+        """Return whether a cell waits here for what is before it."""
+        return bool(self._held)
+
+    @property
     def has_open(self) -> bool:
         """Return whether the session owes a reply."""
         return bool(self._in_flight)
