@@ -1,10 +1,15 @@
 """A workspace, up and down, against what an agent answers."""
 
+import asyncio
 import os
 import shutil
 import stat
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +30,7 @@ from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SessionLost,
 from remote_kernel.core.wire import files as wire
 from remote_kernel.core.wire.frames import ChangedFile, Files
 from remote_kernel.core.workspace.limits import WorkspaceLimits
+from remote_kernel.io.tasks import start
 from remote_kernel.pod.files.data_folder import DataFolder
 from tests.client.pod_folder import PodFolder
 
@@ -801,6 +807,42 @@ async def test_more_than_was_announced_does_not_come(tmp_path: Path) -> None:
     told = await sides.down(small)
     assert list(shown(sides.here)) == ["0.bin", "1.bin"]
     assert len(told.failures) == 8
+
+
+class Held(ThreadPoolExecutor):
+    """Threads that begin what they are given when they are let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_work = asyncio.Event()
+        self.may_begin = threading.Event()
+
+    def submit(self, function: Any, /, *args: Any, **named: Any) -> "Future[Any]":
+        self.has_work.set()
+        return super().submit(self._begin, partial(function, *args, **named))
+
+    def _begin(self, function: Any) -> Any:
+        assert self.may_begin.wait(60)
+        return function()
+
+
+async def test_an_interrupt_leaves_no_look_to_another_one(sides: Sides) -> None:
+    await sides.up()
+    assert not sides.sync.has_changed()
+    held = Held()
+    asyncio.get_running_loop().set_default_executor(held)
+    up = start(sides.up(), "up")
+    await held.has_work.wait()
+    up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await up
+    assert not sides.sync.is_known_unchanged(), "a thread looks still"
+    assert sides.sync.has_changed()
+    write(sides.here, "a")
+    held.may_begin.set()
+    await sides.up()
+    assert shown(sides.there) == {"a": "content"}
+    assert not sides.sync.has_changed()
 
 
 async def test_a_file_that_the_user_writes_while_it_is_fetched_is_kept_twice(sides: Sides) -> None:

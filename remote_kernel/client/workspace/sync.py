@@ -3,10 +3,13 @@
 import asyncio
 import sys
 import threading
-from collections.abc import AsyncIterator
+from asyncio import Future
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 from remote_kernel.client.files.remote_files import RemoteFiles
 from remote_kernel.client.files.transfer import Patience, PieceSize, Progress, Told, list_names
@@ -21,6 +24,9 @@ from remote_kernel.core.wire.frames import ChangedFile, Files
 from remote_kernel.core.workspace.base import NO_STAMP, Base, Stamp
 from remote_kernel.core.workspace.limits import WorkspaceLimits
 from remote_kernel.core.workspace.plan import Change
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 DEFAULT_PATIENCE_SECONDS = 60.0
 
@@ -72,7 +78,7 @@ class WorkspaceSync:
     """Keeps a folder the same here and in a session.
 
     `up` and `down` wait for one another, and can be cancelled at any time: what was done is noted, and goes on with the
-    next call.
+    next call, which waits for a look that has not ended.
 
     Args:
         root: the workspace here.
@@ -108,6 +114,7 @@ class WorkspaceSync:
         self._told_of: set[str] = set()
         self._lock = asyncio.Lock()
         self._looks = threading.Lock()
+        self._work: Future[Any] | None = None
 
     def is_known_unchanged(self) -> bool:
         """Return whether it can be told at once that there is nothing to be sent."""
@@ -144,14 +151,14 @@ class WorkspaceSync:
             SessionLost: the pod is another one; the next call sends everything.
         """
         async with self._alone():
-            snapshot = await asyncio.to_thread(self._local.look)
-            changes = await asyncio.to_thread(self._compare, snapshot)
+            snapshot = await self._run(self._local.look)
+            changes = await self._run(self._compare, snapshot)
             told = Told()
             self._tell_left_out(snapshot, told)
             if changes:
                 async with self._session(files, progress, told) as (up, _, is_new):
                     if is_new:
-                        changes = await asyncio.to_thread(self._compare, snapshot)
+                        changes = await self._run(self._compare, snapshot)
                     await up.run(changes)
             return told
 
@@ -176,7 +183,7 @@ class WorkspaceSync:
                     down.note_gone(path)
                 changed = {path: each for path, each in there.items() if self._has_changed_there(path, each)}
                 if changed:
-                    await down.run(changed, await asyncio.to_thread(self._local.look))
+                    await down.run(changed, await self._run(self._local.look))
             return told
 
     @property
@@ -225,9 +232,11 @@ class WorkspaceSync:
             self._unchanged = snapshot.files
         if self._is_unchanged(snapshot):
             return Changes()
-        changes = compare(self._local, self._base, snapshot, self._failed)
-        is_racy = any(agreed.is_racy for agreed in self._base.files.values())
-        self._unchanged = None if changes or is_racy else snapshot.files
+        base = self._base
+        changes = compare(self._local, base, snapshot, self._failed)
+        is_racy = any(agreed.is_racy for agreed in base.files.values())
+        # What was agreed on may have been forgotten meanwhile.
+        self._unchanged = None if changes or is_racy or base is not self._base else snapshot.files
         return changes
 
     @asynccontextmanager
@@ -239,7 +248,20 @@ class WorkspaceSync:
             try:
                 yield
             finally:
-                self._looks.release()
+                if self._work is None or self._work.done():
+                    self._looks.release()
+                else:
+                    self._work.add_done_callback(self._end_turn)
+
+    async def _run(self, function: Callable[P, T], /, *args: P.args, **named: P.kwargs) -> T:
+        """Call a function in a thread; one that nobody waits for any more ends, and then others have their turn."""
+        self._work = work = asyncio.get_running_loop().run_in_executor(None, partial(function, *args, **named))
+        await asyncio.wait([work])
+        return work.result()
+
+    def _end_turn(self, work: "Future[Any]") -> None:
+        self._looks.release()
+        work.exception()  # which was for who has been interrupted
 
     @asynccontextmanager
     async def _session(
@@ -268,7 +290,7 @@ class WorkspaceSync:
             raise
         finally:
             progress.wait = None
-            await asyncio.to_thread(self._state_file.save, self._base)
+            await self._run(self._state_file.save, self._base)
 
     async def _look_there(self, down: Down, said: Files | None) -> tuple[dict[str, There], list[str]]:
         """Return the files that are there, or those that were named, and what is gone."""
