@@ -15,7 +15,7 @@ import pytest
 
 from remote_kernel.client.files.remote_files import RemoteFiles
 from remote_kernel.client.files.transfer import Progress, Told
-from remote_kernel.client.workspace.state_file import state_path
+from remote_kernel.client.workspace.state_file import StateFile, state_path
 from remote_kernel.client.workspace.sync import (
     IN_BOTH,
     IN_CONFLICT,
@@ -890,8 +890,12 @@ async def test_two_kernels_that_fetch_the_same_are_not_in_each_other_s_way(sides
 
 
 @pytest.mark.parametrize("becomes", ["new", "old", ""])
-async def test_what_another_notebook_has_sent_is_no_change_of_the_session_s(sides: Sides, becomes: str) -> None:
-    states = [state_path(sides.scratch, sides.here, "work", name) for name in ("one", "two")]
+@pytest.mark.parametrize("other", ["one", "two"])
+async def test_what_another_kernel_has_sent_is_no_change_of_the_session_s(
+    sides: Sides, becomes: str, other: str
+) -> None:
+    """As one of another notebook on the same folder, or a headless run of the same notebook."""
+    states = [state_path(sides.scratch, sides.here, "work", name) for name in ("one", other)]
     one, two = (WorkspaceSync(sides.here, "work", state_file=state) for state in states)
     file = write(sides.here, "a.py", "old")
     for sync in (one, two):
@@ -908,6 +912,41 @@ async def test_what_another_notebook_has_sent_is_no_change_of_the_session_s(side
         told = await two.up(sides.files, Progress(is_upload=True))
         assert (told.failures, told.notes) == ([], [])
     assert shown(sides.there) == shown(sides.here) == ({"a.py": becomes} if becomes else {})
+
+
+async def test_what_another_kernel_of_the_notebook_has_said_is_known_when_it_was_written_over(sides: Sides) -> None:
+    state = state_path(sides.scratch, sides.here, "work", "one")
+    one, two = (WorkspaceSync(sides.here, "work", state_file=state) for _ in range(2))
+    write(sides.here, "a.py", "old")
+    for sync in (one, two):
+        await sync.up(sides.files, Progress(is_upload=True))
+    write(sides.here, "a.py", "sent")
+    await one.up(sides.files, Progress(is_upload=True))
+    write(sides.there, "b.csv", "made there")
+    await two.down(sides.files, Progress(is_upload=False), sides.said("b.csv"))
+    write(sides.here, "a.py", "new")
+    told = await two.down(sides.files, Progress(is_upload=False), None)
+    assert (told.failures, told.notes) == ([], [])
+    await two.up(sides.files, Progress(is_upload=True))
+    assert shown(sides.there) == shown(sides.here) == {"a.py": "new", "b.csv": "made there"}
+
+
+async def test_states_of_other_pods_are_not_read_and_old_ones_go(sides: Sides) -> None:
+    states = [state_path(sides.scratch, sides.here, "work", name) for name in ("one", "two", "three")]
+    write(sides.here, "a")
+    for state in states[:2]:
+        await WorkspaceSync(sides.here, "work", state_file=state).up(sides.files, Progress(is_upload=True))
+    others = StateFile(states[2], sides.here, "work")
+    assert len(others.load_others("pod-1")) == 2
+    assert others.load_others("pod-2") == []
+    head = states[0].read_text().partition("\n")[0]
+    states[0].write_text(f"{head}\nno base")
+    os.utime(states[1], (1, 1))
+    assert len(others.load_others("pod-1")) == 1
+    sides.pod.rename("pod-2")
+    await WorkspaceSync(sides.here, "work", state_file=states[0]).up(RemoteFiles(sides.pod), Progress(is_upload=True))
+    assert states[0].exists()
+    assert not states[1].exists()
 
 
 async def test_who_speaks_of_a_pod_that_is_gone_forgets_nothing_of_the_next_one(sides: Sides) -> None:

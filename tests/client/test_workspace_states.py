@@ -123,8 +123,10 @@ class TwoSides(RuleBasedStateMachine):
             self.runner.close()
             shutil.rmtree(self.scratch)
 
-    @initialize(count=st.integers(0, 2))
-    def begin(self, count: int) -> None:
+    @initialize(count=st.integers(0, 2), is_same_notebook=st.booleans())
+    def begin(self, count: int, is_same_notebook: bool) -> None:
+        if is_same_notebook:
+            self.kernels[1] = self.start(self.kernels[0].state)
         for path in ["a", "d/a"][:count]:
             self.write(HERE, path, Time.NOW)
 

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import threading
+import time
 from asyncio import Future
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -277,6 +278,7 @@ class WorkspaceSync:
             self._unchanged = None
             if is_new:
                 self._begin(Base(files.pod))
+                await self._run(self._state_file.remove_stale, time.time())
             base = self._base
             down = Down(files, self.folder, self._local, base, self._state_file, progress, patience, piece, told)
             yield (
