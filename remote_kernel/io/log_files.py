@@ -156,11 +156,12 @@ def _add(handler: logging.Handler) -> None:
 
 
 def quiet_libraries() -> None:
-    """Have the libraries that speak to pools and logins log nothing, on standard error either.
+    """Have some libraries log nothing, on standard error either.
 
-    They log URLs and what servers answer, and with them identifiers and parts of logins.
+    Those that speak to pools and logins log URLs and what servers answer, and with them identifiers and parts of logins.
+    The one that locks files on Windows would log that it locks a log for a line of it, and need another line.
     """
-    for name in ("httpx", "httpcore", "azure", "msal", "urllib3"):
+    for name in ("httpx", "httpcore", "azure", "msal", "msal_extensions", "urllib3", "filelock"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 

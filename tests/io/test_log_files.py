@@ -23,7 +23,7 @@ from remote_kernel.io.log_files import (
 )
 
 log = logging.getLogger("tests.log_files")
-LIBRARIES = ("httpx", "httpcore", "azure", "msal", "urllib3", "asyncio")
+LIBRARIES = ("httpx", "httpcore", "azure", "msal", "msal_extensions", "urllib3", "filelock", "asyncio")
 
 
 @pytest.fixture
@@ -115,6 +115,15 @@ def test_long_file_becomes_the_older_of_two_for_every_writer(tmp_path: Path) -> 
     assert older.read_bytes()[:1] == b"1"
     assert older.stat().st_size <= 2 * MAX_BYTES
     assert stat.S_IMODE(older.stat().st_mode) == 0o600
+
+
+def test_long_file_becomes_the_older_one_while_all_is_logged(path: Path) -> None:
+    """On Windows, the lock that this takes logs what it does."""
+    log_to_file(path, "kernel", "DEBUG", log)
+    path.write_bytes(b"x" * (MAX_BYTES + 1))
+    log.debug(LogEvent("request"))
+    assert path.with_suffix(".log.1").stat().st_size > MAX_BYTES
+    assert [line["event"] for line in lines(path)] == ["request"]
 
 
 def test_of_a_flood_on_standard_error_the_end_stays(tmp_path: Path) -> None:
