@@ -158,8 +158,8 @@ def _add(handler: logging.Handler) -> None:
 def quiet_libraries() -> None:
     """Have some libraries log nothing, on standard error either.
 
-    Those that speak to pools and logins log URLs and what servers answer, and with them identifiers and parts of logins.
-    The one that locks files on Windows would log that it locks a log for a line of it, and need another line.
+    Those that speak to pools and logins log URLs and what servers answer, and with them identifiers and parts of
+    logins. The one that locks files on Windows would log that it locks a log for a line of it, and need another line.
     """
     for name in ("httpx", "httpcore", "azure", "msal", "msal_extensions", "urllib3", "filelock"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,18 +1,28 @@
 """The event loop that our programs run in."""
 
 import asyncio
-from collections.abc import Coroutine
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
-def open_runner() -> asyncio.Runner:
-    """Return a runner with a loop that ZeroMQ's sockets and `io.http1` can work with: Windows' own default is none.
+@contextmanager
+def open_runner() -> Iterator[asyncio.Runner]:
+    """Give a runner with a loop that ZeroMQ's sockets and `io.http1` can work with; must be used in the main thread.
 
-    There, this one knows neither processes nor signals: see `io.system.signals`.
+    Windows' own default is none. There, this one knows neither processes nor signals: see `io.system.signals`.
     """
-    return asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        if sys.platform == "win32":
+            from remote_kernel.io.system.signals import waking_up
+
+            with waking_up(runner.get_loop()):
+                yield runner
+        else:
+            yield runner
 
 
 def run_in_loop(main: Coroutine[Any, Any, T]) -> T:

@@ -55,11 +55,23 @@ def _handling(loop: asyncio.AbstractEventLoop, handlers: Mapping[int, Handler]) 
 
 @contextlib.contextmanager
 def _handling_without_the_loop(loop: asyncio.AbstractEventLoop, handlers: Mapping[int, Handler]) -> Iterator[None]:
-    """Do so with Python's handlers, which run when the main thread does: each signal wakes the loop up."""
+    """Do so with Python's handlers, which run when the main thread does."""
 
     def handle(handler: Handler, _number: int, _frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(handler)
 
+    with waking_up(loop):
+        for number, handler in handlers.items():
+            signal.signal(number, partial(handle, handler))
+        yield
+
+
+@contextlib.contextmanager
+def waking_up(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Have each signal wake up a loop that knows none, so that Python's handlers run; must be used in the main thread.
+
+    On Windows, a signal arrives in a thread of its own and does not end the main thread's wait for sockets.
+    """
     receiving, sending = socket.socketpair()
     with receiving, sending:
         receiving.setblocking(False)
@@ -67,8 +79,6 @@ def _handling_without_the_loop(loop: asyncio.AbstractEventLoop, handlers: Mappin
         loop.add_reader(receiving, partial(_drain, receiving))
         before = signal.set_wakeup_fd(sending.fileno(), warn_on_full_buffer=False)
         try:
-            for number, handler in handlers.items():
-                signal.signal(number, partial(handle, handler))
             yield
         finally:
             signal.set_wakeup_fd(before)
