@@ -17,9 +17,10 @@ from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SessionLost
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.wire.compression import MAX_UNPACKED_BYTES
-from remote_kernel.core.wire.file_batches import MAX_FILES, BatchFile, FileVersion
-from remote_kernel.core.wire.files import BATCH_PATH, FETCH_PATH, MAX_PIECE_BYTES, REMOVE_PATH
+from remote_kernel.core.wire.file_batches import MAX_FILES, BatchFile, FileVersion, packed_bytes
+from remote_kernel.core.wire.files import BATCH_PATH, FETCH_PATH, MAX_ENTRIES, MAX_PIECE_BYTES, REMOVE_PATH
 from tests.client.hostile import hostile, say, whole
+from tests.client.pod_folder import PodFolder
 from tests.driver import Pod
 
 pytestmark = pytest.mark.anyio
@@ -69,6 +70,30 @@ async def test_a_batch_is_there_as_a_listing_says(pod: Pod, data: Path, kind: ty
     assert listed["sub"].version == ""
     assert (data / "ws/b.py").read_bytes() == batch[0].content
     assert (data / "ws/sub/run.sh").stat().st_mode & 0o777 == 0o755
+
+
+async def test_a_batch_that_does_not_shrink_goes_both_ways(tmp_path: Path) -> None:
+    route = PodFolder(tmp_path, piece_bytes=MAX_PIECE_BYTES)
+    route.should_compress = True
+    files = RemoteFiles(route)
+    content = os.urandom(MAX_PIECE_BYTES - packed_bytes("a", 0))
+    written = await files.write_batch("", [file("a", content)])
+    (read,) = await files.read_batch("", written, files.piece_bytes)
+    assert read.content == content
+
+
+async def test_a_list_of_several_pages_is_of_one_moment(tmp_path: Path) -> None:
+    route = PodFolder(tmp_path)
+    for number in range(2 * MAX_ENTRIES + 1):
+        (tmp_path / f"{number:04d}").touch()
+
+    def remove_first(_path: str) -> None:
+        if len(route.requests) == 2:
+            (tmp_path / "0000").unlink()
+
+    route.before = remove_first
+    assert len(await RemoteFiles(route).list("")) == 2 * MAX_ENTRIES + 1, "none was left out between two pages"
+    assert len(await RemoteFiles(route).list("")) == 2 * MAX_ENTRIES
 
 
 async def test_a_full_batch_goes_through(pod: Pod, data: Path) -> None:

@@ -798,6 +798,20 @@ async def test_what_says_what_a_session_gets_does_not_come_from_it(sides: Sides,
     assert not (sides.here / name).exists()
 
 
+async def test_an_answer_that_is_too_large_costs_that_answer(sides: Sides) -> None:
+    for number in range(5):
+        write(sides.there, f"{number}.csv")
+
+    def say_too_much(path: str) -> None:
+        if path == FETCH:
+            raise TransferError("The session sends more than it has announced.")
+
+    sides.pod.after = say_too_much
+    told = await sides.down()
+    assert told.failures == []
+    assert shown(sides.here) == shown(sides.there)
+
+
 async def test_more_than_was_announced_does_not_come(tmp_path: Path) -> None:
     sides = Sides(tmp_path, limits=WorkspaceLimits(max_bytes=1_000, max_file_bytes=400))
     for number in range(10):

@@ -21,7 +21,7 @@ from remote_kernel.core.limits import LISTING, Limit
 from remote_kernel.core.numbers import NAME
 from remote_kernel.core.wire import file_batches as batches
 from remote_kernel.core.wire import files as wire
-from remote_kernel.core.wire.compression import inflate
+from remote_kernel.core.wire.compression import deflated_bytes, inflate
 from remote_kernel.core.wire.frames import COMPRESS_PARAM, COMPRESS_ZLIB
 
 T = TypeVar("T")
@@ -160,7 +160,8 @@ class RemoteFiles:
         compresses = self._transport.should_compress
         params = {"folder": folder, "bytes": str(most), **({COMPRESS_PARAM: COMPRESS_ZLIB} if compresses else {})}
         asked = json.dumps(batches.Fetch(files=[*files]).to_json()).encode()
-        body = await self._stream("POST", wire.FETCH_PATH, params, asked, name=folder, most=wire.MAX_PIECE_BYTES)
+        size = deflated_bytes(wire.MAX_PIECE_BYTES) if compresses else wire.MAX_PIECE_BYTES
+        body = await self._stream("POST", wire.FETCH_PATH, params, asked, name=folder, most=size)
         return await asyncio.to_thread(_unpack, body, files, is_compressed=compresses)
 
     async def remove(self, files: "Sequence[batches.FileVersion]", *, folder: str = "") -> batches.Removed:

@@ -168,8 +168,8 @@ class Down:
         try:
             # A line that is cut again and again carries smaller pieces, so each try may ask for less.
             found = await self._patience.move(lambda: self._files.read_batch(self._folder, files, self._piece.bytes))
-        except PoolRefused:
-            found = [replace(_NOT_SENT, path=path) for path in asked]  # one of them is at fault, or the agent is older
+        except (PoolRefused, TransferError):  # one of them is at fault, or the agent is older
+            found = [replace(_NOT_SENT, path=path) for path in asked]
         for start in range(0, len(found), TOGETHER):
             await self._put_together(found[start : start + TOGETHER], wanted)
         return asked[len(found) :]

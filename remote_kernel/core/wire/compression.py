@@ -67,6 +67,11 @@ def _deflate(data: bytes | memoryview, strategy: int) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
+def deflated_bytes(size: int) -> int:
+    """Return how many bytes become of so many at most where they do not shrink, whichever zlib a system has."""
+    return size + size // 8 + 64
+
+
 def decompress(piece: bytes | memoryview) -> bytes:
     """Return what became of one piece, at most `MAX_UNPACKED_BYTES`; raises `WireError` when it is none."""
     return inflate(

@@ -13,7 +13,7 @@ from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import FILE_NAMES
 from remote_kernel.core.wire import file_batches as batches
 from remote_kernel.core.wire import files as wire
-from remote_kernel.core.wire.compression import inflate
+from remote_kernel.core.wire.compression import deflated_bytes, inflate
 from remote_kernel.core.wire.frames import COMPRESS_PARAM, COMPRESS_ZLIB
 from remote_kernel.io.file_pieces import digest, read_piece
 from remote_kernel.pod.api.calls import Answer, BadRequest, Call, Handler
@@ -22,6 +22,9 @@ from remote_kernel.pod.files.file_batches import read_files, remove_files, write
 from remote_kernel.pod.files.uploads import FileChanged, Upload
 
 MAX_FILE_BYTES = 1 << 40
+
+# So long after one page of a list the next one may be asked for.
+LISTED_SECONDS = 60.0
 
 
 class PodMismatch(RemoteKernelError):
@@ -43,6 +46,8 @@ class Files:
         self._pod = pod
         self._locks: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
         self._batch_lock = asyncio.Lock()
+        self._listed: tuple[tuple[str, bool], list[Entry]] | None = None
+        self._forgetting: asyncio.TimerHandle | None = None
         self.handlers: dict[tuple[str, str], Handler] = {
             ("GET", wire.FILES_PATH): self._list,
             ("GET", wire.METADATA_PATH): self._describe,
@@ -62,14 +67,32 @@ class Files:
 
     async def _list(self, call: Call) -> Answer:
         path, start = self._path_of(call), call.number("start", 0)
-        is_recursive = call.params.get("recursive") == "1"
-        entries = await asyncio.to_thread(self._folder.entries, path, recursive=is_recursive)
+        entries = await self._entries(path, start, is_recursive=call.params.get("recursive") == "1")
         end = start + wire.MAX_ENTRIES
         listed = [_to_wire(entry) for entry in entries[start:end]]
         if call.params.get("sha256") == "1":
             listed = await asyncio.to_thread(self._with_checksums, path, listed)
         listing = wire.Listing(pod=self._pod, entries=listed, next=end if end < len(entries) else 0)
         return Answer.of_json(listing.to_json())
+
+    async def _entries(self, path: str, start: int, *, is_recursive: bool) -> list[Entry]:
+        """Return what is in a folder: for a later page as it was for the first one, so that no entry changes its number
+        between the two, and the folder is walked through once."""
+        folder, listed = (path, is_recursive), self._listed
+        if start and listed is not None and listed[0] == folder:
+            entries = listed[1]
+        else:
+            entries = await asyncio.to_thread(self._folder.entries, path, recursive=is_recursive)
+        self._forget_listed()
+        if start + wire.MAX_ENTRIES < len(entries):
+            self._listed = folder, entries
+            self._forgetting = asyncio.get_running_loop().call_later(LISTED_SECONDS, self._forget_listed)
+        return entries
+
+    def _forget_listed(self) -> None:
+        self._listed = None
+        if self._forgetting is not None:
+            self._forgetting.cancel()
 
     def _with_checksums(self, folder: str, listed: list[wire.RemoteEntry]) -> list[wire.RemoteEntry]:
         """Add the checksums of files that have not changed meanwhile, until there are too many bytes."""
@@ -184,7 +207,7 @@ def _to_wire(entry: Entry) -> wire.RemoteEntry:
 
 def _unpack(body: bytes, *, is_compressed: bool) -> list[batches.BatchFile]:
     """Return the files of a batch, which has as many bytes as a piece may have; raises `BadRequest` or `WireError`."""
-    if len(body) > wire.MAX_PIECE_BYTES:
+    if len(body) > (deflated_bytes(wire.MAX_PIECE_BYTES) if is_compressed else wire.MAX_PIECE_BYTES):
         raise BadRequest(f"A batch of files may have {wire.MAX_PIECE_BYTES:,} bytes.")
     return batches.unpack(inflate(body, max_bytes=wire.MAX_PIECE_BYTES, name="a batch") if is_compressed else body)
 

@@ -19,12 +19,13 @@ class LookLimits:
     """Limits of one look; of what has more only a part is seen.
 
     Attributes:
-        entries: files and folders, those that are passed over included.
+        entries: files and folders, those that are passed over included. Of what has more the reader asks for a list
+            behind each cell, which takes much longer than a look.
         depth: folders within one another.
         seconds: how long it may take, as on a file system that is far away.
     """
 
-    entries: int = 20_000
+    entries: int = 100_000
     depth: int = 100
     seconds: float = 10.0
 

@@ -61,9 +61,11 @@ class WatchedFolder:
         except _Unclear:
             return None
         if changed:
-            found.versions = {path: version for path, version in {**last.versions, **changed}.items() if version}
             found.changed.sort(key=lambda file: file.path)
             found.removed = sorted(path for path, version in changed.items() if not version)
+            found.versions = last.versions | changed
+            for path in found.removed:
+                del found.versions[path]
         return found if len(found.versions) <= self._limits.entries else None
 
     def _status_of(self, path: str, last: Look) -> os.stat_result | None:
