@@ -132,7 +132,12 @@ class Retry:
         too many in a row, which real pools give when they are full."""
         is_unexplained = isinstance(error, PoolRefused) and error.status == 500 and error.code != wire.AGENT_FAILED
         self._unexplained = self._unexplained + 1 if is_unexplained else 0
-        return PoolFull(str(error), is_guess=True) if self._unexplained >= FULL_AFTER else error
+        return PoolFull(str(error), is_guess=True) if self.seems_full else error
+
+    @property
+    def seems_full(self) -> bool:
+        """Return whether the last errors that were to be recognised are those of a full pool that does not say so."""
+        return self._unexplained >= FULL_AFTER
 
     def seconds_full(self, now: float) -> float:
         """Return for how long the pool has been full."""

@@ -303,7 +303,7 @@ class SimulatedLink(RuleBasedStateMachine):
         if step.asks_first and is_sent and not self.knows(step):
             self.link.session_missed()
         elif error is not None:
-            self.link.stream_failed(error, is_sent=is_sent)
+            self.link.stream_failed(self.link.recognise(error), is_sent=is_sent)
         else:
             self.answer(step)
 
@@ -672,6 +672,19 @@ def test_a_full_pool_is_asked_for_a_session_that_was_there_before_anybody_waits_
     assert (simulated.link.state, simulated.link.may_have_taken) == (State.LOST, False)
 
 
+def test_a_pool_that_has_only_faults_is_asked_whether_the_session_is_gone() -> None:
+    simulated = attached_link()
+    simulated.link.stream_failed(PoolUnreachable("cut"))
+    simulated.change("replace unheard")
+    for _ in range(3):
+        assert simulated.link.following.epoch
+        simulated.connect(error=PoolRefused("a fault", status=500), is_sent=True, waits=True)
+    simulated.now = simulated.link.due_at
+    connect = simulated.link.next_connection()
+    assert isinstance(connect, Connect)
+    assert connect.asks_first
+
+
 def test_a_full_pool_that_does_not_say_is_waited_for() -> None:
     simulated = attached_link()
     simulated.link.stream_failed(PoolUnreachable("cut"))
@@ -704,7 +717,7 @@ def fail(link: LinkMachine, now: list[float], error: RemoteKernelError) -> event
     """Let the next connection fail, and return what is told of it."""
     now[0] = max(now[0], link.due_at)
     assert isinstance(link.next_connection(), Connect)
-    link.stream_failed(error)
+    link.stream_failed(link.recognise(error))
     return link.next_event()
 
 

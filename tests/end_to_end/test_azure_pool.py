@@ -116,8 +116,13 @@ def test_a_session_that_has_cooled_down_is_told_without_taking_another(private_f
         assert notebook.run("'kept' in globals()").result == "False"
 
 
-def test_a_full_pool_lets_nobody_wait_for_a_session_to_hear_that_his_own_is_gone() -> None:
-    with run_azure_pool(ceiling=1) as pool, notebook_on(pool) as notebook, notebook_on(pool, "other-notebook") as other:
+@pytest.mark.parametrize("full", [FULL_429, BARE_500], ids=["429", "500 without a word"])
+def test_a_full_pool_lets_nobody_wait_for_a_session_to_hear_that_his_own_is_gone(full: Refused) -> None:
+    with (
+        run_azure_pool(ceiling=1, full=full) as pool,
+        notebook_on(pool) as notebook,
+        notebook_on(pool, "other-notebook") as other,
+    ):
         notebook.run("kept = 1")
         notebook.run("%session detach")
         pool.take(NAME)
@@ -125,6 +130,35 @@ def test_a_full_pool_lets_nobody_wait_for_a_session_to_hear_that_his_own_is_gone
         began = time.monotonic()
         assert notebook.run("kept").reply["ename"] == "SessionLost"
         assert time.monotonic() - began < 10, "it need not wait"
+        assert run_waiting(notebook, "waiting for a free session", other.close).result == "42"
+
+
+@pytest.mark.parametrize("full", [FULL_429, BARE_500], ids=["429", "500 without a word"])
+def test_what_a_killed_kernel_left_is_given_back_when_the_pool_is_full(full: Refused) -> None:
+    with run_azure_pool(ceiling=1, full=full) as pool, notebook_on(pool, "") as left, notebook_on(pool) as notebook:
+        left.run("pass")
+
+        def kill() -> None:
+            left.client.stop_channels()
+            left.manager.shutdown_kernel(now=True)
+
+        assert run_waiting(notebook, "waiting for a free session", kill).result == "42"
+        assert list(pool.sessions) == [NAME]
+
+
+def test_a_restart_that_was_not_passed_on_waits_for_a_session_where_its_own_is_gone() -> None:
+    with (
+        run_azure_pool(ceiling=1, full=BARE_500) as pool,
+        notebook_on(pool) as notebook,
+        notebook_on(pool, "other-notebook") as other,
+    ):
+        notebook.run("pass")
+        pool.refuses = lambda token: BARE_500
+        notebook.manager.restart_kernel()
+        notebook.client.wait_for_ready(timeout=60)
+        pool.take(NAME)
+        pool.refuses = lambda token: None
+        other.run("pass")
         assert run_waiting(notebook, "waiting for a free session", other.close).result == "42"
 
 

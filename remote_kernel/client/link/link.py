@@ -255,6 +255,7 @@ class Link:
     async def _note_failure(self, error: StreamError) -> None:
         problem, room = describe(error), None
         if self._machine.is_open:
+            problem = self._machine.recognise(problem)
             self._log_break(problem)
             if self.is_attached:
                 self._route.drop_idle()  # the way they take is most likely gone as well

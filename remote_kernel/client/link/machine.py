@@ -265,6 +265,14 @@ class LinkMachine:
             self.may_have_taken = False
             self._lose(pod_gone(self.following.heard_at))
 
+    def recognise(self, error: RemoteKernelError) -> RemoteKernelError:
+        """Return what an error of the connection is taken for, once for each, before `stream_failed` is told of it.
+
+        Who has a session is let in, also by a full pool: there, a fault is a fault, or says that the session is gone.
+        """
+        recognised = self._retry.recognise(error)
+        return error if self.following.epoch else recognised
+
     def stream_failed(self, error: RemoteKernelError, *, is_sent: bool = True, room: Room | None = None) -> None:
         """Note that there is no connection, or that it broke.
 
@@ -279,9 +287,7 @@ class LinkMachine:
         if isinstance(error, PoolRefused) and error.code == wire.EPOCH_MISMATCH and self.following.epoch:
             self._lose(pod_gone(self.following.heard_at))  # before any epoch was named, it is a refusal as any other
             return
-        if not self.following.epoch:  # who has one is let in: there, a fault is a fault
-            error = self._retry.recognise(error)
-        is_full, self._is_full = self._is_full, isinstance(error, PoolFull)
+        is_full, self._is_full = self._is_full, isinstance(error, PoolFull) or self._retry.seems_full
         if isinstance(error, PoolFull | PoolNotReady | Unauthorized | Forbidden):
             self.may_have_taken = False
         elif not is_sent:

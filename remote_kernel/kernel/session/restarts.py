@@ -41,9 +41,10 @@ async def catch_up(link: Link, pool: Route, make_room: MakeRoom, *, wait_seconds
     while True:
         try:
             return await link.send_now(_restart_message())
-        except PoolError as error:
-            if isinstance(error, PoolRefused) and error.code == EPOCH_MISMATCH:
+        except PoolError as failure:
+            if isinstance(failure, PoolRefused) and failure.code == EPOCH_MISMATCH:
                 return ""
+            error = retry.recognise(failure)
             if isinstance(error, PoolFull) and await is_gone(pool):
                 return ""
             room = retry.note_room(await make_room(), time.monotonic()) if isinstance(error, PoolFull) else None
