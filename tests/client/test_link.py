@@ -24,6 +24,7 @@ from remote_kernel.client.routes.route import Body
 from remote_kernel.core.errors import PoolError, PoolFull, PoolRefused, PoolUnreachable, SessionLost
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.jupyter.messages import Author, parse_header, parse_object
+from remote_kernel.core.pools.front_door import GET_SESSION_PATH
 from remote_kernel.core.text.stream_merging import MAX_PER_SECOND
 from remote_kernel.core.wire import codec
 from remote_kernel.core.wire import frames as wire
@@ -36,6 +37,7 @@ from remote_kernel.pod.kernels.registry import Registry
 from tests.certificate import FILE_NAME, make_certificate
 from tests.client.counting import CountingClient
 from tests.client.front_end import FrontEnd, execute, followed, run
+from tests.driver import TIMEOUT_SECONDS
 from tests.driver import Pod as PodProcess
 from tests.faults.proxy import FaultProxy, Plan
 
@@ -545,6 +547,50 @@ async def test_a_link_that_has_nowhere_to_send_to_is_idle(monkeypatch: pytest.Mo
     assert turns < 20
     assert way.streams == 2
     assert not link.is_attached
+
+
+class Asking(Lingering):
+    """The way to a full pool that is asked whether it still has the session, and takes its time to say so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_asked = asyncio.Event()
+        self.may_answer = asyncio.Event()
+        self.has_ended = asyncio.Event()
+
+    async def request(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        assert path == GET_SESSION_PATH
+        self.is_asked.set()
+        try:
+            await self.may_answer.wait()
+        finally:
+            self.has_ended.set()
+        return {}
+
+    @asynccontextmanager
+    async def stream(self, method: str, path: str, **options: Any) -> AsyncIterator[Body]:
+        if not self.is_asked.is_set():
+            raise PoolFull("full")
+        async with super().stream(method, path, **options) as body:
+            yield body
+
+
+@pytest.mark.parametrize("may_answer", [True, False])
+async def test_a_link_that_was_given_up_while_the_pool_is_asked_takes_no_session(may_answer: bool) -> None:
+    front_end, way = FrontEnd(), Asking()
+    link = Link(
+        way, front_end.take, kernel="main", kernelspec="python3", position=Position(epoch="first", cursor=0),
+        wait_seconds=30, keepalive_seconds=60,
+    )  # fmt: skip
+    async with followed(link, way):
+        link.send(execute("1"))
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            await way.is_asked.wait()
+            link.give_up()
+            if may_answer:
+                way.may_answer.set()
+            await way.has_ended.wait()
+        assert way.streams == 0
 
 
 async def test_a_dead_interpreter_is_told_with_its_reason(pod: PodProcess, kernel: str) -> None:

@@ -272,13 +272,15 @@ class Link:
 
     async def _read_events(self, connect: Connect) -> None:
         """Follow one event stream until it has ended as planned, or is not wanted any more."""
-        if connect.asks_first and await is_gone(self._route):
-            self._machine.session_missed()
-            self._note()
-            return
         async with watched() as watchdog:
             self._watchdog = watchdog
             try:
+                if connect.asks_first:
+                    if await is_gone(self._route):
+                        self._machine.session_missed()
+                        self._note()
+                    if not self._machine.is_open:
+                        return  # it is gone, or nobody wants it any more
                 target, workspace = self._target, self._workspace
                 async with open_events(self._route, target, connect, self._read_launch, workspace=workspace) as stream:
                     await self._read(stream, watchdog)
