@@ -23,7 +23,7 @@ from remote_kernel.core.identity import Identifier
 from remote_kernel.core.interpreter_api.versions import METADATA_PATH
 from remote_kernel.core.pools.credential import read_claims
 from remote_kernel.core.pools.flavor import has_interpreter_address
-from remote_kernel.core.pools.front_door import GET_SESSION_PATH, NEVER_READY
+from remote_kernel.core.pools.front_door import GET_SESSION_PATH, NEVER_READY, NONE_READY
 from remote_kernel.core.pools.local_pool import LOOPBACK_NAMES, STATUS_PATH
 from remote_kernel.core.pools.proxies import Proxy
 from remote_kernel.core.settings import Settings
@@ -263,7 +263,7 @@ class _Examination:
             return _full(error.usage)
         with contextlib.suppress(RemoteKernelError):
             if not await list_pool(self._pool, self._url):
-                return f"The pool lets nobody in, and says that it has no session. {NEVER_READY}"
+                return NONE_READY
         return f"{_full('')} {NEVER_READY}"
 
     async def aclose(self) -> None:

@@ -31,13 +31,21 @@ _IN_THE_MAKING = re.compile(
     r"pool.*(provisioning|in ?progress|not ?(yet ?)?(ready|provisioned))", re.IGNORECASE | re.DOTALL
 )
 
-# Of a pool that answers as a full one does, where nobody has ever had a session of it.
-NEVER_READY = (
-    "All sessions may be in use; or none ever becomes ready, as where the image ends at its start. The pool's owner "
-    "sees which in its metric PoolReadyPodCount, which is 0 then, and why in the log tables AppEnvSessionConsoleLogs "
+_WHERE_IT_STANDS = (
+    "in its metric PoolReadyPodCount, which is 0 then, and why in the log tables AppEnvSessionConsoleLogs "
     "(AppEnvSessionConsoleLogs_CL in some workspaces), AppEnvSessionLifecycleLogs and AppEnvSessionPoolEventLogs: "
     'az monitor log-analytics query --workspace <workspace id> --analytics-query "union AppEnvSession* | top 50 by '
     'TimeGenerated"'
+)
+# Of a pool that answers as a full one does, where nobody has ever had a session of it …
+NEVER_READY = (
+    "All sessions may be in use; or none ever becomes ready, as where the image ends at its start. The pool's owner "
+    f"sees which {_WHERE_IT_STANDS}"
+)
+# … and where it lists none.
+NONE_READY = (
+    "The pool lets nobody in, and says that it has no session: it seems that none becomes ready, as where the image "
+    f"ends at its start. The pool's owner sees it {_WHERE_IT_STANDS}"
 )
 
 
