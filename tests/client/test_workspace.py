@@ -19,6 +19,7 @@ from remote_kernel.client.workspace.state_file import StateFile, state_path
 from remote_kernel.client.workspace.sync import (
     IN_BOTH,
     IN_CONFLICT,
+    MAX_AGAIN_BYTES,
     OWN,
     REMOVED_HERE,
     REMOVED_THERE,
@@ -809,6 +810,48 @@ async def test_an_answer_that_is_too_large_costs_that_answer(sides: Sides) -> No
     sides.pod.after = say_too_much
     told = await sides.down()
     assert told.failures == []
+    assert shown(sides.here) == shown(sides.there)
+
+
+async def test_a_file_that_could_not_be_fetched_is_tried_again_with_the_next_cell_and_told_once(sides: Sides) -> None:
+    write(sides.here, "mine")
+    await sides.up()
+    write(sides.there, "d/a.csv")
+    write(sides.there, "b.csv")
+    said = sides.said("d/a.csv", "b.csv")
+
+    def refuse(path: str) -> None:
+        if path in (FETCH, METADATA):
+            raise PoolRefused("The disk there is at fault.", status=400, code="Fault")
+
+    sides.pod.before = refuse
+    assert len((await sides.down(said)).failures) == 2
+    assert sides.sync.has_left_files
+    assert (await sides.down(sides.said())).failures == []
+    assert len((await sides.down()).failures) == 2, "who asks for it is told again"
+    sides.pod.before = lambda _path: None
+    assert (await sides.down(sides.said())).failures == []
+    assert not sides.sync.has_left_files
+    await sides.down(sides.said())
+    assert sides.pod.requests == []
+    assert shown(sides.here) == shown(sides.there)
+
+
+async def test_what_fails_and_takes_long_is_not_tried_again_behind_each_cell(sides: Sides) -> None:
+    write(sides.here, "mine")
+    await sides.up()
+    write(sides.there, "large.bin", bytes(MAX_AGAIN_BYTES + 1))
+
+    def refuse(path: str) -> None:
+        if path == CONTENT:
+            raise PoolRefused("The disk there is at fault.", status=400, code="Fault")
+
+    sides.pod.before = refuse
+    assert len((await sides.down(sides.said("large.bin"))).failures) == 1
+    await sides.down(sides.said())
+    assert sides.pod.requests == []
+    sides.pod.before = lambda _path: None
+    assert (await sides.down()).failures == []
     assert shown(sides.here) == shown(sides.there)
 
 

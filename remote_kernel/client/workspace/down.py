@@ -77,6 +77,9 @@ class Down:
         folder: the workspace in the session.
         state_file: knows what other notebooks have agreed on.
         told: takes sentences about what the user may not expect.
+
+    Attributes:
+        failed: paths of files that did not come, and should have.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class Down:
         self._patience = patience
         self._piece = piece
         self._told = told
+        self.failed: set[str] = set()
         self._target = TargetFolder(local.root)
         self._fetched_bytes = 0
         self._fetcher = FileFetcher(files, self._target, progress, piece, patience)
@@ -287,11 +291,15 @@ class Down:
         try:
             yield
         except OSError as error:
-            self._told.failures.append(f"'{shown(path)}' cannot be written here: {error.strerror}.")
+            self._fail(path, f"'{shown(path)}' cannot be written here: {error.strerror}.")
         except TransferError as error:
-            self._told.failures.append(str(error))
+            self._fail(path, str(error))
         except PoolRefused as error:
-            self._told.failures.append(f"'{shown(path)}' was not fetched: {error}")
+            self._fail(path, f"'{shown(path)}' was not fetched: {error}")
+
+    def _fail(self, path: str, sentence: str) -> None:
+        self.failed.add(path)
+        self._told.failures.append(sentence)
 
     async def _is_here(self, path: str, there: There) -> bool:
         """Return whether a file that was never spoken of is the same on both sides, by its checksum in a list."""

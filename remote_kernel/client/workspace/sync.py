@@ -34,6 +34,10 @@ DEFAULT_PATIENCE_SECONDS = 60.0
 # So many files are looked at without a thread: in less time than it takes to start one.
 AT_ONCE = 50
 
+# What could not be fetched is tried again behind each cell where it is no more: nobody waits long for what fails again.
+MAX_AGAIN = 20
+MAX_AGAIN_BYTES = 1_000_000
+
 # How often it is looked whether another thread has ended its look.
 _LOOK_SECONDS = 0.005
 
@@ -110,6 +114,8 @@ class WorkspaceSync:
         self._state_file = StateFile(state_file, self.root, folder)
         self._base = self._state_file.load()
         self._failed: dict[str, Stamp] = {}
+        self._left_there: dict[str, There] = {}
+        self._told_failures: set[str] = set()
         # All files as they were when nothing had changed, so that the next look can compare them at once.
         self._unchanged: dict[str, Stamp] | None = None
         self._told_of: set[str] = set()
@@ -166,6 +172,9 @@ class WorkspaceSync:
     async def down(self, files: RemoteFiles, progress: Progress, said: Files | None) -> Told:
         """Bring here what has changed in the session; return what the user may not expect.
 
+        What could not be fetched by the last call is tried again, unless it is much; the same failure is told again
+        only where `said` is `None`.
+
         Args:
             said: what the pod said behind a cell; `None` for all that has changed since it was looked last.
 
@@ -176,7 +185,7 @@ class WorkspaceSync:
         """
         async with self._alone():
             told = Told()
-            if said is not None and said.is_whole and not self._concerns(said):
+            if said is not None and said.is_whole and not (self._left_there or self._concerns(said)):
                 return told
             async with self._session(files, progress, told) as (_, down, _):
                 there, gone = await self._look_there(down, said)
@@ -185,7 +194,18 @@ class WorkspaceSync:
                 changed = {path: each for path, each in there.items() if self._has_changed_there(path, each)}
                 if changed:
                     await down.run(changed, await self._run(self._local.look))
+                left = {path: each for path, each in changed.items() if path in down.failed}
+                is_quick = len(left) <= MAX_AGAIN and sum(each.size for each in left.values()) <= MAX_AGAIN_BYTES
+                self._left_there = left if is_quick else {}
+            failures, known = told.failures, self._told_failures if said is not None else set()
+            told.failures = [sentence for sentence in failures if sentence not in known]
+            self._told_failures = {*failures}
             return told
+
+    @property
+    def has_left_files(self) -> bool:
+        """Return whether files could not be fetched, which the next `down` tries again."""
+        return bool(self._left_there)
 
     @property
     def pod(self) -> str:
@@ -223,6 +243,7 @@ class WorkspaceSync:
         self._base = base
         self._unchanged = None
         self._failed.clear()
+        self._left_there.clear()
 
     def _is_unchanged(self, snapshot: Snapshot) -> bool:
         """Return whether files are those that were compared last, and need not be compared again."""
@@ -298,6 +319,7 @@ class WorkspaceSync:
         """Return the files that are there, or those that were named, and what is gone."""
         if said is not None and said.is_whole:
             named = {each.path: There(size=each.size, version=each.version) for each in said.changed}
+            named = {path: each for path, each in self._left_there.items() if path not in said.removed} | named
             return named, [path for path in said.removed if path not in named]
         listed = await down.list_there()
         there = {path: each for path, each in listed.items() if each is not None}

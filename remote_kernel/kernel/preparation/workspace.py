@@ -88,7 +88,8 @@ class Workspace:
 
     def is_news(self, said: Files) -> bool:
         """Return whether there may be anything to fetch after what the pod said behind a cell."""
-        return bool(self._missed or not said.is_whole or said.changed or said.removed)
+        is_due = self._missed or self._sync.has_left_files
+        return bool(is_due or not said.is_whole or said.changed or said.removed)
 
     async def bring_back(self, pod: str, said: Files | None) -> list[str]:
         """Fetch what a cell has changed; return what the user is to be told.
