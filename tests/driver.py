@@ -270,12 +270,14 @@ class Notebook:
         on_message: Callable[[Content], None] | None = None,
         answer: str | None = None,
         allow_stdin: bool = True,
+        timeout_seconds: float = TIMEOUT_SECONDS,
         **options: Any,
     ) -> Cell:
         """Run a cell to its end, as a person does; `answer` is typed into its input prompts.
 
         Args:
             allow_stdin: whether there is a person; what executes notebooks by itself allows no input.
+            timeout_seconds: how long its output and its end may take.
         """
         messages: list[Content] = []
 
@@ -296,7 +298,7 @@ class Notebook:
             output_hook=collect,
             stdin_hook=type_answer,
             allow_stdin=allow_stdin,
-            timeout=TIMEOUT_SECONDS,
+            timeout=timeout_seconds,
             **options,
         )
         return Cell(reply=reply["content"], messages=messages)

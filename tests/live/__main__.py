@@ -12,18 +12,17 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-
-import httpx
 
 from benchmarks.report import conditions
 from remote_kernel.client.access import Endpoint, choose_access
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.pools.credential import read_claims
 from remote_kernel.core.settings import Settings
-from tests.live.door import Door
+from tests.live.door import Door, NoWayIn
 from tests.live.questions import ask_all
 from tests.live.redaction import names_of_pool, redact
 from tests.live.report import Findings, read_junit
@@ -40,16 +39,19 @@ PERSONAL_CLAIMS = (
 PARTS = ("answers", "times", "contract", "notebooks")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.live", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--fill", type=int, default=0, metavar="N", help="take up to N sessions, to see a full pool")
     parser.add_argument("--cells", type=int, default=CELLS, help="how many to time (default: %(default)s)")
     parser.add_argument("--tests", default="", metavar="WORDS", help="of the contract suite, as pytest's -k")
-    parser.add_argument(
-        "--notebooks", nargs="+", type=Path, default=sorted((ROOT / "notebooks").glob("*.ipynb")), metavar="FILE"
-    )
+    parser.add_argument("--notebooks", nargs="+", type=Path, default=[ROOT / "notebooks"], metavar="PATH")
     parser.add_argument("--output", type=Path, default=ROOT / ".build" / "live.md", help="default: %(default)s")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = make_parser()
     options = parser.parse_args(argv)
     if not os.environ.get(ENDPOINT):
         parser.exit(2, f"Set {ENDPOINT} to the pool management endpoint, and log in with 'az login'.\n")
@@ -62,8 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         findings = Findings(conditions=conditions(["azure-identity", "httpx"]))
         try:
             _look(findings, endpoint, environ, options, Path(folder))
-        except httpx.HTTPError as error:
-            parser.exit(1, f"The pool cannot be reached ({type(error).__name__}): 'remote-kernel doctor' says more.\n")
+        except NoWayIn as error:
+            _tell(str(error))
+            findings.ended["The pool"] = str(error)
+        except KeyboardInterrupt:
+            findings.ended["What was not asked"] = "interrupted"
         known = _known(endpoint, environ)
         text = findings.to_markdown(lambda said: redact(said, known))
     options.output.parent.mkdir(parents=True, exist_ok=True)
@@ -91,10 +96,14 @@ async def _find(environ: Mapping[str, str]) -> Endpoint:
 def _look(
     findings: Findings, endpoint: Endpoint, environ: Mapping[str, str], options: argparse.Namespace, folder: Path
 ) -> None:
+    """Ask all that is wanted, and note what has ended a part early; raises `NoWayIn`."""
     if {"answers", "times"} & set(options.only):
-        asyncio.run(_talk(findings, endpoint, options))
+        with _noting(findings, "Questions"):
+            asyncio.run(_talk(findings, endpoint, options))
     if "times" in options.only:
-        findings.timings = {**findings.timings, **time_notebook(environ, cells=options.cells, tell=_tell)}
+        with _noting(findings, "Times of cells"):
+            for name, text in time_notebook(environ, cells=options.cells, tell=_tell):
+                findings.timings[name] = text
     if "contract" in options.only:
         words = f"[live] and ({options.tests})" if options.tests else "[live]"
         command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "contract", "-k", words, "tests/contract"]
@@ -105,15 +114,32 @@ def _look(
         _run_suite(findings, "Notebooks", command, "--junit", environ, folder)
 
 
+@contextmanager
+def _noting(findings: Findings, part: str) -> Iterator[None]:
+    """Have a fault end one part, and not the others; of what nobody expected, the report gets the name alone."""
+    try:
+        yield
+    except NoWayIn:
+        raise
+    except RemoteKernelError as error:
+        findings.ended[part] = str(error)
+    except Exception as error:
+        traceback.print_exc()
+        findings.ended[part] = f"ended by {type(error).__name__}"
+
+
 async def _talk(findings: Findings, endpoint: Endpoint, options: argparse.Namespace) -> None:
     async with Door.open(endpoint) as door:
         findings.kind = door.kind
         if "times" in options.only:
             _tell("timing: sessions")
-            seconds = await time_allocation(door, ALLOCATIONS)
-            findings.timings = {"first request of a new session": f"{seconds:.2f} s"}
+            with _noting(findings, "Times of sessions"):
+                seconds = await time_allocation(door, ALLOCATIONS)
+                findings.timings["first request of a new session"] = f"{seconds:.2f} s"
         if "answers" in options.only:
             findings.answers = await ask_all(door, fill=options.fill, tell=_tell)
+    if door.left:
+        findings.ended["Giving back"] = f"{door.left} sessions are left to the pool's cooldown"
 
 
 def _run_suite(
@@ -122,13 +148,14 @@ def _run_suite(
     """Run a program that writes a report for CI, whose outcomes alone are taken; what it says is for this terminal."""
     _tell(f"running: {name}")
     report = folder / f"{name}.xml"
-    done = subprocess.run(
-        [sys.executable, *command, junit, str(report)], cwd=ROOT, env=dict(environ), stdout=sys.stderr
-    )
-    if report.exists():
-        findings.cases[name] = read_junit(report)
-    if not report.exists() or (done.returncode and "failed" not in findings.cases[name].values()):
-        findings.ended[name] = f"it ended with exit status {done.returncode}"
+    with _noting(findings, name):
+        done = subprocess.run(
+            [sys.executable, *command, junit, str(report)], cwd=ROOT, env=dict(environ), stdout=sys.stderr
+        )
+        if report.exists():
+            findings.cases[name] = read_junit(report)
+        if not report.exists() or (done.returncode and "failed" not in findings.cases[name].values()):
+            findings.ended[name] = f"it ended with exit status {done.returncode}"
 
 
 def _known(endpoint: Endpoint, environ: Mapping[str, str]) -> dict[str, str]:

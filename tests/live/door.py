@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -13,12 +14,27 @@ import httpx
 from remote_kernel.client.access import Endpoint
 from remote_kernel.client.http.certificates import tls_context
 from remote_kernel.client.http.pool_client import ALLOCATE_SECONDS, API_VERSION
+from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.interpreter_api.versions import EXECUTIONS_PATH, LIST_SESSIONS_PATH, SESSION_PATH
-from remote_kernel.core.pools.front_door import GET_SESSION_PATH, LIST_MANAGED_PATH
+from remote_kernel.core.pools.flavor import has_interpreter_address
+from remote_kernel.core.pools.front_door import GET_SESSION_PATH, LIST_MANAGED_PATH, Meaning, meaning_of
 from remote_kernel.core.wire import frames as wire
 from tests.live.assumptions import Kind
 
 MAX_SHOWN_CHARS = 200
+
+# What a door says to a path that it does not know.
+UNKNOWN_PATH = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
+# What it says to who may not end a session, or not now.
+NOT_ENDED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
+
+
+class NoWayIn(RemoteKernelError):
+    """There is nothing to ask: the pool refuses who asks, or gives no session. The text is a sentence."""
+
+
+class Refused(RemoteKernelError):
+    """A request that was to be timed was refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +58,18 @@ class Said:
     @property
     def code(self) -> str:
         """The code of an error of Azure's shape, in one line."""
-        error = self.fields.get("error")
-        code = error.get("code", "") if isinstance(error, dict) else ""
+        code = self._error.get("code", "")
         return " ".join(str(code or self.headers.get("x-ms-error-code", "")).split())[:MAX_SHOWN_CHARS]
+
+    @property
+    def meaning(self) -> Meaning:
+        """What it means as a refusal."""
+        return meaning_of(self.status, self.code, str(self._error.get("message", "")))
+
+    @property
+    def _error(self) -> dict[str, Any]:
+        error = self.fields.get("error")
+        return error if isinstance(error, dict) else {}
 
     def __str__(self) -> str:
         return f"{self.status} {self.code}".strip()
@@ -56,6 +81,7 @@ class Door:
     Attributes:
         kind: of the pool.
         identifiers: of all sessions that were asked for.
+        left: how many of them could not be given back.
     """
 
     def __init__(self, client: httpx.AsyncClient, endpoint: Endpoint) -> None:
@@ -63,28 +89,48 @@ class Door:
         self._endpoint = endpoint
         self.kind = Kind.CUSTOM
         self.identifiers: list[str] = []
+        self.left = 0
 
     @classmethod
     @asynccontextmanager
     async def open(cls, endpoint: Endpoint) -> AsyncIterator["Door"]:
-        """Give the door of a pool, and give back what was taken through it."""
+        """Give the door of a pool, and give back what was taken through it. Raises `NoWayIn`."""
         proxy = endpoint.proxy.url if endpoint.proxy is not None else None
         async with httpx.AsyncClient(
             verify=tls_context(endpoint.bundle), proxy=proxy, trust_env=False, timeout=ALLOCATE_SECONDS
         ) as client:
             door = cls(client, endpoint)
             try:
-                door.kind = await door._find_kind()
+                await door._find_kind()
                 yield door
             finally:
                 for identifier in door.identifiers:
-                    await door.end(identifier)
+                    door.left += not await door._try_to_end(identifier)
 
-    async def _find_kind(self) -> Kind:
+    async def _find_kind(self) -> None:
         identifier = self.new_identifier()
-        said = await self.ask("GET", wire.SESSION_PATH, identifier=identifier)
-        await self.end(identifier)
-        return Kind.CUSTOM if said.status == 200 or said.code == "UnknownKernel" else Kind.INTERPRETER
+        try:
+            said = await self.ask("GET", wire.SESSION_PATH, identifier=identifier)
+        except httpx.HTTPError as error:
+            reason = f"The pool cannot be reached ({type(error).__name__})"
+            raise NoWayIn(f"{reason}: 'remote-kernel doctor' says more.") from None
+        is_known = said.status == HTTPStatus.OK or said.code == "UnknownKernel"
+        if is_known:
+            self.kind = Kind.CUSTOM
+        elif has_interpreter_address(self._endpoint.url) or (
+            said.status in UNKNOWN_PATH and said.meaning is Meaning.OTHER
+        ):
+            self.kind = Kind.INTERPRETER
+        if not is_known and (self.kind is Kind.CUSTOM or said.status in NOT_ENDED or said.status >= 500):
+            raise NoWayIn(f"The pool answered {said} to the first request: {_advice(said)}.")
+        await self._try_to_end(identifier)
+
+    async def _try_to_end(self, identifier: str) -> bool:
+        try:
+            said = await self.end(identifier)
+        except httpx.HTTPError:
+            return False
+        return said.status < 500 and said.status not in NOT_ENDED
 
     def new_identifier(self) -> str:
         """Return an identifier that nobody else has."""
@@ -159,3 +205,14 @@ class Door:
         if self.kind is Kind.CUSTOM:
             return await self.ask("POST", LIST_MANAGED_PATH)
         return await self.ask("GET", LIST_SESSIONS_PATH)
+
+
+def _advice(said: Said) -> str:
+    """Return what to do about a refusal of the first request, for the second half of a sentence."""
+    if said.status == HTTPStatus.UNAUTHORIZED:
+        return "log in anew with 'az login', or set another token"
+    if said.status == HTTPStatus.FORBIDDEN:
+        return "ask for the role 'Azure ContainerApps Session Executor' on it, and wait some minutes"
+    if said.meaning is Meaning.FULL:
+        return "wait until a session is free"
+    return "'remote-kernel doctor' says more"

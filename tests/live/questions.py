@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-import httpx
-
 from remote_kernel.core.interpreter_api.executions import runtime_names
 from remote_kernel.core.interpreter_api.versions import METADATA_PATH
 from remote_kernel.core.wire import frames as wire
@@ -215,7 +213,7 @@ async def ask_all(door: Door, *, fill: int, tell: Callable[[str], None]) -> dict
             continue
         try:
             answers[each.name] = await QUESTIONS[each.name](talk)
-        except (httpx.HTTPError, ValueError, KeyError) as error:
+        except Exception as error:
             answers[each.name] = Answer(Verdict.OTHERWISE, f"no answer that could be read: {type(error).__name__}")
     return answers
 

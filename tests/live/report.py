@@ -21,16 +21,16 @@ class Findings:
     """All that was found out.
 
     Attributes:
-        kind: of the pool.
+        kind: of the pool; `None` where it was not asked.
         conditions: what the numbers depend on.
         cases: of each suite, what became of each of its tests.
-        ended: how each suite has ended, if not by its tests.
+        ended: why a part has ended early: a suite if not by its tests, or any other.
     """
 
-    kind: Kind = Kind.CUSTOM
+    kind: Kind | None = None
     conditions: Mapping[str, str] = field(default_factory=dict)
     answers: Mapping[str, Answer] = field(default_factory=dict)
-    timings: Mapping[str, str] = field(default_factory=dict)
+    timings: dict[str, str] = field(default_factory=dict)
     cases: dict[str, Mapping[str, str]] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
 
@@ -44,7 +44,7 @@ class Findings:
     def to_markdown(self, redact: Callable[[str], str]) -> str:
         """Return the page; all that was found out goes through `redact`."""
         conditions = {name: redact(value) for name, value in self.conditions.items()}
-        sections = [HEAD, _table(("", ""), {"kind of pool": self.kind.value, **conditions})]
+        sections = [HEAD, _table(("", ""), {"kind of pool": self.kind or "not asked", **conditions})]
         if self.answers:
             sections += ["## What we assume", self._answers(redact)]
         if self.timings:
@@ -64,10 +64,10 @@ class Findings:
     def _cases(self, name: str, redact: Callable[[str], str]) -> str:
         cases = self.cases.get(name, {})
         counts = {outcome: list(cases.values()).count(outcome) for outcome in dict.fromkeys(cases.values())}
-        said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "nothing ran"
+        said = [f"{', '.join(f'{count} {outcome}' for outcome, count in counts.items())}.", ""] if counts else []
         failed = [f"- failed: `{redact(case)}`" for case, outcome in cases.items() if outcome == "failed"]
-        end = [f"- {self.ended[name]}"] if name in self.ended else []
-        return "\n".join([f"{said}.", "", *end, *failed]).rstrip() + "\n"
+        end = [f"- {redact(self.ended[name])}"] if name in self.ended else []
+        return "\n".join([*said, *end, *failed]).rstrip() + "\n"
 
 
 def read_junit(path: Path) -> dict[str, str]:

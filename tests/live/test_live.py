@@ -11,12 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from remote_kernel.client.access import Endpoint
+from remote_kernel.core.wire.frames import SESSION_PATH, STOP_SESSION_PATH
 from tests.client.serving import Answer, serve
 from tests.driver import Pool
 from tests.live import assumptions
+from tests.live.__main__ import make_parser
 from tests.live.assumptions import ASSUMPTIONS
+from tests.live.door import Door, Refused
 from tests.live.questions import QUESTIONS, Verdict
 from tests.live.report import read_junit
+from tests.live.timings import time_allocation
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,6 +60,74 @@ def test_where_nothing_answers_it_says_so(tmp_path: Path) -> None:
     done = run_live("http://127.0.0.1:9", "token", tmp_path / "report.md")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("The pool cannot be reached (ConnectError)")
+    assert "- The pool cannot be reached (ConnectError)" in (tmp_path / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "advice"),
+    [
+        (401, "Unauthorized", "log in anew with 'az login', or set another token"),
+        (403, "Forbidden", "ask for the role 'Azure ContainerApps Session Executor' on it, and wait some minutes"),
+        (404, "MaximumNumberOfSessionsExceeded", "wait until a session is free"),
+        (429, "TooManySessions", "wait until a session is free"),
+        (503, "Unavailable", "'remote-kernel doctor' says more"),
+    ],
+)
+def test_a_pool_that_refuses_is_not_taken_for_one_of_another_kind(
+    status: int, code: str, advice: str, tmp_path: Path
+) -> None:
+    with serve(lambda _: (status, {}, json.dumps({"error": {"code": code}}).encode())) as port:
+        done = run_live(f"http://127.0.0.1:{port}", "a-secret", tmp_path / "report.md")
+    sentence = f"The pool answered {status} {code} to the first request: {advice}."
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [sentence]
+    text = (tmp_path / "report.md").read_text()
+    assert f"- {sentence}" in text
+    assert "| kind of pool | not asked |" in text
+
+
+def test_a_part_that_fails_costs_that_part_and_every_session_is_given_back(tmp_path: Path) -> None:
+    """The pool hangs up on whatever is asked of a session, and on half of those who give one back."""
+    asked: set[str] = set()
+    ended: list[str] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> Answer:
+        request.rfile.read(int(request.headers.get("content-length") or 0))
+        named = re.search(r"live-[0-9a-f]+", request.path)
+        if request.path.startswith(STOP_SESSION_PATH) and named:
+            ended.append(named[0])
+            return (200 if len(set(ended)) % 2 else 0), {}, b"{}"
+        asked.update([named[0]] if named else [])
+        return (200 if request.path.startswith(SESSION_PATH) else 0), {}, b"{}"
+
+    with serve(answer) as port:
+        options = ("--only", "answers", "notebooks", "--notebooks", str(tmp_path / "none.ipynb"))
+        done = run_live(f"http://127.0.0.1:{port}", "token", tmp_path / "report.md", *options)
+    assert done.returncode == 1
+    text = (tmp_path / "report.md").read_text()
+    assert verdicts(text)["same pod"] == Verdict.OTHERWISE
+    assert re.search(r"^- \d sessions are left to the pool's cooldown$", text, re.MULTILINE)
+    assert "## Notebooks\n- it ended with exit status 2\n" in text
+    assert asked <= set(ended)
+
+
+@pytest.mark.anyio
+async def test_a_refusal_is_not_timed() -> None:
+    def answer(request: BaseHTTPRequestHandler) -> Answer:
+        is_first = not asked
+        asked.append(request.path)
+        return (200 if is_first else 429), {}, b"{}"
+
+    asked: list[str] = []
+    with serve(answer) as port:
+        async with Door.open(Endpoint(f"http://127.0.0.1:{port}", "token")) as door:
+            with pytest.raises(Refused, match="429"):
+                await time_allocation(door, 3)
+
+
+def test_notebooks_in_folders_are_run_too() -> None:
+    (folder,) = make_parser().parse_args([]).notebooks
+    assert folder / "life" / "life.ipynb" in folder.rglob("*.ipynb")
 
 
 @pytest.mark.parametrize("flavor", ["custom", "interpreter"])
@@ -97,7 +170,8 @@ def test_a_door_that_tells_all_it_knows_is_not_quoted(tmp_path: Path) -> None:
         request.rfile.read(int(request.headers.get("content-length") or 0))
         said = {**planted, "code": f"{planted['code']} {request.path} {request.headers.get('authorization', '')}"}
         secrets.extend(re.findall(r"live-[0-9a-f]+", request.path))
-        return 418, {"x-ms-error-code": said["code"]}, json.dumps({"error": said}).encode()
+        status = 404 if request.path.startswith(SESSION_PATH) else 418
+        return status, {"x-ms-error-code": said["code"]}, json.dumps({"error": said}).encode()
 
     with serve(answer) as port:
         done = run_live(f"http://127.0.0.1:{port}", "a-token-of-grace", tmp_path / "report.md", "--only", "answers")
