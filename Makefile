@@ -22,7 +22,7 @@
 #   make tools                 programs and extensions beside us that run notebooks, each in an environment of its own
 #   make clients               clients of Azure's session pools, as published on PyPI, against the local pool
 #   make public                notebooks out of packages on PyPI, with files beside them, by nbclient, nbval and others
-#   make windows               the kernel and the command as they would be on Windows, in a minute
+#   make windows               the unit tests as they would be on Windows, in one to two minutes
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
@@ -158,7 +158,6 @@ lint: $(VENV)/lint.stamp
 
 windows: $(VENV)/test.stamp
 	PYTHONPATH=tests/as_on_windows $(BIN)/python -m pytest --unit --numprocesses 2 --dist loadfile $(ARGS)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/places/test_windows.py tests/places/test_front_door.py
 
 clean:
 	rm -rf $(VENV) $(BUILD) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
