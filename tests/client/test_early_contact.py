@@ -11,6 +11,7 @@ from remote_kernel.client.access import AzureAccess, ConfiguredAccess, LocalAcce
 from remote_kernel.client.auth.tokens import Token, Tokens
 from remote_kernel.client.early_contact import EarlyContact
 from remote_kernel.client.http.pool_client import PoolClient
+from remote_kernel.client.http.transport import Timings, Transport, transport_to
 from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.core.errors import Unauthorized
 from remote_kernel.core.identity import Identifier
@@ -27,8 +28,8 @@ async def answer(asked: Asked) -> AsyncIterator[bytes]:
     yield b"HTTP/1.1 " + status + b"\r\ncontent-length: 2\r\n\r\n{}"
 
 
-async def end_of_contact() -> None:
-    await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == "early contact"))
+async def end_of_contact(name: str = "early contact") -> None:
+    await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == name))
 
 
 async def test_connections_are_those_of_the_first_requests_and_name_no_session(
@@ -48,6 +49,34 @@ async def test_connections_are_those_of_the_first_requests_and_name_no_session(
             assert proxy.connections == 2
             await pool.aclose()
             await early.aclose()
+
+
+class ForgetfulAccess(ConfiguredAccess):
+    """The way to a pool whose early connections are gone as soon as no request uses them, as they are after minutes."""
+
+    def __init__(self, url: str, bundle: Path) -> None:
+        super().__init__(url, "token", bundle=bundle)
+        self.transport = transport_to(url, bundle=bundle, timings=Timings(keepalive_seconds=0.0))
+
+    def open_transport(self) -> Transport:
+        return self.transport
+
+
+async def test_connections_that_are_gone_again_are_made_both_at_a_time(
+    server_certificate: ssl.SSLContext, tmp_path: Path
+) -> None:
+    async with hostile(answer) as server:
+        with FaultProxy.before(server.endpoint, server_certificate) as proxy:
+            access = ForgetfulAccess(proxy.endpoint, tmp_path / "server.pem")
+            early = EarlyContact(access)
+            early.begin()
+            await end_of_contact()
+            assert proxy.connections == 2
+            pool = PoolClient(access, Identifier("an-identifier"), connects_ahead=True, early=early)
+            await pool.request("GET", "/one")
+            await end_of_contact("connecting ahead")
+            assert proxy.connections == 4
+            await pool.aclose()
 
 
 async def test_what_is_not_taken_is_closed(server_certificate: ssl.SSLContext, tmp_path: Path) -> None:

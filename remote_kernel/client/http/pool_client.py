@@ -167,7 +167,7 @@ class PoolClient:
                 *leads_to, proxy=endpoint.proxy, bundle=endpoint.bundle, timings=self._timings
             )
             self._leads_to = leads_to
-            if self._connects_ahead and early is None:
+            if self._connects_ahead:  # early connections may be gone again
                 self._warming = start(self._transport.warm_up(), "connecting ahead")
         return self._transport
 

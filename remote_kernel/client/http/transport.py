@@ -49,12 +49,14 @@ class Timings:
         write_seconds: for the next piece of a request to be taken; over plain HTTP it has `http1.WRITE_SECONDS`.
         drip_seconds: how long a body may come as slowly as it likes.
         proof_seconds: for a local pool's proof of itself.
+        keepalive_seconds: how long a connection stays open that no request uses.
     """
 
     connect_seconds: float = http1.CONNECT_SECONDS
     write_seconds: float = http1.WRITE_SECONDS
     drip_seconds: float = 30.0
     proof_seconds: float = http1.PROOF_SECONDS
+    keepalive_seconds: float = KEEPALIVE_SECONDS
 
 
 DEFAULT_TIMINGS = Timings()
@@ -142,7 +144,7 @@ class LoopbackTransport:
         self._host = parts.netloc.rpartition("@")[2].encode()
         introduce = http1.demand_proof(secret, timings.proof_seconds) if secret else None
         self._client = http1.Client.tcp(
-            parts.hostname or "", parts.port or 80, keepalive_seconds=KEEPALIVE_SECONDS, introduce=introduce
+            parts.hostname or "", parts.port or 80, keepalive_seconds=timings.keepalive_seconds, introduce=introduce
         )
 
     async def send(
@@ -243,6 +245,7 @@ class TlsTransport:
         self._proxy = proxy
         self._bundle = bundle
         self._client: httpx.AsyncClient | None = None
+        self._warm_until = 0.0
 
     async def send(
         self, method: str, target: str, token: str, content: bytes, read_seconds: float, media_type: str = ""
@@ -279,7 +282,7 @@ class TlsTransport:
         from remote_kernel.client.http.certificates import tls_context
 
         if self._client is None:
-            limits = httpx.Limits(max_connections=None, keepalive_expiry=KEEPALIVE_SECONDS)
+            limits = httpx.Limits(max_connections=None, keepalive_expiry=self._timings.keepalive_seconds)
             headers = {"accept-encoding": "identity", "user-agent": USER_AGENT}
             # Without httpx's own view of the environment, in which a proxy that is none is a traceback, and a file of
             # passwords replaces the token.
@@ -295,6 +298,10 @@ class TlsTransport:
         httpx connects for requests alone. So these name no session and carry no token: a front door refuses them, and
         their connections stay.
         """
+        now = time.monotonic()
+        if now < self._warm_until:
+            return  # those of the last time are there
+        self._warm_until = now + self._timings.keepalive_seconds
         if self._client is None:
             await asyncio.to_thread(importlib.import_module, "httpx")  # meanwhile the event loop has other things to do
         count = 2 if self._client is None else 1  # the first request is on its way, and has one
