@@ -1,10 +1,19 @@
 """The Azure CLI's token is kept for the next kernel as the CLI keeps its own, and for nobody else."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import jwt
 import pytest
 
-from remote_kernel.client.auth.kept_token import CLEAR_CACHE, ENCRYPTED_CACHE, PROFILE, KeptLogin, keep_token
+from remote_kernel.client.auth.kept_token import (
+    CLEAR_CACHE,
+    CLI_APP,
+    ENCRYPTED_CACHE,
+    PROFILE,
+    KeptLogin,
+    keep_token,
+)
 from remote_kernel.client.auth.tokens import REFRESH_AHEAD_SECONDS, Login, Token
 from remote_kernel.core.pools.credential import DEFAULT_TOKEN_SCOPE, parse_credential
 
@@ -18,12 +27,15 @@ class CountingLogin:
     patience_seconds = 1.0
     is_silent = True
 
-    def __init__(self) -> None:
+    def __init__(self, claims: Mapping[str, str] | None = None) -> None:
         self.count = 0
+        self._claims = claims
 
     def get_token(self) -> Token:
         self.count += 1
-        return Token(f"token-{self.count}", NOW + HOUR)
+        if self._claims is None:
+            return Token(f"token-{self.count}", NOW + HOUR)
+        return Token(jwt.encode({**self._claims, "uti": f"{self.count}"}, "a secret " * 4), NOW + HOUR)
 
 
 @pytest.fixture
@@ -36,9 +48,12 @@ def az(tmp_path: Path) -> Path:
     return folder
 
 
-def kernel(login: Login, az: Path, *, now: float = NOW, scope: str = DEFAULT_TOKEN_SCOPE) -> KeptLogin:
+def kernel(
+    login: Login, az: Path, *, now: float = NOW, scope: str = DEFAULT_TOKEN_SCOPE, is_chain: bool = False
+) -> KeptLogin:  # fmt: skip
     """Return the login of a new kernel."""
-    return KeptLogin(login, scope, az, az.parent / "runtime" / "azure-token", clock=lambda: now)
+    path = az.parent / "runtime" / "azure-token"
+    return KeptLogin(login, scope, az, path, is_chain=is_chain, clock=lambda: now)
 
 
 def test_second_kernel_has_the_token_of_the_first(az: Path) -> None:
@@ -82,6 +97,33 @@ def test_token_for_something_else_is_not_given(az: Path) -> None:
     login = CountingLogin()
     kernel(login, az).get_token()
     assert kernel(login, az, scope="https://dynamicsessions.example/.default").get_token().value == "token-2"
+
+
+@pytest.mark.parametrize(
+    ("claims", "is_kept"),
+    [
+        ({"appid": CLI_APP}, True),
+        ({"azp": CLI_APP}, True),
+        ({"appid": "00000000-0000-0000-0000-000000000001", "idtyp": "app"}, False),
+        ({}, False),
+        (None, False),
+    ],
+    ids=["user of the CLI", "the same, version 2", "managed identity", "nobody", "no JWT"],
+)
+def test_token_that_another_login_of_the_chain_has_given_is_not_kept(
+    az: Path, claims: dict[str, str] | None, is_kept: bool
+) -> None:
+    """A virtual machine has an identity, and `az` besides: the chain takes the first."""
+    login = CountingLogin(claims)
+    tokens = {kernel(login, az, is_chain=True).get_token().value for _ in range(2)}
+    assert len(tokens) == login.count == (1 if is_kept else 2)
+    assert (az.parent / "runtime").exists() is is_kept
+
+
+def test_chain_is_not_given_what_the_cli_alone_was_asked_for(az: Path) -> None:
+    login = CountingLogin()
+    kernel(login, az).get_token()
+    assert kernel(login, az, is_chain=True).get_token().value == "token-2"
 
 
 @pytest.mark.parametrize("missing", [PROFILE, CLEAR_CACHE])

@@ -18,13 +18,16 @@ from typing import Protocol
 from remote_kernel.client.auth.tokens import REFRESH_AHEAD_SECONDS, Login, Token
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import ANSWER
-from remote_kernel.core.pools.credential import Credential, CredentialKind
+from remote_kernel.core.pools.credential import Credential, CredentialKind, read_claims
 from remote_kernel.io.private_files import make_private_folder, write_private
 
 # The CLI's files: who is logged in, and its tokens, in the clear or encrypted by the system.
 PROFILE, CLEAR_CACHE, ENCRYPTED_CACHE = "azureProfile.json", "msal_token_cache.json", "msal_token_cache.bin"
 
-# Logins of the default chain that come before the CLI.
+# The application to which those who are logged in to the CLI have signed in.
+CLI_APP = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
+
+# Logins of the default chain that come before the CLI. A machine's identity does so without a variable.
 _OTHER_LOGINS = ("AZURE_", "IDENTITY_", "MSI_")
 _CONFIG_DIR = "AZURE_CONFIG_DIR"
 
@@ -59,11 +62,13 @@ class KeptLogin:
         scope: of them.
         config_folder: the CLI's.
         path: where the token is kept, if it is.
+        is_chain: whether others than the CLI may give the tokens, which are not kept; else it is the CLI that does.
         clock: seconds since 1970.
     """
 
     def __init__(
-        self, login: Login, scope: str, config_folder: Path, path: Path, clock: Callable[[], float] = time.time
+        self, login: Login, scope: str, config_folder: Path, path: Path, *, is_chain: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self.patience_seconds = login.patience_seconds
         self.is_silent = login.is_silent
@@ -71,6 +76,7 @@ class KeptLogin:
         self._scope = scope
         self._config_folder = config_folder
         self._path = path
+        self._is_chain = is_chain
         self._clock = clock
         self._is_first = True
 
@@ -84,6 +90,8 @@ class KeptLogin:
         if kept is not None and kept.expires_at - self._clock() > REFRESH_AHEAD_SECONDS:
             return kept
         token = self._login.get_token()
+        if self._is_chain and not _is_of_cli(token):
+            return token
         fields = {"owner": owner, "token": token.value, "expires_at": token.expires_at}
         with contextlib.suppress(Exception):  # a keyring may be locked, a disk full: the token is good all the same
             store.save(json.dumps(fields))
@@ -105,18 +113,19 @@ class KeptLogin:
         return store
 
     def _owner(self) -> str:
-        """Return a digest of who is logged in, which every `az login`, `az logout` and `az account set` changes."""
+        """Return a digest of who is logged in, which every `az login`, `az logout` and `az account set` changes, and of
+        what for: a chain may have another's token than the CLI alone."""
         try:
             profile = (self._config_folder / PROFILE).read_bytes()
         except OSError:
             return ""
-        return hashlib.sha256(profile + b"\n" + self._scope.encode()).hexdigest()
+        return hashlib.sha256(profile + f"\n{self._scope}\n{self._is_chain}".encode()).hexdigest()
 
 
 def keep_token(login: Login, credential: Credential, scope: str, environ: Mapping[str, str], path: Path) -> Login:
     """Return a login that keeps its token at `path`, if it is the CLI that gives it; `login` otherwise.
 
-    The default chain comes to the CLI where no variable names another login.
+    The default chain may come to the CLI where no variable names another login.
     """
     is_cli = credential.kind is CredentialKind.CLI or (
         credential.kind is CredentialKind.DEFAULT
@@ -128,7 +137,13 @@ def keep_token(login: Login, credential: Credential, scope: str, environ: Mappin
         config_folder = Path(environ.get(_CONFIG_DIR) or Path.home() / ".azure")
     except RuntimeError:  # an account without a home folder
         return login
-    return KeptLogin(login, scope, config_folder, path)
+    return KeptLogin(login, scope, config_folder, path, is_chain=credential.kind is CredentialKind.DEFAULT)
+
+
+def _is_of_cli(token: Token) -> bool:
+    """Return whether somebody has signed in to the CLI for a token, by what it says; `azp` is version 2's `appid`."""
+    claims = read_claims(token.value)
+    return claims.get("appid", claims.get("azp")) == CLI_APP
 
 
 def _load(store: Store, owner: str) -> Token | None:
