@@ -123,7 +123,7 @@ def kernel_manager(kernel_name: str, **options: Any) -> KernelManager:
     """Return a manager of a kernel with such ports."""
     with _choosing:
         ports = dict(zip(PORT_NAMES, _quiet_ports, strict=False))
-    return KernelManager(kernel_name=kernel_name, **ports, **options)
+    return KernelManager(kernel_name=kernel_name, cache_ports=False, **ports, **options)  # else it takes others
 
 
 def write_connection_file(path: Path, **options: Any) -> None:

@@ -112,6 +112,11 @@ def _safe(stream: TextIO | None, environ: Mapping[str, str]) -> TextIO:
     return cast(TextIO, SafeStream(stream, keeps_colours=has_colours, can_draw=can_draw))
 
 
+def was_closed(number: str) -> bool:
+    """Return whether a standard stream, "0" to "2", was closed by whoever has started us."""
+    return {"0": sys.__stdin__, "1": sys.__stdout__, "2": sys.__stderr__}[number] is None
+
+
 def _wants_colours(environ: Mapping[str, str], *, can_draw: bool) -> bool:
     """Return whether colours are wanted (https://no-color.org, https://force-color.org), else whether they work."""
     if environ.get("NO_COLOR"):

@@ -85,20 +85,20 @@ def test_what_a_workspace_has_moved_is_told(tmp_path: Path, pool: Pool, monkeypa
 
     done = run_command("run", moving, "-o", tmp_path / "o.ipynb")
     assert (done.status, done.stderr) == (0, "")
-    assert "\nworkspace: 3 up, 1 down\n" in done.stdout
+    assert "\nworkspace: 2 up, 1 down\n" in done.stdout
     assert (project / "out.csv").read_text() == "1,2"
 
     done = run_command("run", moving, plain, "-o", tmp_path / "out", "--junit", tmp_path / "r.xml")
     head, first, second = done.stdout.splitlines()[-5:-2]
-    assert (head.endswith("  WORKSPACE"), first.endswith("  4 up"), second.endswith(" s")) == (True, True, True)
+    assert (head.endswith("  WORKSPACE"), first.endswith("  3 up"), second.endswith(" s")) == (True, True, True)
     properties = ElementTree.parse(tmp_path / "r.xml").getroot().iter("property")
     assert {each.get("name"): each.get("value") for each in properties} == {
-        "workspace.up": "4", "workspace.down": "0", "workspace.kept_twice": "0",
+        "workspace.up": "3", "workspace.down": "0", "workspace.kept_twice": "0",
     }  # fmt: skip
 
     monkeypatch.setenv("REMOTE_KERNEL_WORKSPACE_DOWN", "0")
     fields = json.loads(run_command("run", moving, "-o", tmp_path / "o.ipynb", "--json").stdout)
-    assert fields["notebooks"][0]["workspace"] == {"up": 4, "down": 0, "kept_twice": 0}
+    assert fields["notebooks"][0]["workspace"] == {"up": 3, "down": 0, "kept_twice": 0}
     fields = json.loads(run_command("run", plain, "-o", tmp_path / "o.ipynb", "--kernel", "python3", "--json").stdout)
     assert fields["notebooks"][0]["workspace"] is None
 

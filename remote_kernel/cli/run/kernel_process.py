@@ -2,7 +2,10 @@
 
 import asyncio
 import os
+import secrets
+import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +18,9 @@ from remote_kernel.kernel.requests.request import SHOWS_WAITING
 
 # A traceback's worth.
 LOG_BYTES = 4_000
+
+# A Unix socket's path has room for about 100 bytes, and two dozen of them go to what stands below this folder.
+MAX_FOLDER_LENGTH = 70
 
 # Our kernel gives its session back within 1.5 s, or has written down by then that it is to be given back.
 URGENT_SECONDS = 2.0
@@ -46,7 +52,20 @@ class KernelProcess:
         self._manager.client_factory = PatientClient
         # ZeroMQ drops what passes its limit of 1,000 waiting messages, which a slow terminal makes easy.
         self._manager.context.rcvhwm = 0
+        self._folder = tempfile.mkdtemp(prefix="rk-run-")
+        if sys.platform != "win32" and len(os.fsencode(self._folder)) <= MAX_FOLDER_LENGTH:
+            self._use_unix_sockets()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed by stop()
+
+    def _use_unix_sockets(self) -> None:
+        """Have the kernel listen on Unix sockets.
+
+        A port that was chosen for it may be another program's for a moment more. A subscriber that connects to the
+        wrong kind of socket is given up by ZeroMQ, and never hears anything (`session_base_t::engine_error` in libzmq
+        4.3).
+        """
+        self._manager.transport = "ipc"
+        self._manager.connection_file = f"{self._folder}/{secrets.token_hex(4)}.json"
 
     async def start(self, notebook: Path) -> None:
         """Start the kernel in the notebook's folder and wait until it answers; `notebook` is an absolute path.
@@ -90,6 +109,7 @@ class KernelProcess:
             raise
         finally:
             self._log.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _end(self, patience_seconds: float) -> None:
         """Ask the kernel to shut down, which gives its session back, and kill it when that takes longer."""

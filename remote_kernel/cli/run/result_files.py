@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from remote_kernel.cli.terminal import was_closed
 from remote_kernel.core.errors import NotWritten, UsageError
 from remote_kernel.io.private_files import replace
 
@@ -57,13 +58,12 @@ def check_writable(path: Path) -> None:
 def _is_closed(path: Path) -> bool:
     """Return whether `path` leads to a descriptor that is not open, such as `/dev/stdout` under `>&-`.
 
-    Python tells which of the first three were closed as it began; by now another file may have such a number.
+    Of the first three it counts how they were as Python began; by now another file may have such a number.
     """
     with contextlib.suppress(OSError, RuntimeError):
         for _ in range(MAX_LINKS):
             if path.parent.resolve() in {Path("/dev/fd").resolve(), Path("/proc/self/fd").resolve()}:
-                streams = {"0": sys.__stdin__, "1": sys.__stdout__, "2": sys.__stderr__}
-                return streams[path.name] is None if path.name in streams else not path.exists()
+                return was_closed(path.name) if path.name in {"0", "1", "2"} else not path.exists()
             path = path.parent / path.readlink()
     return False
 
