@@ -68,6 +68,9 @@ class LightKernel:
     async def drain(self) -> None:
         """Everything is said at once."""
 
+    async def shut_down(self, *, restart: bool, interrupts: bool) -> None:
+        await self.kill()
+
     async def kill(self) -> None:
         if not self.exited.done():
             self.exited.set_result("exit status 0")
