@@ -4,6 +4,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,8 +123,12 @@ def _prepare_live(stack: ExitStack, pools: Pools) -> Prepared:
         with pytest.MonkeyPatch.context() as monkeypatch:
             for name, value in environ.items():
                 monkeypatch.setenv(name, value)
-            asyncio.run(_stop_live(choose_access(Settings.from_environ(os.environ), os.environ)))
+            access = choose_access(Settings.from_environ(os.environ), os.environ)
+            with ThreadPoolExecutor() as threads:  # a test may be waiting for a message in a loop of its own
+                threads.submit(lambda: asyncio.run(_stop_live(access))).result()
 
+    take_pod()  # what an earlier run has left there
+    stack.callback(take_pod)
     return environ, take_pod
 
 
