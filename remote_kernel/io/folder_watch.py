@@ -50,10 +50,6 @@ _MOUNTS = "/proc/self/mountinfo"
 _STATFS_BYTES = 512
 
 
-class Unwatchable(OSError):
-    """Folders that the system does not tell of, or not of all of them."""
-
-
 class FolderWatch:
     """Watch over a tree of folders. Closes itself when nobody has it any more.
 
@@ -90,20 +86,21 @@ class FolderWatch:
         self._place = _place_of(self._path)
         self._inotify.has_new_mounts()
 
-    def enter(self, folder: str) -> None:
-        """Watch a folder, "" for the topmost one; raises `Unwatchable`."""
+    def enter(self, folder: str) -> Self | None:
+        """Watch a folder, "" for the topmost one; return `None` where that cannot be, which ends the whole watch."""
         path = f"{self._root}/{folder}" if folder else self._root
         try:
             watch = self._inotify.add(path, _ONLY_FOLDERS | _NO_UNLINKED | (_NO_LINK if folder else 0))
             self.notices.enter(watch, folder)
             device = Path(path).stat().st_dev
-            if device not in self._local:
-                if self._inotify.type_of(path) not in LOCAL_TYPES:
-                    raise Unwatchable
+            if device in self._local or self._inotify.type_of(path) in LOCAL_TYPES:
                 self._local.add(device)
+                return self
         except OSError as error:
-            if error.errno not in _PASSING:
-                raise Unwatchable from error
+            if error.errno in _PASSING:
+                return self
+        self.close()
+        return None
 
     def end_round(self) -> None:
         """Note that all folders have been looked through."""

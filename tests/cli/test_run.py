@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -213,6 +214,23 @@ def test_kernel_that_does_not_start_leaves_the_output_alone(tmp_path: Path, priv
     assert done.status == 1
     assert done.stderr == "remote-kernel: the kernel died before it was ready\nit never worked\n"
     assert (tmp_path / "out.ipynb").read_text() == "precious"
+
+
+@pytest.mark.parametrize(("program", "transport"), [("ipykernel_launcher", "ipc"), ("ipykernel", "tcp")])
+def test_kernel_has_ports_only_where_it_promises_nothing_else(
+    tmp_path: Path, private_folders: Path, program: str, transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only of IPython's own program, and of ours, is it known that they listen on Unix sockets."""
+    folder = private_folders / "data" / "kernels" / "named"
+    folder.mkdir(parents=True)
+    argv = [sys.executable, "-m", program, "-f", "{connection_file}"]
+    (folder / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "N", "language": "python"}))
+    source = "import json, ipykernel\nprint(json.loads(ipykernel.get_connection_info())['transport'])"
+    notebook = write_notebook(tmp_path / "n.ipynb", source)
+    with tempfile.TemporaryDirectory(prefix="rk-") as temporary:
+        monkeypatch.setenv("TMPDIR", temporary)
+        assert transport in run_command("run", notebook, "--kernel", "named").stdout.splitlines()
+        assert list(Path(temporary).glob("rk-run-*")) == []
 
 
 def test_reader_that_goes_away_does_not_stop_the_run(tmp_path: Path) -> None:

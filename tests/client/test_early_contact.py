@@ -16,7 +16,7 @@ from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.core.errors import Unauthorized
 from remote_kernel.core.identity import Identifier
 from tests.client.hostile import Asked, hostile
-from tests.driver import free_ports
+from tests.driver import free_ports, wait_until
 from tests.faults.proxy import FaultProxy
 
 pytestmark = pytest.mark.anyio
@@ -84,7 +84,10 @@ async def test_what_is_not_taken_is_closed(server_certificate: ssl.SSLContext, t
         with FaultProxy.before(server.endpoint, server_certificate) as proxy:
             early = EarlyContact(ConfiguredAccess(proxy.endpoint, "token", bundle=tmp_path / "server.pem"))
             early.begin()
+            await end_of_contact()
+            assert proxy.has_open
             await early.aclose()
+            await asyncio.to_thread(wait_until, lambda: not proxy.has_open)
 
 
 async def test_nobody_hears_that_there_is_no_pool(caplog: pytest.LogCaptureFixture) -> None:

@@ -99,6 +99,11 @@ class FaultProxy:
         self._flowing = asyncio.Event()
         self._loop = asyncio.new_event_loop()
 
+    @property
+    def has_open(self) -> bool:
+        """Return whether any connection is open."""
+        return bool(self._writers)
+
     @classmethod
     @contextmanager
     def before(cls, endpoint: str, certificate: ssl.SSLContext | None = None) -> Iterator["FaultProxy"]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import zmq
@@ -89,3 +90,23 @@ async def test_a_wait_that_was_given_up_loses_nothing(context: "zmq.Context[zmq.
     assert await there.receive() == [b"one"]
     here.close()
     there.close()
+
+
+async def test_a_connection_is_waited_for(context: "zmq.Context[zmq.Socket[bytes]]", tmp_path: Path) -> None:
+    """An interpreter binds its stdin channel when it likes; its prompts before we are connected are for nobody."""
+    ends = [context.socket(zmq.DEALER) for _ in range(2)]
+    for end in ends:
+        end.linger = 0
+    ends[0].setsockopt(zmq.IMMEDIATE, 1)
+    ends[0].connect(f"ipc://{tmp_path}/s")
+    here = ZmqSocket(ends[0])
+    waiting = asyncio.create_task(here.wait_connected())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await asyncio.shield(waiting)
+    ends[1].bind(f"ipc://{tmp_path}/s")
+    async with asyncio.timeout(10):
+        await waiting
+        await here.wait_connected()
+    here.close()
+    ends[1].close()

@@ -10,9 +10,11 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from jupyter_client.kernelspec import KernelSpec
 from jupyter_core.utils import ensure_async
 from nbclient import NotebookClient
 
+from remote_kernel.cli.install.kernelspecs import is_ours
 from remote_kernel.cli.run.patient_client import PatientClient
 from remote_kernel.kernel.requests.request import SHOWS_WAITING
 
@@ -53,7 +55,8 @@ class KernelProcess:
         # ZeroMQ drops what passes its limit of 1,000 waiting messages, which a slow terminal makes easy.
         self._manager.context.rcvhwm = 0
         self._folder = tempfile.mkdtemp(prefix="rk-run-")
-        if sys.platform != "win32" and len(os.fsencode(self._folder)) <= MAX_FOLDER_LENGTH:
+        has_room = sys.platform != "win32" and len(os.fsencode(self._folder)) <= MAX_FOLDER_LENGTH
+        if has_room and _takes_unix_sockets(self._manager.kernel_spec):
             self._use_unix_sockets()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed by stop()
 
@@ -124,3 +127,8 @@ class KernelProcess:
         end = self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, end - LOG_BYTES))
         return self._log.read().decode(errors="replace").strip()
+
+
+def _takes_unix_sockets(spec: KernelSpec | None) -> bool:
+    """Return whether a kernel can listen on Unix sockets; others than ours and IPython's promise TCP alone."""
+    return spec is not None and (is_ours(spec) or "ipykernel_launcher" in spec.argv)

@@ -231,6 +231,11 @@ class _Reader:
             self._wanted.options.append(name)
         elif name == _REQUIRE_HASHES:
             self._wanted.requires_hashes = True
+        elif name in _INDEXES | _FIND_LINKS and value:
+            raise UsageError(
+                f"{path}: '{shown(line)}' is no place where packages can be looked for: use an address that begins "
+                "with https:// or http://."
+            )
         elif name not in _IDLE:
             raise UsageError(
                 f"{path}: '{shown(line)}' is not understood: build a wheel of what it asks for, and name its path."

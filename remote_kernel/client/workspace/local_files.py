@@ -27,7 +27,7 @@ from remote_kernel.core.workspace.rules import (
     FolderRules,
     is_environment,
 )
-from remote_kernel.io.folder_watch import FolderWatch, Unwatchable
+from remote_kernel.io.folder_watch import FolderWatch
 
 # Clocks of file systems tick every few milliseconds, those of FAT every two seconds.
 TICK_NS = 50_000_000
@@ -300,11 +300,7 @@ class LocalFiles:
     def _enter(self, folder: str) -> None:
         """Have the system tell of a folder, as far as it can."""
         if self._watch is not None:
-            try:
-                self._watch.enter(folder)
-            except Unwatchable:
-                self._watch.close()
-                self._watch = None
+            self._watch = self._watch.enter(folder)
 
     def _list(self, path: str, snapshot: Snapshot) -> _Children:
         try:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK
 
-from remote_kernel.io.folder_watch import FolderWatch, Unwatchable
+from remote_kernel.io.folder_watch import FolderWatch
 from remote_kernel.pod.files.data_folder import version_of
 from remote_kernel.pod.files.looks import DEFAULT_LIMITS, Look, LookLimits, describe, file_at, is_passed_over, look
 
@@ -99,11 +99,7 @@ class WatchedFolder:
     def _enter(self, folder: str) -> None:
         """Have the system tell of a folder, as far as it can."""
         if self._watch is not None:
-            try:
-                self._watch.enter(folder)
-            except Unwatchable:
-                self._watch.close()
-                self._watch = None
+            self._watch = self._watch.enter(folder)
 
 
 class _Unclear(Exception):
