@@ -119,6 +119,12 @@ def test_the_defaults_in_the_table_are_those_of_the_code() -> None:
         "WAIT_SECONDS": f"{defaults.wait_seconds:g}",
         "ACCESS_WAIT_SECONDS": f"{defaults.access_wait_seconds:g}",
         "KEEPALIVE_MINUTES": f"{defaults.keepalive_minutes:g}",
+        "SAVES_KEEP": defaults.saves_kept,
+        "SAVES_MAX_MB": f"{defaults.saves_max_bytes / 1e6:g}",
+        "SAVE_MAX_MB": f"{defaults.save_max_bytes / 1e6:g}",
+        "SAVE_SECONDS": f"{defaults.save_seconds:g}",
+        "AUTOSAVE": int(defaults.autosaves),
+        "AUTORESTORE": int(defaults.autorestores),
     }.items():
         assert table[f"REMOTE_KERNEL_{name}"][-1] == f"`{value}`"
 

@@ -18,6 +18,13 @@ DEFAULT_WAIT_SECONDS = 300.0
 DEFAULT_ACCESS_WAIT_SECONDS = 120.0
 DEFAULT_KEEPALIVE_MINUTES = 30.0
 
+# A save is as large as what the notebook holds; a laptop's disk bears a few of those.
+DEFAULT_SAVES_KEPT = 5
+DEFAULT_SAVES_BYTES = 5_000_000_000
+# One is for people who can wait for a few minutes, and for what is lost otherwise.
+DEFAULT_SAVE_BYTES = 2_000_000_000
+DEFAULT_SAVE_SECONDS = 600.0
+
 FORWARD_ENV = "REMOTE_KERNEL_FORWARD_ENV"
 
 
@@ -54,6 +61,13 @@ class Settings:
         workspace_limits: beyond which nothing of it is sent.
         workspace: folder that is to be the same here and in the session; "" for none.
         brings_workspace_back: whether what cells change in it comes back; it does where nobody says otherwise.
+        saves: folder where saves of variables are kept; "" for the one beside the identity key.
+        saves_kept: how many of them are kept for a notebook.
+        saves_max_bytes: how large they may be together; the newest is kept whatever it has.
+        save_max_bytes: how large the variables of one may be.
+        save_seconds: how long one may take.
+        autosaves: whether variables are saved without being asked to.
+        autorestores: whether the session after one that is lost begins with the newest save.
     """
 
     endpoint: str = ""
@@ -77,6 +91,13 @@ class Settings:
     workspace: str = ""
     workspace_limits: WorkspaceLimits = WorkspaceLimits()  # noqa: RUF009 - it is frozen
     brings_workspace_back: bool | None = None
+    saves: str = ""
+    saves_kept: int = DEFAULT_SAVES_KEPT
+    saves_max_bytes: int = DEFAULT_SAVES_BYTES
+    save_max_bytes: int = DEFAULT_SAVE_BYTES
+    save_seconds: float = DEFAULT_SAVE_SECONDS
+    autosaves: bool = False
+    autorestores: bool = False
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
@@ -116,6 +137,13 @@ class Settings:
                 ),
             ),
             brings_workspace_back=_parse_optional_switch(environ, "REMOTE_KERNEL_WORKSPACE_DOWN"),
+            saves=environ.get("REMOTE_KERNEL_SAVES", ""),
+            saves_kept=int(_parse_number(environ, "REMOTE_KERNEL_SAVES_KEEP", DEFAULT_SAVES_KEPT)),
+            saves_max_bytes=int(_parse_number(environ, "REMOTE_KERNEL_SAVES_MAX_MB", DEFAULT_SAVES_BYTES / 1e6) * 1e6),
+            save_max_bytes=int(_parse_number(environ, "REMOTE_KERNEL_SAVE_MAX_MB", DEFAULT_SAVE_BYTES / 1e6) * 1e6),
+            save_seconds=_parse_number(environ, "REMOTE_KERNEL_SAVE_SECONDS", DEFAULT_SAVE_SECONDS),
+            autosaves=_parse_switch(environ, "REMOTE_KERNEL_AUTOSAVE", default=False),
+            autorestores=_parse_switch(environ, "REMOTE_KERNEL_AUTORESTORE", default=False),
         )
 
 

@@ -29,6 +29,13 @@ def test_every_variable_is_read() -> None:
             "REMOTE_KERNEL_HASH_SEED": "0",
             "REMOTE_KERNEL_WAIT_SECONDS": "1.5",
             "REMOTE_KERNEL_KEEPALIVE_MINUTES": "0",
+            "REMOTE_KERNEL_SAVES": "/net/saves",
+            "REMOTE_KERNEL_SAVES_KEEP": "3",
+            "REMOTE_KERNEL_SAVES_MAX_MB": "100",
+            "REMOTE_KERNEL_SAVE_MAX_MB": "0.5",
+            "REMOTE_KERNEL_SAVE_SECONDS": "30",
+            "REMOTE_KERNEL_AUTOSAVE": "1",
+            "REMOTE_KERNEL_AUTORESTORE": "on",
         }
     )
     assert settings == Settings(
@@ -47,6 +54,13 @@ def test_every_variable_is_read() -> None:
         hash_seed="0",
         wait_seconds=1.5,
         keepalive_minutes=0,
+        saves="/net/saves",
+        saves_kept=3,
+        saves_max_bytes=100_000_000,
+        save_max_bytes=500_000,
+        save_seconds=30,
+        autosaves=True,
+        autorestores=True,
     )
 
 
@@ -69,6 +83,10 @@ def test_every_variable_is_read() -> None:
         ("REMOTE_KERNEL_TOKEN", "naïve"),
         ("REMOTE_KERNEL_WAIT_SECONDS", "long"),
         ("REMOTE_KERNEL_WAIT_SECONDS", "-1"),
+        ("REMOTE_KERNEL_SAVES_KEEP", "all"),
+        ("REMOTE_KERNEL_SAVE_SECONDS", "-1"),
+        ("REMOTE_KERNEL_AUTOSAVE", "daily"),
+        ("REMOTE_KERNEL_AUTORESTORE", "2"),
         ("REMOTE_KERNEL_KEEPALIVE_MINUTES", "inf"),
         ("REMOTE_KERNEL_KEEPALIVE_MINUTES", "nan"),
     ],
