@@ -15,13 +15,14 @@ PACKAGE = Path(remote_kernel.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 TESTS = Path(__file__).parent
 
-# Part of the package: what it may import of the others. `injected` is sent as text.
+# Part of the package: what it may import of the others. `injected` and `namespace` are sent as text.
 ARROWS = {
     "core": set(),
     "io": {"core"},
     "client": {"core", "io"},
     "kernel": {"client", "core", "io"},
     "injected": set(),
+    "namespace": set(),
     "pod": {"core", "io"},
     "pool": {"core", "io"},
     "cli": {"client", "core", "io", "kernel", "pod", "pool"},

@@ -11,7 +11,7 @@ PACKAGE = Path(remote_kernel.__file__).parent
 UNIX_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
 
 # What runs nowhere else: pods, the local pool, and what starts it.
-UNIX_PARTS = ("pod/", "pool/", "injected/", "client/pool_daemon.py", "io/system/open_files.py")
+UNIX_PARTS = ("pod/", "pool/", "injected/", "namespace/", "client/pool_daemon.py", "io/system/open_files.py")
 
 # What runs everywhere and imports one of them behind a look at the system.
 GUARDED = {"io/system/file_locks.py": {"fcntl"}, "kernel/frontend/subscribers.py": {"fcntl", "termios"}}

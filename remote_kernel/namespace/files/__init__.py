@@ -1,0 +1,1 @@
+"""Files of a save: objects, packs of groups, and records in JSON."""
