@@ -60,6 +60,12 @@ class Life:
         self.interpreters.append(interpreter)
         return asyncio.create_task(interpreter.started())
 
+    async def close(self) -> None:
+        self.kernel.close()
+        for interpreter in self.interpreters:
+            await interpreter.kill()  # it ends for no other reason
+        await self.shutdowns.aclose()
+
     async def follow(self, folder: str = ".", *, reader: str = "notebook") -> None:
         await self.kernel.workspace.follow(reader, folder, (self.folder / folder).resolve())
 
@@ -116,8 +122,7 @@ class Life:
 async def life(tmp_path: Path) -> AsyncIterator[Life]:
     life = Life(tmp_path)
     yield life
-    life.kernel.close()
-    await life.shutdowns.aclose()
+    await life.close()
 
 
 def id_of(request: Message) -> str:
@@ -284,8 +289,7 @@ async def test_two_kernels_tell_of_the_same_folder_each_on_its_own(life: Life) -
     assert named((await other.wait_files(1))[-1]) == (["a", "b"], [])
     await life.run()
     assert named((await life.wait_files(2))[-1]) == (["b"], [])
-    other.kernel.close()
-    await other.shutdowns.aclose()
+    await other.close()
 
 
 async def test_a_journal_that_drops_it_says_so(tmp_path: Path) -> None:
@@ -299,8 +303,7 @@ async def test_a_journal_that_drops_it_says_so(tmp_path: Path) -> None:
     assert life.files() == []
     gaps = [frame for frame in life.frames() if isinstance(frame, Gap)]
     assert any(gap.first <= files.sequence <= gap.last for gap in gaps)
-    life.kernel.close()
-    await life.shutdowns.aclose()
+    await life.close()
 
 
 async def test_a_kernel_that_is_closed_looks_no_more(life: Life) -> None:
