@@ -3,7 +3,7 @@
 #   make demo                  execute notebooks/quickstart.ipynb in a session of the local pool
 #   make test [ARGS="-k run"]  the tests, or those that pytest's arguments select
 #   make unit [ARGS="-k wire"]  those that start no process, in about 20 seconds
-#   make slow                  tests of the benchmarks and the image, and others that take long for what changes rarely
+#   make slow                  full pools, sessions left over, packages, other front ends: tests that take long; in two minutes
 #   make repeat [RUNS=20]      the tests, so many times in a row, to find those that need luck; in two hours
 #   make browser               what users see in JupyterLab and on the pool's page, in a real browser, in two minutes
 #   make contract              what holds on every way to a pod, and on that of REMOTE_KERNEL_LIVE_ENDPOINT; in minutes
@@ -65,13 +65,13 @@ notebooks: $(VENV)/demo.stamp
 # More processes than most machines in CI have processors, as most tests wait; in the order of the files, as otherwise
 # those of few but long tests come last, and the processes wait for one another.
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 unit: $(VENV)/test.stamp
 	$(BIN)/python -m pytest --unit --numprocesses 2 --dist loadfile $(ARGS)
 
 slow: $(VENV)/test.stamp
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m slow $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m slow $(ARGS)
 
 repeat: $(VENV)/test.stamp
 	$(BIN)/python -m tests.repeat $(or $(RUNS),20)

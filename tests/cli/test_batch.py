@@ -13,6 +13,8 @@ from tests.cli.command import outputs_of, run_command, start_command, texts_of, 
 from tests.cli.test_terminal import show_on_terminal
 from tests.driver import Pool
 
+pytestmark = pytest.mark.slow
+
 # Each of two notebooks waits for the other one's file.
 MEET = """\
 import pathlib, time

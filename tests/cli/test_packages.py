@@ -11,6 +11,8 @@ from tests.cli.test_terminal import show_on_terminal
 from tests.driver import Notebook
 from tests.wheels import make_wheel, use_index
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def notebook(notebook: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

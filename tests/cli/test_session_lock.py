@@ -12,6 +12,8 @@ import pytest
 from remote_kernel.cli.run.session_lock import EXPRESSION, SessionLock, compare, parse_inventory
 from tests.cli.command import run_command, texts_of, write_notebook
 
+pytestmark = pytest.mark.slow
+
 LOCK = SessionLock(interpreter="CPython 3.12.4", platform="linux-x86_64", packages={"a": "1", "b": "1", "c": "1"})
 
 

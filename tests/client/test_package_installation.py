@@ -33,7 +33,7 @@ from tests.driver import Pod, run_in_pod, stdout_of
 from tests.faults.proxy import FaultProxy, Plan
 from tests.wheels import make_wheel, sha256_of, use_index
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 ANOTHER_SYSTEM = "win32" if sys.platform != "win32" else "linux"
 

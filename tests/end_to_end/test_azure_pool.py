@@ -15,6 +15,8 @@ from tests.cli.command import run_command
 from tests.driver import Cell, Notebook, wait_until
 from tests.issuer import OBJECT_ID, run_issuer
 
+pytestmark = pytest.mark.slow
+
 NAME = "azure-notebook"
 
 

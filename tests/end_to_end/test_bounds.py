@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.driver import Notebook, Pool, wait_until
 from tests.faults.proxy import FaultProxy
+
+pytestmark = pytest.mark.slow
 
 # As docs/reliability.md states them, for messages of 1 MB.
 MAX_KERNEL_BYTES = 200e6

@@ -16,6 +16,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.driver import Notebook, Pool, wait_until
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Notebook]
 
 # A tool would think that it stands still; the cooldown is five minutes.

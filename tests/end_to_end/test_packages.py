@@ -10,6 +10,8 @@ from remote_kernel.kernel.output import style
 from tests.driver import Notebook
 from tests.wheels import make_wheel, use_index
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Notebook]
 
 

@@ -11,6 +11,8 @@ from nbclient import NotebookClient
 from tests.driver import Notebook, Pool
 from tests.wheels import make_wheel, use_index
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Notebook]
 
 PYPROJECT = """

@@ -6,6 +6,8 @@ import pytest
 
 from tests.driver import Notebook, Pool, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def start(pool: Pool, **environ: str) -> Notebook:
     settings = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}

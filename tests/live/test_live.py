@@ -23,6 +23,8 @@ from tests.live.questions import QUESTIONS, Verdict
 from tests.live.report import read_junit
 from tests.live.timings import time_allocation
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -146,7 +148,6 @@ def test_local_pool_is_as_assumed(flavor: str, tmp_path: Path) -> None:
     assert_tells_nothing(text, pool.endpoint, pool.token)
 
 
-@pytest.mark.slow
 def test_the_suites_are_run_and_counted(tmp_path: Path) -> None:
     with Pool.start("--max-sessions", "10") as pool:
         report = tmp_path / "report.md"

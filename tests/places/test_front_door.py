@@ -13,6 +13,8 @@ import pytest
 from tests.driver import Notebook, wait_until
 from tests.places.front_door import TOKEN, Opened, opened
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Notebook]
 
 

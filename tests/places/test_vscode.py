@@ -11,6 +11,8 @@ import pytest
 
 from tests.driver import Cell, Content, Notebook, Pool
 
+pytestmark = pytest.mark.slow
+
 WIDGETS = 'import ipywidgets as _VSCODE_ipywidgets\nprint("e976ee50" + _VSCODE_ipywidgets.__version__)'
 
 

@@ -16,7 +16,10 @@ from remote_kernel.core.pools.local_pool import NOT_ON_WINDOWS
 from tests.driver import Content, Notebook, Pool, write_connection_file
 from tests.kernel.test_channels import connect, wait_ready
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Windows is played by Linux's own means")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="Windows is played by Linux's own means"),
+    pytest.mark.slow,
+]
 
 AS_ON_WINDOWS = {"PYTHONPATH": str(Path(__file__).parent.parent / "as_on_windows")}
 
