@@ -4,7 +4,8 @@
     ├── UsageError                what the user gave us; mended by the user, never retried
     │   ├── SettingsError         an environment variable or option
     │   ├── IdentityError         the identity key or a literal identifier
-    │   └── TransferError         a file that cannot be sent or fetched
+    │   ├── TransferError         a file that cannot be sent or fetched
+    │   └── SaveError             a save that is not there, or is not to be trusted
     ├── PoolError                 the session pool said no, or nothing at all
     │   ├── PoolUnreachable       no connection, or it broke; the request may be tried again
     │   │   └── NoAnswer          a built-in interpreter ran something, and it was not our code
@@ -69,6 +70,10 @@ class IdentityError(UsageError):
 
 class TransferError(UsageError):
     """A file or folder cannot be sent to the session or fetched from it."""
+
+
+class SaveError(UsageError):
+    """A save is not there, cannot be read, or is not to be trusted."""
 
 
 class PoolError(RemoteKernelError):

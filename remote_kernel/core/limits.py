@@ -204,9 +204,22 @@ PICTURE = Limit(
     reason="A large poster; of what is larger the file is compared.",
     unpacked_bytes=256 * MEGABYTE,
 )
+SAVED_OBJECT = Limit(
+    kind="object of a save",
+    reason="The program in the interpreter cuts what is longer; what does not shrink has a few bytes more compressed.",
+    bytes=4 * MEGABYTE + 8 * KILOBYTE,
+    unpacked_bytes=4 * MEGABYTE,
+)
+MANIFEST = Limit(
+    kind="manifest of a save",
+    reason="Its objects with some 80 bytes each, of packs twice: as many as 12 GB of arrays of 64 KB have.",
+    bytes=64 * MEGABYTE,
+    entries=200_000,
+    nesting=8,
+)
 
 TABLE = (
     HEAD, ANSWER, REFUSAL, SESSION, LISTING, FILE_PIECE, FILE_NAMES, SESSION_LIST, EXECUTION, TRIAL, BATCH, CELL,
     MESSAGE, HEADER, REPLY, EVENTS, COMPRESSED, NOTE, FILES, KERNEL_INFO, REQUEST, BATCH_OF_REQUESTS, LAUNCH, ISSUER,
-    JUPYTER_SESSIONS, PICTURE,
+    JUPYTER_SESSIONS, PICTURE, SAVED_OBJECT, MANIFEST,
 )  # fmt: skip

@@ -42,9 +42,9 @@ def open_descriptor(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace `path` in one step by a file of mode 0600, so that a reader sees the old text or the new one."""
-    _put(path, text, replace)
+def write_private(path: Path, content: str | bytes) -> None:
+    """Replace `path` in one step by a file of mode 0600, so that a reader sees the old content or the new one."""
+    _put(path, content, replace)
 
 
 def create_private(path: Path, text: str) -> None:
@@ -70,11 +70,11 @@ def replace(source: str | Path, target: Path) -> None:
             return
 
 
-def _put(path: Path, text: str, take_place: Callable[[str, Path], None]) -> None:
+def _put(path: Path, content: str | bytes, take_place: Callable[[str, Path], None]) -> None:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # always made with 0600
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
         take_place(name, path)
     finally:
         Path(name).unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Saves of a session's variables: the folder on this machine."""

@@ -1,0 +1,266 @@
+"""Saves of one owner on this machine: a private folder with objects and, for each save, a file that names them.
+
+    <folder>/<owner>/<id>.json           a save, with its message authentication code
+    <folder>/<owner>/objects/<hash>      what saves consist of, each object once
+    <folder>/<owner>/guard, use-<hex>    locks
+
+A save is there whole or not at all: its file is written last, in one step. What is read again is checked again, as the
+folder may be on a drive of others: the file of a save by its code, an object by its name. Nothing is unpickled here.
+"""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from remote_kernel.client.saves.folder import SavesFolder, unreadable
+from remote_kernel.client.saves.locks import alone, in_use, is_used
+from remote_kernel.core.errors import NotWritten, SaveError, WireError
+from remote_kernel.core.limits import MANIFEST
+from remote_kernel.core.saves.manifest import Manifest
+from remote_kernel.core.saves.names import is_id, parse_name
+from remote_kernel.core.saves.objects import MAX_FILE_BYTES, check_object, is_hash, parse_hash
+from remote_kernel.core.saves.owner import Owner
+from remote_kernel.core.saves.save import Save
+from remote_kernel.io.private_files import make_private_folder, write_private
+
+_SUFFIX = ".json"
+
+# Of an object that is not what its name says: it is of no use, but may be of interest.
+_DAMAGED_SUFFIX = ".damaged"
+
+# What stands around a save in its file is short.
+_MAX_SAVE_BYTES = (MANIFEST.bytes or 0) + 1000
+
+
+class SaveStore:
+    """Saves of one owner. Several processes may use the same.
+
+    Args:
+        root: where the saves of all owners are.
+
+    Attributes:
+        folder: where those of this one are.
+    """
+
+    def __init__(self, root: SavesFolder, owner: Owner) -> None:
+        self._root = root
+        self._owner = owner
+        self.folder = root.path / owner.folder
+        self._objects = self.folder / "objects"
+
+    def list(self) -> Sequence[Save]:
+        """Return all saves, the newest first; those that cannot be used have a `problem`.
+
+        Raises:
+            SaveError: the folder cannot be read.
+        """
+        try:
+            paths = [path for path in self.folder.iterdir() if path.suffix == _SUFFIX and is_id(path.stem)]
+        except FileNotFoundError:
+            self._root.check()
+            return []
+        except OSError as error:
+            raise unreadable(self.folder, error) from error
+        saves = [save for path in paths if (save := self._read(path)) is not None]
+        return sorted(saves, key=lambda save: (-save.saved_at, save.id))
+
+    def find(self, name: str = "") -> Save:
+        """Return the save with a name or an id, the newest where there are several; "" finds the newest of all.
+
+        Raises:
+            SaveError: there is none, or it cannot be used.
+        """
+        saves = self.list()
+        if not saves:
+            raise SaveError("There is no save of this notebook: '%session save' makes one.")
+        wanted = parse_name(name) if name else ""
+        found = [save for save in saves if not name or save.name == wanted] or [s for s in saves if s.id == wanted]
+        if not found:
+            labels = ", ".join(f"'{save.label}'" for save in saves[:10])
+            raise SaveError(f"There is no save '{wanted}' of this notebook: those that there are are {labels}.")
+        return _usable(found[0])
+
+    def read(self, save: Save) -> Save:
+        """Return a save as it is in its file now, once all its objects are there; what is in them is checked by
+        `read_object`.
+
+        Raises:
+            SaveError: it cannot be used.
+        """
+        now = self._read(self._path(save))
+        if now is None:
+            raise SaveError(f"The save '{save.label}' has been removed.")
+        _usable(now)
+        known = self.known()
+        missing = [each.hash for each in now.manifest.objects if each.hash not in known]
+        if missing:
+            raise SaveError(
+                f"The save '{save.label}' is not complete: {self._objects / missing[0]} is not there, and it cannot be "
+                "restored."
+            )
+        return now
+
+    def known(self) -> set[str]:
+        """Return the hashes of the objects that are here; they stay for as long as `keeping_objects`."""
+        return set(self.sizes())
+
+    def sizes(self) -> dict[str, int]:
+        """Return the sizes of the objects' files, in bytes, by hash."""
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._objects) as entries:
+            return {entry.name: entry.stat().st_size for entry in entries if is_hash(entry.name)}
+        return {}
+
+    def object_path(self, name: str) -> Path:
+        """Return where an object is, or would be."""
+        return self._objects / parse_hash(name)
+
+    def read_object(self, name: str) -> bytes:
+        """Return the file of an object, whose content is what its name says; raises `SaveError`."""
+        path = self.object_path(name)
+        try:
+            with path.open("rb") as file:
+                content = file.read(MAX_FILE_BYTES + 1)
+            check_object(name, content)
+        except OSError as error:
+            raise SaveError(f"A part of the save, {path}, cannot be read ({error.strerror}).") from error
+        except WireError as error:
+            kept = path.with_suffix(_DAMAGED_SUFFIX)
+            with contextlib.suppress(OSError):  # the next save writes it again
+                os.replace(path, kept)
+            raise SaveError(f"A part of the save was changed or is damaged, and is not used: {kept}.") from error
+        return content
+
+    def put_object(self, name: str, file: bytes) -> None:
+        """Keep an object, given as its file, for a save that is to be added.
+
+        Raises:
+            WireError: it is not what its name says.
+            NotWritten: the disk is full, or the folder cannot be written.
+        """
+        check_object(name, file)
+        path = self.object_path(name)
+        with self._writing():
+            self._make_folders()
+            if not path.exists():
+                write_private(path, file)
+
+    def add(
+        self, manifest: Manifest, *, name: str = "", now: float, notebook: str, pod_kernel: str,
+        files: Mapping[str, str] | None = None,
+    ) -> Save:  # fmt: skip
+        """Add a save whose objects are here, and remove older ones that are superseded.
+
+        Args:
+            name: given by the user; an older save of this name is replaced.
+            now: in seconds since 1970.
+            files: of the workspace: their SHA-256 by path; `None` for no workspace.
+
+        Raises:
+            UsageError: it cannot have this name.
+            WireError: objects are missing.
+            NotWritten: the disk is full, or the folder cannot be written.
+        """
+        name = parse_name(name) if name else ""
+        known = self.known()
+        if any(each.hash not in known for each in manifest.objects):
+            raise WireError("a save names objects that were not sent")
+        with self.keeping_objects(), self._writing(), alone(self.folder):
+            save = Save(
+                id=self._new_id(), name=name, saved_at=now, notebook=notebook, pod_kernel=pod_kernel,
+                manifest=manifest, files=files,
+            )  # fmt: skip
+            write_private(self._path(save), self._owner.seal(save.to_bytes()))
+            for superseded in self._root.retention.superseded(self.list(), save, self.sizes()):
+                self._path(superseded).unlink(missing_ok=True)
+        return save
+
+    def delete(self, save: Save) -> None:
+        """Remove a save and what no other one needs; raises `NotWritten`."""
+        with self.keeping_objects(), self._writing():
+            self._path(save).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def keeping_objects(self) -> Iterator[None]:
+        """Keep all objects, whoever removes saves meanwhile; behind it those are removed that no save needs.
+
+        Raises:
+            SaveError: the folder that the user has named is not there.
+            NotWritten: the folder cannot be written.
+        """
+        with contextlib.ExitStack() as use:
+            with self._writing():
+                self._make_folders()
+                use.enter_context(in_use(self.folder))
+            try:
+                yield
+            finally:
+                use.close()
+                with contextlib.suppress(OSError, SaveError):
+                    self._remove_unused()
+
+    def _remove_unused(self) -> None:
+        """Remove objects that no save needs, unless somebody uses them, or not all saves say what they need."""
+        with alone(self.folder):
+            saves = self.list()
+            if is_used(self.folder) or any(save.problem for save in saves):
+                return
+            needed = {each.hash for save in saves for each in save.manifest.objects}
+            for path in self._objects.iterdir():
+                if path.name not in needed:
+                    path.unlink(missing_ok=True)
+
+    def _path(self, save: Save) -> Path:
+        return self.folder / f"{save.id}{_SUFFIX}"
+
+    def _new_id(self) -> str:
+        while (self.folder / f"{(name := secrets.token_hex(4))}{_SUFFIX}").exists():
+            pass
+        return name
+
+    def _read(self, path: Path) -> Save | None:
+        """Return the save in a file, with its problem where it cannot be used; `None` where there is none."""
+        try:
+            with path.open("rb") as file:
+                content, modified = file.read(_MAX_SAVE_BYTES + 1), os.fstat(file.fileno()).st_mtime
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return Save(id=path.stem, saved_at=0.0, problem=f"The save {path} cannot be read ({error.strerror}).")
+        try:
+            data = self._owner.unseal(content)
+        except WireError:
+            problem = f"The save {path} is not used: it was changed, or is of another user, notebook or kernel."
+            return Save(id=path.stem, saved_at=modified, problem=problem)
+        try:
+            save = Save.from_bytes(data)
+        except WireError:
+            problem = f"The save {path} is not used: another version of remote-kernel has written it."
+            return Save(id=path.stem, saved_at=modified, problem=problem)
+        if save.id != path.stem:
+            return replace(save, id=path.stem, problem=f"The save {path} is not used: it had another name.")
+        return save
+
+    def _make_folders(self) -> None:
+        self._root.make()
+        make_private_folder(self.folder)
+        make_private_folder(self._objects)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Say in one sentence what the system says of the folder."""
+        try:
+            yield
+        except OSError as error:
+            raise NotWritten(
+                f"Saves cannot be written to {self._root.path} ({error.strerror}): make room there or make it yours, "
+                "or set REMOTE_KERNEL_SAVES to another folder. The saves that are there stay as they are."
+            ) from error
+
+
+def _usable(save: Save) -> Save:
+    if save.problem:
+        raise SaveError(save.problem)
+    return save

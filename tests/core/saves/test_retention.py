@@ -1,0 +1,82 @@
+"""Retention: which saves go."""
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from remote_kernel.core.saves.retention import Retention
+from remote_kernel.core.saves.save import Save
+from tests.core.saves.examples import manifest_of, object_of
+
+
+def save_of(number: int, *contents: bytes, name: str = "", problem: str = "") -> Save:
+    manifest = manifest_of(b"common", *contents)
+    return Save(id=f"{number:08x}", saved_at=float(number), name=name, manifest=manifest, problem=problem)
+
+
+def superseded(retention: Retention, *saves: Save, size: int = 1) -> list[int]:
+    """Return the numbers of those that go when the last of them, from the oldest to the newest, is added."""
+    sizes = {each.hash: size for save in saves for each in save.manifest.objects}
+    return [int(save.id, 16) for save in retention.superseded(saves[::-1], saves[-1], sizes)]
+
+
+def test_the_oldest_go() -> None:
+    assert superseded(Retention(count=2), *map(save_of, range(4))) == [0, 1]
+    assert superseded(Retention(count=4), *map(save_of, range(4))) == []
+
+
+def test_those_with_a_name_go_last() -> None:
+    saves = [save_of(0, name="a"), save_of(1, name="b"), save_of(2), save_of(3), save_of(4)]
+    assert superseded(Retention(count=3), *saves) == [2, 3]
+    assert superseded(Retention(count=2), *saves) == [2, 3, 0]
+
+
+def test_a_save_replaces_older_ones_of_its_name() -> None:
+    assert superseded(Retention(), save_of(0, name="a"), save_of(1, name="b"), save_of(2, name="a")) == [0]
+    assert superseded(Retention(), save_of(0), save_of(1)) == []
+
+
+def test_a_newer_save_of_the_same_name_stays() -> None:
+    older, newer = save_of(0, name="a"), save_of(1, name="a")
+    assert Retention().superseded([newer, older], older, {}) == []
+
+
+def test_what_is_too_large_in_all_goes_and_common_objects_count_once() -> None:
+    saves = [save_of(number, b"%d" % number) for number in range(4)]  # five objects in all
+    assert superseded(Retention(max_bytes=50), *saves, size=10) == []
+    assert superseded(Retention(max_bytes=49), *saves, size=10) == [0]
+    assert superseded(Retention(max_bytes=30), *saves, size=10) == [0, 1]
+
+
+def test_the_newest_stays_however_large_it_is() -> None:
+    assert superseded(Retention(count=0, max_bytes=0), save_of(0), save_of(1, b"large")) == [0]
+
+
+def test_the_newest_that_can_be_used_stays() -> None:
+    saves = [save_of(0), save_of(1), save_of(2, problem="changed"), save_of(3, problem="changed")]
+    sizes = {object_of(b"common").hash: 1}
+    assert Retention(count=1).superseded(saves[::-1], saves[0], sizes) == [saves[2], saves[3]]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["", "", "a", "b"]), st.binary(max_size=1), st.booleans()), min_size=1),
+    st.integers(0, 6),
+    st.integers(0, 60),
+    st.data(),
+)
+def test_as_much_goes_as_has_to_and_never_the_newest(
+    kinds: list[tuple[str, bytes, bool]], count: int, most: int, data: st.DataObject
+) -> None:
+    saves = [
+        save_of(number, content, name=name, problem="changed" if is_damaged else "")
+        for number, (name, content, is_damaged) in enumerate(kinds)
+    ]
+    usable = [save for save in saves if not save.problem]
+    assume(usable)
+    added = data.draw(st.sampled_from(usable))
+    sizes = {each.hash: 10 for save in saves for each in save.manifest.objects}
+    gone = Retention(count=count, max_bytes=most).superseded(saves[::-1], added, sizes)
+    left = [save for save in saves if save not in gone]
+    assert added in left
+    assert usable[-1] in left
+    total = sum(sizes[name] for name in {each.hash for save in left for each in save.manifest.objects})
+    assert (len(left) <= count and total <= most) or {save.id for save in left} == {added.id, usable[-1].id}
