@@ -86,6 +86,13 @@ FILE_NAMES = Limit(
     entries=1000,
     nesting=16,
 )
+SAVE_CALL = Limit(
+    kind="call that saves or restores variables, and what has become of it",
+    reason="The checksums of 200,000 objects up; down, a report on 50,000 variables with some hundred bytes each.",
+    bytes=16 * MEGABYTE,
+    entries=50_000,
+    nesting=16,
+)
 SESSION_LIST = Limit(
     kind="page of a pool's list of sessions",
     reason="Up to 300 sessions a page, each with some 300 bytes.",
@@ -219,7 +226,7 @@ MANIFEST = Limit(
 )
 
 TABLE = (
-    HEAD, ANSWER, REFUSAL, SESSION, LISTING, FILE_PIECE, FILE_NAMES, SESSION_LIST, EXECUTION, TRIAL, BATCH, CELL,
-    MESSAGE, HEADER, REPLY, EVENTS, COMPRESSED, NOTE, FILES, KERNEL_INFO, REQUEST, BATCH_OF_REQUESTS, LAUNCH, ISSUER,
-    JUPYTER_SESSIONS, PICTURE, SAVED_OBJECT, MANIFEST,
+    HEAD, ANSWER, REFUSAL, SESSION, LISTING, FILE_PIECE, FILE_NAMES, SAVE_CALL, SESSION_LIST, EXECUTION, TRIAL, BATCH,
+    CELL, MESSAGE, HEADER, REPLY, EVENTS, COMPRESSED, NOTE, FILES, KERNEL_INFO, REQUEST, BATCH_OF_REQUESTS, LAUNCH,
+    ISSUER, JUPYTER_SESSIONS, PICTURE, SAVED_OBJECT, MANIFEST,
 )  # fmt: skip

@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from remote_kernel.core.wire.pod_facts import PodFacts
+from remote_kernel.core.pools.pod_facts import PodFacts
 
 # Where the kernel of a container says how much memory it may use: version 2 of cgroups, then version 1.
 _MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")

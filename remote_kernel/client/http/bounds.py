@@ -21,6 +21,8 @@ _OF_AGENT = {
     files.BATCH_PATH: limits.FILE_NAMES,
     files.FETCH_PATH: limits.FILE_PIECE,
     files.REMOVE_PATH: limits.FILE_NAMES,
+    wire.CALLS_PATH: limits.SAVE_CALL,
+    wire.CANCEL_PATH: limits.SAVE_CALL,
     STATUS_PATH: limits.SESSION,
     LIST_MANAGED_PATH: limits.SESSION_LIST,
 }

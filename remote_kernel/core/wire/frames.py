@@ -17,7 +17,10 @@ SESSION_PATH = "/api/v2/session"
 MESSAGES_PATH = "/api/v2/messages"
 EVENTS_PATH = "/api/v2/events"
 RELEASE_PATH = "/api/v2/release"
-PACKAGES_PATH = "/api/v2/packages"  # here, so that those who only need to know it do not load `wire.packages`
+# Here, so that those who only need to know them do not load `wire.packages` and `wire.saves`.
+PACKAGES_PATH = "/api/v2/packages"
+CALLS_PATH = "/api/v2/saves/calls"
+CANCEL_PATH = "/api/v2/saves/cancel"
 STOP_SESSION_PATH = "/.management/stopSession"
 
 DEFAULT_KERNEL = "main"

@@ -12,9 +12,9 @@ from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.core.errors import PoolError, WireError
 from remote_kernel.core.numbers import MAX_SEQUENCE, NAME
 from remote_kernel.core.pools.local_pool import STATUS_PATH
+from remote_kernel.core.pools.pod_facts import PodFacts
 from remote_kernel.core.text.human_numbers import count_of, format_bytes, format_seconds
 from remote_kernel.core.wire import frames as wire
-from remote_kernel.core.wire.pod_facts import PodFacts
 from remote_kernel.kernel.output import style
 from remote_kernel.kernel.output.display import Shown
 from remote_kernel.kernel.session.session import Session

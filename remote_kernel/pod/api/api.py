@@ -11,11 +11,11 @@ from functools import partial
 from remote_kernel.core.errors import Oversized, WireError
 from remote_kernel.core.jupyter import debugger_files
 from remote_kernel.core.jupyter.messages import is_unicode
+from remote_kernel.core.pools.pod_facts import PodFacts
 from remote_kernel.core.wire import codec
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.compression import INLINE_BYTES
 from remote_kernel.core.wire.launch import LAUNCH_PATH, Launch
-from remote_kernel.core.wire.pod_facts import PodFacts
 from remote_kernel.io.watchdog import Watchdog
 from remote_kernel.pod import facts
 from remote_kernel.pod.api.calls import MAX_BODY_BYTES, Answer, BadRequest, BodyTooLarge, Call, Handler
@@ -23,6 +23,7 @@ from remote_kernel.pod.api.execute import MAX_BATCH_BYTES, stream_execution
 from remote_kernel.pod.api.files import Files
 from remote_kernel.pod.api.packages import PackageRequests
 from remote_kernel.pod.api.pod import Pod
+from remote_kernel.pod.api.saves import SaveRequests
 from remote_kernel.pod.interpreters.launching import Launching
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
 from remote_kernel.pod.readers.claims import judge
@@ -45,6 +46,7 @@ class Api:
             ("PUT", LAUNCH_PATH): self._launch,
             **Files(pod.folder, pod.name).handlers,
             **PackageRequests(pod.registry, pod.folder, pod.name).handlers,
+            **SaveRequests(pod.registry, pod.folder, pod.name).handlers,
         }
         self.handlers: dict[tuple[str, str], Handler] = {
             ("GET", wire.SESSION_PATH): self._session,
@@ -74,7 +76,7 @@ class Api:
         )
 
     async def _facts(self, call: Call) -> PodFacts:
-        name, _ = _kernel_of(call)
+        name, _ = call.kernel()
         kernels = self._pod.registry.kernels
         kernel = next((kernel for kernel in kernels if kernel.name == name), None)
         return await asyncio.to_thread(
@@ -87,8 +89,8 @@ class Api:
 
     async def _execute(self, call: Call) -> Answer:
         code = _parse_code(await call.read_body())
-        kernel = self._pod.registry.get_or_create(*_kernel_of(call))
-        kernel.readers.claims.note(_reader_of(call), time.monotonic())
+        kernel = self._pod.registry.get_or_create(*call.kernel())
+        kernel.readers.claims.note(call.reader(), time.monotonic())
         await (
             kernel.lifecycle.interpreter()
         )  # before the status line is sent, so that its failure has a status of its own
@@ -96,14 +98,14 @@ class Api:
         return Answer(body=lines, media_type=wire.NDJSON_MEDIA_TYPE)
 
     async def _messages(self, call: Call) -> Answer:
-        name, _ = _kernel_of(call)
+        name, _ = call.kernel()
         epoch, sender = call.required("epoch"), call.required("sender")
         frames = await _decode(await call.read_body())
         messages = [frame for frame in frames if isinstance(frame, wire.Message)]
         if len(messages) < len(frames) or any(message.channel is wire.Channel.IOPUB for message in messages):
             raise WireError("only messages for a kernel may be sent here")
         kernel = self._pod.registry.get(name, epoch)
-        kernel.readers.claims.note(_reader_of(call), time.monotonic())
+        kernel.readers.claims.note(call.reader(), time.monotonic())
         wakeup = kernel.readers.wakeups.event
         accepted = await kernel.accept(messages, sender=sender, epoch=epoch)
         if accepted:
@@ -113,10 +115,10 @@ class Api:
         return Answer.of_json({"accepted": accepted, "kernels": len(self._pod.registry.kernels), "epoch": kernel.epoch})
 
     async def _events(self, call: Call) -> Answer:
-        name, kernelspec = _kernel_of(call)
+        name, kernelspec = call.kernel()
         folder = call.params.get(wire.WORKSPACE_PARAM, "")
         workspace = self._pod.folder.resolve(folder) if folder else None
-        self._pod.registry.stay_for(_reader_of(call))
+        self._pod.registry.stay_for(call.reader())
         if epoch := call.params.get("epoch", ""):
             kernel = self._pod.registry.get(name, epoch)
             cursor = call.number("after")
@@ -124,7 +126,7 @@ class Api:
             kernel = self._pod.registry.get_or_create(name, kernelspec)
             cursor = kernel.journal.last_sequence
         # Who does not say who it is counts as somebody else each time.
-        reader = _reader_of(call) or secrets.token_hex(8)
+        reader = call.reader() or secrets.token_hex(8)
         kernel.readers.claims.note(reader, time.monotonic())
         if workspace is None:
             kernel.workspace.leave(reader)
@@ -157,17 +159,17 @@ class Api:
         """Keep launch options with the kernel, which is there from then on."""
         launch = Launch.from_bytes(await call.read_body())
         launching = await asyncio.to_thread(Launching.of, launch, self._pod.folder)
-        reader = _reader_of(call)
+        reader = call.reader()
         self._pod.registry.stay_for(reader)
-        kernel = self._pod.registry.get_or_create(*_kernel_of(call))
+        kernel = self._pod.registry.get_or_create(*call.kernel())
         kernel.readers.claims.note(reader, time.monotonic())
         kernel.ask_launch(launching, reader)
         return Answer.of_json({"launch": kernel.launch})
 
     async def _release(self, call: Call) -> Answer:
         """End what nobody else uses: decided and noted at once, so that nobody can come in between."""
-        registry, reader = self._pod.registry, _reader_of(call)
-        name, _ = _kernel_of(call)
+        registry, reader = self._pod.registry, call.reader()
+        name, _ = call.kernel()
         kernels = {kernel.name: kernel for kernel in registry.kernels}
         verdict = judge(
             [kernel.use_beside(reader) for kernel in kernels.values()],
@@ -262,18 +264,6 @@ def _reason_to_end(pod: Pod, kernel: PodKernel, ends_at: float) -> str:
     if kernel.lives.is_closed:
         return "closed"
     return "cap" if pod.clock() >= ends_at else ""
-
-
-def _kernel_of(call: Call) -> tuple[str, str]:
-    name = call.params.get("kernel", wire.DEFAULT_KERNEL)
-    kernelspec = call.params.get("kernelspec", wire.DEFAULT_KERNELSPEC)
-    if not (0 < len(name) <= 128 and 0 < len(kernelspec) <= 128):
-        raise BadRequest("The parameters 'kernel' and 'kernelspec' are names of 1 to 128 characters.")
-    return name, kernelspec
-
-
-def _reader_of(call: Call) -> str:
-    return call.params.get("reader", "")[:128]
 
 
 def _parse_code(body: bytes) -> str:

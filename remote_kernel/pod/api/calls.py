@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.limits import REQUEST
 from remote_kernel.core.numbers import MAX_SEQUENCE, MOMENT
+from remote_kernel.core.wire.frames import DEFAULT_KERNEL, DEFAULT_KERNELSPEC
 
 MAX_BODY_BYTES = REQUEST.bytes or 0
 
@@ -42,6 +43,17 @@ class Call:
             return float(MOMENT.check(float(self.params[name]), name))
         except (ValueError, WireError):
             raise BadRequest(f"The parameter {name!r} is not a time.") from None
+
+    def kernel(self) -> tuple[str, str]:
+        """Return which kernel the request is for: its name and its kernelspec; raises `BadRequest`."""
+        name, kernelspec = self.params.get("kernel", DEFAULT_KERNEL), self.params.get("kernelspec", DEFAULT_KERNELSPEC)
+        if not (0 < len(name) <= 128 and 0 < len(kernelspec) <= 128):
+            raise BadRequest("The parameters 'kernel' and 'kernelspec' are names of 1 to 128 characters.")
+        return name, kernelspec
+
+    def reader(self) -> str:
+        """Return who asks; "" for who does not say it."""
+        return self.params.get("reader", "")[:128]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from remote_kernel.pod.kernels.lives import EpochMismatch
 from remote_kernel.pod.kernels.registry import PodLeaving, TooManyKernels
 from remote_kernel.pod.kernels.senders import SenderForgotten
 from remote_kernel.pod.packages.program import NotPython, ProgramFailed
+from remote_kernel.pod.saves.pod_saves import CallMissing, ProgramMissing
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ _STATUS_OF: dict[type[RemoteKernelError], int] = {
     PodMismatch: 409,
     FileChanged: 409,
     ChecksumMismatch: 409,
+    ProgramMissing: 409,
+    CallMissing: 409,
     NotWritable: 507,  # not one that clients try again
 }
 

@@ -184,10 +184,10 @@ class Executions:
 
 
 async def _wait_idle(kernel: PodKernel) -> None:
-    """Return when nobody else's cell runs: code in the interpreter's own queue could not be called back."""
+    """Return when nothing else runs: code in the interpreter's own queue could not be called back."""
     while True:
         wakeup = kernel.readers.wakeups.event
-        if not kernel.is_busy:
+        if not (kernel.is_busy or kernel.silent_calls.is_running):
             return
         await wakeup.wait()
 

@@ -21,11 +21,11 @@ from remote_kernel.core.jupyter.messages import Author
 from remote_kernel.core.wire.frames import Channel
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreters.channels import Channels, Receive, choose_transport
-from remote_kernel.pod.interpreters.first_code import FirstCode
 from remote_kernel.pod.interpreters.guard import Guard
 from remote_kernel.pod.interpreters.hold import Hold
 from remote_kernel.pod.interpreters.launching import Launching, describe_failure
 from remote_kernel.pod.interpreters.readiness import Readiness
+from remote_kernel.pod.interpreters.silent_code import SilentCode
 
 # A loaded machine needs seconds to start an interpreter; more than a minute means that it hangs.
 START_TIMEOUT_SECONDS = 60.0
@@ -54,6 +54,7 @@ class Interpreter:
         guard: ends it when this process is killed.
 
     Attributes:
+        is_python: whether it is one of Python's.
         is_ipython: whether it is IPython's.
         startup_failure: what its startup file has failed of, until that is told; "" for nothing.
         kernel_info: what it says of itself.
@@ -77,7 +78,7 @@ class Interpreter:
         self._launching = launching
         name = secrets.token_hex(4)
         self._manager = AsyncKernelManager(kernel_name=kernelspec, connection_file=str(folder / f"{name}.json"))
-        self._is_python = _language_of(self._manager) == "python"
+        self.is_python = _language_of(self._manager) == "python"
         self.is_ipython = _is_ipython(self._manager)
         self._environ = launching.process_environ(environ, is_ipython=self.is_ipython)
         # Pods of one machine would share the history in its user's home, write in it what the user never typed, and
@@ -86,7 +87,7 @@ class Interpreter:
         self._author = Author(f"agent-{name}")
         self._hold = Hold()
         self.channels = Channels(
-            choose_transport(self._manager, folder / name, is_python=self._is_python),
+            choose_transport(self._manager, folder / name, is_python=self.is_python),
             receive=lambda channel, parts: self._receive(channel, parts),
             hold=self.hold,
             on_deaf=self._kill_group,
@@ -122,7 +123,7 @@ class Interpreter:
         try:
             self.channels.connect(self._manager)
             async with asyncio.timeout(START_TIMEOUT_SECONDS):
-                is_ready = await self._readiness.wait(is_python=self._is_python)
+                is_ready = await self._readiness.wait(is_python=self.is_python)
         except zmq.ZMQError as error:  # too many open files
             await self.kill()
             raise StartFailed(f"The kernel {self.kernelspec!r} cannot be reached: {error.strerror}.") from error
@@ -148,7 +149,7 @@ class Interpreter:
             await launching.make_folder()
         except OSError as error:
             raise StartFailed(f"The folder {launching.launch.cwd!r} cannot be made: {error.strerror}.") from error
-        first = FirstCode(self.channels.send, self._author, self.exited)
+        first = SilentCode(self.channels.send, self._author, self.exited)
         self.listen(first.receive)
         reply = await first.run(program, interrupt=self.interrupt)
         if reply is None:

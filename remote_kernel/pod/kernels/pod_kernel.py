@@ -24,6 +24,7 @@ from remote_kernel.pod.kernels.acceptance import Acceptance
 from remote_kernel.pod.kernels.cells import Cell, Cells
 from remote_kernel.pod.kernels.lifecycle import Lifecycle
 from remote_kernel.pod.kernels.lives import Event, Lives, State
+from remote_kernel.pod.kernels.silent_calls import SilentCalls
 from remote_kernel.pod.kernels.workspace import Found, Workspace
 from remote_kernel.pod.readers.claims import Use
 from remote_kernel.pod.readers.readers import Readers
@@ -63,6 +64,7 @@ class PodKernel:
         lives: the epochs of its interpreters.
         lifecycle: its interpreters.
         readers: those who follow it.
+        silent_calls: the agent's own into its interpreter.
         workspace: the folder whose changes they want to hear of.
         is_ending: whether to shut it down for good has begun; who asks for a kernel of this name gets another.
         started: when it was first asked for, in monotonic seconds.
@@ -97,6 +99,9 @@ class PodKernel:
         self.started = time.monotonic()
         self._acceptance = Acceptance(self.lives, journal, pass_on=self._pass_on, waits=self._waits)
         self._cells = Cells()
+        self.silent_calls = SilentCalls(
+            self.lives, self.lifecycle, is_busy=lambda: self.is_busy, on_end=self.readers.wakeups.tell
+        )
         self._ending_alone: asyncio.TimerHandle | None = None
         self._was_sent_something = False
         self._author = Author(f"agent-{secrets.token_hex(8)}")
@@ -110,6 +115,10 @@ class PodKernel:
     def is_busy(self) -> bool:
         """Return whether a request to execute is not done."""
         return self._cells.is_busy
+
+    def note_change(self) -> None:
+        """Note that the interpreter has got variables that no cell has made."""
+        self._was_sent_something, self._is_untouched = True, False
 
     # Launch options
 
@@ -204,6 +213,11 @@ class PodKernel:
     # What the kernel says
 
     def _receive(self, channel: Channel, parts: tuple[bytes, ...]) -> None:
+        for_readers = self.silent_calls.withhold(channel, parts)
+        if for_readers is not None:
+            self._take(channel, for_readers)
+
+    def _take(self, channel: Channel, parts: tuple[bytes, ...]) -> None:
         if is_debugger_s(parts[0]):
             parts = self.lifecycle.cell_files.outward(parts)
         message = Message(channel=channel, parts=parts, sequence=self.journal.next_sequence)
@@ -314,6 +328,7 @@ class PodKernel:
                 self._abort(message)
                 return
             self._cells.add(header, parts[3])
+            self.silent_calls.note_cell(parts[0])
             self._choose_teller(interpreter, parts[0])
         elif header.msg_type == "debug_request":
             parts = interpreter.cell_files.inward(parts)

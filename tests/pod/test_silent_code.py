@@ -1,4 +1,4 @@
-"""First code of an interpreter, without one."""
+"""Code of the agent's own, without an interpreter."""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import pytest
 from remote_kernel.core.jupyter.messages import Author, parse_object
 from remote_kernel.core.wire.frames import Channel
 from remote_kernel.pod.clock import utc_now
-from remote_kernel.pod.interpreters.first_code import FirstCode
+from remote_kernel.pod.interpreters.silent_code import SilentCode
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +21,7 @@ class Interpreter:
         self.sent: list[tuple[bytes, ...]] = []
         self.is_interrupted = False
         self.ends_when_interrupted = False
-        self.first = FirstCode(
+        self.first = SilentCode(
             lambda _channel, parts: self.sent.append(parts), Author("agent"), self.exited,
             patience_seconds=0.05, ending_seconds=0.05,
         )  # fmt: skip

@@ -1,7 +1,7 @@
-"""First code of an interpreter: run silently, before anybody else speaks to it."""
+"""Code of the agent's own, run silently: before anybody else speaks to an interpreter, or between cells."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from remote_kernel.core.jupyter.messages import Author, parse_header, parse_object, parse_parent
@@ -13,15 +13,20 @@ PATIENCE_SECONDS = 60.0
 ENDING_SECONDS = 5.0
 
 
-class FirstCode:
-    """Runs it, and hears when it has ended.
+class SilentCode:
+    """Runs some code once, and hears when it has ended.
 
     Args:
         send: sends one message on a channel.
         exited: is done when the kernel's process has ended.
         patience_seconds: how long it may take before it is interrupted.
         ending_seconds: how long it may take then.
+
+    Attributes:
+        has_begun: whether the kernel has come to it.
     """
+
+    has_begun = False
 
     def __init__(
         self, send: Callable[[Channel, tuple[bytes, ...]], None], author: Author, exited: "asyncio.Future[str]", *,
@@ -38,7 +43,7 @@ class FirstCode:
         self._happened = asyncio.Event()
 
     def receive(self, channel: Channel, parts: tuple[bytes, ...]) -> None:
-        """Take a message of the kernel; raises `WireError`."""
+        """Take a message of the kernel; raises `WireError`, also for content that cannot be read."""
         if not self._msg_id or parse_parent(parts[1]).msg_id != self._msg_id:
             return
         msg_type = parse_header(parts[0]).msg_type
@@ -46,6 +51,7 @@ class FirstCode:
             self._reply = parse_object(parts[3])
         elif msg_type == "status" and channel is Channel.IOPUB:
             self._is_idle = parse_object(parts[3]).get("execution_state") == "idle"
+            self.has_begun = True
         if self._is_over:
             self._happened.set()
 
@@ -53,9 +59,18 @@ class FirstCode:
     def _is_over(self) -> bool:
         return self._reply is not None and self._is_idle
 
-    async def run(self, code: str, *, interrupt: Callable[[], Awaitable[None]]) -> dict[str, Any] | None:
-        """Return the content of the reply once nothing more comes of it; `None` when it does not end, or ends all."""
-        content = {"code": code, "silent": True, "store_history": False, "stop_on_error": False, "allow_stdin": False}
+    async def run(
+        self, code: str, *, interrupt: Callable[[], Awaitable[None]], expressions: Mapping[str, str] | None = None
+    ) -> dict[str, Any] | None:
+        """Return the content of the reply once nothing more comes of it; `None` when it does not end, or ends all.
+
+        Args:
+            expressions: by name, what is evaluated behind the code ("Execute" in the messaging protocol).
+        """
+        content = {
+            "code": code, "silent": True, "store_history": False, "stop_on_error": False, "allow_stdin": False,
+            "user_expressions": dict(expressions or {}),
+        }  # fmt: skip
         parts = self._author.write("execute_request", content, date=utc_now())
         self._msg_id = parse_header(parts[0]).msg_id
         self._send(Channel.SHELL, parts)

@@ -4,7 +4,7 @@ import pytest
 
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.limits import SESSION
-from remote_kernel.core.wire.pod_facts import PodFacts
+from remote_kernel.core.pools.pod_facts import PodFacts
 
 FACTS = PodFacts(
     pod="pod-1",

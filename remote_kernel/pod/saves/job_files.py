@@ -1,0 +1,71 @@
+"""Files of a call: its folder, and what the program tells there of its progress, which is read within bounds."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.json_text import parse_json_object
+from remote_kernel.core.limits import ANSWER
+from remote_kernel.core.wire.saves import PROGRESS_FILE, CallProgress, job_folder, objects_folder
+from remote_kernel.pod.files.data_folder import DataFolder, explaining
+
+
+@dataclass(frozen=True, slots=True)
+class JobFiles:
+    """Files of one call.
+
+    Attributes:
+        folder: where the program writes.
+        objects: what was sent for a restore; `None` for nothing.
+    """
+
+    folder: Path
+    objects: Path | None
+
+    @classmethod
+    def of(cls, data: DataFolder, job: str, objects: str) -> "JobFiles":
+        """Return the files of a call; raises `InvalidPath` where code of the session has put links in their places."""
+        sent = data.resolve(objects_folder(objects)) if objects else None
+        return cls(data.resolve(job_folder(job)), sent)
+
+    def make(self) -> None:
+        """Make the folders, unless they are there; raises `NotWritable`."""
+        with explaining():
+            for folder in filter(None, (self.folder, self.objects)):
+                folder.mkdir(parents=True, exist_ok=True)
+
+    def read_progress(self) -> CallProgress:
+        """Return what the program tells; nothing where it tells nothing that can be read."""
+        path = self.folder / PROGRESS_FILE
+        try:
+            if not path.is_file():  # code of the session may have put a pipe there
+                return CallProgress()
+            with path.open("rb") as file:
+                told = parse_json_object(file.read((ANSWER.bytes or 0) + 1), ANSWER)
+            return CallProgress.from_json(told)
+        except (OSError, RemoteKernelError):
+            return CallProgress()
+
+    def remove(self) -> None:
+        """Remove what the program has written."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def remove_objects(self) -> None:
+        """Remove what was sent."""
+        if self.objects is not None:
+            shutil.rmtree(self.objects, ignore_errors=True)
+
+
+def is_at_work(pid: int) -> bool:
+    """Return whether a process has not ended; one whose end nobody has taken note of has."""
+    try:
+        os.kill(pid, 0)
+        # The name of the program may have any character in it; the state is the first word behind its bracket.
+        status = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except FileNotFoundError:  # no Linux
+        return True
+    except OSError:
+        return False
+    return status[:1] not in ([b"Z"], [b"X"])
