@@ -43,6 +43,10 @@ PRIVATE_OF_OTHERS = {
 PATCHED_CONSTANTS = {"_TABLES"}
 
 
+# Loading what these have written runs whatever code it names.
+UNPICKLING = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve", "torch"}
+
+
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -114,3 +118,17 @@ def test_no_test_replaces_a_constant() -> None:
         if re.fullmatch(r"_?[A-Z][A-Z_]+", name) and name not in PATCHED_CONSTANTS
     }
     assert patched == set()
+
+
+def imports_in(tree: ast.Module) -> set[str]:
+    """Return the packages that a module imports, also inside functions."""
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    return {name.partition(".")[0] for name in names}
+
+
+def test_nothing_is_unpickled_outside_a_session() -> None:
+    """What a session's interpreter loads itself is in `namespace`, which nothing here imports."""
+    paths = [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] != "namespace"]
+    found = {path.relative_to(PACKAGE).as_posix(): imports_in(tree_of(path)) & UNPICKLING for path in paths}
+    assert {name: modules for name, modules in found.items() if modules} == {}

@@ -20,6 +20,7 @@ from remote_kernel.cli.install import command as install
 from remote_kernel.cli.packages import command as packages
 from remote_kernel.cli.parser import CommandParser
 from remote_kernel.cli.run import command as run
+from remote_kernel.cli.saves import command as saves
 from remote_kernel.cli.sessions import command as sessions
 from remote_kernel.cli.terminal import safe_output
 from remote_kernel.core.errors import HOMELESS, RemoteKernelError, UsageError, is_homeless
@@ -93,7 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("-V", "--version", action="version", version=f"%(prog)s {__version__}")
     parser.set_defaults(handler=None)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (run, transfer, packages, install, doctor, sessions, logs, identifier, pool, completion):
+    for module in (run, transfer, packages, install, doctor, sessions, saves, logs, identifier, pool, completion):
         module.add_parser(subparsers)
     return parser
 

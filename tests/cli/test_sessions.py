@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from typing import Any
 import pytest
 
 from remote_kernel.core.identity import is_identifier
+from remote_kernel.core.text.human_times import format_moment
 from tests.cli.command import run_command
+from tests.cli.test_saves import add, store_of
+from tests.core.saves.examples import PACKED
 from tests.driver import Notebook, Pool, run_in_pod, wait_until
 
 
@@ -47,6 +51,10 @@ def test_session_is_shown_with_its_notebook_and_stopped_by_its_name(local_pool: 
         header, line = shown.splitlines()
         assert header.split("  ")[0] == "SESSION"
         assert line.startswith(f"{row['label']}  alive   warm ")
+        assert (row["saved_at"], header.split()[6]) == (None, "SAVED")
+        save = add(store_of(str(path)), PACKED, notebook=str(path))
+        assert [row["saved_at"] for row in listed()] == ["2027-01-15T08:00:00+00:00"]
+        assert f"  {format_moment(save.saved_at, time.time())}  local" in run_command("sessions").stdout
         pid = notebook.pid
         os.kill(pid, signal.SIGKILL)
         # The system takes the file from a process a little after the process's end.

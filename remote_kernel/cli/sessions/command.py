@@ -4,11 +4,13 @@ import argparse
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from remote_kernel.core.errors import RemoteKernelError, UsageError
 from remote_kernel.core.text.human_numbers import count_of, format_seconds
+from remote_kernel.core.text.human_times import format_moment
 from remote_kernel.core.text.terminal_text import one_line
 from remote_kernel.io.system.event_loop import run_in_loop
 
@@ -16,9 +18,9 @@ if TYPE_CHECKING:
     from remote_kernel.cli.sessions.session_list import Row
 
 DESCRIPTION = """\
-List the sessions of your notebooks: whether the kernel is alive, what the pool says of the session, and how long it has
-been idle. Where a pool does not answer, or does not tell, the state is not known. Sessions are shown by labels, as
-their identifiers are secrets.
+List the sessions of your notebooks: whether the kernel is alive, what the pool says of the session, how long it has
+been idle, and when the notebook's variables were saved last. Where a pool does not answer, or does not tell, the state
+is not known. Sessions are shown by labels, as their identifiers are secrets.
 """
 
 EPILOG = """\
@@ -65,9 +67,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def show(arguments: argparse.Namespace) -> int:
     """Handle the command."""
-    from remote_kernel.cli.sessions.session_list import list_sessions
+    from remote_kernel.cli.sessions.session_list import list_sessions, with_saves
 
-    rows = run_in_loop(list_sessions(arguments.environ))
+    rows = with_saves(run_in_loop(list_sessions(arguments.environ)), arguments.environ)
     if arguments.json:
         print(json.dumps([row.to_json() for row in rows]))
     elif rows:
@@ -82,13 +84,14 @@ def table(rows: "Sequence[Row]") -> str:
     from remote_kernel.io.local_pools import this_environment
 
     own = this_environment().endpoint
-    lines: list[Sequence[str]] = [("SESSION", "KERNEL", "STATE", "IDLE", "KEPT FOR", "POOL", "NOTEBOOK")]
+    lines: list[Sequence[str]] = [("SESSION", "KERNEL", "STATE", "IDLE", "KEPT FOR", "SAVED", "POOL", "NOTEBOOK")]
     for row in rows:
         kept = "-" if row.expires_in_seconds is None else format_seconds(row.expires_in_seconds)
         idle = format_seconds(row.idle_seconds)
         is_elsewhere = row.environment and row.endpoint != own
         pool = f"{row.pool} ({row.environment})" if is_elsewhere else row.pool
-        cells = (row.label, row.kernel or "-", row.state, idle, kept, pool, row.notebook or "-")
+        saved = "-" if row.saved_at is None else format_moment(row.saved_at, time.time())
+        cells = (row.label, row.kernel or "-", row.state, idle, kept, saved, pool, row.notebook or "-")
         lines.append([one_line(cell) for cell in cells])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)

@@ -11,6 +11,7 @@ from datetime import datetime
 from time import time
 from typing import Any
 
+from remote_kernel.cli.saves.save_list import SaveList, iso_time
 from remote_kernel.client.access import Access, LocalAccess, choose_access
 from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.local_pool import LocalPool
@@ -49,6 +50,7 @@ class Row:
         state: `WARM`, `GONE` or `UNKNOWN`.
         idle_seconds: since the pool or the kernel last heard of it.
         expires_in_seconds: until the pool takes it back; `None` where it does not tell.
+        saved_at: when variables of the notebook were last saved, in seconds since 1970; `None` where there is no save.
     """
 
     identifier: Identifier = field(repr=False)
@@ -61,12 +63,14 @@ class Row:
     state: str
     idle_seconds: float
     expires_in_seconds: float | None = None
+    saved_at: float | None = None
     known: tuple[KnownSession, ...] = field(default=(), repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return what may be shown."""
         names = ("label", "notebook", "kernel", "pool", "environment", "state", "idle_seconds", "expires_in_seconds")
-        return {name: getattr(self, name) for name in names}
+        saved_at = None if self.saved_at is None else iso_time(self.saved_at)
+        return {name: getattr(self, name) for name in names} | {"saved_at": saved_at}
 
 
 async def list_sessions(environ: Mapping[str, str]) -> list[Row]:
@@ -100,6 +104,15 @@ async def list_sessions(environ: Mapping[str, str]) -> list[Row]:
         if (endpoint, name) not in seen
     ]
     return [replace(row, environment=local[row.endpoint].python) if row.endpoint in local else row for row in rows]
+
+
+def with_saves(rows: Sequence[Row], environ: Mapping[str, str]) -> list[Row]:
+    """Return the rows with the times of the newest saves; without, where their folder cannot be read."""
+    try:
+        newest = SaveList.load(environ).newest()
+    except RemoteKernelError:
+        return list(rows)
+    return [replace(row, saved_at=newest.get(row.notebook) if row.notebook else None) for row in rows]
 
 
 async def _running_pools() -> dict[str, RunningPool]:

@@ -66,14 +66,21 @@ class SavesFolder:
         Raises:
             SaveError: as `check`, or it cannot be read.
         """
+        return [Owner.from_folder(identity_key, name) for name in self._names()]
+
+    @property
+    def has_owners(self) -> bool:
+        """Return whether anybody has saved anything; raises as `owners`."""
+        return bool(self._names())
+
+    def _names(self) -> list[str]:
         self.check()
         try:
-            names = sorted(path.name for path in self.path.iterdir() if path.is_dir())
+            return sorted(path.name for path in self.path.iterdir() if path.is_dir())
         except FileNotFoundError:
             return []
         except OSError as error:
             raise unreadable(self.path, error) from error
-        return [Owner.from_folder(identity_key, name) for name in names]
 
 
 def unreadable(path: Path, error: OSError) -> SaveError:

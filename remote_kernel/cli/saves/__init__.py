@@ -1,0 +1,1 @@
+"""`remote-kernel saves`: which saves of variables are on this machine."""
