@@ -11,7 +11,9 @@ import pytest
 
 from remote_kernel.client.interpreter.bridged_requests import refusal
 from remote_kernel.client.retry import is_passing
+from remote_kernel.core.jupyter.messages import Author
 from remote_kernel.core.text.log_lines import LogEvent
+from remote_kernel.core.wire import codec
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.batches import GONE, Call, Exchange, Piece, unpack_pieces
 from remote_kernel.pod.api import calls
@@ -19,10 +21,12 @@ from remote_kernel.pod.api.api import Api
 from remote_kernel.pod.api.batches import Exchanges, lease_seconds
 from remote_kernel.pod.api.pod import Pod
 from remote_kernel.pod.app import create_app
+from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.files.data_folder import DataFolder
 from remote_kernel.pod.interpreter_api.executions import Executions
 from remote_kernel.pod.interpreter_api.routes import InterpreterApi
 from remote_kernel.pod.kernels.registry import Registry
+from tests.driver import TIMEOUT_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -31,10 +35,24 @@ LEASE_SECONDS = 60.0
 
 
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
+async def registry(tmp_path: Path) -> AsyncIterator[Registry]:
     registry = Registry(folder=tmp_path, data=tmp_path, environ={})
-    yield Api(Pod(registry=registry, folder=DataFolder(tmp_path), name="pod", cooldown_seconds=300.0))
+    yield registry
     await registry.aclose()
+
+
+@pytest.fixture
+def api(registry: Registry, tmp_path: Path) -> Api:
+    return Api(Pod(registry=registry, folder=DataFolder(tmp_path), name="pod", cooldown_seconds=300.0))
+
+
+async def no_body() -> bytes:
+    return b""
+
+
+async def take_all(body: AsyncIterator[bytes], took: asyncio.Event) -> None:
+    async for _ in body:
+        took.set()
 
 
 async def exchange(exchanges: Exchanges, asked: Exchange) -> list[Piece]:
@@ -104,6 +122,34 @@ async def test_an_answer_that_nobody_reads_is_kept_for_its_lease(api: Api, secon
     (piece,) = await exchange(exchanges, Exchange(reads=["a"]))
     assert (piece.status != GONE) is is_kept
     await exchanges.aclose()
+
+
+async def test_a_stream_is_busy_until_it_has_passed_on_what_was_said(api: Api, registry: Registry) -> None:
+    events = await api.handlers["GET", wire.EVENTS_PATH](calls.Call({"reader": "r"}, no_body))
+    assert not isinstance(events.body, bytes)
+    hello = await anext(events.body)
+    (frame,) = codec.decode_all(hello)
+    assert isinstance(frame, wire.Hello)
+    parts = Author("front end").write("execute_request", {"code": "1", "silent": False}, date=utc_now())
+    message = codec.encode(wire.Message(channel=wire.Channel.SHELL, parts=parts, sequence=1))
+
+    async def read_body() -> bytes:
+        return message
+
+    params = {"epoch": frame.epoch, "sender": "s", "reader": "r"}
+    await api.handlers["POST", wire.MESSAGES_PATH](calls.Call(params, read_body))
+    (kernel,) = registry.kernels
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while kernel.is_busy:
+            await kernel.readers.wakeups.event.wait()
+        assert events.is_busy(), "the end of the cell is on its way"
+        took = asyncio.Event()
+        reading = asyncio.create_task(take_all(events.body, took))
+        while events.is_busy():
+            took.clear()
+            await took.wait()
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
 
 
 def test_a_lease_is_longer_than_the_pause_of_a_reader_that_keeps_the_pod() -> None:

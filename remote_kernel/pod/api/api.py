@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 
 from remote_kernel.core.errors import Oversized, WireError
@@ -148,11 +149,12 @@ class Api:
             launch=kernel.launch,
         )
         compresses = call.params.get(wire.COMPRESS_PARAM) == wire.COMPRESS_ZLIB
+        passed_on = _Position(cursor)
         return Answer(
-            body=_stream_events(self._pod, kernel, hello, reader, compresses=compresses),
+            body=_stream_events(self._pod, kernel, hello, reader, passed_on, compresses=compresses),
             media_type=wire.FRAME_MEDIA_TYPE,
             headers={"cache-control": "no-store"},
-            is_busy=lambda: kernel.is_busy or kernel.workspace.is_looking,
+            is_busy=lambda: kernel.has_more_to_say(passed_on.cursor),
         )
 
     async def _launch(self, call: Call) -> Answer:
@@ -205,8 +207,15 @@ async def _decode(body: bytes) -> list[wire.Frame]:
         raise BodyTooLarge from None
 
 
+@dataclass(slots=True)
+class _Position:
+    """Position in a journal up to which a stream has passed everything on."""
+
+    cursor: int
+
+
 async def _stream_events(
-    pod: Pod, kernel: PodKernel, hello: wire.Hello, reader: str, *, compresses: bool
+    pod: Pod, kernel: PodKernel, hello: wire.Hello, reader: str, passed_on: _Position, *, compresses: bool
 ) -> AsyncIterator[bytes]:
     """Yield what the journal has after the cursor, and what it gets, until it is time for another request."""
     ends_at = pod.clock() + pod.max_stream_seconds
@@ -236,6 +245,7 @@ async def _stream_events(
                 while piece := await _next(sent, is_long):
                     yield piece  # comes back when the connection has room for more
                 took(batch)
+                passed_on.cursor = cursor
                 watchdog.feed(pod.keepalive_seconds)
             elif reason := _reason_to_end(pod, kernel, ends_at):
                 yield codec.encode(wire.End(reason=reason))

@@ -62,7 +62,7 @@ class Answer:
 
     Attributes:
         body: all of it, or its pieces as they come; whoever sends them closes the iterator.
-        is_busy: whether the kernel that the body speaks of is executing something, or looking at what it has changed.
+        is_busy: whether more of the body is about to come, as of a kernel that executes something.
     """
 
     body: bytes | AsyncIterator[bytes]

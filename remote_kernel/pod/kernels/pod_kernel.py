@@ -116,6 +116,10 @@ class PodKernel:
         """Return whether a request to execute is not done."""
         return self._cells.is_busy
 
+    def has_more_to_say(self, cursor: int) -> bool:
+        """Return whether something comes without being asked for, to a reader that has all up to `cursor`."""
+        return self.is_busy or self.workspace.is_looking or self.journal.last_sequence > cursor
+
     def note_change(self) -> None:
         """Note that the interpreter has got variables that no cell has made."""
         self._was_sent_something, self._is_untouched = True, False
