@@ -21,6 +21,7 @@ REASONS = {
     ("kernel/interrupt_event.py", "watch_interrupt_event"): "a handle that is no event ends it, and nothing else can",
     ("kernel/before_session/history.py", "_append"): "the thread outlives whatever a cell brings up, and logs it",
     ("kernel/frontend/channels.py", "_start_heartbeat"): "what ends the thread early ends `Channels.serve`",
+    ("namespace/processes.py", "fork_child"): "the thread does nothing but wait for the end of a process",
     ("pod/interpreter_api/executions.py", "_gather"): AWAITED,
     ("pod/api/batches.py", "_wait"): AWAITED,
     ("pod/interpreters/readiness.py", "_wait_unless_exited"): AWAITED,

@@ -1,0 +1,228 @@
+"""Reducers: how objects are taken apart that picklers would refuse, or copy into something else."""
+
+from __future__ import annotations
+
+import copyreg
+import functools
+import sys
+import types
+import typing
+import weakref
+from typing import TYPE_CHECKING, Any, Callable
+
+from remote_kernel.namespace.pickling import arrays, rebuilding, refusals
+from remote_kernel.namespace.pickling.refusals import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CACHED = type(functools.lru_cache(lambda: None))
+_NEW_TYPE = getattr(typing, "NewType", None)
+_SINGLETONS = (type(None), type(...), type(NotImplemented))
+
+
+class Reducers:
+    """Mix-in for cloudpickle's and dill's picklers, which ask it for each object that is none of Python's plain ones.
+
+    Attributes:
+        last: what was asked for last.
+        by_value: functions and classes that are in the pickle themselves, by `id`; others are known by their names.
+        by_name: other objects that are known by their names.
+        dispatch: types that the library has a way for.
+        spans: views, by their owner and what they reach of it.
+    """
+
+    dispatch: Any
+
+    def set_up(self, standing: dict[int, str], namespace: dict[str, Any], shared: set[int]) -> None:
+        """Begin.
+
+        Args:
+            standing: names of what is there in every interpreter, by `id`.
+            namespace: the notebook's.
+            shared: arrays, by `id`, whose views are to be views.
+        """
+        self._standing, self._namespace, self._shared = standing, namespace, shared
+        self._by_type: dict[type, Callable[[Any], Any]] = {}
+        self._alone: set[int] = set()
+        self._filled: set[int] = set()
+        self.last: Any = None
+        self.by_value: set[int] = set()
+        self.by_name: set[int] = set()
+        self.spans: list[arrays.Span] = []
+
+    def persistent_id(self, item: Any) -> Any:
+        """Return the name of a standing object, None for all others."""
+        return self._standing.get(id(item))
+
+    def reducer_override(self, item: Any) -> Any:
+        """Return what an object is made of, or `NotImplemented` where the library's own way is right."""
+        kind = type(item)
+        self.last = item
+        reduce = self._by_type.get(kind)
+        if reduce is None:
+            reduce = self._by_type[kind] = self._reducer_of(kind)
+        return reduce(item)
+
+    def reduce_by_library(self, item: Any) -> Any:
+        """Reduce a function or a class as the library does, for what is not its own way otherwise."""
+        return NotImplemented
+
+    def _reducer_of(self, kind: type) -> Callable[[Any], Any]:
+        if issubclass(kind, type):
+            return self._class
+        ways: dict[type, Callable[[Any], Any]] = {
+            types.FunctionType: self._function, types.CellType: self._cell, memoryview: _memoryview, _CACHED: _cached,
+            types.ModuleType: self._leave, types.CodeType: self._leave, types.MethodType: self._leave,
+            weakref.ref: _weak, weakref.WeakKeyDictionary: _weak_dictionary,
+            weakref.WeakValueDictionary: _weak_dictionary,
+        }  # fmt: skip
+        if kind in ways:
+            return ways[kind]
+        phrase = refusals.phrase_of(kind)
+        if phrase:
+            return functools.partial(_refuse, phrase)
+        if refusals.is_lock(kind):
+            return _lock
+        if refusals.is_file(kind):
+            return self._file
+        return self._reducer_of_library(kind)
+
+    def _reducer_of_library(self, kind: type) -> Callable[[Any], Any]:
+        numpy = sys.modules.get("numpy")
+        if kind is getattr(numpy, "ndarray", None):
+            return self._array
+        if kind.__module__ == "pandas.core.internals.managers" and arrays.copies_on_write():
+            return self._frame
+        if kind is _NEW_TYPE:
+            return _new_type
+        if kind in copyreg.dispatch_table or kind in self.dispatch or kind in _SINGLETONS:
+            return self._leave
+        has_own_way: bool = getattr(kind, "__reduce__", None) is not object.__reduce__
+        return self._other if has_own_way else self._leave
+
+    def _leave(self, item: Any) -> Any:
+        return NotImplemented
+
+    def _other(self, item: Any) -> Any:
+        """Ask the object, and look whether it is known by a name that no other interpreter knows."""
+        reduced = item.__reduce_ex__(5)
+        if isinstance(reduced, str):
+            self.by_name.add(id(item))
+            if getattr(item, "__module__", None) == "__main__":
+                raise Refused(f"known by the name {reduced!r} only", item)
+        return reduced
+
+    def _class(self, item: Any) -> Any:
+        reduced = self.reduce_by_library(item)
+        if reduced is not NotImplemented:
+            self.by_value.add(id(item))
+        return reduced
+
+    def _function(self, function: types.FunctionType) -> Any:
+        if is_importable(function):
+            return NotImplemented
+        self.by_value.add(id(function))
+        owner = self._owner_of(function)
+        if owner is None:
+            return self.reduce_by_library(function)
+        attributes = dict(_attributes_of(function))
+        cells = function.__closure__ or ()
+        self._filled.update(map(id, cells))
+        contents = [(cell, cell.cell_contents) for cell in cells if cell != types.CellType()]
+        return (
+            rebuilding.make_function,
+            (function.__code__, owner, function.__name__, function.__closure__),
+            (attributes, dict(function.__dict__), contents), None, None, rebuilding.set_function,
+        )  # fmt: skip
+
+    def _owner_of(self, function: types.FunctionType) -> Any:
+        """Return whose names a function sees: the notebook's, a module's by its name, or None for others."""
+        if function.__globals__ is self._namespace:
+            return self._namespace
+        name = function.__globals__.get("__name__")
+        module = sys.modules.get(name) if isinstance(name, str) else None
+        return name if getattr(module, "__dict__", None) is function.__globals__ else None
+
+    def _cell(self, cell: Any) -> Any:
+        """Reduce a cell to an empty one, if what it holds comes with its function, which the cell may hold itself."""
+        if id(cell) in self._filled or cell == types.CellType():
+            return rebuilding.make_cell, ()
+        return rebuilding.make_cell, (), (cell.cell_contents,), None, None, rebuilding.set_cell
+
+    def _file(self, file: Any) -> Any:
+        phrase = refusals.file_phrase(file)
+        if phrase:
+            raise Refused(phrase, file)
+        return NotImplemented
+
+    def _frame(self, manager: Any) -> Any:
+        for block in manager.blocks:
+            self._alone.update(map(id, arrays.arrays_of_block(block)))
+        return NotImplemented
+
+    def _array(self, array: Any) -> Any:
+        owner = arrays.owner_of(array) if id(array) not in self._alone else None
+        if owner is not None:
+            self.spans.append(arrays.span_of(array, owner))
+            if id(owner) in self._shared:
+                return arrays.reduce_view(array, owner)
+        return arrays.reduce_array(array) if arrays.is_plain(array) else NotImplemented
+
+
+def is_importable(function: types.FunctionType) -> bool:
+    """Return whether a function is found where it says, in a module that can be imported."""
+    name = function.__module__
+    found: Any = sys.modules.get(name) if isinstance(name, str) and name != "__main__" else None
+    for part in function.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is function and getattr(sys.modules[name], "__spec__", None) is not None
+
+
+def _refuse(phrase: str, item: Any) -> Any:
+    raise Refused(phrase, item)
+
+
+def _attributes_of(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    for name in rebuilding.ATTRIBUTES:
+        try:
+            yield name, getattr(function, name)
+        except (AttributeError, NameError):
+            continue  # of another Python; or annotations with a name that is not there yet
+
+
+def _cached(function: Any) -> Any:
+    if is_importable(function):
+        return NotImplemented
+    return rebuilding.make_cache, (function.__wrapped__, function.cache_parameters())
+
+
+def _lock(lock: Any) -> Any:
+    if refusals.is_held(lock):
+        raise Refused("a lock that is held", lock)
+    return rebuilding.make_lock, (refusals.is_reentrant(type(lock)),)
+
+
+def _memoryview(view: memoryview) -> Any:
+    """Reduce a view of a whole object to that object; of a part, there would be a copy."""
+    whole = memoryview(view.obj)
+    if (view.nbytes, view.shape, view.format) != (whole.nbytes, whole.shape, whole.format):
+        raise Refused("a view of a part of another object's memory", view)
+    return memoryview, (view.obj,)
+
+
+def _new_type(kind: Any) -> Any:
+    if kind.__module__ != "__main__":
+        return NotImplemented
+    return _NEW_TYPE, (kind.__name__, kind.__supertype__)
+
+
+def _weak(reference: Any) -> Any:
+    if reference.__callback__ is not None:
+        raise Refused("a weak reference with a callback", reference)
+    item = reference()
+    return (rebuilding.make_dead_reference, ()) if item is None else (weakref.ref, (item,))
+
+
+def _weak_dictionary(items: Any) -> Any:
+    return type(items), (), None, None, iter(list(items.items()))

@@ -1,0 +1,92 @@
+"""Sharing: which of the objects in a pickle others may hold as well, found in the pickler's memo."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import re
+import sys
+import types
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from remote_kernel.namespace.pickling.reducers import Reducers
+
+# A text of this size is saved once, whoever holds it.
+LARGE_BYTES = 64 << 10
+
+# What libraries share among all that use them, and nobody changes.
+_ATOMS = (
+    int, float, complex, bool, types.ModuleType, types.BuiltinFunctionType, types.CodeType, enum.Enum, re.Pattern,
+    datetime.tzinfo,
+)  # fmt: skip
+_KNOWN_BY_NAME = (type, types.FunctionType)
+
+
+class Memo:
+    """Objects of a pickle, by `id`, taken out of the pickler, which forgets them.
+
+    Args:
+        pickler: has `Reducers`.
+        values: list that it has pickled, which is nobody's object.
+
+    Attributes:
+        objects: those that the pickler made itself, on its way, are not among them.
+        modules: names of the modules that the pickle wants.
+        has_code: there is code in it, which another Python could not run.
+    """
+
+    def __init__(self, pickler: Any, values: list[Any]) -> None:
+        entries = pickler.memo.copy()
+        pickler.clear_memo()
+        entries.pop(id(values), None)
+        self._reducers: Reducers = pickler
+        self.modules: set[str] = set()
+        self.has_code = False
+        self.objects: dict[int, Any] = {}
+        self._atoms = _ATOMS + tuple(_atoms_of_libraries())
+        self._sort(entries)
+
+    def _sort(self, entries: dict[int, tuple[int, Any]]) -> None:
+        only_here = holders_of((0, object()))
+        for key in list(entries):
+            self._note(entries[key][1])
+            if self._is_atom(entries[key][1]):
+                del entries[key]
+        # What was made on the way is held by nothing, once what holds it is gone as well.
+        for key in [*reversed(list(entries)), *entries]:
+            if key in entries and holders_of(entries[key]) <= only_here:
+                del entries[key]
+        self.objects = {key: item for key, (_, item) in entries.items()}
+
+    def _note(self, item: Any) -> None:
+        if isinstance(item, types.CodeType):
+            self.has_code = True
+        elif isinstance(item, types.ModuleType):
+            self.modules.add(item.__name__)
+        elif isinstance(item, (type, types.FunctionType, types.BuiltinFunctionType)):
+            name = item.__module__
+            if isinstance(name, str):
+                self.modules.add(name)
+
+    def _is_atom(self, item: Any) -> bool:
+        if isinstance(item, (str, bytes)):
+            return len(item) < LARGE_BYTES
+        if isinstance(item, _KNOWN_BY_NAME):
+            return id(item) not in self._reducers.by_value
+        return isinstance(item, self._atoms) or id(item) in self._reducers.by_name
+
+
+def holders_of(entry: tuple[int, Any]) -> int:
+    """Return how many hold the object of an entry; of one that nothing else holds, always the same."""
+    return sys.getrefcount(entry[1])
+
+
+def _atoms_of_libraries() -> Iterator[type]:
+    """Yield the classes of the types of arrays, which are shared by all that have them."""
+    for module, name in (("numpy", "dtype"), ("numpy", "generic"), ("pandas.api.extensions", "ExtensionDtype")):
+        kind = getattr(sys.modules.get(module), name, None)
+        if isinstance(kind, type):
+            yield kind

@@ -1,0 +1,281 @@
+"""Saving: looks at each variable alone, groups those that share objects, and writes packs and a manifest."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shutil
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable
+
+from remote_kernel.namespace import bindings, surroundings
+from remote_kernel.namespace.files.objects import ObjectWriter
+from remote_kernel.namespace.files.packs import SMALL_BYTES, Group, Lost, Variable, encode_pack, shared_out
+from remote_kernel.namespace.files.records import MANIFEST, OBJECTS, Reporter, write_json
+from remote_kernel.namespace.grouping import Grouping
+from remote_kernel.namespace.pickling import refusals
+from remote_kernel.namespace.pickling.taking import Taker, Unsaved
+from remote_kernel.namespace.variables import type_name, variables_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from remote_kernel.namespace.files.objects import Reference
+
+SPOOL = "spool"
+FORMAT = 1
+# As many names stand in a manifest; the packs have them all.
+MAX_NAMES = 50
+
+# Does tasks one by one; `processes.Workers` or `processes.InPlace`.
+Runner = Callable[..., Any]
+
+
+class NoRoom(Exception):
+    """The pod's disk takes no more; the text is a sentence."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of a save.
+
+    Attributes:
+        group_bytes: of one variable, or of those that share objects.
+        total_bytes: of the whole save.
+        group_seconds: for one variable.
+        total_seconds: for the whole save.
+        history_entries: of inputs, and of results.
+        history_bytes: of inputs, and of results that are nobody else's.
+    """
+
+    group_bytes: int = 2 << 30
+    total_bytes: int = 4 << 30
+    group_seconds: float = 60.0
+    total_seconds: float = 600.0
+    history_entries: int = 1000
+    history_bytes: int = 1 << 20
+
+
+class Saving:
+    """One save of a notebook's namespace, begun in the interpreter, and done there or in a child.
+
+    Args:
+        shell: IPython's.
+        folder: of the job; is there.
+        known: hashes of objects that are not to be written again.
+        limits: the save's.
+        standing: names of what is there in every interpreter, by `id`.
+    """
+
+    def __init__(self, shell: Any, folder: str, known: Iterable[str], limits: Limits, standing: dict[int, str]) -> None:
+        self._shell, self._folder, self._limits = shell, folder, limits
+        self._objects, self._spool = os.path.join(folder, OBJECTS), os.path.join(folder, SPOOL)
+        for path in (self._objects, self._spool):
+            os.makedirs(path, exist_ok=True)
+        self._writer = ObjectWriter(self._objects, frozenset(known))
+        self._taker = Taker(shell.user_ns, standing, self._writer, limits.group_bytes)
+        self._reporter = Reporter(folder)
+        self._streams = surroundings.streams()
+        self._lost: dict[str, str] = {}
+        self._pieces: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._seen: dict[str, int] = {}
+
+    def run(self, runner: Runner) -> None:
+        """Save, and write down how that ended, whatever happens."""
+        try:
+            self._run(runner)
+        except BaseException as error:
+            self._fail(error)
+            if isinstance(error, KeyboardInterrupt):
+                raise
+        finally:
+            shutil.rmtree(self._spool, ignore_errors=True)
+
+    def _run(self, runner: Runner) -> None:
+        self._variables = variables_of(self._shell)
+        outputs = surroundings.outputs_of(self._shell, self._limits.history_entries)
+        around = surroundings.collected(self._shell, self._limits.history_entries, self._limits.history_bytes)
+        around.update(self._streams)
+        self._values = {**self._variables, **outputs, **around}
+        self._cells = bindings.last_cells(surroundings.inputs_of(self._shell))
+        self._reporter.update(total=len(self._values))
+        ends_at = time.monotonic() + self._limits.total_seconds
+        self._runner = runner(self._do, self._limits.group_seconds, ends_at)
+        self._take([(name,) for name in self._values])
+        self._reporter.update(step="saving")
+        self._take_groups(around)
+        self._write(around)
+
+    def _do(self, names: Sequence[str]) -> dict[str, Any]:
+        """Take variables into one pickle: what a worker does."""
+        try:
+            taken = self._taker.take(names, [self._values[name] for name in names])
+        except Unsaved as error:
+            return {"lost": str(error)}
+        except OSError as error:
+            return {"no_room": _no_room(error)}
+        return {**vars(taken), "pickle": self._put_by(names, taken.pickle)}
+
+    def _put_by(self, names: Sequence[str], pickle: bytes) -> bytes | str:
+        """Return a pickle, or the file that has it, if it is not small."""
+        if len(pickle) <= SMALL_BYTES:
+            return pickle
+        path = os.path.join(self._spool, f"{len(names)}-{list(self._values).index(names[0])}")
+        with open(path, "wb") as file:
+            file.write(pickle)
+        return path
+
+    def _take(self, tasks: list[tuple[str, ...]]) -> None:
+        for names, answer in zip(tasks, self._runner.run(tasks)):
+            if "no_room" in answer:
+                raise NoRoom(answer["no_room"])
+            reason = answer.get("lost") or self._exceeds(answer)
+            if reason:
+                self._lose(names, reason)
+            else:
+                self._pieces[names] = answer
+            self._reporter.update(done=self._reporter.progress.done + 1, name=names[0], bytes=sum(self._seen.values()))
+
+    def _exceeds(self, answer: dict[str, Any]) -> str:
+        """Count a piece; return why it is not taken if the save would be too large."""
+        new = {name: size for references in answer["buffers"] for name, size in references}
+        new[f"pickle {len(self._seen)}"] = answer["size"] - sum(size for _, size in _flat(answer["buffers"]))
+        if sum({**self._seen, **new}.values()) > self._limits.total_bytes:
+            return f"would make the save larger than {self._limits.total_bytes / 1e6:,.0f} MB"
+        self._seen.update(new)
+        return ""
+
+    def _lose(self, names: Sequence[str], reason: str) -> None:
+        for name in names:
+            others = [f"{other!r}" for other in names if other != name and not other.startswith(surroundings.MARK)]
+            self._lost[name] = f"shares objects with {_listed(others)}, and together: it {reason}" if others else reason
+
+    def _take_groups(self, around: dict[str, Any]) -> None:
+        """Take those together that share objects, in place of what each of them was alone."""
+        alone = [name for (name,) in self._pieces if name not in around]
+        self._sizes = {name: self._pieces[(name,)]["size"] for (name,) in self._pieces}
+        grouping = Grouping(alone)
+        for name in alone:
+            grouping.add(name, self._pieces[(name,)]["reached"], self._pieces[(name,)]["spans"])
+        groups = [tuple(sorted(group, key=_order)) for group in grouping.groups()]
+        self._drop_large_outputs(groups)
+        shared = [group for group in groups if len(group) > 1]
+        self._reporter.update(total=len(self._values) + len(shared))
+        for name in (name for group in shared for name in group):
+            del self._pieces[(name,)]
+        self._take(shared)
+
+    def _drop_large_outputs(self, groups: list[tuple[str, ...]]) -> None:
+        """Keep the newest results that no variable has part in, while they are small."""
+        left = self._limits.history_bytes
+        only = [group for group in groups if all(name.startswith(surroundings.OUT) for name in group)]
+        for group in sorted(only, key=_newest, reverse=True):
+            left -= sum(self._sizes[name] for name in group)
+            if left < 0:
+                groups.remove(group)
+                for name in group:
+                    del self._pieces[(name,)]
+
+    def _write(self, around: dict[str, Any]) -> None:
+        groups = {names[0]: self._group(names) for names in self._pieces}
+        surrounding = [groups.pop(name) for name in around if name in groups]
+        sizes = [(name, len(group.pickle) if isinstance(group.pickle, bytes) else SMALL_BYTES + 1)
+                 for name, group in groups.items()]  # fmt: skip
+        packs = [self._write_pack([groups[name] for name in names], []) for names in shared_out(sizes)]
+        packs.append(self._write_pack(surrounding, [self._lost_one(name) for name in sorted(self._lost)]))
+        self._write_manifest(packs, list(groups.values()) + surrounding)
+
+    def _group(self, names: Sequence[str]) -> Group:
+        piece = self._pieces[tuple(names)]
+        variables = [
+            Variable(name, type_name(self._values[name]), self._sizes[name], self._cells.get(name)) for name in names
+        ]
+        buffers, requires, distributions = piece["buffers"], piece["requires"], piece["distributions"]
+        return Group(variables, piece["serialiser"], piece["pickle"], buffers, requires, distributions)
+
+    def _lost_one(self, name: str) -> Lost:
+        return Lost(name, type_name(self._values[name]), self._cells.get(name), self._lost[name])
+
+    def _write_pack(self, groups: list[Group], lost: list[Lost]) -> list[Reference]:
+        try:
+            return self._writer.write(encode_pack([_whole(group) for group in groups], lost))
+        except OSError as error:
+            raise NoRoom(_no_room(error)) from None
+
+    def _write_manifest(self, packs: list[list[Reference]], groups: list[Group]) -> None:
+        objects = {name: size for group in groups for name, size in _flat(group.buffers)}
+        objects.update(_flat(packs))
+        lost = [name for name in self._lost if name in self._variables]
+        manifest = {
+            "format": FORMAT,
+            "python": platform.python_version(),
+            "implementation": platform.python_implementation().lower(),
+            "libraries": _libraries(groups),
+            "execution_count": self._shell.execution_count,
+            "packs": [{"objects": pack} for pack in packs],
+            "objects": sorted(objects.items()),
+            "saved": len(self._variables) - len(lost),
+            "lost": [name[:200] for name in lost[:MAX_NAMES]],
+            "lost_count": len(lost),
+            "bytes": sum(objects.values()),
+        }
+        self._remove_objects_but(objects)
+        write_json(os.path.join(self._folder, MANIFEST), manifest)
+        self._reporter.progress.state, self._reporter.progress.name = "done", ""
+        self._reporter.progress.bytes = sum(objects.values())
+        self._reporter.write()
+
+    def _remove_objects_but(self, objects: Iterable[str]) -> None:
+        """Remove what was written of variables alone that are saved together now, or not at all."""
+        for name in set(os.listdir(self._objects)) - set(objects):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(self._objects, name))
+
+    def _fail(self, error: BaseException) -> None:
+        shutil.rmtree(self._objects, ignore_errors=True)
+        if isinstance(error, KeyboardInterrupt):
+            problem = "The save was interrupted."
+        elif isinstance(error, NoRoom):
+            problem = str(error)
+        else:
+            problem = f"The save has failed: {refusals.shown(error)}"
+        self._reporter.progress.state, self._reporter.progress.problem = "failed", problem
+        with contextlib.suppress(OSError):
+            self._reporter.write()
+
+
+def _order(name: str) -> tuple[bool, str]:
+    """Return by what the names of a group are in order: variables first."""
+    return name.startswith(surroundings.MARK), name
+
+
+def _whole(group: Group) -> Group:
+    """Return a group with its pickle, which may be in a file."""
+    if isinstance(group.pickle, bytes):
+        return group
+    with open(group.pickle, "rb") as file:
+        pickle = file.read()
+    return Group(group.variables, group.serialiser, pickle, group.buffers, group.requires, group.distributions)
+
+
+def _libraries(groups: Iterable[Group]) -> dict[str, str]:
+    found = {name: version for group in groups for name, version in group.requires.items() if name != "python"}
+    return dict(sorted(found.items()))
+
+
+def _flat(lists: Iterable[Iterable[Reference]]) -> list[Reference]:
+    return [(name, size) for references in lists for name, size in references]
+
+
+def _newest(group: Sequence[str]) -> int:
+    return max(int(name[len(surroundings.OUT) :]) for name in group)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _no_room(error: OSError) -> str:
+    return f"The save does not fit on the pod's disk: {error.strerror or error}."
