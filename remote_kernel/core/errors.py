@@ -5,7 +5,8 @@
     │   ├── SettingsError         an environment variable or option
     │   ├── IdentityError         the identity key or a literal identifier
     │   ├── TransferError         a file that cannot be sent or fetched
-    │   └── SaveError             a save that is not there, or is not to be trusted
+    │   └── SaveError             a save that is not there, is not to be trusted, or cannot be made
+    │       └── SessionBusy       the session does something else at the moment
     ├── PoolError                 the session pool said no, or nothing at all
     │   ├── PoolUnreachable       no connection, or it broke; the request may be tried again
     │   │   └── NoAnswer          a built-in interpreter ran something, and it was not our code
@@ -74,6 +75,10 @@ class TransferError(UsageError):
 
 class SaveError(UsageError):
     """A save is not there, cannot be read, or is not to be trusted."""
+
+
+class SessionBusy(SaveError):
+    """The session does something else, so that nothing was saved or restored."""
 
 
 class PoolError(RemoteKernelError):

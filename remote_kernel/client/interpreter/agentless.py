@@ -188,6 +188,8 @@ def _check_target(params: Mapping[str, str]) -> None:
 def _name(path: str) -> str:
     if path == PACKAGES_PATH:
         return "installing packages that were sent"
+    if path in (wire.CALLS_PATH, wire.CANCEL_PATH):
+        return "saving variables"
     return "moving files" if path.startswith(files.FILES_PATH) else "this"
 
 

@@ -59,8 +59,15 @@ def check_object(name: str, file: bytes) -> None:
     A file that differs from the one that was written, and passes, has the same content: there are several ways to
     compress it.
     """
-    if hashlib.sha256(_content(file)).hexdigest() != name:
+    content_of(name, file)
+
+
+def content_of(name: str, file: bytes) -> bytes:
+    """Return what is in the file of an object; raises `WireError` where it is not the object of this name."""
+    content = _content(file)
+    if hashlib.sha256(content).hexdigest() != name:
         raise WireError("the content of an object of a save is not what its name says")
+    return content
 
 
 def _content(file: bytes) -> bytes:

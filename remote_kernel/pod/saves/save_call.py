@@ -24,6 +24,9 @@ from remote_kernel.pod.saves.job_files import JobFiles, is_at_work
 # What the program's package is called, so that it meets no other version of this one.
 PACKAGE = "_remote_kernel_namespace"
 
+# Calls that write files.
+WITH_FOLDER = frozenset({"save", "restore"})
+
 # How often the files of a process at work are looked at.
 LOOK_SECONDS = 0.1
 
@@ -33,7 +36,11 @@ TELL_SECONDS = 0.5
 # How long code that was interrupted may take to end.
 ENDING_SECONDS = 5.0
 
-CHILD_ENDED = "The process in the session that saved the variables ended before it was done: it had too little memory."
+CHILD_ENDED = (
+    "The process in the session that saved the variables ended before it was done: there was too little memory, or no "
+    "room on the disk."
+)
+NO_ANSWER = "The program in the session has answered something else than it should."
 GIVEN_UP = "It was given up."
 
 
@@ -100,9 +107,10 @@ class SaveCall:
         await asyncio.to_thread(self._files.remove)
 
     def _kill(self) -> None:
+        """End the process that was left at work, which leads a group of its own, with all that it has started."""
         if self._pid:
             with contextlib.suppress(OSError):
-                os.kill(self._pid, signal.SIGKILL)
+                os.killpg(self._pid, signal.SIGKILL)
 
     async def _run(self) -> Outcome:
         try:
@@ -122,7 +130,7 @@ class SaveCall:
 
     async def _call(self) -> dict[str, Any]:
         """Return what the program answers in the interpreter; raises `CallFailed`, and as `evaluate` does."""
-        paths = {"folder": str(self._files.folder)}
+        paths = {"folder": str(self._files.folder)} if self._order.call in WITH_FOLDER else {}
         paths |= {"objects": str(self._files.objects)} if self._files.objects else {}
         expression = value_of_main(
             calling,
@@ -137,9 +145,10 @@ class SaveCall:
         if self._order.call == "restore":
             self.kernel.note_change()
         told = _parse(await self.kernel.silent_calls.evaluate(expression, self._epoch))
-        answer, problem = told.get("answer"), told.get("problem")
-        if not isinstance(answer, dict):
-            raise CallFailed(str(problem or "The program in the session has answered something else than it should."))
+        answer = told.get("answer")
+        answer = answer if isinstance(answer, dict) else {"problem": told.get("problem", NO_ANSWER)}
+        if problem := answer.get("problem"):
+            raise CallFailed(str(problem))
         pid = answer.get("pid")
         self._pid = pid if type(pid) is int and pid > 1 else 0
         return answer

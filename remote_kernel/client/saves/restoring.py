@@ -1,0 +1,130 @@
+"""Restoring of one session's variables: what is needed is chosen, checked, sent, and put together there."""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from remote_kernel.client.routes.route import Route
+from remote_kernel.client.saves.progress import SaveProgress, Step
+from remote_kernel.client.saves.remote_calls import GONE, PodInterpreter
+from remote_kernel.client.saves.saving import in_threads
+from remote_kernel.client.saves.store import SaveStore
+from remote_kernel.client.saves.transfers import Transfers
+from remote_kernel.core.errors import NotWritten, SaveError, SessionLost, WireError
+from remote_kernel.core.saves.manifest import Pack
+from remote_kernel.core.saves.objects import content_of
+from remote_kernel.core.saves.packs import PackHeader, header_bytes
+from remote_kernel.core.saves.save import Save
+from remote_kernel.core.wire.saves import Report, objects_folder
+
+# Gigabytes take minutes; what hangs in a group ends after a time of its own.
+CALL_SECONDS = 3600.0
+GROUP_SECONDS = 60.0
+
+
+class Restoring:
+    """Restores variables into one interpreter.
+
+    Args:
+        route: to the pod.
+        store: where the save is.
+        progress: told how far it is.
+        patience_seconds: how long nothing at all may get through before it fails.
+        group_seconds: how long variables that belong together may take to load.
+    """
+
+    def __init__(
+        self, route: Route, interpreter: PodInterpreter, store: SaveStore, progress: SaveProgress, *,
+        patience_seconds: float, group_seconds: float = GROUP_SECONDS,
+    ) -> None:  # fmt: skip
+        self._interpreter = interpreter
+        self._store = store
+        self._progress = progress
+        self._group_seconds = group_seconds
+        self._transfers = Transfers(route, interpreter, store, progress, patience_seconds)
+
+    async def run(self, save: Save, names: Collection[str] = (), *, force: bool = False) -> Report:
+        """Restore variables, all where none is named, and return the report.
+
+        Args:
+            force: whether to replace other values; without it, where there are any, nothing is restored.
+
+        Raises:
+            SaveError: the save cannot be used, has no such variable, or the session cannot restore it.
+            SessionBusy: the session does something else, and has begun nothing.
+            PoolError, SessionLost.
+        """
+        self._progress.begin(Step.CHECKING)
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                with contextlib.suppress(NotWritten):  # a drive that can only be read
+                    await stack.enter_async_context(in_threads(self._store.keeping_objects()))
+                return await self._restore(await asyncio.to_thread(self._store.read, save), names, force=force)
+        except WireError as error:
+            raise SaveError(f"The save '{save.label}' cannot be used: {error}.") from None
+        except SessionLost:
+            raise SessionLost(GONE) from None
+
+    async def _restore(self, save: Save, names: Collection[str], *, force: bool) -> Report:
+        packs, objects = await asyncio.to_thread(self._choose, save, names)
+        versions = {"python": save.manifest.python, "libraries": dict(save.manifest.libraries)}
+        self._progress.warnings = _sentences((await self._call("compare", versions)).get("warnings"))
+        self._progress.begin(Step.SENDING)
+        folder = self._name_folder(save)
+        await self._transfers.sender.send(objects_folder(folder), objects)
+        self._progress.begin(Step.LOADING)
+        arguments = {
+            "packs": [{"objects": [list(each) for each in pack]} for pack in packs],
+            "names": sorted(names) if names else None,
+            "force": force,
+            "group_seconds": self._group_seconds,
+        }
+        report = Report.from_json(await self._call("restore", arguments, objects=folder))
+        warnings = dict.fromkeys([*self._progress.warnings, *report.warnings])
+        return replace(report, warnings=list(warnings))
+
+    async def _call(self, call: str, arguments: Mapping[str, Any], *, objects: str = "") -> dict[str, Any]:
+        calls = self._transfers.calls
+        async with calls.job() as job:
+            return await calls.call(job, call, arguments, self._progress.hear, seconds=CALL_SECONDS, objects=objects)
+
+    def _choose(self, save: Save, names: Collection[str]) -> tuple[Sequence[Pack], Collection[str]]:
+        """Return the packs that are needed, and the hashes of all objects; reads files. Raises `SaveError`."""
+        manifest = save.manifest
+        if not names:
+            return manifest.packs, [each.hash for each in manifest.objects]
+        missing, wanted = {*names}, {*names}
+        packs: list[Pack] = []
+        objects: set[str] = set()
+        for pack in manifest.packs:
+            header = PackHeader.from_bytes(self._read_header(pack))
+            buffers = header.buffers_of(wanted)
+            # The last one has what is around the variables, and those that were lost.
+            if buffers is not None or pack is manifest.packs[-1]:
+                packs.append(pack)
+                objects.update(each.hash for each in (*pack, *(buffers or ())))
+            missing -= header.names
+        if missing:
+            raise SaveError(f"The save '{save.label}' has no variable {min(missing)!r}.")
+        return packs, objects
+
+    def _read_header(self, pack: Pack) -> bytes:
+        content = b""
+        for each in pack:
+            content += content_of(each.hash, self._store.read_object(each.hash))
+            if (header := header_bytes(content)) is not None:
+                return header
+        raise WireError("a pack ends in the middle of its header")
+
+    def _name_folder(self, save: Save) -> str:
+        """Return the name of the folder in which a try to restore the same again finds what was sent."""
+        text = f"{self._interpreter.kernel}/{self._store.folder.name}/{save.id}/{save.saved_at}"
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _sentences(value: object) -> list[str]:
+    """Return what the program warns of before it loads anything."""
+    return Report.from_json({"warnings": value if isinstance(value, list) else []}).warnings

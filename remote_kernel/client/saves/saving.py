@@ -1,0 +1,100 @@
+"""Saving of one session's variables: asked for, followed, fetched, and kept here whole or not at all."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+
+from remote_kernel.client.routes.route import Route
+from remote_kernel.client.saves.fetching import DAMAGED
+from remote_kernel.client.saves.progress import SaveProgress, Step
+from remote_kernel.client.saves.remote_calls import GONE, PodInterpreter
+from remote_kernel.client.saves.store import SaveStore
+from remote_kernel.client.saves.transfers import Transfers
+from remote_kernel.core.errors import SaveError, SessionLost, WireError
+from remote_kernel.core.saves.manifest import Manifest
+from remote_kernel.core.saves.names import parse_name
+from remote_kernel.core.saves.save import Save
+from remote_kernel.core.wire.saves import MANIFEST_FILE, OBJECTS_FOLDER, SaveLimits, job_folder
+
+# Behind its time a save has to be written down.
+ENDING_SECONDS = 60.0
+
+
+class Saving:
+    """Saves the variables of one interpreter.
+
+    Args:
+        route: to the pod.
+        store: where saves are kept.
+        progress: told how far it is.
+        patience_seconds: how long nothing at all may get through before it fails.
+    """
+
+    def __init__(
+        self, route: Route, interpreter: PodInterpreter, store: SaveStore, progress: SaveProgress, *,
+        patience_seconds: float,
+    ) -> None:  # fmt: skip
+        self._interpreter = interpreter
+        self._store = store
+        self._progress = progress
+        self._transfers = Transfers(route, interpreter, store, progress, patience_seconds)
+
+    async def run(
+        self, name: str = "", *, limits: SaveLimits, notebook: str = "", files: Mapping[str, str] | None = None
+    ) -> Save:
+        """Save, and return the save. Where it fails, or is cancelled, the saves that are there stay as they are.
+
+        Args:
+            name: given by the user; "" for none.
+            notebook, files: noted in the save; see `SaveStore.add`.
+
+        Raises:
+            UsageError: it cannot have this name.
+            SaveError: the session cannot save, or what it sends is not to be used.
+            SessionBusy: the session does something else, and has begun nothing.
+            NotWritten: the disk here is full, or cannot be written.
+            PoolError, SessionLost.
+        """
+        name = parse_name(name) if name else ""
+        try:
+            async with in_threads(self._store.keeping_objects()), self._transfers.calls.job() as job:
+                await self._take(job, limits)
+                manifest = await self._fetch(job)
+                return await asyncio.to_thread(
+                    self._store.add, manifest, name=name, now=time.time(), notebook=notebook,
+                    pod_kernel=self._interpreter.kernelspec, files=files,
+                )  # fmt: skip
+        except WireError as error:
+            raise SaveError(DAMAGED.format(error=error)) from None
+        except SessionLost:
+            raise SessionLost(GONE) from None
+
+    async def _take(self, job: str, limits: SaveLimits) -> None:
+        """Have the session write down its variables, but for the objects that are here."""
+        self._progress.begin(Step.TAKING)
+        known = await asyncio.to_thread(self._store.known)
+        arguments = {"known": sorted(known), "limits": limits.to_json(), "fork": True}
+        seconds = limits.total_seconds + ENDING_SECONDS
+        await self._transfers.calls.call(job, "save", arguments, self._progress.hear, seconds=seconds)
+
+    async def _fetch(self, job: str) -> Manifest:
+        """Bring here what was written down, as far as it is not here."""
+        self._progress.begin(Step.FETCHING)
+        fetcher = self._transfers.fetcher
+        manifest = await fetcher.fetch_manifest(f"{job_folder(job)}/{MANIFEST_FILE}")
+        known = await asyncio.to_thread(self._store.known)
+        new = [each.hash for each in manifest.objects if each.hash not in known]
+        await fetcher.fetch_objects(f"{job_folder(job)}/{OBJECTS_FOLDER}", new, self._store)
+        return manifest
+
+
+@asynccontextmanager
+async def in_threads(context: AbstractContextManager[object]) -> AsyncIterator[None]:
+    """Enter and leave a context that reads and writes files."""
+    stack = ExitStack()
+    await asyncio.to_thread(stack.enter_context, context)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(stack.close)

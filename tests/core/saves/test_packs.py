@@ -1,0 +1,64 @@
+"""Headers of packs: which variables are in them, and what these need."""
+
+import json
+from typing import Any
+
+import pytest
+
+from remote_kernel.core.errors import WireError
+from remote_kernel.core.saves.objects import Object
+from remote_kernel.core.saves.packs import PackHeader, header_bytes
+
+FIRST, SECOND = Object("a" * 64, 10), Object("b" * 64, 20)
+
+
+def group(*names: str, buffers: Any = ()) -> dict[str, Any]:
+    return {"variables": [{"name": name} for name in names], "buffers": buffers}
+
+
+HEADER = {
+    "groups": [
+        group("x", "y", buffers=[[list(FIRST)], [list(SECOND), list(FIRST)]]),
+        group("z"),
+        group("@history", buffers=[[list(SECOND)]]),
+    ],
+    "lost": [{"name": "generator"}],
+}
+
+
+def pack_of(header: Any, payload: bytes = b"pickles") -> bytes:
+    data = json.dumps(header).encode()
+    return len(data).to_bytes(4, "big") + data + payload
+
+
+def test_the_header_is_there_once_enough_has_come() -> None:
+    pack = pack_of(HEADER)
+    length = len(pack) - len(b"pickles")
+    for end in range(len(pack)):
+        assert (header_bytes(pack[:end]) is not None) == (end >= length)
+    assert header_bytes(pack) == pack[4:length]
+
+
+def test_variables_need_the_objects_of_their_groups() -> None:
+    header = PackHeader.from_bytes(json.dumps(HEADER).encode())
+    assert header.names == {"x", "y", "z", "@history", "generator"}
+    assert header.buffers_of(["y", "other"]) == [FIRST, SECOND, FIRST]
+    assert header.buffers_of(["z"]) == []
+    assert header.buffers_of(["generator"]) is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"groups": {}},
+        {"groups": [], "lost": 1},
+        {"groups": [1], "lost": []},
+        {"groups": [{"variables": [{}], "buffers": []}], "lost": []},
+        {"groups": [group("x", buffers=[[["..", 1]]])], "lost": []},
+        {"groups": [group("x", buffers=[1])], "lost": []},
+    ],
+)
+def test_a_header_that_is_none_is_refused(wrong: Any) -> None:
+    with pytest.raises(WireError):
+        PackHeader.from_bytes(json.dumps(wrong).encode())
