@@ -84,7 +84,13 @@ def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.T
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what starts processes, where only the other tests are asked for."""
+    """Leave out what starts processes, where only the other tests are asked for.
+
+    Raises:
+        pytest.UsageError: a test has another name in each process, so that several cannot share the tests.
+    """
+    if changing := [item.nodeid for item in items if " at 0x" in item.nodeid]:
+        raise pytest.UsageError(f"The address of an object is part of a test's name: {changing[0]}")
     if IS_WINDOWS:
         _leave_out(config, items, [item for item in items if item.get_closest_marker("unix")])
     if config.getoption("--unit"):

@@ -58,7 +58,7 @@ HOSTILE: list[Callable[[dict[str, Any]], Any]] = [
 ]
 
 
-@pytest.mark.parametrize("change", HOSTILE, ids=str)
+@pytest.mark.parametrize("change", HOSTILE)
 def test_what_no_program_of_ours_writes_is_refused(change: Callable[[dict[str, Any]], Any]) -> None:
     fields = MANIFEST.to_json()
     change(fields)
