@@ -89,12 +89,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Raises:
         pytest.UsageError: a test has another name in each process, so that several cannot share the tests.
     """
-    if changing := [item.nodeid for item in items if " at 0x" in item.nodeid]:
+    if changing := [item.nodeid for item in items if " at 0x" in item.nodeid and not _is_told(item, " at 0x")]:
         raise pytest.UsageError(f"The address of an object is part of a test's name: {changing[0]}")
     if IS_WINDOWS:
         _leave_out(config, items, [item for item in items if item.get_closest_marker("unix")])
     if config.getoption("--unit"):
         _leave_out(config, items, [item for item in items if starts_processes(item.path)])
+
+
+def _is_told(item: pytest.Item, text: str) -> bool:
+    """Return whether a text is in a test's name because it is in a parameter that is text."""
+    parameters = item.callspec.params.values() if isinstance(item, pytest.Function) else ()
+    return any(isinstance(value, str) and text in value for value in parameters)
 
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item], left_out: list[pytest.Item]) -> None:
