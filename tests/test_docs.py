@@ -57,7 +57,7 @@ def commands(parser: argparse.ArgumentParser, name: str = "remote-kernel") -> It
 def options(parser: argparse.ArgumentParser) -> dict[str, object]:
     """Return the defaults of a parser's public options."""
     return {
-        action.option_strings[-1]: action.default
+        "`, `".join(name for name in action.option_strings if name.startswith("--")): action.default
         for action in parser._actions
         if action.option_strings and action.help != argparse.SUPPRESS and action.dest != "help"
     }

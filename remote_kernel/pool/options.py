@@ -34,7 +34,8 @@ class Options:
         request_cap: after how many seconds a request to a pod is cut, as Azure does; `None` for never.
         flavor: what the pods are.
         sandbox: what their code is kept from.
-        mounts_data: whether each pod has a `/mnt/data` of its own; those of Azure's interpreter have one in any case.
+        mounts_data: whether each pod has a `/mnt/data` of its own; `None` for where the system lets us, and has none
+            that would be hidden. Pods of Azure's interpreter hide it.
         sync_limit: how long a synchronous execution may take, in seconds; `None` for as long as in Azure.
         issuer: whose tokens open the pool's sessions, besides the pool's own token; "" for nobody's.
         executors: object ids that have the role to use sessions; empty for everybody with a token of the issuer.
@@ -50,7 +51,7 @@ class Options:
     request_cap: float | None = None
     flavor: Flavor = Flavor.CUSTOM
     sandbox: Sandbox = Sandbox.NONE
-    mounts_data: bool = False
+    mounts_data: bool | None = None
     sync_limit: float | None = None
     issuer: str = ""
     executors: frozenset[str] = frozenset()
@@ -98,8 +99,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="'strict': the code in the pods can neither write files nor start programs (default: %(default)s)",
     )  # fmt: skip
     add(
-        "--mount-data", action="store_true",
-        help="give each pod a /mnt/data of its own, where Azure's pods have their files; wants Linux",
+        "--mount-data", action=argparse.BooleanOptionalAction,
+        help="give each pod a /mnt/data of its own, where Azure's pods have their files, also where this machine has "
+        "one, or give it none (default: where Linux lets us, and this machine has none)",
     )  # fmt: skip
     # For tests, which have no 220 s.
     add("--sync-limit", type=_seconds, metavar="SECONDS", help=argparse.SUPPRESS)

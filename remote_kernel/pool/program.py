@@ -105,12 +105,22 @@ def _can_mount() -> bool:
     return can_mount()
 
 
+def _mounts_data(options: Options) -> bool:
+    """Return whether pods get a `/mnt/data` of their own."""
+    from remote_kernel.pool.processes.mounts import hides_nothing
+
+    if options.mounts_data is not None:
+        return options.mounts_data  # that it can be done was seen at the start
+    return (options.flavor is Flavor.INTERPRETER or hides_nothing()) and _can_mount()
+
+
 def _pod_command(options: Options) -> "PodCommand":
     from remote_kernel.pool.processes.pods import agent_command
 
     limit = [] if options.sync_limit is None else ["--sync-limit", str(options.sync_limit)]
-    mounts_data = (options.mounts_data or options.flavor is Flavor.INTERPRETER) and _can_mount()
-    return agent_command("--flavor", options.flavor, "--sandbox", options.sandbox, *limit, mounts_data=mounts_data)
+    return agent_command(
+        "--flavor", options.flavor, "--sandbox", options.sandbox, *limit, mounts_data=_mounts_data(options)
+    )
 
 
 def _announce(options: Options, pool: RunningPool, registration: Registration, other: RunningPool | None) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from remote_kernel.pool.processes.mounts import can_mount
 from tests.driver import Pool
 from tests.issuer import Issuer, run_issuer
 
@@ -26,8 +25,7 @@ def flavor(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def pool(flavor: str, issuer: Issuer) -> Iterator[Pool]:
-    mounts = ("--mount-data",) if can_mount() else ()
-    with Pool.start("--flavor", flavor, "--issuer", issuer.url, "--max-sessions", "10", *mounts) as running:
+    with Pool.start("--flavor", flavor, "--issuer", issuer.url, "--max-sessions", "10") as running:
         yield running
 
 

@@ -5,7 +5,9 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -13,8 +15,12 @@ import psutil
 import pytest
 
 from remote_kernel.core.interpreter_api.versions import ApiVersion
-from remote_kernel.pool.processes.mounts import can_mount, with_data_mounted
+from remote_kernel.pool.processes.mounts import can_mount, hides_nothing, with_data_mounted
 from tests.driver import Content, Notebook, Pool
+
+needs_mounts = pytest.mark.skipif(not can_mount(), reason="this system lets nobody mount")
+
+IN_MOUNTS_OF_ITS_OWN = ("unshare", *(() if os.geteuid() == 0 else ("--map-root-user",)), "--mount")
 
 PREFIX = "/subscriptions/s/resourceGroups/g/sessionPools/pool"
 
@@ -24,6 +30,15 @@ def client() -> Iterator[httpx.Client]:
     with Pool.start("--flavor", "interpreter") as pool, pool.client() as client:
         client.params = {"api-version": ApiVersion.V2025_10_02.value, "identifier": "session-1"}
         yield client
+
+
+@contextmanager
+def notebook_on(pool: Pool) -> Iterator[Notebook]:
+    notebook = Notebook.start(environ={"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token})
+    try:
+        yield notebook
+    finally:
+        notebook.close()
 
 
 def execute(client: httpx.Client, code: str) -> Content:
@@ -45,7 +60,7 @@ def test_operation_location_is_where_the_client_can_reach_it(client: httpx.Clien
     assert client.get(location).json()["result"]["executionResult"] == 42
 
 
-@pytest.mark.skipif(not can_mount(), reason="this system lets nobody mount")
+@needs_mounts
 def test_each_pod_has_a_mnt_data_of_its_own(client: httpx.Client) -> None:
     client.post("/files", files={"file": ("a.txt", b"hello")}).raise_for_status()
     code = "import os\nos.chdir('/mnt/data')\nopen('b.txt', 'w').write('bye')\nopen('/mnt/data/a.txt').read()"
@@ -55,10 +70,9 @@ def test_each_pod_has_a_mnt_data_of_its_own(client: httpx.Client) -> None:
     assert other.json() == {"value": []}
 
 
-@pytest.mark.skipif(not can_mount(), reason="this system lets nobody mount")
-def test_pods_of_ours_have_one_where_that_is_asked_for_with_debugger_and_processes_as_ever() -> None:
-    with Pool.start("--mount-data") as pool:
-        notebook = Notebook.start(environ={"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token})
+@needs_mounts
+def test_pods_of_ours_have_one_too_with_debugger_and_processes_as_ever() -> None:
+    with Pool.start(*(() if hides_nothing() else ("--mount-data",))) as pool, notebook_on(pool) as notebook:
         code = "import os, psutil, sys\n"
         code += "open('/mnt/data/a.txt', 'w').close()\n"
         code += "os.getcwd(), os.listdir(), os.getpid() in {each.pid for each in psutil.Process().parent().children()}"
@@ -69,19 +83,50 @@ def test_pods_of_ours_have_one_where_that_is_asked_for_with_debugger_and_process
             assert notebook.request("control", "debug_request", request)["success"]
         (pod,) = pool.sessions()
         assert psutil.Process(pod["pid"]).children(recursive=True), "its interpreters are processes of this machine"
-        notebook.close()
 
 
-@pytest.mark.skipif(not can_mount(), reason="this system lets nobody mount")
+def test_pods_have_none_where_that_is_not_wanted() -> None:
+    with Pool.start("--no-mount-data") as pool, notebook_on(pool) as notebook:
+        assert notebook.run("import os; os.getcwd() == '/mnt/data'").result == "False"
+
+
+@needs_mounts
+def test_by_default_pods_of_ours_hide_no_mnt_data_and_those_of_azure_s_do() -> None:
+    """A machine may have a disk there, with what notebooks read."""
+    code = "import os\nos.path.exists('/mnt/data/mine')"
+    script = 'mount -t tmpfs tmpfs /mnt && mkdir /mnt/data && touch /mnt/data/mine && exec "$@"'
+    prefix = (*IN_MOUNTS_OF_ITS_OWN, "sh", "-c", script, "sh")
+    with Pool.start(prefix=prefix) as pool, notebook_on(pool) as notebook:
+        assert notebook.run(code).result == "True"
+    with Pool.start("--flavor", "interpreter", prefix=prefix) as pool, pool.client() as client:
+        client.params = {"api-version": ApiVersion.V2025_10_02.value, "identifier": "session-1"}
+        assert execute(client, code)["executionResult"] is False
+
+
+@needs_mounts
+def test_whoever_is_not_root_is_who_he_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    with tempfile.TemporaryDirectory(prefix="rk-", dir="/tmp") as folder:
+        if nobody:
+            os.chown(folder, 65534, 65534)
+            monkeypatch.setattr(os, "geteuid", lambda: 65534)
+            monkeypatch.setattr(os, "getegid", lambda: 65534)
+        wanted = f"{os.geteuid()}\n{os.getegid()}\n"
+        command = with_data_mounted(folder, ["sh", "-c", "id -u; id -g; touch /mnt/data/a.txt"])
+        done = subprocess.run(command, capture_output=True, text=True, cwd="/", **nobody)  # type: ignore[call-overload]
+        assert (done.returncode, done.stdout, done.stderr) == (0, wanted, "")
+        assert Path(folder, "a.txt").stat().st_uid == int(wanted.split()[0])
+
+
+@needs_mounts
 def test_what_is_in_mnt_is_there_for_pods_as_well(tmp_path: Path) -> None:
     data, mnt = tmp_path / "pod" / "data", tmp_path / "host"
     data.mkdir(parents=True)
     (mnt / "disk").mkdir(parents=True)
     (mnt / "disk" / "a.txt").write_text("hello")
     inner = shlex.join(with_data_mounted(str(data), ["sh", "-c", "cat /mnt/disk/a.txt; ls /mnt; touch /mnt/data/b"]))
-    outer = ("unshare", *(() if os.geteuid() == 0 else ("--map-root-user",)), "--mount")
     script = f"mount --bind {shlex.quote(str(mnt))} /mnt && {inner}"
-    done = subprocess.run([*outer, "sh", "-c", script], capture_output=True, text=True)
+    done = subprocess.run([*IN_MOUNTS_OF_ITS_OWN, "sh", "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "hellodata\ndisk\n", "")
     assert [path.name for path in data.iterdir()] == ["b"]
     assert (mnt / "disk" / "a.txt").exists()
@@ -92,3 +137,10 @@ def test_where_nobody_can_mount_a_pool_that_is_to_says_so() -> None:
     done = subprocess.run(command, env={**os.environ, "PATH": ""}, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "This system lets no pod have a /mnt/data of its own: leave --mount-data out.\n"
+
+
+def test_where_nobody_can_mount_a_pool_of_which_nobody_wants_it_goes_on() -> None:
+    prefix = (sys.executable, "-c", "import os, sys; os.environ['PATH'] = ''; os.execv(sys.argv[1], sys.argv[1:])")
+    with Pool.start(prefix=prefix) as pool, pool.client() as client:
+        client.params = {"api-version": ApiVersion.V2025_10_02.value, "identifier": "session-1"}
+        assert execute(client, "import os\nos.getcwd() == '/mnt/data'")["executionResult"] is False

@@ -23,18 +23,27 @@ fi
 mount --bind "$0" {DATA} && exec "$@"
 """
 
+_MOUNTS = ("--mount", "--propagation", "slave")
+
 _PROBE_SECONDS = 5.0
 
 
 def with_data_mounted(folder: str, command: Sequence[str]) -> tuple[str, ...]:
-    """Return a command that runs `command` with `folder` at `/mnt/data`; see `can_mount`."""
-    identity = () if os.geteuid() == 0 else ("--map-root-user",)
-    return ("unshare", *identity, "--mount", "sh", "-c", _SCRIPT, folder, *command)
+    """Return a command that runs `command` with `folder` at `/mnt/data`; see `can_mount`.
+
+    What the system mounts elsewhere comes and goes there as well. Whoever is not root is for as long as mounting takes,
+    in a user namespace, and in one within it is who he was.
+    """
+    shell = ("sh", "-c", _SCRIPT, folder)
+    if os.geteuid() == 0:
+        return ("unshare", *_MOUNTS, *shell, *command)
+    oneself = (f"--map-user={os.geteuid()}", f"--map-group={os.getegid()}")
+    return ("unshare", "--map-root-user", *_MOUNTS, *shell, "unshare", "--user", *oneself, *command)
 
 
 def can_mount() -> bool:
     """Return whether this system lets us: Linux does, as far as it allows namespaces, which containers often may not
-    have."""
+    have. To find out takes some 20 ms."""
     if sys.platform != "linux":
         return False
     with tempfile.TemporaryDirectory() as scratch:
@@ -45,3 +54,8 @@ def can_mount() -> bool:
             return subprocess.run(probe, capture_output=True, timeout=_PROBE_SECONDS, check=False).returncode == 0
         except (OSError, subprocess.TimeoutExpired):
             return False
+
+
+def hides_nothing() -> bool:
+    """Return whether the machine has no `/mnt/data` of its own, in which somebody may keep what cells are to read."""
+    return not os.path.lexists(DATA)
