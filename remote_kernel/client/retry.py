@@ -17,7 +17,7 @@ from remote_kernel.core.errors import (
     RemoteKernelError,
 )
 from remote_kernel.core.pools.front_door import NEVER_READY
-from remote_kernel.core.text.human_numbers import count_of
+from remote_kernel.core.text.human_numbers import count_of, format_seconds
 from remote_kernel.core.wire import frames as wire
 
 MIN_BACKOFF_SECONDS = 0.1
@@ -55,12 +55,14 @@ class Budget:
         access_seconds: while the login has no right to use the pool, or the pool is not ready: what was done against
             that takes minutes to work. For a pool that is not ready, no less than `silent_seconds`: it may be updated
             while a cell runs.
+        fault_seconds: while the pool answers with status 500 and does not say why: no network is to blame for that.
         max_counted: how many errors of the types `counted` are one too many.
     """
 
     full_seconds: float = float("inf")
     silent_seconds: float = float("inf")
     access_seconds: float = 0.0
+    fault_seconds: float = float("inf")
     max_counted: int = 0
     counted: tuple[type[RemoteKernelError], ...] = ()
 
@@ -111,6 +113,7 @@ class Retry:
         self._full_since: float | None = None
         self._silent_since: float | None = None
         self._shut_out_since: float | None = None
+        self._faulty_since: float | None = None
         self._unexplained = 0
         self._counted = 0
         self._freed = 0
@@ -119,7 +122,8 @@ class Retry:
     @property
     def has_begun(self) -> bool:
         """Return whether a try has failed since the last that did not."""
-        return any(since is not None for since in (self._full_since, self._silent_since, self._shut_out_since))
+        since = (self._full_since, self._silent_since, self._shut_out_since, self._faulty_since)
+        return any(each is not None for each in since)
 
     def succeed(self, *, for_good: bool = True) -> None:
         """Note that a try has not failed; unless that was `for_good`, the waits go on growing from where they are."""
@@ -130,8 +134,7 @@ class Retry:
     def recognise(self, error: RemoteKernelError) -> RemoteKernelError:
         """Return what an error of asking for a session is to be taken for: `PoolFull` for one answer with status 500
         too many in a row, which real pools give when they are full."""
-        is_unexplained = isinstance(error, PoolRefused) and error.status == 500 and error.code != wire.AGENT_FAILED
-        self._unexplained = self._unexplained + 1 if is_unexplained else 0
+        self._unexplained = self._unexplained + 1 if is_fault(error) else 0
         return PoolFull(str(error), is_guess=True) if self.seems_full else error
 
     @property
@@ -180,6 +183,10 @@ class Retry:
             self._silent_since = None
             self._shut_out_since = now if self._shut_out_since is None else self._shut_out_since
             return self._shut_out_since
+        if is_fault(error):
+            self._silent_since = None
+            self._faulty_since = now if self._faulty_since is None else self._faulty_since
+            return self._faulty_since
         self._silent_since = now if self._silent_since is None else self._silent_since
         return self._silent_since
 
@@ -198,7 +205,7 @@ def _bound_on(error: RemoteKernelError, budget: Budget) -> float:
             return budget.access_seconds
         case PoolNotReady():
             return max(budget.access_seconds, budget.silent_seconds)
-    return budget.silent_seconds
+    return min(budget.silent_seconds, budget.fault_seconds) if is_fault(error) else budget.silent_seconds
 
 
 def _least_wait(error: RemoteKernelError) -> float:
@@ -209,6 +216,11 @@ def _least_wait(error: RemoteKernelError) -> float:
         case Forbidden() | PoolNotReady():
             return TOKEN_SECONDS
     return 0.0
+
+
+def is_fault(error: RemoteKernelError) -> bool:
+    """Return whether it is the front door's status 500 without a reason, as of a fault, or of a full pool."""
+    return isinstance(error, PoolRefused) and error.status == 500 and error.code != wire.AGENT_FAILED
 
 
 def is_passing(error: RemoteKernelError) -> bool:
@@ -241,7 +253,7 @@ def describe_wait(error: RemoteKernelError, room: Room | None = None, *, may_be_
             return Wait("waiting for the right to use the session pool", more=str(error))
         case PoolNotReady():
             return Wait("waiting until the session pool is ready", more=str(error))
-    return Wait("waiting for the session pool")
+    return Wait("waiting for the session pool", "it answers with status 500" if is_fault(error) else "")
 
 
 def _describe_full(error: PoolFull, room: Room, may_be_broken: bool) -> Wait:
@@ -250,6 +262,18 @@ def _describe_full(error: PoolFull, room: Room, may_be_broken: bool) -> Wait:
     detail = "the pool answers with status 500, as full ones do" if error.is_guess else detail
     broken = NEVER_READY if may_be_broken and not error.usage else ""  # who counts sessions has some
     return Wait("waiting for a free session", detail, " ".join(filter(None, (given_back, room.hint, broken))))
+
+
+def without_word(error: RemoteKernelError, seconds: float) -> RemoteKernelError:
+    """Return what to tell who has a session of a pool that has had a fault for so long, which says nothing of it."""
+    if not is_fault(error):
+        return error
+    return PoolRefused(
+        f"The session pool has answered with status 500 for {format_seconds(seconds)}, and does not say whether the "
+        "session is still there. Run the cell again to look for it once more, which tells if it is lost, or take "
+        "another session with '%session reset'.",
+        status=500,
+    )
 
 
 def when_given_up(error: RemoteKernelError, wait_seconds: float, *, may_be_broken: bool = False) -> RemoteKernelError:

@@ -4,11 +4,13 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
 
 from remote_kernel.client.interpreter.agentless import AgentlessRoute
+from remote_kernel.client.interpreter.cells import Cells, Lost
 from remote_kernel.client.link.link import Link
 from remote_kernel.core.errors import SessionLost
 from remote_kernel.core.identity import Identifier
@@ -17,6 +19,7 @@ from remote_kernel.core.wire import frames as wire
 from remote_kernel.pod.clock import utc_now
 from tests.client.counting import CountingClient
 from tests.client.front_end import FrontEnd, execute, followed, run
+from tests.client.serving import Answer, serve
 from tests.driver import Pool
 
 pytestmark = pytest.mark.anyio
@@ -145,6 +148,32 @@ async def test_a_session_that_was_found_gone_while_it_is_kept_warm_is_told(
     await plain.request("GET", wire.SESSION_PATH)
     await front_end.wait(lambda: front_end.errors)
     assert [type(error) for error in front_end.errors] == [SessionLost]
+
+
+NAME = Identifier("plain-without-a-pool")
+
+
+async def test_a_pool_that_never_says_what_became_of_a_cell_is_asked_for_as_long_as_cells_may_take() -> None:
+    with serve(lambda request: (500, {}, b"")) as port:
+        client = CountingClient(f"http://127.0.0.1:{port}", "token", NAME)
+        ran = await Cells(client, limit_seconds=0.5).run("an epoch", "1", is_silent=False)
+        await client.aclose()
+    assert ran.error is not None
+    assert ran.error["evalue"].startswith("What became of the cell is not known: for longer than a cell may take, the ")
+    assert "%session reset" in ran.error["evalue"]
+    assert client.paths.count("/executions") > 1
+
+
+async def test_a_pool_that_is_full_and_has_no_session_has_lost_the_one_of_a_cell() -> None:
+    def answer(request: BaseHTTPRequestHandler) -> Answer:
+        return (429 if "/executions" in request.path else 404), {}, b""
+
+    with serve(answer) as port:
+        client = CountingClient(f"http://127.0.0.1:{port}", "token", NAME)
+        with pytest.raises(Lost):
+            await Cells(client).run("an epoch", "1", is_silent=False)
+        await client.aclose()
+    assert client.paths.count("/executions") == 1, "nobody waits to hear that"
 
 
 def ask(msg_type: str, content: Any) -> wire.Message:

@@ -685,6 +685,24 @@ def test_a_pool_that_has_only_faults_is_asked_whether_the_session_is_gone() -> N
     assert connect.asks_first
 
 
+def test_a_pool_that_never_says_what_became_of_the_session_is_given_up_after_its_cooldown() -> None:
+    simulated, error = attached_link(), PoolRefused("a fault", status=500)
+    simulated.keep_alive.is_busy = True
+    simulated.keep_alive.cooldown_seconds = 900.0
+    simulated.link.stream_failed(PoolUnreachable("cut"))
+    began, epoch = simulated.now, simulated.link.following.epoch
+    while simulated.link.state is not State.FAILED:
+        simulated.now = max(simulated.now, simulated.link.due_at)
+        assert isinstance(simulated.link.next_connection(), Connect)
+        simulated.link.stream_failed(simulated.link.recognise(error))
+        assert simulated.now < began + 1000
+        told = simulated.link.next_event()
+    assert simulated.now >= began + 900
+    assert isinstance(told, events.Failed)
+    assert "status 500 for 15 min" in str(told.error)
+    assert simulated.link.following.epoch == epoch, "it may be there: who tries again asks for it"
+
+
 def test_a_full_pool_that_does_not_say_is_waited_for() -> None:
     simulated = attached_link()
     simulated.link.stream_failed(PoolUnreachable("cut"))

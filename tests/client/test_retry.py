@@ -14,6 +14,7 @@ from remote_kernel.client.retry import (
     describe_wait,
     first_contact,
     when_given_up,
+    without_word,
 )
 from remote_kernel.core.errors import (
     Forbidden,
@@ -27,7 +28,7 @@ from remote_kernel.core.errors import (
 )
 from remote_kernel.core.wire.frames import AGENT_FAILED
 
-FULL, SILENT = PoolFull("full"), PoolUnreachable("silent")
+FULL, SILENT, FAULT = PoolFull("full"), PoolUnreachable("silent"), PoolRefused("a fault", status=500)
 BUDGET = first_contact(300)
 
 
@@ -130,6 +131,22 @@ def test_a_pool_that_is_not_ready_is_waited_for_as_one_that_is_silent() -> None:
     assert retry.next_wait(error, 0, budget)
     assert retry.next_wait(error, 59, budget)
     assert retry.next_wait(error, 60, budget) is None
+
+
+def test_a_pool_that_has_a_fault_and_no_word_of_the_session_has_its_time() -> None:
+    retry, budget = Retry(), Budget(fault_seconds=300)
+    assert retry.next_wait(SILENT, 0, budget), "no network is to blame for this"
+    assert retry.next_wait(FAULT, 36_000, budget)
+    assert retry.next_wait(FAULT, 36_299, budget)
+    assert retry.next_wait(FAULT, 36_300, budget) is None
+    assert retry.next_wait(SILENT, 36_300, budget), "a network that is away may be so for any time"
+    assert "status 500 for 5 min" in str(without_word(FAULT, 300))
+    assert without_word(FULL, 300) is FULL
+
+
+def test_a_fault_is_told_while_it_lasts() -> None:
+    assert describe_wait(FAULT).detail == "it answers with status 500"
+    assert describe_wait(PoolRefused("busy", status=503)).detail == ""
 
 
 @pytest.mark.parametrize("error", [Forbidden(), SessionLost(), PoolRefused("no", status=400)])

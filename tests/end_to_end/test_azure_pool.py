@@ -148,6 +148,18 @@ def test_what_a_killed_kernel_left_is_given_back_when_the_pool_is_full(full: Ref
         assert list(pool.sessions) == [NAME]
 
 
+def test_a_pool_that_does_not_say_what_became_of_the_session_is_given_up_and_asked_again() -> None:
+    with run_azure_pool(cooldown_seconds=3.0) as pool, notebook_on(pool, REMOTE_KERNEL_WAIT_SECONDS="2") as notebook:
+        notebook.run("kept = 42")
+        notebook.run("%session detach")
+        pool.refuses = lambda token: BARE_500
+        reply = notebook.run("kept").reply
+        assert reply["ename"] == "PoolRefused"
+        assert "status 500 for 3.0 s, and does not say whether the session is still there" in reply["evalue"]
+        pool.refuses = lambda token: None
+        assert notebook.run("kept").result == "42", "it was there"
+
+
 def test_a_restart_that_was_not_passed_on_waits_for_a_session_where_its_own_is_gone() -> None:
     with (
         run_azure_pool(ceiling=1, full=BARE_500) as pool,

@@ -11,10 +11,17 @@ from functools import partial
 from typing import Any
 
 from remote_kernel.client.http.pool_client import PoolClient
-from remote_kernel.client.interpreter.executions import Executions
+from remote_kernel.client.interpreter.executions import Executions, has_session
 from remote_kernel.client.interpreter.injection import Injection, Module
-from remote_kernel.client.retry import Budget, Retry
-from remote_kernel.core.errors import NoAnswer, PoolUnreachable, RemoteKernelError, WireError
+from remote_kernel.client.retry import Budget, Retry, is_fault
+from remote_kernel.core.errors import (
+    NoAnswer,
+    PoolError,
+    PoolFull,
+    PoolUnreachable,
+    RemoteKernelError,
+    WireError,
+)
 from remote_kernel.core.interpreter_api.versions import SYNC_LIMIT_SECONDS
 from remote_kernel.core.json_text import parse_unpacked_object
 from remote_kernel.core.limits import CELL
@@ -24,6 +31,11 @@ from remote_kernel.core.wire.compression import INLINE_BYTES, inflate
 
 # What a cell may show, as front ends know it.
 _SHOWN = frozenset({"stream", "display_data", "update_display_data", "execute_result", "clear_output", "error"})
+
+_SHUT_OUT = (
+    "for longer than a cell may take, the session pool has let nobody in, and has not said whether the session is "
+    "still there ({error}). The next cell looks for it, and tells if it is lost; '%session reset' takes another one."
+)
 
 UNREADABLE = "The session's interpreter sent something unreadable."
 
@@ -36,10 +48,6 @@ class Unreadable(PoolUnreachable):
 
     def __init__(self, message: str = UNREADABLE) -> None:
         super().__init__(message)
-
-
-# An execution that was ended before its end is asked about again; the interpreter may need a moment.
-BUDGET = Budget(max_counted=3, counted=(NoAnswer, Unreadable))
 
 
 class Lost(Exception):
@@ -84,11 +92,19 @@ class Ran:
 class Cells:
     """Speaks with `remote_kernel.injected.cell` in the interpreter of the client's identifier.
 
+    Args:
+        limit_seconds: how long the pool lets a cell run: what it answers for longer has nothing to do with one.
+
     Attributes:
         reader: how the interpreter tells who speaks from others.
     """
 
-    def __init__(self, pool: PoolClient) -> None:
+    def __init__(self, pool: PoolClient, limit_seconds: float = SYNC_LIMIT_SECONDS) -> None:
+        # An execution that was ended before its end is asked about again; the interpreter may need a moment.
+        self._budget = Budget(
+            full_seconds=limit_seconds, fault_seconds=limit_seconds, max_counted=3, counted=(NoAnswer, Unreadable)
+        )
+        self._pool = pool
         self._executions = Executions(pool)
         self.reader = ""
 
@@ -143,14 +159,24 @@ class Cells:
             try:
                 answer = await self._ask(what)
             except RemoteKernelError as error:
-                wait = retry.next_wait(error, time.monotonic(), BUDGET)
+                is_let_in = not (isinstance(error, PoolFull) or is_fault(error))
+                if not is_let_in and await self._is_gone():
+                    raise Lost from None
+                wait = retry.next_wait(error, time.monotonic(), self._budget)
                 if wait is None:
-                    return _unknown(str(error))
+                    return _unknown(str(error) if is_let_in else _SHUT_OUT.format(error=str(error).rstrip(".")))
                 await asyncio.sleep(wait)
                 continue
             if answer["status"] == "lost":
                 raise Lost
             return _unknown("") if answer["status"] == "unknown" else answer
+
+    async def _is_gone(self) -> bool:
+        """Return whether the pool says that it has no session; one that cannot tell has not said so."""
+        try:
+            return not await has_session(self._pool)
+        except PoolError:
+            return False
 
     async def _ask(self, what: Mapping[str, object]) -> dict[str, Any]:
         """Run the injection for one cell, in as many executions as its answer takes."""

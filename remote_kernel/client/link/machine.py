@@ -29,6 +29,7 @@ from remote_kernel.client.retry import (
     describe_wait,
     first_contact,
     when_given_up,
+    without_word,
 )
 from remote_kernel.core.errors import (
     Forbidden,
@@ -322,6 +323,8 @@ class LinkMachine:
         if wait is None:
             self._retry.succeed(for_good=False)
             self._move(State.FAILED)
+            if self.following.epoch:
+                error = without_word(error, self._fault_seconds)
             self._fail(when_given_up(error, self._wait_seconds, may_be_broken=may_be_broken))
         else:
             self._connect_at(now + wait)
@@ -331,8 +334,13 @@ class LinkMachine:
     def _budget(self) -> Budget:
         """Bounds on trying again: none for the silence of a session in which a cell may be running."""
         if self.following.epoch:
-            return Budget(full_seconds=self._wait_seconds)
+            return Budget(full_seconds=self._wait_seconds, fault_seconds=self._fault_seconds)
         return first_contact(self._wait_seconds, 0.0 if self._has_had_session else self._access_seconds)
+
+    @property
+    def _fault_seconds(self) -> float:
+        """Seconds for which a pool may have a fault: by then it has taken the session, as nobody has called."""
+        return max(self._wait_seconds, self._keep_alive.cooldown_seconds)
 
     def _lose(self, loss: SessionLost) -> None:
         self._move(State.LOST)
