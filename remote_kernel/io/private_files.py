@@ -32,6 +32,14 @@ def make_private(path: Path) -> None:
         path.chmod(0o600)
 
 
+def is_private(path: Path) -> bool:
+    """Return whether a file is this user's, and closed to others; for Windows, see above."""
+    status = path.lstat()
+    if sys.platform == "win32":
+        return stat.S_ISREG(status.st_mode)
+    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
+
+
 def open_private(path: Path, mode: str) -> FileIO:
     """Open a file, which is made with mode 0600 where it is missing: `r+` to be written in place, `a+` at its end."""
     return FileIO(path, mode, opener=lambda name, flags: os.open(name, flags | os.O_CREAT, 0o600))

@@ -139,6 +139,27 @@ def test_nothing_is_kept_in_the_clear_where_the_cli_has_the_system_encrypt(az: P
     assert [path for path in az.parent.rglob("*") if path.is_file() and "token-1" in path.read_text()] == []
 
 
+def test_cache_in_the_clear_that_the_cli_has_left_behind_does_not_count(az: Path) -> None:
+    (az / ENCRYPTED_CACHE).write_bytes(b"of another system")
+    kernel(CountingLogin(), az).get_token()
+    assert [path for path in az.parent.rglob("*") if path.is_file() and b"token-1" in path.read_bytes()] == []
+
+
+@pytest.mark.unix
+@pytest.mark.parametrize("how", ["others may write it", "others may read it", "is a link"])
+def test_file_that_others_could_have_put_there_is_none(az: Path, how: str) -> None:
+    login = CountingLogin()
+    kernel(login, az).get_token()
+    file = az.parent / "runtime" / "azure-token"
+    if how == "is a link":
+        file.rename(az.parent / "elsewhere")
+        file.symlink_to(az.parent / "elsewhere")
+    else:
+        file.chmod(0o620 if how == "others may write it" else 0o604)
+    assert kernel(login, az).get_token().value == "token-2"
+    assert file.stat(follow_symlinks=False).st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"owner": 1}', '{"token": "\\n", "expires_at": 1e12}', "\x00"])
 def test_file_that_is_no_good_is_none(az: Path, content: str) -> None:
     login = CountingLogin()

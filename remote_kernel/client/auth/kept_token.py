@@ -19,7 +19,7 @@ from remote_kernel.client.auth.tokens import REFRESH_AHEAD_SECONDS, Login, Token
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import ANSWER
 from remote_kernel.core.pools.credential import Credential, CredentialKind, read_claims
-from remote_kernel.io.private_files import make_private_folder, write_private
+from remote_kernel.io.private_files import is_private, make_private_folder, write_private
 
 # The CLI's files: who is logged in, and its tokens, in the clear or encrypted by the system.
 PROFILE, CLEAR_CACHE, ENCRYPTED_CACHE = "azureProfile.json", "msal_token_cache.json", "msal_token_cache.bin"
@@ -47,6 +47,8 @@ class PrivateFile:
         self._path = path
 
     def load(self) -> str:
+        if not is_private(self._path):  # whoever has written it would choose as whom the user is known
+            raise PermissionError
         return self._path.read_text(encoding="utf-8")
 
     def save(self, content: str) -> None:
@@ -99,10 +101,8 @@ class KeptLogin:
 
     def _open_store(self) -> Store | None:
         """Return what keeps a token as the CLI keeps its own; `None` where nothing does."""
-        if (self._config_folder / CLEAR_CACHE).is_file():
-            return PrivateFile(self._path)
-        if not (self._config_folder / ENCRYPTED_CACHE).is_file():
-            return None
+        if not (self._config_folder / ENCRYPTED_CACHE).is_file():  # else one in the clear is of earlier days
+            return PrivateFile(self._path) if (self._config_folder / CLEAR_CACHE).is_file() else None
         try:
             import msal_extensions
 
