@@ -1,5 +1,6 @@
 """What every test gets: folders of its own, and, on request, a real pool and a real kernel."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -21,8 +22,9 @@ hypothesis.settings.load_profile("busy machine")
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    """Run tests in the loop that our programs have, which on Windows is not asyncio's own choice."""
+    return "asyncio", {"loop_factory": asyncio.SelectorEventLoop}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -84,7 +86,7 @@ def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.T
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what starts processes, where only the other tests are asked for.
+    """Leave out what Windows does otherwise.
 
     Raises:
         pytest.UsageError: a test has another name in each process, so that several cannot share the tests.
@@ -93,8 +95,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(f"The address of an object is part of a test's name: {changing[0]}")
     if IS_WINDOWS:
         _leave_out(config, items, [item for item in items if item.get_closest_marker("unix")])
-    if config.getoption("--unit"):
-        _leave_out(config, items, [item for item in items if starts_processes(item.path)])
 
 
 def _is_told(item: pytest.Item, text: str) -> bool:
@@ -108,10 +108,13 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item], left_out: list[p
     items[:] = [item for item in items if item not in set(left_out)]
 
 
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave modules alone that could not be loaded on Windows; `None` leaves the decision to pytest."""
-    is_module = collection_path.suffix == ".py" and collection_path.is_file()
-    return True if IS_WINDOWS and is_module and needs_unix(collection_path) else None
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave modules alone that could not be loaded on Windows, and those that are not asked for; `None` leaves the
+    decision to pytest."""
+    if collection_path.suffix != ".py" or not collection_path.is_file():
+        return None
+    is_left_out = config.getoption("--unit") and starts_processes(collection_path)
+    return True if is_left_out or (IS_WINDOWS and needs_unix(collection_path)) else None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

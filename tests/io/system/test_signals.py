@@ -30,7 +30,8 @@ def test_a_signal_wakes_a_loop_that_has_nothing_to_do(
     async def main() -> None:
         came = asyncio.Event()
         with handling({signal.SIGTERM: came.set}):
-            idle = threading.Timer(0.0, os.kill, (os.getpid(), signal.SIGTERM))
+            # In another thread, so that it interrupts no wait of the loop; os.kill would end a process on Windows.
+            idle = threading.Timer(0.0, signal.raise_signal, (signal.SIGTERM,))
             idle.start()
             await came.wait()
             idle.join()
