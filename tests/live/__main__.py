@@ -36,6 +36,9 @@ PERSONAL_CLAIMS = (
     "appid", "app_displayname", "azp", "ipaddr", "deviceid", "puid", "sid", "uti",
 )  # fmt: skip
 
+# A suite that was interrupted ends its kernels, which give their sessions back.
+GIVING_BACK_SECONDS = 60.0
+
 PARTS = ("answers", "times", "contract", "notebooks")
 
 
@@ -137,7 +140,7 @@ async def _talk(findings: Findings, endpoint: Endpoint, options: argparse.Namesp
                 seconds = await time_allocation(door, ALLOCATIONS)
                 findings.timings["first request of a new session"] = f"{seconds:.2f} s"
         if "answers" in options.only:
-            findings.answers = await ask_all(door, fill=options.fill, tell=_tell)
+            await ask_all(door, findings.answers, fill=options.fill, tell=_tell)
     if door.left:
         findings.ended["Giving back"] = f"{door.left} sessions are left to the pool's cooldown"
 
@@ -149,13 +152,25 @@ def _run_suite(
     _tell(f"running: {name}")
     report = folder / f"{name}.xml"
     with _noting(findings, name):
-        done = subprocess.run(
-            [sys.executable, *command, junit, str(report)], cwd=ROOT, env=dict(environ), stdout=sys.stderr
-        )
-        if report.exists():
-            findings.cases[name] = read_junit(report)
-        if not report.exists() or (done.returncode and "failed" not in findings.cases[name].values()):
-            findings.ended[name] = f"it ended with exit status {done.returncode}"
+        try:
+            status = _wait_ended([sys.executable, *command, junit, str(report)], environ)
+        finally:
+            if report.exists():
+                findings.cases[name] = read_junit(report)
+        if not report.exists() or (status and "failed" not in findings.cases[name].values()):
+            findings.ended[name] = f"it ended with exit status {status}"
+
+
+def _wait_ended(command: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run a program and return its exit status; a Ctrl-C is for the program, too, which gives its sessions back."""
+    with subprocess.Popen(command, cwd=ROOT, env=dict(environ), stdout=sys.stderr) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            with suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+                process.wait(GIVING_BACK_SECONDS)
+            process.kill()
+            raise
 
 
 def _known(endpoint: Endpoint, environ: Mapping[str, str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 assumed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -197,10 +197,9 @@ QUESTIONS: Mapping[str, Callable[[Conversation], Awaitable[Answer]]] = {
 }
 
 
-async def ask_all(door: Door, *, fill: int, tell: Callable[[str], None]) -> dict[str, Answer]:
+async def ask_all(door: Door, answers: MutableMapping[str, Answer], *, fill: int, tell: Callable[[str], None]) -> None:
     """Ask all that pools of this kind can be asked, in the order of the table; one that fails costs that one."""
     talk = Conversation(door=door, identifier=door.new_identifier(), fill=fill)
-    answers = {}
     for each in ASSUMPTIONS:
         tell(f"asking: {each.name}")
         if not each.is_asked or door.kind not in each.kinds:
@@ -215,7 +214,6 @@ async def ask_all(door: Door, *, fill: int, tell: Callable[[str], None]) -> dict
             answers[each.name] = await QUESTIONS[each.name](talk)
         except Exception as error:
             answers[each.name] = Answer(Verdict.OTHERWISE, f"no answer that could be read: {type(error).__name__}")
-    return answers
 
 
 def _names(fields: Iterable[str]) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 from tests.live.assumptions import ASSUMPTIONS, Kind
 from tests.live.questions import Answer, Verdict
 
+_UNASKED = Answer(Verdict.NOT_ASKED, "it was ended before")
+
 HEAD = """\
 # Live report
 
@@ -29,7 +31,7 @@ class Findings:
 
     kind: Kind | None = None
     conditions: Mapping[str, str] = field(default_factory=dict)
-    answers: Mapping[str, Answer] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict)
     timings: dict[str, str] = field(default_factory=dict)
     cases: dict[str, Mapping[str, str]] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
@@ -56,7 +58,7 @@ class Findings:
     def _answers(self, redact: Callable[[str], str]) -> str:
         lines = ["| name | we assume | verdict | the pool said |", "|---|---|---|---|"]
         for each in ASSUMPTIONS:
-            answer = self.answers[each.name]
+            answer = self.answers.get(each.name, _UNASKED)
             verdict = f"**{answer.verdict}**" if answer.verdict is Verdict.OTHERWISE else answer.verdict
             lines.append(f"| {each.name} | {each.text} | {verdict} | {redact(answer.said)} |")
         return "\n".join(lines) + "\n"

@@ -3,18 +3,20 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from remote_kernel.client.access import Endpoint
 from remote_kernel.core.wire.frames import SESSION_PATH, STOP_SESSION_PATH
 from tests.client.serving import Answer, serve
-from tests.driver import Pool
+from tests.driver import Pool, wait_until
 from tests.live import assumptions
 from tests.live.__main__ import make_parser
 from tests.live.assumptions import ASSUMPTIONS
@@ -23,14 +25,16 @@ from tests.live.questions import QUESTIONS, Verdict
 from tests.live.report import read_junit
 from tests.live.timings import time_allocation
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).parents[2]
 
 
-def run_live(endpoint: str, token: str, report: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+def live_command(endpoint: str, token: str, report: Path, *options: str) -> tuple[list[str], dict[str, str]]:
     environ = {**os.environ, "REMOTE_KERNEL_LIVE_ENDPOINT": endpoint, "REMOTE_KERNEL_LIVE_TOKEN": token}
-    command = [sys.executable, "-m", "tests.live", "--output", str(report), *options]
+    return [sys.executable, "-m", "tests.live", "--output", str(report), *options], environ
+
+
+def run_live(endpoint: str, token: str, report: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    command, environ = live_command(endpoint, token, report, *options)
     return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
 
 
@@ -148,6 +152,36 @@ def test_local_pool_is_as_assumed(flavor: str, tmp_path: Path) -> None:
     assert_tells_nothing(text, pool.endpoint, pool.token)
 
 
+@pytest.mark.unix
+@pytest.mark.parametrize("part", ["answers", "notebooks"])
+def test_ctrl_c_gives_the_sessions_back_and_tells_what_was_found_out(part: str, tmp_path: Path) -> None:
+    shown = [nbformat.v4.new_output("stream", text="something to compare with")]
+    cells = [nbformat.v4.new_code_cell("import time; time.sleep(600)", outputs=shown)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "a.ipynb")
+    report = tmp_path / "report.md"
+    with Pool.start("--max-sessions", "5") as pool:
+        options = ("--only", part, "--notebooks", str(tmp_path / "a.ipynb"))
+        command, environ = live_command(pool.endpoint, pool.token, report, *options)
+        with subprocess.Popen(
+            command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True, start_new_session=True
+        ) as process:
+            assert process.stderr is not None
+            if part == "answers":
+                assert any("asking: streaming" in line for line in process.stderr)
+            else:
+                wait_until(lambda: pool.sessions() != [])
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all programs in it
+            process.communicate()
+        wait_until(lambda: pool.sessions() == [])
+    assert process.returncode == 1
+    text = report.read_text()
+    assert "## What was not asked\n- interrupted\n" in text
+    if part == "answers":
+        assert verdicts(text)["same pod"] == Verdict.AS_ASSUMED
+        assert verdicts(text)["full"] == Verdict.NOT_ASKED
+
+
+@pytest.mark.slow
 def test_the_suites_are_run_and_counted(tmp_path: Path) -> None:
     with Pool.start("--max-sessions", "10") as pool:
         report = tmp_path / "report.md"
