@@ -32,6 +32,7 @@ from tests.core.saves.examples import BUFFER, OWNER, file_of, object_of
 store = SaveStore(SavesFolder(path=pathlib.Path({str(tmp_path / "remote-kernel" / "saves")!r})), OWNER)
 with store.keeping_objects():
     store.put_object(object_of(BUFFER).hash, file_of(BUFFER))
+    (store.folder / ".0123abcd.json.half").write_text("half of a save")
     os._exit(0)
 """
     subprocess.run([sys.executable, "-c", program], check=True)
@@ -83,3 +84,6 @@ def test_a_disk_that_is_full_costs_the_new_save_alone(store: SaveStore) -> None:
             add(store, PACKED, os.urandom(500), now=2.0)
         assert {path: path.read_bytes() for path in store.folder.rglob("*") if path.is_file()} == files
         assert store.read(store.find()) == save
+    with limited_files(0):
+        store.delete(save)
+    assert (store.list(), store.known()) == ([], set())

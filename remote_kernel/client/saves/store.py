@@ -179,8 +179,10 @@ class SaveStore:
 
     def delete(self, save: Save) -> None:
         """Remove a save and what no other one needs; raises `NotWritten`."""
-        with self.keeping_objects(), self._writing():
+        with self._writing():
             self._path(save).unlink(missing_ok=True)
+        with contextlib.suppress(OSError, SaveError):  # without a file of ours, which a full disk might not take
+            self._remove_unused()
 
     @contextlib.contextmanager
     def keeping_objects(self) -> Iterator[None]:
@@ -208,7 +210,8 @@ class SaveStore:
             if is_used(self.folder) or any(save.problem for save in saves):
                 return
             needed = {each.hash for save in saves for each in save.manifest.objects}
-            for path in self._objects.iterdir():
+            left_over = [path for path in self.folder.iterdir() if path.name.startswith(".")]
+            for path in (*left_over, *self._objects.iterdir()):
                 if path.name not in needed:
                     path.unlink(missing_ok=True)
 
