@@ -19,6 +19,7 @@ class Grouping:
         self._parent = {name: name for name in names}
         self._first: dict[int, str] = {}
         self._spans: dict[int, list[tuple[int, int, str]]] = {}
+        self._wants: dict[str, list[str]] = {}
 
     def add(self, name: str, reached: Iterable[int], spans: Iterable[tuple[int, int, int]]) -> None:
         """Note what a variable reaches: objects by `id`, and parts of the memory of others."""
@@ -27,9 +28,14 @@ class Grouping:
         for owner, low, high in spans:
             self._spans.setdefault(owner, []).append((low, high, name))
 
+    def want(self, name: str, wanted: Iterable[str]) -> None:
+        """Note which others are to be there before a variable is."""
+        self._wants[name] = [other for other in wanted if other in self._parent]
+
     def groups(self) -> list[list[str]]:
-        """Return all the variables, those that share something in one list."""
+        """Return all the variables, those in one list that share something, or of which each is to be there first."""
         self._join_spans()
+        self._join_circles()
         groups: dict[str, list[str]] = {}
         for name in self._parent:
             groups.setdefault(self._root(name), []).append(name)
@@ -52,6 +58,17 @@ class Grouping:
             if high > end:
                 end, before = high, name
 
+    def _join_circles(self) -> None:
+        after: dict[str, set[str]] = {}
+        for name, wanted in self._wants.items():
+            after.setdefault(self._root(name), set()).update(map(self._root, wanted))
+        in_circles = {root for wanted in after.values() for root in wanted if root in after}
+        reached = {root: _reachable(root, after) for root in in_circles}
+        for root in in_circles:
+            for other in reached[root] & in_circles:
+                if root in reached[other]:
+                    self._join(root, other)
+
     def _join(self, one: str, other: str) -> None:
         self._parent[self._root(one)] = self._root(other)
 
@@ -60,3 +77,13 @@ class Grouping:
             self._parent[name] = self._parent[self._parent[name]]
             name = self._parent[name]
         return name
+
+
+def _reachable(root: str, after: dict[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    left = [root]
+    while left:
+        new = after.get(left.pop(), set()) - found
+        found |= new
+        left += new
+    return found

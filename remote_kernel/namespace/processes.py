@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import marshal
 import os
 import select
@@ -240,7 +241,8 @@ class InPlace:
 
     def _do_one(self, task: Any, seconds: float) -> dict[str, Any]:
         try:
-            with time_limit(seconds):
+            nothing = io.StringIO()
+            with contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing), time_limit(seconds):
                 return self._do(task)
         except refusals.TimeOver:
             return {"lost": f"took longer than {self._seconds:g} s"}

@@ -74,6 +74,8 @@ class Restoring:
         self._reporter = Reporter(folder)
         self._report = Report()
         self._outputs: dict[int, Any] = {}
+        self._begun: set[str] = set()
+        self._values: dict[str, Any] = {}
 
     def run(self, packs: Iterable[Sequence[Any]], *, force: bool) -> dict[str, Any]:
         """Restore, and return the report; with values that are others now, and without `force`, only their names."""
@@ -130,6 +132,7 @@ class Restoring:
             group for group in groups if not _is_around(group) and (self._names is None or self._wanted_of(group))
         ]
         self._reporter.update(total=len(wanted))
+        self._group_of = {variable.name: group for group in groups for variable in group.variables}
         for text in libraries.differences({name: v for group in wanted for name, v in group.requires.items()}):
             self._report.warn(text)
         self._apply(around, surroundings.BEFORE if self._names is None else surroundings.BEFORE[:1])
@@ -142,7 +145,18 @@ class Restoring:
             self._apply(around, surroundings.AFTER)
             surroundings.apply_outputs(self._outputs, self._shell)
 
+    def _definition(self, name: str) -> Any:
+        """Return a function or a class that is a variable of another group, which is restored first."""
+        if name in self._group_of:
+            self._restore_group(self._group_of[name])
+        if name not in self._values:
+            raise Unrestored(f"needs {name!r}, which is not restored")
+        return self._values[name]
+
     def _restore_group(self, group: Group) -> None:
+        if group.variables[0].name in self._begun:
+            return
+        self._begun.add(group.variables[0].name)
         try:
             values = self._load(group)
         except Unrestored as error:
@@ -153,6 +167,7 @@ class Restoring:
             ]
             return
         for variable, value in zip(group.variables, values):
+            self._values[variable.name] = value
             if self._is_wanted(variable.name):
                 self._shell.user_ns[variable.name] = value
                 shown = {"name": variable.name, "type": variable.type, "cell": variable.cell}
@@ -169,7 +184,7 @@ class Restoring:
             warnings.simplefilter("default")
             try:
                 with time_limit(self._seconds):
-                    return loading.load(group, self._objects, self._shell)
+                    return loading.load(group, self._objects, self._shell, self._definition)
             except refusals.TimeOver:
                 raise Unrestored(f"took longer than {self._seconds:g} s") from None
             finally:

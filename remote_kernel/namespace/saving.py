@@ -16,6 +16,7 @@ from remote_kernel.namespace.files.packs import SMALL_BYTES, Group, Lost, Variab
 from remote_kernel.namespace.files.records import MANIFEST, OBJECTS, Reporter, write_json
 from remote_kernel.namespace.grouping import Grouping
 from remote_kernel.namespace.pickling import refusals
+from remote_kernel.namespace.pickling.standing import definitions_of
 from remote_kernel.namespace.pickling.taking import Taker, Unsaved
 from remote_kernel.namespace.variables import type_name, variables_of
 
@@ -75,7 +76,7 @@ class Saving:
         for path in (self._objects, self._spool):
             os.makedirs(path, exist_ok=True)
         self._writer = ObjectWriter(self._objects, frozenset(known))
-        self._taker = Taker(shell.user_ns, standing, self._writer, limits.group_bytes)
+        self._standing = standing
         self._reporter = Reporter(folder)
         self._streams = surroundings.streams()
         self._lost: dict[str, str] = {}
@@ -99,6 +100,8 @@ class Saving:
         around = surroundings.collected(self._shell, self._limits.history_entries, self._limits.history_bytes)
         around.update(self._streams)
         self._values = {**self._variables, **outputs, **around}
+        standing = {**self._standing, **definitions_of(self._variables)}
+        self._taker = Taker(self._shell.user_ns, standing, self._writer, self._limits.group_bytes)
         self._cells = bindings.last_cells(surroundings.inputs_of(self._shell))
         self._reporter.update(total=len(self._values))
         ends_at = time.monotonic() + self._limits.total_seconds
@@ -106,6 +109,8 @@ class Saving:
         self._take([(name,) for name in self._values])
         self._reporter.update(step="saving")
         self._take_groups(around)
+        while self._drop_dependents():
+            pass
         self._write(around)
 
     def _do(self, names: Sequence[str]) -> dict[str, Any]:
@@ -159,6 +164,7 @@ class Saving:
         grouping = Grouping(alone)
         for name in alone:
             grouping.add(name, self._pieces[(name,)]["reached"], self._pieces[(name,)]["spans"])
+            grouping.want(name, self._pieces[(name,)]["wants"])
         groups = [tuple(sorted(group, key=_order)) for group in grouping.groups()]
         self._drop_large_outputs(groups)
         shared = [group for group in groups if len(group) > 1]
@@ -166,6 +172,18 @@ class Saving:
         for name in (name for group in shared for name in group):
             del self._pieces[(name,)]
         self._take(shared)
+
+    def _drop_dependents(self) -> bool:
+        """Lose what wants a function or a class that is lost; return whether there was any."""
+        wanting = {
+            names: [name for name in piece["wants"] if name in self._lost] for names, piece in self._pieces.items()
+        }
+        for names, missing in wanting.items():
+            if missing:
+                del self._pieces[names]
+                for name in names:
+                    self._lost[name] = f"needs {missing[0]!r}, which cannot be saved: it {self._lost[missing[0]]}"
+        return any(wanting.values())
 
     def _drop_large_outputs(self, groups: list[tuple[str, ...]]) -> None:
         """Keep the newest results that no variable has part in, while they are small."""

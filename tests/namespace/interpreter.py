@@ -116,8 +116,6 @@ def main() -> None:
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
 
-    import remote_kernel.namespace
-
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     config = Config({"HistoryManager": {"hist_file": ":memory:"}})
@@ -130,9 +128,18 @@ def main() -> None:
         elif "expression" in question:
             answer = _value(question["expression"], shell.user_ns)
         else:
-            answer = remote_kernel.namespace.call(question["call"], question["arguments"])
+            answer = _called(question["call"], question["arguments"])
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
+
+
+def _called(name: str, arguments: str) -> str:
+    import remote_kernel.namespace
+
+    try:
+        return remote_kernel.namespace.call(name, arguments)
+    except KeyboardInterrupt:
+        return json.dumps({"interrupted": True})
 
 
 def _questions() -> Iterator[dict[str, Any]]:

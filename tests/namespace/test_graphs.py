@@ -5,6 +5,7 @@ import json
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,9 +21,10 @@ NODE = st.fixed_dictionaries(
 _names = itertools.count()
 
 
-@settings(max_examples=30)
+@pytest.mark.timeout(600)
+@settings(max_examples=20)
 @given(
-    description=st.lists(NODE, min_size=1, max_size=10),
+    description=st.lists(NODE, min_size=1, max_size=12),
     roots=st.lists(st.integers(0, 20), min_size=1, max_size=4),
     fork=st.integers(0, 9).map(lambda number: number == 0),
 )
@@ -33,16 +35,19 @@ def test_what_comes_back_is_isomorphic(
     listed = f"[{', '.join(names)}]"
     chosen = ", ".join(f"nodes[{root} % len(nodes)]" for root in roots)
     shared.run(
+        "[globals().pop(f'v{index}', None) for index in range(4)];\n"  # of an example that has failed
         "from tests.namespace import graphs\n"
         f"nodes = graphs.build({json.dumps(description)})\n{', '.join(names)}, = {chosen},\ndel nodes"
     )
     before = shared.value(f"graphs.describe({listed})")
     count = shared.value(f"graphs.components({listed})")
+    has_function = shared.value(f"any(map(callable, {listed}))")
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder, "saved")
         manifest = shared.save(saved, fork=fork)
         assert manifest["lost"] == []
-        assert len(groups_of(saved, manifest)) == count + 1, "each set that shares something, and the module"
+        found = len(groups_of(saved, manifest)) - 1  # the module is one
+        assert found == count or (found > count and has_function), "a function of a variable's is named by others"
         shared.run(f"del graphs, {', '.join(names)}")
         report = shared.restore(Path(folder, "restored"), saved)
     assert report["lost"] == []

@@ -8,6 +8,8 @@ import pytest
 from tests.namespace.conftest import Start
 from tests.namespace.interpreter import Interpreter, contents, groups_of
 
+pytestmark = pytest.mark.timeout(400)  # for a machine that does much else
+
 FORK = pytest.mark.parametrize("fork", [True, False], ids=["fork", "in place"])
 
 

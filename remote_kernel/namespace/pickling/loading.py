@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import pickle
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from remote_kernel.namespace.files.objects import read_objects
 from remote_kernel.namespace.pickling import libraries, refusals
-from remote_kernel.namespace.pickling.standing import standing_object
+from remote_kernel.namespace.pickling.standing import DEFINITION, standing_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,9 +27,14 @@ class Unrestored(Exception):
 class Finder:
     """Mix-in for unpicklers: finds what a pickle names."""
 
+    shell: Any
+    definition: Callable[[str], Any]
+
     def persistent_load(self, name: Any) -> Any:
-        """Return the standing object of a name."""
-        return standing_object(name, self.shell)  # type: ignore[attr-defined]
+        """Return the standing object of a name, or the definition of a variable."""
+        if name.startswith(DEFINITION):
+            return self.definition(name[len(DEFINITION) :])
+        return standing_object(name, self.shell)
 
     def find_class(self, module: str, name: str) -> Any:
         """Return what a pickle names, out of this program where it was of a program like this."""
@@ -44,21 +49,24 @@ class _Unpickler(Finder, pickle.Unpickler):
     pass
 
 
-def load(group: Group, folder: str, shell: Any) -> list[Any]:
+def load(group: Group, folder: str, shell: Any, definition: Callable[[str], Any]) -> list[Any]:
     """Return the values of a group.
 
     Args:
         group: with a pickle that its owner has authenticated: loading runs what it says.
         folder: with the objects.
         shell: IPython's.
+        definition: returns the function or class of another variable, or raises `Unrestored`.
 
     `Unrestored` if they cannot be loaded.
     """
     check(group)
     buffers = (read_objects(folder, references) for references in group.buffers)
     try:
-        values = _unpickler(group.serialiser, io.BytesIO(group.pickle), buffers, shell).load()
-    except (KeyboardInterrupt, refusals.TimeOver):
+        unpickler = _unpickler(group.serialiser, io.BytesIO(group.pickle), buffers)
+        unpickler.shell, unpickler.definition = shell, definition
+        values = unpickler.load()
+    except (KeyboardInterrupt, refusals.TimeOver, Unrestored):
         raise
     except BaseException as error:
         raise Unrestored(_reason(error, group)) from None
@@ -78,7 +86,7 @@ def check(group: Group) -> None:
             raise Unrestored(_missing(name, group))
 
 
-def _unpickler(serialiser: str, file: io.BytesIO, buffers: Iterable[Any], shell: Any) -> Any:
+def _unpickler(serialiser: str, file: io.BytesIO, buffers: Iterable[Any]) -> Any:
     kind: Any = _Unpickler
     libraries.load("cloudpickle")
     if serialiser == "dill":
@@ -87,9 +95,7 @@ def _unpickler(serialiser: str, file: io.BytesIO, buffers: Iterable[Any], shell:
             """Dill's."""
 
         kind = DillUnpickler
-    unpickler = kind(file, buffers=buffers)
-    unpickler.shell = shell
-    return unpickler
+    return kind(file, buffers=buffers)
 
 
 def _missing(name: str, group: Group) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from remote_kernel.namespace.pickling import arrays, rebuilding, refusals
 from remote_kernel.namespace.pickling.refusals import Refused
+from remote_kernel.namespace.pickling.standing import DEFINITION, is_importable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,7 @@ class Reducers:
         by_name: other objects that are known by their names.
         dispatch: types that the library has a way for.
         spans: views, by their owner and what they reach of it.
+        wants: variables whose definitions are named.
     """
 
     dispatch: Any
@@ -38,7 +40,7 @@ class Reducers:
         """Begin.
 
         Args:
-            standing: names of what is there in every interpreter, by `id`.
+            standing: names of what is not to be in the pickle, by `id`.
             namespace: the notebook's.
             shared: arrays, by `id`, whose views are to be views.
         """
@@ -50,10 +52,14 @@ class Reducers:
         self.by_value: set[int] = set()
         self.by_name: set[int] = set()
         self.spans: list[arrays.Span] = []
+        self.wants: set[str] = set()
 
     def persistent_id(self, item: Any) -> Any:
-        """Return the name of a standing object, None for all others."""
-        return self._standing.get(id(item))
+        """Return the name of a standing object, or of a definition that is another variable's; None for all others."""
+        name = self._standing.get(id(item))
+        if name is not None and name.startswith(DEFINITION):
+            self.wants.add(name[len(DEFINITION) :])
+        return name
 
     def reducer_override(self, item: Any) -> Any:
         """Return what an object is made of, or `NotImplemented` where the library's own way is right."""
@@ -168,15 +174,6 @@ class Reducers:
             if id(owner) in self._shared:
                 return arrays.reduce_view(array, owner)
         return arrays.reduce_array(array) if arrays.is_plain(array) else NotImplemented
-
-
-def is_importable(function: types.FunctionType) -> bool:
-    """Return whether a function is found where it says, in a module that can be imported."""
-    name = function.__module__
-    found: Any = sys.modules.get(name) if isinstance(name, str) and name != "__main__" else None
-    for part in function.__qualname__.split("."):
-        found = getattr(found, part, None)
-    return found is function and getattr(sys.modules[name], "__spec__", None) is not None
 
 
 def _refuse(phrase: str, item: Any) -> Any:

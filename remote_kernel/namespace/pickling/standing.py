@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+import types
 from typing import Any
 
 NAMESPACE, SHELL, INPUTS, OUTPUTS = "namespace", "shell", "In", "Out"
+# Before the name of a variable with a function or a class of the notebook, which others name and do not copy.
+DEFINITION = "variable:"
 
 # Module and attribute. A copy of these would be another stream, another state, or no sentinel any more.
 ATTRIBUTES = (
@@ -41,6 +44,26 @@ def standing_objects(shell: Any) -> dict[int, str]:
         if isinstance(shell.user_ns.get(name), (list, dict)):
             names[id(shell.user_ns[name])] = name
     return names
+
+
+def definitions_of(variables: dict[str, Any]) -> dict[int, str]:
+    """Return the names of functions and classes that the notebook has defined and no module has, by `id`."""
+    names: dict[int, str] = {}
+    for name, value in variables.items():
+        if (isinstance(value, types.FunctionType) and not is_importable(value)) or (
+            isinstance(value, type) and value.__module__ == "__main__"
+        ):
+            names.setdefault(id(value), f"{DEFINITION}{name}")
+    return names
+
+
+def is_importable(function: Any) -> bool:
+    """Return whether a function is found where it says, in a module that can be imported."""
+    name = function.__module__
+    found: Any = sys.modules.get(name) if isinstance(name, str) and name != "__main__" else None
+    for part in function.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is function and getattr(sys.modules[name], "__spec__", None) is not None
 
 
 def standing_object(name: str, shell: Any) -> Any:

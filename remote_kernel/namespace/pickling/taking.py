@@ -11,6 +11,7 @@ from remote_kernel.namespace.pickling import arrays, libraries, refusals
 from remote_kernel.namespace.pickling.reducers import Reducers
 from remote_kernel.namespace.pickling.refusals import Refused
 from remote_kernel.namespace.pickling.sharing import Memo
+from remote_kernel.namespace.pickling.standing import DEFINITION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,7 @@ class Taken:
         spans: views in it, each by its owner's `id` and what it reaches of it.
         requires: versions by top-level module; of "python", if there is code in it.
         distributions: names by which pip knows some of those.
+        wants: variables whose functions or classes it names, which are to be there when it is loaded.
     """
 
     serialiser: str
@@ -57,6 +59,7 @@ class Taken:
     spans: Sequence[arrays.Span]
     requires: dict[str, str]
     distributions: dict[str, str]
+    wants: Sequence[str]
 
 
 class Taker:
@@ -64,7 +67,7 @@ class Taker:
 
     Args:
         namespace: the notebook's.
-        standing: names of what is there in every interpreter, by `id`.
+        standing: names of what is there in every interpreter, and of the notebook's own definitions, by `id`.
         writer: takes the buffers.
         max_bytes: of what is taken at once.
     """
@@ -73,6 +76,7 @@ class Taker:
         self, namespace: dict[str, Any], standing: dict[int, str], writer: ObjectWriter, max_bytes: int
     ) -> None:
         self._namespace, self._standing = namespace, standing
+        self._definitions = {name for name in standing.values() if name.startswith(DEFINITION)}
         self._writer, self._max_bytes = writer, max_bytes
         self._classes: dict[str, Any] = {}
         self._held: list[Any] = []
@@ -105,7 +109,9 @@ class Taker:
         if serialiser not in self._classes:
             self._classes[serialiser] = pickler_class(serialiser)
         pickling = Pickling(self._classes[serialiser], self._writer, self._max_bytes)
-        pickling.pickler.set_up(self._standing, self._namespace, shared)
+        own = {f"{DEFINITION}{name}" for name in names} & self._definitions
+        standing = {key: name for key, name in self._standing.items() if name not in own} if own else self._standing
+        pickling.pickler.set_up(standing, self._namespace, shared)
         try:
             pickling.run(list(values))
         except OSError as error:
@@ -178,7 +184,7 @@ class Pickling:
         pickle = self._file.getvalue()
         return Taken(
             serialiser, pickle, self._buffers, self._size + len(pickle), list(self.memo.objects),
-            self.pickler.spans, requires, distributions,
+            self.pickler.spans, requires, distributions, sorted(self.pickler.wants),
         )  # fmt: skip
 
 
