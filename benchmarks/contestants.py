@@ -11,10 +11,10 @@ from pathlib import Path
 
 from benchmarks.front_end import FrontEnd
 from benchmarks.local_kernel import LocalKernel
-from tests.driver import Pod, Pool, wait_until
+from tests.driver import Pool, wait_until
 from tests.faults.proxy import FaultProxy, Plan
 
-LOCAL, POOL, AGENT, LINK, WORKSPACE = "ipykernel", "pool", "agent", "link", "workspace"
+LOCAL, POOL, FRONT_DOOR, LINK, WORKSPACE = "ipykernel", "pool", "front door", "link", "workspace"
 
 # There and back over the emulated link.
 ROUND_TRIP_SECONDS = 0.050
@@ -67,10 +67,8 @@ def contestants(names: set[str]) -> Iterator[dict[str, Contestant]]:
     with ExitStack() as stack:
         stack.enter_context(private_home())
         found = {LOCAL: Contestant(LOCAL, lambda: FrontEnd(LocalKernel.start("python3", {})))}
-        if names & {POOL, LINK, WORKSPACE}:
+        if names & {POOL, FRONT_DOOR, LINK, WORKSPACE}:
             found |= _of_pool(stack, names)
-        if AGENT in names:
-            found[AGENT] = _of_agent(stack)
         for contestant in found.values():
             stack.callback(contestant.close)
         yield {name: contestant for name, contestant in found.items() if name in names}
@@ -83,12 +81,17 @@ def _of_pool(stack: ExitStack, names: set[str]) -> dict[str, Contestant]:
         with pool.client() as client:
             wait_until(lambda: client.get("/.local/status").json()["ready"] > 0)
 
-    found = {POOL: Contestant(POOL, lambda: start_remote(pool.endpoint, pool.token), wait_pod_ready)}
+    found = {
+        POOL: Contestant(POOL, lambda: start_remote(pool.endpoint, pool.token, is_direct=True), wait_pod_ready),
+        FRONT_DOOR: Contestant(FRONT_DOOR, lambda: start_remote(pool.endpoint, pool.token), wait_pod_ready),
+    }
     if WORKSPACE in names:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rk-")))
         fill(folder, WORKSPACE_FILES, 100)
         found[WORKSPACE] = Contestant(
-            WORKSPACE, lambda: start_remote(pool.endpoint, pool.token, workspace=folder), wait_pod_ready
+            WORKSPACE,
+            lambda: start_remote(pool.endpoint, pool.token, is_direct=True, workspace=folder),
+            wait_pod_ready,
         )
     if LINK in names:
         proxy = stack.enter_context(FaultProxy.before(pool.endpoint))
@@ -97,15 +100,15 @@ def _of_pool(stack: ExitStack, names: set[str]) -> dict[str, Contestant]:
     return found
 
 
-def _of_agent(stack: ExitStack) -> Contestant:
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rk-", ignore_cleanup_errors=True)))
-    pod = stack.enter_context(Pod.start(folder))
-    return Contestant(AGENT, lambda: start_remote(pod.endpoint, "none"))
+def start_remote(endpoint: str, token: str, *, is_direct: bool = False, workspace: Path | None = None) -> FrontEnd:
+    """Start a kernel of ours with a session of its own.
 
-
-def start_remote(endpoint: str, token: str, *, workspace: Path | None = None) -> FrontEnd:
-    """Start a kernel of ours with a session of its own, in a folder that is kept the same there, if there is one."""
+    Args:
+        is_direct: whether it may pass the pool by, as kernels without an endpoint do.
+        workspace: folder that is kept the same in the session.
+    """
     environ = {
+        "REMOTE_KERNEL_DIRECT": "1" if is_direct else "0",
         "REMOTE_KERNEL_ENDPOINT": endpoint,
         "REMOTE_KERNEL_TOKEN": token,
         "REMOTE_KERNEL_IDENTIFIER": f"bench-{secrets.token_hex(8)}",

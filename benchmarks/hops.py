@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.contestants import LOCAL, POOL, Contestant, contestants
+from benchmarks.contestants import FRONT_DOOR, LOCAL, Contestant, contestants
 from benchmarks.front_end import text_of
 from benchmarks.measures import MEASURES
 from benchmarks.report import update_page
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hops", description=__doc__)
     parser.add_argument("--update-docs", action="store_true", help="put the table into docs/performance.md")
     options = parser.parse_args(argv)
-    with contestants({LOCAL, POOL}) as found:
+    with contestants({LOCAL, FRONT_DOOR}) as found:
         costs = [measure(found, name, count, title) for name, (count, title) in SAMPLES.items()]
     table = to_markdown(costs)
     print(table)
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 def measure(found: Mapping[str, Contestant], name: str, count: int, title: str) -> Cost:
     """Take `count` samples of a measure from both; return what each costs on average."""
     (sample,) = (measure.sample for measure in MEASURES if measure.name == name)
-    local, ours = (_cost(found[who], processes_of(found[who]), sample, count) for who in (LOCAL, POOL))
+    local, ours = (_cost(found[who], processes_of(found[who]), sample, count) for who in (LOCAL, FRONT_DOOR))
     return Cost(title, local, ours)
 
 

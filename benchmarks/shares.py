@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.contestants import POOL, Contestant, contestants
+from benchmarks.contestants import FRONT_DOOR, Contestant, contestants
 from benchmarks.hops import processes_of
 from benchmarks.measures import MEASURES
 from benchmarks.report import update_page
@@ -86,8 +86,8 @@ def take(names: Iterable[str], seconds: int) -> list[Profile]:
     """Return a profile for each measure and process; raises `NoProfile`."""
     if shutil.which("perf") is None:
         raise NoProfile("This needs Linux's perf; install it (linux-perf in Debian).")
-    with contestants({POOL}) as found:
-        return [profile for name in names for profile in _take(found[POOL], name, seconds)]
+    with contestants({FRONT_DOOR}) as found:
+        return [profile for name in names for profile in _take(found[FRONT_DOOR], name, seconds)]
 
 
 def _take(contestant: Contestant, name: str, seconds: int) -> list[Profile]:

@@ -31,6 +31,7 @@ class Endpoint:
         must_prove: whether each connection begins with the pool's proof of the token (`core.pools.pool_proof`).
         proxy: on the way there; `None` for none.
         bundle: file or folder of the certificate authorities to trust; `None` for the usual ones.
+        is_direct: whether the pool may be asked where its pods listen, to be passed by.
     """
 
     url: str
@@ -38,6 +39,7 @@ class Endpoint:
     must_prove: bool = False
     proxy: Proxy | None = None
     bundle: Path | None = None
+    is_direct: bool = False
 
 
 class Access(Protocol):
@@ -60,8 +62,10 @@ class Access(Protocol):
 class ConfiguredAccess:
     """An endpoint and a ready-made token from the settings."""
 
-    def __init__(self, url: str, token: str, proxy: Proxy | None = None, bundle: Path | None = None) -> None:
-        self._endpoint = Endpoint(url, token, proxy=proxy, bundle=bundle)
+    def __init__(
+        self, url: str, token: str, proxy: Proxy | None = None, bundle: Path | None = None, *, is_direct: bool = False
+    ) -> None:
+        self._endpoint = Endpoint(url, token, proxy=proxy, bundle=bundle, is_direct=is_direct)
         self.is_here = is_here(url)
 
     async def endpoint(self) -> Endpoint:
@@ -101,11 +105,15 @@ class LocalAccess:
 
     Args:
         environ: with which it is started when there is none; `None` where it is not to be started.
+        is_direct: see `Endpoint`.
     """
 
     is_here = True
 
-    def __init__(self, pool: LocalPool, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, pool: LocalPool, environ: Mapping[str, str] | None = None, *, is_direct: bool = False
+    ) -> None:  # fmt: skip
+        self._is_direct = is_direct
         self._pool = pool
         self._environ = environ
         self._found: Endpoint | None = None
@@ -121,7 +129,7 @@ class LocalAccess:
                 running = await (self._pool.find() if self._environ is None else self._pool.locate(self._environ))
                 if running is None:
                     raise PoolUnreachable("The local pool does not run any more.")
-                self._found = Endpoint(running.endpoint, running.token, must_prove=True)
+                self._found = Endpoint(running.endpoint, running.token, must_prove=True, is_direct=self._is_direct)
             return self._found
 
     def forget(self, endpoint: Endpoint) -> None:
@@ -145,11 +153,12 @@ def choose_access(settings: Settings, environ: Mapping[str, str]) -> Access:
     if not settings.endpoint:
         if sys.platform == "win32":
             raise SettingsError(NOT_ON_WINDOWS)
-        return LocalAccess(LocalPool(), environ)
+        return LocalAccess(LocalPool(), environ, is_direct=settings.is_direct is not False)
     proxy = find_proxy(settings.endpoint, environ)
     bundle = find_bundle(environ) if settings.endpoint.startswith("https:") else None
     if settings.token:
-        return ConfiguredAccess(settings.endpoint, settings.token, proxy, bundle)
+        is_direct = settings.is_direct is True and proxy is None and is_here(settings.endpoint)
+        return ConfiguredAccess(settings.endpoint, settings.token, proxy, bundle, is_direct=is_direct)
     parts = urlsplit(settings.endpoint)
     is_local = is_here(settings.endpoint)
     # A test pool on this machine gets an Azure token when somebody asks for that in so many words.

@@ -141,7 +141,7 @@ class LocalPool:
 
     async def _request(self, method: str, pool: RunningPool, path: str) -> dict[str, Any] | None:
         """Return the pool's answer; `None` when it is not there, or another program has its port now."""
-        transport = LoopbackTransport(pool.endpoint, pool.token, self._timings)
+        transport = LoopbackTransport.to(pool.endpoint, pool.token, self._timings)
         try:
             answer = await transport.send(method, path, pool.token, b"", REQUEST_TIMEOUT_SECONDS)
             if answer.status >= HTTPStatus.BAD_REQUEST:

@@ -61,6 +61,7 @@ class Settings:
         workspace_limits: beyond which nothing of it is sent.
         workspace: folder that is to be the same here and in the session; "" for none.
         brings_workspace_back: whether what cells change in it comes back; it does where nobody says otherwise.
+        is_direct: whether requests on this machine may pass the pool by; `None` for the local pool alone.
         saves: folder where saves of variables are kept; "" for the one beside the identity key.
         saves_kept: how many of them are kept for a notebook.
         saves_max_bytes: how large they may be together; the newest is kept whatever it has.
@@ -91,6 +92,7 @@ class Settings:
     workspace: str = ""
     workspace_limits: WorkspaceLimits = WorkspaceLimits()  # noqa: RUF009 - it is frozen
     brings_workspace_back: bool | None = None
+    is_direct: bool | None = None
     saves: str = ""
     saves_kept: int = DEFAULT_SAVES_KEPT
     saves_max_bytes: int = DEFAULT_SAVES_BYTES
@@ -137,6 +139,7 @@ class Settings:
                 ),
             ),
             brings_workspace_back=_parse_optional_switch(environ, "REMOTE_KERNEL_WORKSPACE_DOWN"),
+            is_direct=_parse_optional_switch(environ, "REMOTE_KERNEL_DIRECT"),
             saves=environ.get("REMOTE_KERNEL_SAVES", ""),
             saves_kept=int(_parse_number(environ, "REMOTE_KERNEL_SAVES_KEEP", DEFAULT_SAVES_KEPT)),
             saves_max_bytes=int(_parse_number(environ, "REMOTE_KERNEL_SAVES_MAX_MB", DEFAULT_SAVES_BYTES / 1e6) * 1e6),

@@ -20,6 +20,7 @@ from remote_kernel.core.interpreter_api.versions import SYNC_LIMIT_SECONDS
 from remote_kernel.core.pools.flavor import Flavor, Sandbox
 from remote_kernel.core.settings import log_level
 from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC
+from remote_kernel.io.activity import ActivityFile
 from remote_kernel.io.http1.listening import open_listener, parse_port, reason
 from remote_kernel.io.http1.serving import Server, stop_on_signals
 from remote_kernel.io.log_files import log_to_stderr
@@ -88,13 +89,14 @@ async def serve(
     with _naming_what_fails():
         data = arguments.data or (AZURE_DATA if os.access(AZURE_DATA, os.W_OK) else Path.cwd())
         data.mkdir(parents=True, exist_ok=True)
+        activity = ActivityFile(scratch) if arguments.supervised else None
     name = f"pod-{secrets.token_hex(3)}"
     is_strict = arguments.sandbox == Sandbox.STRICT
     cooldown = cooldown_seconds(environ)
     of_kernels = kernel_environ(environ, name) | (strict_environ(scratch) if is_strict else {})
     registry = Registry(folder=scratch, data=data, environ=of_kernels, cooldown_seconds=cooldown)
     folder = DataFolder(data, is_read_only=is_strict)
-    pod = Pod(registry=registry, folder=folder, name=name, cooldown_seconds=cooldown)
+    pod = Pod(registry=registry, folder=folder, name=name, cooldown_seconds=cooldown, activity=activity)
     executions = Executions(registry, kernelspec=arguments.kernel, sync_limit_seconds=arguments.sync_limit)
     interpreter_api = InterpreterApi(executions, folder)
     app = create_app(pod, interpreter_api, is_interpreter_only=arguments.flavor == Flavor.INTERPRETER)
@@ -123,6 +125,8 @@ async def serve(
         preparing.cancel()
         await asyncio.wait([preparing])
         await registry.aclose()
+        if activity is not None:
+            activity.close()
     if not preparing.cancelled() and preparing.exception() is not None:
         raise CannotStart("remote-kernel-pod: failed inside while it started; the line before this one says where.")
 

@@ -123,8 +123,10 @@ class SessionPool:
         """Start the pods that wait for new identifiers."""
         self._act(self._sessions.refill())
 
-    async def acquire(self, identifier: Identifier) -> Pod:
+    async def acquire(self, identifier: Identifier, *, gives_socket: bool = False) -> Pod:
         """Begin a call: return the identifier's pod when it accepts requests.
+
+        With `gives_socket`, further calls may come to the pod that the pool does not see.
 
         Giving up the wait, by cancellation, leaves the session to its other callers and to the cooldown.
 
@@ -134,6 +136,7 @@ class SessionPool:
         """
         if self._is_closed:
             raise PodFailed("the pool is stopping")
+        self._hear_pods()
         decision = self._sessions.call(identifier, self._clock())
         if isinstance(decision, Full):
             self.history.note_refusal(self._clock())
@@ -151,6 +154,8 @@ class SessionPool:
             self._is_known_full = False
             self._labels[decision.pod] = self._make_label(identifier)
             self._note(EventKind.ALLOCATED, decision.pod)
+        if gives_socket:
+            self._sessions.give_socket(decision.pod)
         life = self._lives[decision.pod]
         if not life.ready.done():
             either: set[asyncio.Future[Any]] = {life.ready, life.task}
@@ -169,6 +174,7 @@ class SessionPool:
 
     def stop_session(self, identifier: Identifier) -> bool:
         """Stop a session's pod; `False` when there is no such session."""
+        self._hear_pods()
         changes = self._sessions.stop(identifier, self._clock())
         if changes is None:
             return False
@@ -182,6 +188,7 @@ class SessionPool:
 
     def status(self) -> PoolStatus:
         """Describe the pool as it is now."""
+        self._hear_pods()
         limits = self._sessions.limits
         return PoolStatus(
             sessions=[self._describe(session) for session in self._sessions],
@@ -192,6 +199,7 @@ class SessionPool:
 
     def sessions(self) -> list[SessionDetails]:
         """Return the sessions with their identifiers, which are secrets."""
+        self._hear_pods()
         return [
             SessionDetails(
                 identifier=session.identifier, etag=self._make_etag(session.pod), status=self._describe(session)
@@ -216,6 +224,14 @@ class SessionPool:
         tasks = [life.task for life in self._lives.values()]  # also those that are already stopping
         self._act(self._sessions.stop_all(self._clock()), EventKind.STOPPED)
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _hear_pods(self) -> None:
+        """Take note of the calls that have passed the pool by, before anything is decided or told about them."""
+        for session in self._sessions:
+            life = self._lives[session.pod]
+            if session.is_direct and life.ready.done() and (activity := life.ready.result().read_activity()):
+                called_at, calls = activity.called_at, activity.calls
+                self._sessions.note_activity(session, called_at=called_at, calls=calls, now=self._clock())
 
     def _act(self, changes: Changes, ended_by: EventKind = EventKind.COOLED_DOWN) -> None:
         for number in changes.stop:
@@ -284,6 +300,7 @@ class SessionPool:
     def _expire(self) -> None:
         self._timer = None
         try:
+            self._hear_pods()
             self._act(self._sessions.expire(self._clock()))
         except Exception:
             _log.exception(LogEvent("failed inside", task="expiry"))

@@ -65,6 +65,7 @@ class Session:
         created_at: when its first call came.
         called_at: when its last call began; `None` while its pod starts, so that a slow start costs no idle time.
         calls: how many calls it has had.
+        is_direct: whether somebody has its pod's own socket, so that calls pass the pool by.
     """
 
     identifier: Identifier = field(repr=False)
@@ -72,6 +73,7 @@ class Session:
     created_at: float
     called_at: float | None
     calls: int = 0
+    is_direct: bool = False
 
 
 class Sessions:
@@ -113,6 +115,17 @@ class Sessions:
             return Full(retry_after_seconds=self._earliest_free(now))
         session, start = self._new_session(identifier, now)
         return Allocated(pod=session.pod, is_new=True, changes=Changes(start=start + self._refill(), stop=stop))
+
+    def give_socket(self, pod: PodNumber) -> None:
+        """Note that calls for a pod may pass the pool by from now on."""
+        if (session := self._session_of(pod)) is not None:
+            session.is_direct = True
+
+    def note_activity(self, session: Session, *, called_at: float, calls: int, now: float) -> None:
+        """Take note of what a pod says of its calls; what cannot be is passed over."""
+        if session.called_at is not None and session.called_at < called_at <= now:
+            session.called_at = called_at
+        session.calls = max(session.calls, calls)
 
     def pod_ready(self, pod: PodNumber, now: float) -> Changes:
         """Note that a started pod accepts requests; the idle clock of its session, if it has one, starts here."""

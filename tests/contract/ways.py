@@ -26,7 +26,7 @@ LIVE_ENDPOINT = os.environ.get("REMOTE_KERNEL_LIVE_ENDPOINT", "")
 LIVE_TOKEN = os.environ.get("REMOTE_KERNEL_LIVE_TOKEN", "")
 LOGIN = {"AZURE_CONFIG_DIR": os.environ.get("AZURE_CONFIG_DIR") or str(Path.home() / ".azure")}
 
-NAMES = ["agent", "pool", "azure", "bridged", "plain", *(["live"] if LIVE_ENDPOINT else [])]
+NAMES = ["agent", "direct", "pool", "azure", "bridged", "plain", *(["live"] if LIVE_ENDPOINT else [])]
 
 # What a test may need that a way does not have, and why not.
 MISSING: Mapping[str, Mapping[str, str]] = {
@@ -96,6 +96,11 @@ def _prepare_pool(stack: ExitStack, pools: Pools) -> Prepared:
     return _environ_of(pool), lambda: pool.stop_session(f"{IDENTIFIER}-pool")
 
 
+def _prepare_direct(stack: ExitStack, pools: Pools) -> Prepared:
+    pool = pools.started()
+    return {**_environ_of(pool), "REMOTE_KERNEL_DIRECT": "1"}, lambda: pool.stop_session(f"{IDENTIFIER}-direct")
+
+
 def _prepare_azure(stack: ExitStack, pools: Pools) -> Prepared:
     pool = stack.enter_context(run_azure_pool())
     return pool.environ, lambda: pool.take(f"{IDENTIFIER}-azure")
@@ -142,6 +147,7 @@ async def _stop_live(access: Access) -> None:
 
 _PREPARE: Mapping[str, Callable[[ExitStack, Pools], Prepared]] = {
     "agent": _prepare_agent,
+    "direct": _prepare_direct,
     "pool": _prepare_pool,
     "azure": _prepare_azure,
     "bridged": _prepare_bridged,

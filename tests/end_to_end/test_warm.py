@@ -14,9 +14,10 @@ def start(pool: Pool, **environ: str) -> Notebook:
     return Notebook.start(environ=settings | environ)
 
 
-def test_a_cell_is_not_cooled_down_while_it_runs_and_its_pod_is_afterwards() -> None:
+@pytest.mark.parametrize("direct", ["0", "1"])
+def test_a_cell_is_not_cooled_down_while_it_runs_and_its_pod_is_afterwards(direct: str) -> None:
     with Pool.start("--cooldown", "3") as pool:
-        notebook = start(pool, REMOTE_KERNEL_KEEPALIVE_MINUTES="0")
+        notebook = start(pool, REMOTE_KERNEL_KEEPALIVE_MINUTES="0", REMOTE_KERNEL_DIRECT=direct)
         try:
             cell = notebook.run("import time\nfor i in range(5): print(i, flush=True); time.sleep(1)\na = 42\na")
             assert (cell.stdout, cell.result) == ("0\n1\n2\n3\n4\n", "42")

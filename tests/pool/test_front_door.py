@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from remote_kernel.core.pools.local_pool import STATUS_PATH, STOP_PATH
+from remote_kernel.core.pools.local_pool import SOCKET_PATH, STATUS_PATH, STOP_PATH
 from remote_kernel.core.wire.frames import STOP_SESSION_PATH
 from remote_kernel.pool.sessions import Limits
 from tests.pool.running import TOKEN, RunningServer, run_pool
@@ -42,7 +42,7 @@ def assert_refused(answer: httpx.Response, status: int, code: str) -> None:
 @pytest.mark.parametrize(
     "authorization", ["", "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", f"Bearer{TOKEN}"]
 )
-@pytest.mark.parametrize("path", ["/show", STATUS_PATH, STOP_PATH, STOP_SESSION_PATH])
+@pytest.mark.parametrize("path", ["/show", SOCKET_PATH, STATUS_PATH, STOP_PATH, STOP_SESSION_PATH])
 async def test_without_the_token_nobody_comes_in(door: RunningServer, path: str, authorization: str) -> None:
     answer = await door.client.post(path, headers={"authorization": authorization})
     assert_refused(answer, 401, "Unauthorized")

@@ -1,5 +1,8 @@
 """Allocation as a table of decisions: examples, then a state machine."""
 
+import math
+
+import pytest
 from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -30,6 +33,25 @@ def test_same_identifier_gets_same_pod() -> None:
 def test_other_identifier_gets_other_pod() -> None:
     sessions = make_sessions()
     assert call_ready(sessions, A, now=0) != call_ready(sessions, B, now=0)
+
+
+def test_calls_that_passed_the_pool_by_keep_a_session() -> None:
+    sessions = make_sessions()
+    pod = call_ready(sessions, A, now=0)
+    (session,) = sessions
+    sessions.note_activity(session, called_at=8, calls=5, now=9)
+    assert sessions.next_expiry() == 18
+    assert session.calls == 5
+    assert call_ready(sessions, A, now=17) == pod
+
+
+@pytest.mark.parametrize("called_at", [-1.0, 3.0, 9.5, 1e300, math.inf, -math.inf, math.nan])
+def test_calls_that_cannot_be_count_for_nothing(called_at: float) -> None:
+    sessions = make_sessions()
+    call_ready(sessions, A, now=4)
+    (session,) = sessions
+    sessions.note_activity(session, called_at=called_at, calls=0, now=9)
+    assert (sessions.next_expiry(), session.calls) == (14, 1)
 
 
 def test_second_call_during_the_start_starts_nothing() -> None:

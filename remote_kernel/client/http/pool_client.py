@@ -80,6 +80,7 @@ class PoolClient:
         self._timings = timings
         self._access = access
         self._identifier = identifier
+        self._own_params = ("identifier", identifier), ("api-version", API_VERSION)
         self._transport: Transport | None = None
         self._leads_to = ("", "")
         self._connects_ahead = connects_ahead
@@ -148,8 +149,7 @@ class PoolClient:
         media_type: str, read_seconds: float,
     ) -> Response:  # fmt: skip
         transport = await self._transport_to(endpoint)
-        own = ("identifier", self._identifier), ("api-version", API_VERSION)
-        query = _query((*(params or {}).items(), *own))
+        query = _query((*(params or {}).items(), *self._own_params))
         try:
             return await transport.send(method, f"{path}?{query}", endpoint.token, content, read_seconds, media_type)
         except NoConnection as error:
@@ -166,6 +166,10 @@ class PoolClient:
             self._transport = early or transport_to(
                 *leads_to, proxy=endpoint.proxy, bundle=endpoint.bundle, timings=self._timings
             )
+            if endpoint.is_direct:
+                from remote_kernel.client.http.direct_transport import DirectTransport  # late, as not every kernel's
+
+                self._transport = DirectTransport(self._transport, _query(self._own_params), self._timings)
             self._leads_to = leads_to
             if self._connects_ahead:  # early connections may be gone again
                 self._warming = start(self._transport.warm_up(), "connecting ahead")

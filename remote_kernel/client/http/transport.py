@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 from urllib.parse import urlsplit
 
 from remote_kernel.client.http.bounds import limit_of
@@ -131,21 +131,32 @@ def transport_to(
     """
     if url.startswith("https:"):
         return TlsTransport(url, proxy, bundle, timings)
-    return LoopbackTransport(url, secret, timings)
+    return LoopbackTransport.to(url, secret, timings)
 
 
 class LoopbackTransport:
-    """See `Transport`, and `transport_to` for the secret."""
+    """See `Transport`.
 
-    def __init__(self, url: str, secret: str = "", timings: Timings = DEFAULT_TIMINGS) -> None:
+    Args:
+        host: what requests name as their host.
+        base: what stands before each target.
+    """
+
+    def __init__(self, client: http1.Client, host: bytes, base: str = "", timings: Timings = DEFAULT_TIMINGS) -> None:
+        self._client = client
+        self._host = host
+        self._base = base
         self._timings = timings
+
+    @classmethod
+    def to(cls, url: str, secret: str = "", timings: Timings = DEFAULT_TIMINGS) -> Self:
+        """Return the transport to the server at a URL; see `transport_to` for the secret."""
         parts = urlsplit(url)
-        self._base = parts.path
-        self._host = parts.netloc.rpartition("@")[2].encode()
         introduce = http1.demand_proof(secret, timings.proof_seconds) if secret else None
-        self._client = http1.Client.tcp(
+        client = http1.Client.tcp(
             parts.hostname or "", parts.port or 80, keepalive_seconds=timings.keepalive_seconds, introduce=introduce
         )
+        return cls(client, parts.netloc.rpartition("@")[2].encode(), parts.path, timings)
 
     async def send(
         self, method: str, target: str, token: str, content: bytes, read_seconds: float, media_type: str = ""
@@ -154,8 +165,9 @@ class LoopbackTransport:
             (b"host", self._host),
             (b"user-agent", USER_AGENT.encode()),
             (b"accept-encoding", b"identity"),
-            (b"authorization", f"Bearer {token}".encode()),
         ]
+        if token:
+            headers.append((b"authorization", f"Bearer {token}".encode()))
         if media_type:
             headers.append((b"content-type", media_type.encode()))
         response = await self._client.send(

@@ -12,11 +12,8 @@ from remote_kernel.client.routes.pool_kind import PoolKind, PoolKindStore
 from remote_kernel.client.routes.route import Body, Route
 from remote_kernel.core.errors import NoAgent, NoAnswer, PoolError, PoolRefused
 from remote_kernel.core.wire.files import FILE_MISSING
-from remote_kernel.core.wire.frames import SESSION_PATH
+from remote_kernel.core.wire.frames import AGENT_PREFIX, SESSION_PATH
 from remote_kernel.core.wire.launch import LAUNCH_PATH
-
-# What every agent answers begins with this; a pod that knows nothing of it is not ours.
-_AGENT_PATHS = "/api/v2/"
 
 # With status 404, of a pod that runs an agent: the request was understood.
 _AGENT_CODES = frozenset({"UnknownKernel", FILE_MISSING})
@@ -93,7 +90,7 @@ class DetectedRoute:
         await self._pool.aclose()
 
     def _note_success(self, path: str) -> None:
-        if path.startswith(_AGENT_PATHS) and not self._is_proven:
+        if path.startswith(AGENT_PREFIX) and not self._is_proven:
             self._is_proven = True
             self._known.learn(self._kind)
 
@@ -104,7 +101,7 @@ class DetectedRoute:
         if isinstance(error, NoAgent):
             await self._go(_plain(self._pool, str(error)))
             return
-        if self._is_proven or not path.startswith(_AGENT_PATHS):
+        if self._is_proven or not path.startswith(AGENT_PREFIX):
             raise error
         if isinstance(error, NoAnswer) or (error.status == HTTPStatus.BAD_REQUEST and way is not self._pool):
             raise await self._describe_runtime(error) from None

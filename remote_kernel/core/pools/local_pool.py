@@ -24,6 +24,8 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 # Paths of the local pool itself; no pod ever sees a request for them.
 STATUS_PATH = "/.local/status"
 STOP_PATH = "/.local/stop"
+# Answers with the socket of a session's pod, where its requests may pass the pool by.
+SOCKET_PATH = "/.local/socket"
 # What the pool's page consists of is below this; the page itself is at "/".
 PAGE_PREFIX = "/.local/page/"
 PAGE_LINK_PATH = PAGE_PREFIX + "link"

@@ -12,6 +12,9 @@ from typing import Annotated, Any
 from remote_kernel.core.limits import FILES
 from remote_kernel.core.numbers import BELOW, COOLDOWN, EPOCH, MOMENT, NAME, REMARK, VERSION, Items
 
+# How the paths of all its requests begin.
+AGENT_PREFIX = "/api/v2/"
+
 EXECUTE_PATH = "/api/v2/execute"
 SESSION_PATH = "/api/v2/session"
 MESSAGES_PATH = "/api/v2/messages"
@@ -31,6 +34,9 @@ FRESH_PREFIX = "run-"
 
 FRAME_MEDIA_TYPE = "application/vnd.remote-kernel.v2"
 NDJSON_MEDIA_TYPE = "application/x-ndjson"
+
+# Who only looks at a session, and does not use it, says so with "1".
+LOOK_PARAM = "look"
 
 # What a reader of events says that takes compressed frames.
 COMPRESS_PARAM = "compress"

@@ -27,6 +27,7 @@ from remote_kernel.pod.api.pod import Pod
 from remote_kernel.pod.api.saves import SaveRequests
 from remote_kernel.pod.interpreters.launching import Launching
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
+from remote_kernel.pod.kernels.registry import PodLeaving
 from remote_kernel.pod.readers.claims import judge
 
 
@@ -56,15 +57,18 @@ class Api:
 
     def _noted(self, handler: Handler) -> Handler:
         async def handle(call: Call) -> Answer:
-            self._pod.last_call = self._pod.clock()
+            self._pod.note_call()
             return await handler(call)
 
         return handle
 
     async def _session(self, call: Call) -> Answer:
+        if self._pod.is_stopping:
+            raise PodLeaving("The pod is being stopped: ask again, for another.")
         kernels = [_describe(kernel) for kernel in self._pod.registry.kernels]
         idle_seconds = round(self._pod.clock() - self._pod.last_call, 3) if self._pod.last_call else None
-        self._pod.last_call = self._pod.clock()
+        if call.params.get(wire.LOOK_PARAM) != "1":
+            self._pod.note_call()
         more = {"facts": (await self._facts(call)).to_json()} if call.params.get("facts") == "1" else {}
         return Answer.of_json(
             {

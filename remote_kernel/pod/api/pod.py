@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from remote_kernel.core.wire.frames import KEEPALIVE_SECONDS, MAX_STREAM_SECONDS
+from remote_kernel.io.activity import ActivityFile
 from remote_kernel.pod.files.data_folder import DataFolder
 from remote_kernel.pod.kernels.registry import Registry
 
@@ -21,6 +22,7 @@ class Pod:
         keepalive_seconds: how long one may be silent.
         is_stopping: whether the pod is about to go.
         last_call: when the last request came, in seconds of `clock`.
+        activity: where a pool on this machine reads that; `None` where nobody does.
     """
 
     registry: Registry
@@ -32,9 +34,17 @@ class Pod:
     clock: Callable[[], float] = time.monotonic
     is_stopping: bool = False
     last_call: float = 0.0
+    activity: ActivityFile | None = None
+
+    def note_call(self) -> None:
+        """Note that somebody uses the pod."""
+        self.last_call = self.clock()
+        if self.activity is not None:
+            self.activity.note(self.last_call)
 
     def stop(self) -> None:
         """Say that the pod is about to go, so that every open stream ends as it should."""
         self.is_stopping = True
+        self.registry.stop()
         for kernel in self.registry.kernels:
             kernel.readers.wakeups.tell()

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from urllib.parse import parse_qs
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -13,7 +14,7 @@ from remote_kernel.core.errors import PoolFull
 from remote_kernel.core.identity import Identifier, is_identifier
 from remote_kernel.core.pools.flavor import Flavor
 from remote_kernel.core.pools.front_door import BAD_IDENTIFIER
-from remote_kernel.core.pools.local_pool import STATUS_PATH, STOP_PATH
+from remote_kernel.core.pools.local_pool import SOCKET_PATH, STATUS_PATH, STOP_PATH
 from remote_kernel.core.pools.pool_proof import PROOF_PATH
 from remote_kernel.core.short_cache import remembered
 from remote_kernel.core.text.log_lines import LogEvent
@@ -34,7 +35,7 @@ from remote_kernel.pool.front_door.refusals import Refusal, check_method, pool_f
 from remote_kernel.pool.front_door.session_api import SessionApi
 from remote_kernel.pool.page.recent_log import RecentLog
 from remote_kernel.pool.page.site import Site
-from remote_kernel.pool.processes.pods import PodFailed
+from remote_kernel.pool.processes.pods import Pod, PodFailed
 from remote_kernel.pool.session_pool import SessionPool
 
 DEFAULT_IDENTIFIER = "default-session"
@@ -65,6 +66,7 @@ class PoolApp:
         log: RecentLog,
     ) -> None:
         self._session_api = SessionApi(pool, flavor, read_identifier)
+        self._flavor = flavor
         self._request_cap = request_cap
         self._body_seconds = body_seconds
         self._pool = pool
@@ -116,6 +118,9 @@ class PoolApp:
             check_method(scope, "POST")
             response = JSONResponse({}, 202)
             asyncio.get_running_loop().call_soon(self._stop)  # behind the answer
+        elif path == SOCKET_PATH:
+            check_method(scope, "GET")
+            response = JSONResponse({"socket": str(await self._find_socket(scope))})
         elif self._session_api.owns(scope):
             response = self._session_api.answer(scope)
         elif self._site.owns(scope):
@@ -125,16 +130,25 @@ class PoolApp:
             return
         await response(scope, receive, send)
 
-    async def _forward(self, scope: Scope, send: Send, body: RequestBody) -> None:
-        identifier = read_identifier(scope)
-        if not scope["raw_path"].startswith(b"/"):
-            raise Refusal(400, "InvalidPath", "Ask for a path that begins with '/'.")
+    async def _find_socket(self, scope: Scope) -> Path:
+        """Return where a session's pod listens, unless the pool has something to do to its requests."""
+        if self._flavor is Flavor.INTERPRETER or self._request_cap is not None or self._callers.has_issuer:
+            raise Refusal(404, "NotFound", "Requests to this pool's sessions go through its front door.")
+        return (await self._acquire(read_identifier(scope), gives_socket=True)).socket
+
+    async def _acquire(self, identifier: Identifier, *, gives_socket: bool = False) -> Pod:
         try:
-            pod = await self._pool.acquire(identifier)
+            return await self._pool.acquire(identifier, gives_socket=gives_socket)
         except PoolFull as error:
             raise pool_full(str(error), error.retry_after_seconds or 0.0, error.usage) from None
         except PodFailed as error:
             raise unavailable(f"The session's pod did not start; nothing was run: {error}.") from None
+
+    async def _forward(self, scope: Scope, send: Send, body: RequestBody) -> None:
+        identifier = read_identifier(scope)
+        if not scope["raw_path"].startswith(b"/"):
+            raise Refusal(400, "InvalidPath", "Ask for a path that begins with '/'.")
+        pod = await self._acquire(identifier)
         has_begun = False
 
         async def pass_on(message: Message) -> None:

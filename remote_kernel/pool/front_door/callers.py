@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
-from remote_kernel.core.pools.local_pool import LOOPBACK_NAMES, PAGE_PREFIX, STATUS_PATH, STOP_PATH
+from remote_kernel.core.pools.local_pool import LOOPBACK_NAMES, PAGE_PREFIX, SOCKET_PATH, STATUS_PATH, STOP_PATH
 from remote_kernel.core.pools.pool_proof import CHALLENGE_BYTES, is_challenge, make_proof
 from remote_kernel.core.short_cache import remembered
 from remote_kernel.pool.front_door.refusals import Refusal
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from remote_kernel.pool.front_door.issuer import Issuer
 
 # What the pool's owner alone may do: in Azure these belong to the management API, not to the pool's endpoint.
-OWNER_PATHS = frozenset({STATUS_PATH, STOP_PATH})
+OWNER_PATHS = frozenset({SOCKET_PATH, STATUS_PATH, STOP_PATH})
 
 
 class Callers:
@@ -31,6 +31,11 @@ class Callers:
         self._token = token.encode()
         self._hosts = LOOPBACK_NAMES | hosts
         self._issuer = issuer
+
+    @property
+    def has_issuer(self) -> bool:
+        """Return whether there are callers without the pool's own token."""
+        return self._issuer is not None
 
     def check_site(self, scope: Scope) -> None:
         """Return if the request goes to this machine by name; raises `Refusal` if a page of another site sent it."""

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import ANSWER
-from remote_kernel.core.wire.frames import SESSION_PATH
+from remote_kernel.core.wire.frames import LOOK_PARAM, SESSION_PATH
 from remote_kernel.io.http1 import Client, ConnectionBroke, NoConnection
 
 # A pod that is so busy that it does not answer within this is shown without.
 TIMEOUT_SECONDS = 0.5
+
+_TARGET = f"{SESSION_PATH}?{LOOK_PARAM}=1".encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,7 @@ async def take_pulses(pods: Mapping[str, Client]) -> dict[str, Pulse]:
 async def _take_pulse(pod: Client) -> Pulse | None:
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            response = await pod.send(b"GET", SESSION_PATH.encode(), [(b"host", b"pod")])
+            response = await pod.send(b"GET", _TARGET, [(b"host", b"pod")])
             try:
                 return parse_pulse(await response.read())
             finally:

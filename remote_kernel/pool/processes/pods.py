@@ -13,6 +13,7 @@ from pathlib import Path
 from remote_kernel.core.errors import PoolError, WireError
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import ANSWER
+from remote_kernel.io.activity import Activity, read_activity
 from remote_kernel.io.http1 import Client
 from remote_kernel.pool.processes.mounts import DATA, with_data_mounted
 
@@ -55,13 +56,15 @@ class Pod:
 
     Attributes:
         http: sends requests to the pod.
+        socket: where it listens, for this user alone.
     """
 
     def __init__(self, scratch: Path, transport: asyncio.SubprocessTransport, process: "_Process") -> None:
         self._scratch = scratch
         self._transport = transport
         self._process = process
-        self.http = Client.unix(str(scratch / "s"), keepalive_seconds=KEEPALIVE_SECONDS)
+        self.socket = scratch / "s"
+        self.http = Client.unix(str(self.socket), keepalive_seconds=KEEPALIVE_SECONDS)
 
     @classmethod
     async def spawn(cls, command: PodCommand, environment: Mapping[str, str]) -> "Pod":
@@ -107,6 +110,10 @@ class Pod:
     def exit_status(self) -> int | None:
         """The exit status, negative for a signal; `None` while the pod lives."""
         return self._transport.get_returncode()
+
+    def read_activity(self) -> Activity | None:
+        """Return what the pod says of its calls; `None` where it says nothing."""
+        return read_activity(self._scratch)
 
     async def wait_ready(self) -> None:
         """Return when the pod accepts requests; raises `PodFailed` when it ends or is not ready in time."""
