@@ -16,6 +16,7 @@ from remote_kernel.kernel.requests.effects import BeginLine, Effect, Step
 from remote_kernel.kernel.requests.facts import SessionFacts
 from remote_kernel.kernel.requests.request import KernelMessage
 from remote_kernel.kernel.requests.table import RequestTable
+from remote_kernel.kernel.saves.on_demand import SavesOnDemand
 from remote_kernel.kernel.session.attachment import Attachment
 from remote_kernel.kernel.session.session import Session
 
@@ -27,6 +28,7 @@ class Deliveries:
     """Owner of the session's link: passes each event to the table, and does what that decides.
 
     Attributes:
+        saves: are told of the session's ends, and say what is saved.
         look: returns what is known of the session.
         do: does what was decided.
         note_files: is told what a cell has changed in the folder that the link watches.
@@ -37,6 +39,7 @@ class Deliveries:
     session: Session
     known: KernelInfoCache
     attachment: Attachment
+    saves: SavesOnDemand
     table: RequestTable
     look: Callable[[], SessionFacts]
     do: Callable[[Sequence[Effect]], None]
@@ -67,12 +70,13 @@ class Deliveries:
                 _log.warning(LogEvent("message refused", error=error.name, text=str(error)))
                 self.do(self.table.refused(message, error, self.look(), time.monotonic()))
             case events.Failed(error) | events.Lost(error):
-                self._note_failure(error)
+                await self._note_failure(error)
 
     def _note_attached(self, hello: wire.Hello) -> None:
         self.attachment.succeed(hello)
         self.known.learn(hello.kernel_info)
         self.session.note_position()
+        self.saves.note_attached()
         if self.session.launch is not None and (note := self.session.launch.take_note(hello.launch)):
             self.do(self.table.tell(note))
         are_files_lost = self.session.binding.note_pod(hello.pod)
@@ -90,7 +94,9 @@ class Deliveries:
         now = time.monotonic()
         self.do(self.table.published(said, now) if said.is_iopub else self.table.replied(said, self.look(), now))
 
-    def _note_failure(self, error: RemoteKernelError) -> None:
+    async def _note_failure(self, error: RemoteKernelError) -> None:
+        if isinstance(error, SessionLost):
+            error = await self.saves.note_loss(error)
         _log.warning(LogEvent("failed", error=error.name, text=str(error)))
         is_told = self.attachment.fail(error)
         self.do(self.table.failed(error, self.look(), time.monotonic(), is_told=is_told))

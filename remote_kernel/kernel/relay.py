@@ -41,7 +41,9 @@ from remote_kernel.kernel.requests.effects import BeginLine, Effect, RunCommand,
 from remote_kernel.kernel.requests.facts import SessionFacts
 from remote_kernel.kernel.requests.request import Interrupted, Request
 from remote_kernel.kernel.requests.table import LINK_IS_DOWN, MAX_WAITING_BYTES, NOT_SENT, STARTING, RequestTable
+from remote_kernel.kernel.saves.on_demand import SavesOnDemand
 from remote_kernel.kernel.session.attachment import Attachment
+from remote_kernel.kernel.session.restarts import FAREWELL_SECONDS
 from remote_kernel.kernel.session.session import Session
 from remote_kernel.kernel.uplink import Uplink
 
@@ -54,6 +56,10 @@ MAX_FETCHING = 20
 
 # The files of the last cell are on their way, and the front end waits for the end of this process.
 FETCH_SECONDS = 1.0
+
+# A save at the end and the release behind it; jupyter_client terminates a kernel after 2.5 s.
+SAVE_SECONDS = 1.2
+END_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +107,15 @@ class Relay:
         self._fetching: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         attachment = Attachment()
-        self.preparation = Preparation(session, attachment, self._hints, self._reach)
+        self._saves = SavesOnDemand(
+            channels, session, attachment, self._hints,
+            files=lambda: self.preparation.files, tell=lambda note: self._do(self._table.tell(note)),
+        )  # fmt: skip
+        self.preparation = Preparation(session, attachment, self._hints, self._saves, self._reach)
         self.deliveries = Deliveries(
-            channels=channels, session=session, known=known, attachment=attachment, table=self._table,
-            look=self._look, do=self._do, note_files=self._note_files, note_gap=self.preparation.note_gap,
+            channels=channels, session=session, known=known, attachment=attachment, saves=self._saves,
+            table=self._table, look=self._look, do=self._do, note_files=self._note_files,
+            note_gap=self.preparation.note_gap,
         )  # fmt: skip
         self._uplink = Uplink(
             channels, session, self._table, attachment, self.deliveries.take, self._hints, self.preparation
@@ -115,11 +126,13 @@ class Relay:
             self._table.orphaned,
             attachment,
             self.preparation,
+            self._saves,
             reach=self._reach,
             settle=self._settle,
         )
         self._completion = Completion(
             self._actions.list_remote,
+            self._saves.names,
             totals=lambda: self.preparation.totals,
             answer=self._answer,
             fail=self._fail,
@@ -163,6 +176,8 @@ class Relay:
                 _log.info(LogEvent("interrupt"))
             case "complete_request" | "inspect_request" if self._completion.takes(request):
                 return
+            case "input_reply" if self._saves.question.takes(request):
+                return
         facts = self._uplink.look(begins_cell=request.is_execute)
         if request.is_execute:
             self._session.history.note(request.content)
@@ -191,6 +206,7 @@ class Relay:
         for effect in decided:
             self._perform(effect)
         self._session.note_busy(self._table.is_busy)
+        self._saves.note_busy(self._table.is_busy)
         self._set_timer()
 
     def _perform(self, effect: Effect) -> None:
@@ -275,6 +291,7 @@ class Relay:
             for note in await self.preparation.run(
                 show=lambda wait: self._do([BeginLine(wait)]),
                 remark=lambda text: self._do(self._table.tell(text, colour=style.ACCENT)),
+                present=lambda shown: self._do(self._table.present(shown)),
             ):
                 self._do(self._table.tell(note))
         except asyncio.CancelledError:
@@ -358,6 +375,7 @@ class Relay:
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+        saving_seconds = await self._save_at_end()
         if self._fetching:
             await asyncio.wait(self._fetching, timeout=FETCH_SECONDS)
         await self._completion.aclose()
@@ -370,7 +388,15 @@ class Relay:
         elif self._farewell.restart:
             await self._session.restart(self._farewell.message)
         else:
-            await self._session.release()
+            await self._session.release(within_seconds=min(FAREWELL_SECONDS, END_SECONDS - saving_seconds))
+
+    async def _save_at_end(self) -> float:
+        """Save what is about to be given back, where wanted and done in time; return how many seconds it took."""
+        began = time.monotonic()
+        if self._farewell is not None and not self._farewell.restart:
+            await self._saves.finish(within_seconds=SAVE_SECONDS)
+        await self._saves.aclose()
+        return time.monotonic() - began
 
     def _write(self, channel: Channel, msg_id: str, msg_type: str, content: bytes, **header: str) -> Message:
         part = write_header(msg_id, msg_type, session=self._name, date=datetime.now(UTC), **header)

@@ -15,8 +15,7 @@ from remote_kernel.client.saves.store import SaveStore
 from remote_kernel.client.saves.transfers import Transfers
 from remote_kernel.core.errors import NotWritten, SaveError, SessionLost, WireError
 from remote_kernel.core.saves.manifest import Pack
-from remote_kernel.core.saves.objects import content_of
-from remote_kernel.core.saves.packs import PackHeader, header_bytes
+from remote_kernel.core.saves.packs import PackHeader
 from remote_kernel.core.saves.save import Save
 from remote_kernel.core.wire.saves import Report, objects_folder
 
@@ -100,7 +99,7 @@ class Restoring:
         packs: list[Pack] = []
         objects: set[str] = set()
         for pack in manifest.packs:
-            header = PackHeader.from_bytes(self._read_header(pack))
+            header = PackHeader.from_bytes(self._store.read_header(pack))
             buffers = header.buffers_of(wanted)
             # The last one has what is around the variables, and those that were lost.
             if buffers is not None or pack is manifest.packs[-1]:
@@ -110,14 +109,6 @@ class Restoring:
         if missing:
             raise SaveError(f"The save '{save.label}' has no variable {min(missing)!r}.")
         return packs, objects
-
-    def _read_header(self, pack: Pack) -> bytes:
-        content = b""
-        for each in pack:
-            content += content_of(each.hash, self._store.read_object(each.hash))
-            if (header := header_bytes(content)) is not None:
-                return header
-        raise WireError("a pack ends in the middle of its header")
 
     def _name_folder(self, save: Save) -> str:
         """Return the name of the folder in which a try to restore the same again finds what was sent."""

@@ -19,11 +19,13 @@ from remote_kernel.client.saves.folder import SavesFolder, unreadable
 from remote_kernel.client.saves.locks import alone, in_use, is_used
 from remote_kernel.core.errors import NotWritten, SaveError, WireError
 from remote_kernel.core.limits import MANIFEST
-from remote_kernel.core.saves.manifest import Manifest
+from remote_kernel.core.saves.manifest import Manifest, Pack
 from remote_kernel.core.saves.names import is_id, parse_name
-from remote_kernel.core.saves.objects import MAX_FILE_BYTES, check_object, is_hash, parse_hash
+from remote_kernel.core.saves.objects import MAX_FILE_BYTES, check_object, content_of, is_hash, parse_hash
 from remote_kernel.core.saves.owner import Owner
+from remote_kernel.core.saves.packs import header_bytes, parse_contents
 from remote_kernel.core.saves.save import Save
+from remote_kernel.core.wire.saves import Report
 from remote_kernel.io.private_files import make_private_folder, write_private
 
 _SUFFIX = ".json"
@@ -132,6 +134,25 @@ class SaveStore:
                 os.replace(path, kept)
             raise SaveError(f"A part of the save was changed or is damaged, and is not used: {kept}.") from error
         return content
+
+    def read_header(self, pack: Pack) -> bytes:
+        """Return the header of a pack; raises `SaveError` and `WireError`."""
+        content = b""
+        for each in pack:
+            content += content_of(each.hash, self.read_object(each.hash))
+            if (header := header_bytes(content)) is not None:
+                return header
+        raise WireError("a pack ends in the middle of its header")
+
+    def read_contents(self, save: Save) -> Report:
+        """Return what would be restored of a save, and what not; raises `SaveError`."""
+        try:
+            parts = [parse_contents(self.read_header(pack)) for pack in save.manifest.packs]
+        except WireError as error:
+            raise SaveError(f"A part of the save '{save.label}' cannot be read: {error}.") from error
+        restored = [each for part in parts for each in part.restored]
+        lost = [each for part in parts for each in part.lost]
+        return Report(restored=restored, lost=lost, warnings=[], conflicts=[])
 
     def put_object(self, name: str, file: bytes) -> None:
         """Keep an object, given as its file, for a save that is to be added.

@@ -212,6 +212,11 @@ class WorkspaceSync:
         """The pod with which something was agreed on; "" for none."""
         return self._base.pod
 
+    @property
+    def agreed(self) -> dict[str, str]:
+        """The SHA-256 of each file that is the same on both sides, as far as both have looked."""
+        return {path: agreed.sha256 for path, agreed in self._base.files.items() if agreed.version}
+
     def forget(self) -> None:
         """Forget what was agreed on, as the pod is gone: the next `up` sends everything."""
         self._begin(Base())

@@ -11,8 +11,12 @@ from remote_kernel.core.errors import WireError
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import MANIFEST
 from remote_kernel.core.saves.objects import Object
+from remote_kernel.core.wire.saves import Report
 
 _LENGTH_BYTES = 4
+
+# Before the names of what is around the variables, such as the state of `random`.
+MARK = "@"
 
 
 def header_bytes(content: bytes) -> bytes | None:
@@ -57,3 +61,20 @@ class PackHeader:
 def _group(fields: Mapping[str, Any]) -> tuple[frozenset[str], tuple[Object, ...]]:
     names = frozenset(str(each["name"]) for each in fields["variables"])
     return names, tuple(Object.from_json(each) for buffer in fields["buffers"] for each in buffer)
+
+
+def parse_contents(header: bytes) -> Report:
+    """Return what would be restored of a pack, without what is around the variables; raises `WireError`."""
+    fields = parse_json_object(header, MANIFEST)
+    groups = fields.get("groups")
+    if not isinstance(groups, list):
+        raise WireError("the groups in a pack of a save are no list")
+    lists = [group.get("variables") if isinstance(group, Mapping) else None for group in groups]
+    variables = [variable for each in lists for variable in (each if isinstance(each, list) else [None])]
+    told = Report.from_json({"restored": variables, "lost": fields.get("lost")})
+    return Report(
+        restored=[each for each in told.restored if not each.name.startswith(MARK)],
+        lost=[each for each in told.lost if not each.name.startswith(MARK)],
+        warnings=[],
+        conflicts=[],
+    )

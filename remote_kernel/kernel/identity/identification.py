@@ -4,14 +4,19 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from remote_kernel.core.identity import user_name
 from remote_kernel.core.settings import Settings
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.kernel.folders import Folders
-from remote_kernel.kernel.identity.decision import decide
+from remote_kernel.kernel.identity.decision import decide, login_name
 from remote_kernel.kernel.identity.identity_key import load_key
 from remote_kernel.kernel.identity.notebook_path import Hints, find_notebook
 from remote_kernel.kernel.session.binding import Binding
+
+if TYPE_CHECKING:
+    from remote_kernel.core.saves.owner import Owner
 
 _log = logging.getLogger(__name__)
 
@@ -59,3 +64,14 @@ class Identification:
                 LogEvent("private", reason="the notebook's path is not known: the session is private to this kernel")
             )
         return replace(binding, notebook=str(notebook or ""))
+
+    def own_saves(self, settings: Settings, notebook: str) -> "Owner":
+        """Return whose the saves of a notebook are, by its path; raises as `load_key`."""
+        from remote_kernel.core.saves.owner import Owner  # late, as the start of a kernel waits for imports
+
+        return Owner.of(
+            load_key(self._environ, self._folders.data),
+            user=user_name(self._environ, login_name()),
+            notebook=notebook or settings.identifier or "",
+            pod_kernel=settings.pod_kernel,
+        )

@@ -17,6 +17,7 @@ from remote_kernel.kernel.output.display import Display, Shown
 from remote_kernel.kernel.output.orphaned_output import OrphanedOutput
 from remote_kernel.kernel.preparation.preparation import Preparation
 from remote_kernel.kernel.requests.request import Request
+from remote_kernel.kernel.saves.on_demand import SavesOnDemand
 from remote_kernel.kernel.session.attachment import Attachment
 from remote_kernel.kernel.session.session import Session
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from remote_kernel.kernel.magics.packages import PackageInstalls
     from remote_kernel.kernel.magics.sync_command import SyncCommand
     from remote_kernel.kernel.magics.transfers import Transfers
+    from remote_kernel.kernel.saves.save_command import SaveCommand
 
 
 class Actions:
@@ -36,13 +38,15 @@ class Actions:
 
     def __init__(
         self, channels: Channels, session: Session, missed: OrphanedOutput, attachment: Attachment,
-        preparation: Preparation, *, reach: Callable[[], Awaitable[None]], settle: Callable[[], Awaitable[None]],
+        preparation: Preparation, saves: SavesOnDemand, *, reach: Callable[[], Awaitable[None]],
+        settle: Callable[[], Awaitable[None]],
     ) -> None:  # fmt: skip
         self._channels = channels
         self._session = session
         self._missed = missed
         self._attachment = attachment
         self._preparation = preparation
+        self._saves = saves
         self._reach = reach
         self._settle = settle
 
@@ -63,6 +67,12 @@ class Actions:
         from remote_kernel.kernel.magics.sync_command import SyncCommand
 
         return SyncCommand(self._channels, self._preparation)
+
+    @cached_property
+    def _saving(self) -> "SaveCommand":
+        from remote_kernel.kernel.saves.save_command import SaveCommand
+
+        return SaveCommand(self._channels, self._session, self._saves, self._reach)
 
     @property
     def _link(self) -> Link | None:
@@ -89,7 +99,15 @@ class Actions:
             case Verb.DETACH:
                 return await self._detach()
             case Verb.RESET | Verb.RELEASE:
-                return await self._let_go(is_reset=command.verb is Verb.RESET)
+                return await self._let_go(request, is_reset=command.verb is Verb.RESET)
+            case Verb.SAVE:
+                return await self._saving.save(request, command)
+            case Verb.RESTORE:
+                return await self._saving.restore(request, command)
+            case Verb.SAVES:
+                return await self._saving.list_or_delete(command)
+            case Verb.AUTOSAVE:
+                return await self._saving.switch_autosave(command)
             case Verb.SYNC:
                 return await self._sync(request, session_command.parse_sync(command))
             case Verb.FILES | Verb.UPLOAD | Verb.DOWNLOAD:
@@ -156,13 +174,16 @@ class Actions:
         await self._session.pause()
         return _say(session_command.DETACHED.format(seconds=link.keep_alive.cooldown_seconds))
 
-    async def _let_go(self, *, is_reset: bool) -> Shown:
+    async def _let_go(self, request: Request, *, is_reset: bool) -> Shown:
         await self._settle()
+        if self._saves.is_save_due:
+            await self._saving.save_before_end(request)
         if self._session.binding.restarted and self._link is None:  # there is one that this process has not looked for
             await self._reach()
         if (link := self._link) is None:
             return _say(session_command.NO_SESSION)
         returned = await self._session.let_go()
+        self._saves.note_reset()
         if is_reset:
             link.open()
         sentence = session_command.RESET if is_reset else session_command.RELEASED

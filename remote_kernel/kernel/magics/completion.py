@@ -26,6 +26,14 @@ _OPTIONS: Mapping[str, Sequence[str]] = {
     Verb.UPLOAD: ["--to"],
     Verb.DOWNLOAD: ["--to", "--force"],
     Verb.INSTALL: ["-r", "--project"],
+    Verb.RESTORE: ["--force"],
+}
+
+# Words that may stand behind these.
+_WORDS: Mapping[str, Sequence[str]] = {
+    Verb.KEEP: ("45m", "2h", "8h", "off"),
+    Verb.SAVES: ("delete",),
+    Verb.AUTOSAVE: ("on", "off", "status"),
 }
 
 _LINE = re.compile(r"\s*%session[ \t]+(?P<rest>[^\n]*?)\s*")
@@ -37,6 +45,7 @@ class Completion:
 
     Args:
         list_remote: lists a folder of the session.
+        list_saves: names the saves of the notebook.
         totals: returns those of the workspace; `None` where there is none.
         answer: replies to a request with a content.
         fail: replies to a request with an error.
@@ -45,12 +54,14 @@ class Completion:
     def __init__(
         self,
         list_remote: ListRemote,
+        list_saves: Callable[[], Awaitable[list[str]]],
         *,
         totals: "Callable[[], Totals | None]",
         answer: Callable[[Request, Mapping[str, Any]], None],
         fail: Callable[[Request, RemoteKernelError], None],
     ) -> None:
         self._list_remote = list_remote
+        self._list_saves = list_saves
         self._totals = totals
         self._reply = answer
         self._fail = fail
@@ -96,8 +107,8 @@ class Completion:
         if not line.words:
             return "magic", [verb for verb in Verb if verb and verb.startswith(line.word)]
         verb, before = line.words[0], line.words[-1]
-        if verb == Verb.KEEP:
-            return "keyword", [text for text in ("45m", "2h", "8h", "off") if text.startswith(line.word)]
+        if verb in _WORDS and len(line.words) == 1:
+            return "keyword", [text for text in _WORDS[verb] if text.startswith(line.word)]
         if verb == Verb.SYNC and len(line.words) == 1:
             return "keyword", [word for word in SyncAction if word and word.startswith(line.word)]
         if line.word.startswith("--"):
@@ -105,6 +116,8 @@ class Completion:
             return "keyword", [name for name in options if name.startswith(line.word) and name not in line.words]
         if verb == Verb.INSTALL:
             return await self._complete_install(line, before)
+        if verb in (Verb.SAVE, Verb.RESTORE, Verb.SAVES):
+            return "keyword", await self._complete_saves(line)
         if verb not in (Verb.FILES, Verb.UPLOAD, Verb.DOWNLOAD, Verb.SYNC):
             return "keyword", []
         is_target = before == "--to"
@@ -119,6 +132,11 @@ class Completion:
         if before == "-r":
             return "path", await asyncio.to_thread(match_local, line, folders_only=False)
         return "keyword", [name for name in _OPTIONS[Verb.INSTALL] if line.word and name.startswith(line.word)]
+
+    async def _complete_saves(self, line: Typed) -> list[str]:
+        has_place = len(line.words) == 1 or line.words == (Verb.SAVES, "delete")
+        names = await self._list_saves() if has_place else []
+        return [quoted(name, line.quote, is_complete=True) for name in names if name.startswith(line.word)]
 
     async def _inspect(self) -> dict[str, Any]:
         data: dict[str, Any] = {"text/plain": session_command.HELP}

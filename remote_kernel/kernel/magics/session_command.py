@@ -22,6 +22,10 @@ class Verb(StrEnum):
     DOWNLOAD = "download"
     INSTALL = "install"
     SYNC = "sync"
+    SAVE = "save"
+    RESTORE = "restore"
+    SAVES = "saves"
+    AUTOSAVE = "autosave"
     KEEP = "keep"
     RESET = "reset"
     RELEASE = "release"
@@ -75,6 +79,16 @@ USAGE = {
         "%session sync [on [DIR] | off | status]",
         "keep the notebook's folder, or one above it, the same in the session",
     ),
+    Verb.SAVE: ("%session save [NAME]", "save the notebook's variables on this machine, where they outlive the pod"),
+    Verb.RESTORE: (
+        "%session restore [NAME] [VARIABLE…] [--force]",
+        "bring variables back, from the newest save unless one is named; --force replaces those that are there",
+    ),
+    Verb.SAVES: ("%session saves [delete NAME]", "list the notebook's saves, or remove one"),
+    Verb.AUTOSAVE: (
+        "%session autosave [on | off | status]",
+        "save by itself when the notebook falls idle, and before its variables go",
+    ),
     Verb.KEEP: ("%session keep 2h", "keep the pod warm for so long from now; 'off' ends it"),
     Verb.RESET: ("%session reset", "give the pod back and take a new one: variables and files are gone"),
     Verb.RELEASE: ("%session release", "give the pod back; the next cell takes a new one"),
@@ -120,7 +134,12 @@ NOTHING_MISSED = "Nothing was missed."
 _LINE = re.compile(
     r"\s*%session(?![^\s?])(?:[ \t]+(?P<word>[^\s?]\S*?)(?P<rest>[ \t][^\n]*)?)?[ \t]*(?P<question>\?{0,2})\s*"
 )
-_TAKE_ARGUMENTS = frozenset({Verb.FILES, Verb.UPLOAD, Verb.DOWNLOAD, Verb.INSTALL, Verb.SYNC, Verb.KEEP})
+_TAKE_ARGUMENTS = frozenset(
+    {
+        *(Verb.FILES, Verb.UPLOAD, Verb.DOWNLOAD, Verb.INSTALL, Verb.SYNC, Verb.KEEP),
+        *(Verb.SAVE, Verb.RESTORE, Verb.SAVES, Verb.AUTOSAVE),
+    }
+)
 _UNITS = {"": 60.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?P<number>\d{1,6}(?:\.\d{1,6})?)\s*(?P<unit>s|m|min|h|d|)")
 

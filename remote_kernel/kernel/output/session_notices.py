@@ -30,24 +30,32 @@ class SessionNotices:
     """Notes that wait for a cell to be shown in."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[str, str]] = []
+        self._waiting: list[Shown] = []
 
     def tell(self, note: str, *, colour: str = style.WARNING) -> None:
-        """Have a note shown as soon as a cell runs; of very many the first are shown."""
+        """Have a note shown as soon as a cell runs."""
+        self.put(_as_note(note, colour))
+
+    def put(self, shown: Shown) -> None:
+        """Have something shown as soon as a cell runs; of very many the first are shown."""
         if len(self._waiting) < MAX_WAITING:
-            self._waiting.append((note, colour))
+            self._waiting.append(shown)
 
     def take(self, cell: Request | None) -> list[Show]:
         """Return what waits, to be shown in the cell whose output the user is looking at, if there is one."""
         if cell is None or not self._waiting:
             return []
         waiting, self._waiting = self._waiting, []
-        return [show_note(note, cell, colour=colour) for note, colour in waiting]
+        return [Show(shown, cell.header) for shown in waiting]
 
 
 def show_note(note: str, cell: Request, *, colour: str = style.WARNING) -> Show:
     """Return what shows a note in a cell."""
-    return Show(Shown(style.note(note, colour=colour), f"[{note}]"), cell.header)
+    return Show(_as_note(note, colour), cell.header)
+
+
+def _as_note(note: str, colour: str) -> Shown:
+    return Shown(style.note(note, colour=colour), f"[{note}]")
 
 
 def describe_gap(gap: wire.Gap) -> str:

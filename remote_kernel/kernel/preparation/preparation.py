@@ -11,7 +11,9 @@ from remote_kernel.core.errors import RemoteKernelError, SettingsError
 from remote_kernel.core.wire.frames import Files
 from remote_kernel.kernel.identity.notebook_path import Hints
 from remote_kernel.kernel.launch.project_file import find_project
+from remote_kernel.kernel.output.display import Shown
 from remote_kernel.kernel.preparation.error_hints import find_hint
+from remote_kernel.kernel.saves.on_demand import SavesOnDemand
 from remote_kernel.kernel.session.attachment import Attachment
 from remote_kernel.kernel.session.session import Session
 from remote_kernel.kernel.session.workspace_choice import ChoiceFile, WorkspacePlace, read_configured
@@ -29,6 +31,7 @@ class Preparation:
     """Brings along what cells need of this machine.
 
     Args:
+        saves: one of which the session may have to begin with.
         reach: returns when the session can be reached; raises `RemoteKernelError` when it cannot be.
 
     Attributes:
@@ -36,11 +39,13 @@ class Preparation:
     """
 
     def __init__(
-        self, session: Session, attachment: Attachment, hints: Hints, reach: Callable[[], Awaitable[None]]
-    ) -> None:
+        self, session: Session, attachment: Attachment, hints: Hints, saves: SavesOnDemand,
+        reach: Callable[[], Awaitable[None]],
+    ) -> None:  # fmt: skip
         self._session = session
         self._attachment = attachment
         self._hints = hints
+        self._saves = saves
         self._reach = reach
         self._has_looked = False
         self._looking = asyncio.Lock()
@@ -50,7 +55,7 @@ class Preparation:
     @property
     def is_needed(self) -> bool:
         """Return whether anything may be to do before a cell runs."""
-        if not self._has_looked:
+        if not self._has_looked or self._saves.is_restore_due:
             return True
         pod, packages = self._pod, self._packages
         if packages is not None and packages.must_install(pod):
@@ -63,16 +68,24 @@ class Preparation:
         return self.workspace.totals if self.workspace is not None else None
 
     @property
+    def files(self) -> dict[str, str] | None:
+        """The SHA-256 of each file of the workspace; `None` where there is none."""
+        return self.workspace.files if self.workspace is not None else None
+
+    @property
     def brings_files(self) -> bool:
         """Return whether files come back behind cells."""
         return self.workspace is not None and self.workspace.place.brings_back
 
-    async def run(self, show: Callable[[Wait], None], remark: Callable[[str], None]) -> list[str]:
+    async def run(
+        self, show: Callable[[Wait], None], remark: Callable[[str], None], present: Callable[[Shown], None]
+    ) -> list[str]:
         """Do what is to be done before the next cell; return what the user is to be told.
 
         Args:
             show: says in the cell what it waits for.
             remark: says in it what has been done.
+            present: shows in it a report on that.
 
         Raises:
             RemoteKernelError: the cell is not to run.
@@ -80,12 +93,15 @@ class Preparation:
         await self.look()
         workspace, packages = self.workspace, self._packages
         must_send = workspace is not None and await workspace.must_send(self._pod)
-        if not (must_send or (packages is not None and packages.must_install(self._pod))):
+        must_install = packages is not None and packages.must_install(self._pod)
+        if not (must_send or must_install or self._saves.is_restore_due):
             return []
         await self._reach()
         sent = await workspace.send_for_cell(self._pod, show) if workspace else []
         if packages is not None:
             await packages.install(self._pod, show, remark)
+        if self._saves.is_restore_due:
+            await self._saves.restore(show, present)
         return sent
 
     async def sync(self, progress: "Progress") -> list[str]:

@@ -45,6 +45,11 @@ class Workspace:
         self._turn = asyncio.Lock()
         self._missed = 0  # so often something may have changed in the session that is not here
 
+    @property
+    def files(self) -> dict[str, str]:
+        """The SHA-256 of each file that is the same here and in the session."""
+        return self._sync.agreed
+
     def watch(self) -> None:
         """Have the pod say from now on what cells change in the workspace."""
         self._session.watch((self.place.folder or DATA_FOLDER) if self.place.brings_back else "")

@@ -19,6 +19,7 @@ from remote_kernel.kernel.before_session.sessionless import Known, Sessionless
 from remote_kernel.kernel.magics import session_command
 from remote_kernel.kernel.magics.session_command import Verb
 from remote_kernel.kernel.output import style
+from remote_kernel.kernel.output.display import Shown
 from remote_kernel.kernel.output.orphaned_output import OrphanedOutput
 from remote_kernel.kernel.output.session_notices import (
     FILES_LOST,
@@ -505,6 +506,11 @@ class RequestTable:
     def tell(self, note: str, *, colour: str = style.WARNING) -> list[Effect]:
         """Show a note in the cell that runs, or in the next one."""
         self._notes.tell(note, colour=colour)
+        return self._show_notes()
+
+    def present(self, shown: Shown) -> list[Effect]:
+        """Show something in the cell that runs, or in the next one."""
+        self._notes.put(shown)
         return self._show_notes()
 
     def _show_notes(self) -> list[Effect]:

@@ -79,6 +79,11 @@ class CurrentBinding:
         return self.now.kernelspec if self.now else DEFAULT_KERNELSPEC
 
     @property
+    def notebook(self) -> str:
+        """The path of the notebook; "" where nobody knows it."""
+        return self.now.notebook if self.now else ""
+
+    @property
     def keep_until(self) -> float:
         """The time until which the pod is to be kept warm at least (seconds since 1970)."""
         return self._keep_until

@@ -47,6 +47,7 @@ from remote_kernel.kernel.session.workspace_choice import WorkspacePlace
 
 if TYPE_CHECKING:
     from remote_kernel.client.early_contact import EarlyContact
+    from remote_kernel.client.saves.store import SaveStore
 
 log = logging.getLogger(__name__)
 
@@ -233,6 +234,19 @@ class Session:
     async def identify(self, hints: Hints) -> str:
         """Return the path of the notebook, "" where nobody knows it; raises as `open` does."""
         return (await self._identify(hints)).notebook
+
+    async def open_saves(self, hints: Hints) -> "SaveStore":
+        """Return the saves of the notebook; raises as `open` does."""
+        notebook = await self.identify(hints)
+        return await asyncio.to_thread(self._open_saves, notebook)
+
+    def _open_saves(self, notebook: str) -> "SaveStore":
+        # Late, as the start of a kernel waits for imports.
+        from remote_kernel.client.saves.folder import SavesFolder
+        from remote_kernel.client.saves.store import SaveStore
+
+        owner = self._identification.own_saves(self.settings, notebook)
+        return SaveStore(SavesFolder.of(self.settings, self.folders.data), owner)
 
     def watch(self, folder: str) -> None:
         """Have the pod say behind each cell what has changed in a folder there; "" for none."""

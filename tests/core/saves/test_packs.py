@@ -7,7 +7,9 @@ import pytest
 
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.saves.objects import Object
-from remote_kernel.core.saves.packs import PackHeader, header_bytes
+from remote_kernel.core.saves.packs import PackHeader, header_bytes, parse_contents
+from remote_kernel.core.wire.saves import Lost, Restored
+from remote_kernel.namespace.files import packs
 
 FIRST, SECOND = Object("a" * 64, 10), Object("b" * 64, 20)
 
@@ -62,3 +64,32 @@ def test_variables_need_the_objects_of_their_groups() -> None:
 def test_a_header_that_is_none_is_refused(wrong: Any) -> None:
     with pytest.raises(WireError):
         PackHeader.from_bytes(json.dumps(wrong).encode())
+
+
+def test_a_pack_of_the_interpreter_s_tells_its_variables_and_what_was_lost() -> None:
+    around = packs.Group([packs.Variable("@random", "tuple", 9, None)], "dill", b"state")
+    group = packs.Group([packs.Variable("a", "int", 5, 3)], "dill", b"pickle")
+    lost = [packs.Lost("rows", "generator", None, "is a generator"), packs.Lost("@history", "", None, "is too large")]
+    header = header_bytes(packs.encode_pack([around, group], lost))
+    assert header is not None
+    told = parse_contents(header)
+    assert told.restored == [Restored(name="a", type="int", cell=3)]
+    assert told.lost == [Lost(name="rows", type="generator", reason="is a generator")]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        {},
+        {"groups": {}, "lost": []},
+        {"groups": [1], "lost": []},
+        {"groups": [{"variables": [1]}], "lost": []},
+        {"groups": [{"variables": [{"name": 1, "type": "int"}]}], "lost": []},
+        {"groups": [], "lost": [{"name": "a"}]},
+        {"groups": [], "lost": [{"name": "a", "type": "int", "cell": -1, "reason": ""}]},
+    ],
+)
+def test_contents_that_are_none_are_refused(wrong: Any) -> None:
+    with pytest.raises(WireError):
+        parse_contents(json.dumps(wrong).encode())

@@ -1,0 +1,1 @@
+"""Saves of variables, as the notebook's user sees them: lines, reports, autosave."""

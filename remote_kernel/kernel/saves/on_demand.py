@@ -1,0 +1,164 @@
+"""Saves of one kernel, loaded when something is asked of them: every start of a kernel waits for what it imports."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from remote_kernel.client.retry import Wait
+from remote_kernel.core.errors import RemoteKernelError, SessionLost
+from remote_kernel.kernel.frontend.channels import Channels
+from remote_kernel.kernel.frontend.question import Question
+from remote_kernel.kernel.identity.notebook_path import Hints
+from remote_kernel.kernel.output.display import Shown
+from remote_kernel.kernel.session.attachment import Attachment
+from remote_kernel.kernel.session.session import Session
+
+if TYPE_CHECKING:
+    from remote_kernel.kernel.saves.session_saves import SessionSaves
+
+
+class SavesOnDemand:
+    """Takes note of what matters to saves, and passes it on once they are loaded.
+
+    Args:
+        hints: what cells have told of the notebook.
+        files: returns the SHA-256 of each file of the workspace; `None` where there is none.
+        tell: says something in the next cell.
+
+    Attributes:
+        question: to the user, who is asked before a restore replaces anything.
+    """
+
+    def __init__(
+        self, channels: Channels, session: Session, attachment: Attachment, hints: Hints,
+        files: Callable[[], Mapping[str, str] | None], tell: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self.question = Question(channels)
+        self._session = session
+        self._attachment = attachment
+        self._hints = hints
+        self._files = files
+        self._tell = tell
+        self._loaded: SessionSaves | None = None
+        self._is_busy = self._has_run = self._has_looked = False
+        self._is_lost = session.binding.untold is not None
+
+    def load(self) -> "SessionSaves":
+        """Return the saves."""
+        if self._loaded is None:
+            from remote_kernel.kernel.saves.session_saves import SessionSaves
+
+            self._loaded = SessionSaves(self._session, self._attachment, self._hints, self._files, self._tell)
+            if self._has_run:
+                self._loaded.autosaving.state.note_cell(time.monotonic())
+        return self._loaded
+
+    # What happens to the session
+
+    def note_busy(self, is_busy: bool) -> None:
+        """Note whether the session runs something; behind its first cell it is looked whether it saves by itself."""
+        if is_busy == self._is_busy:
+            return
+        self._is_busy, self._has_run = is_busy, True
+        if not is_busy:
+            self.look()
+        if self._loaded is not None:
+            self._loaded.autosaving.note_busy(is_busy)
+
+    def look(self) -> None:
+        """Save by itself from now on, if that is wanted; asks once, when it is known which notebook this is."""
+        if not self._has_looked:
+            self._has_looked = True
+            if self._is_python and self._is_autosave_wanted():
+                self.load().autosaving.switch(is_on=True)
+
+    @property
+    def _is_python(self) -> bool:
+        """Return whether the session's interpreter is one whose variables can be saved, as far as it has told."""
+        language = self._attachment.hello.kernel_info.get("language_info") if self._attachment.hello else None
+        return not isinstance(language, dict) or language.get("name", "python") == "python"
+
+    def _is_autosave_wanted(self) -> bool:
+        from remote_kernel.kernel.saves.choice import AutosaveChoice
+
+        notebook = self._session.binding.notebook
+        chosen = AutosaveChoice(self._session.folders.data, notebook).load() if notebook else None
+        return self._session.settings.autosaves if chosen is None else chosen
+
+    def note_attached(self) -> None:
+        """Note that the session can be reached."""
+        if self._loaded is not None:
+            self._loaded.autosaving.look_again()
+
+    async def note_loss(self, loss: SessionLost) -> SessionLost:
+        """Note that the session is gone; return what to say of it, with the newest save."""
+        self._is_lost = True
+        if self._loaded is not None:
+            self._loaded.autosaving.note_gone()
+        try:
+            if not self._may_have_any():
+                return loss
+            return await self.load().describe_loss(loss)
+        except RemoteKernelError:  # whoever asks for the saves is told
+            return loss
+
+    def note_restored(self) -> None:
+        """Note that the user has restored what is wanted."""
+        self._is_lost = False
+
+    def note_reset(self) -> None:
+        """Note that the user wants a new session, and nothing in it."""
+        self._is_lost = False
+        if self._loaded is not None:
+            self._loaded.autosaving.note_gone()
+
+    def _may_have_any(self) -> bool:
+        """Return whether there is a folder with saves; else nobody need look into one."""
+        from remote_kernel.client.saves.folder import SavesFolder
+
+        return SavesFolder.of(self._session.settings, self._session.folders.data).path.is_dir()
+
+    # What is done by itself
+
+    @property
+    def is_restore_due(self) -> bool:
+        """Return whether the session begins with a save, as the one before was lost."""
+        return self._is_lost and self._session.settings.autorestores
+
+    async def restore(self, show: Callable[[Wait], None], present: Callable[[Shown], None]) -> None:
+        """Restore the newest save, if there is one, once.
+
+        Args:
+            show: says in the cell what it waits for.
+            present: shows what came of it.
+
+        Raises:
+            RemoteKernelError: it came to nothing, or was interrupted.
+        """
+        self._is_lost = False
+        if self._may_have_any():
+            await self.load().restore_by_itself(show, present)
+
+    @property
+    def is_save_due(self) -> bool:
+        """Return whether the session is to be saved before it is given back."""
+        return self._loaded is not None and self._loaded.autosaving.state.is_due_before_end
+
+    async def names(self) -> list[str]:
+        """Return the names of the notebook's saves; nothing where they cannot be read."""
+        try:
+            if not self._may_have_any():
+                return []
+            return [save.label for save in await self.load().list()]
+        except RemoteKernelError:
+            return []
+
+    async def finish(self, *, within_seconds: float) -> None:
+        """Save what has changed before the session is given back, where that is wanted."""
+        if self._loaded is not None:
+            await self._loaded.autosaving.finish(within_seconds=within_seconds)
+
+    async def aclose(self) -> None:
+        """Save no more."""
+        if self._loaded is not None:
+            await self._loaded.autosaving.aclose()

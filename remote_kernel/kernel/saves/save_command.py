@@ -1,0 +1,217 @@
+"""`%session save`, `restore`, `saves` and `autosave`: what is done, and seen of it in the cell."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from remote_kernel.client.saves.progress import SaveProgress
+from remote_kernel.core.errors import RemoteKernelError, SaveError, SessionLost, SettingsError, UsageError
+from remote_kernel.core.saves.names import parse_name
+from remote_kernel.core.saves.save import Save
+from remote_kernel.core.text.human_numbers import format_bytes, format_seconds
+from remote_kernel.core.text.terminal_text import one_line
+from remote_kernel.core.wire.saves import Report
+from remote_kernel.kernel.frontend.channels import Channels
+from remote_kernel.kernel.magics.bar import showing
+from remote_kernel.kernel.magics.session_command import Command
+from remote_kernel.kernel.output import style
+from remote_kernel.kernel.output.display import Shown
+from remote_kernel.kernel.requests.request import Interrupted, Request
+from remote_kernel.kernel.saves import bars, lines
+from remote_kernel.kernel.saves.bars import SaveBar
+from remote_kernel.kernel.saves.choice import AutosaveChoice
+from remote_kernel.kernel.saves.lines import AutosaveAction
+from remote_kernel.kernel.saves.on_demand import SavesOnDemand
+from remote_kernel.kernel.saves.report import RestoreCard, describe_lost, show_saves
+from remote_kernel.kernel.saves.words import amount, moment, title
+from remote_kernel.kernel.session.session import Session
+
+NOTHING_TO_SAVE = "There is nothing to save: there is no session, and so no variables."
+NO_SAVES = "There is no save of this notebook: '%session save' makes one."
+NO_SUCH_SAVE = "There is no save '{name}' of this notebook: '%session saves' lists those that there are."
+NO_SUCH_VARIABLE = "There is no variable '{name}' in {save}, nor a save of this name: '%session saves' lists the saves."
+DECLINED = "Nothing was restored: the variables are as they were."
+ASKED = "Replace what is there? [y/N] "
+USE_FORCE = "%session restore --force replaces them; named variables are restored without the others."
+NOT_RESET = (
+    "The session stays, as its variables could not be saved before. {error} '%session autosave off' has it given back "
+    "without a save."
+)
+ON = "The notebook saves its variables by itself: when it has been idle for a moment, and before they go."
+OFF = "The notebook does not save its variables by itself. What is saved stays."
+
+MAX_NAMES = 10
+
+_YES = frozenset({"y", "yes"})
+
+
+class SaveCommand:
+    """Performs the lines about saves of one kernel.
+
+    Args:
+        reach: returns when the session can be reached; raises `RemoteKernelError` when it cannot be.
+    """
+
+    def __init__(
+        self, channels: Channels, session: Session, saves: SavesOnDemand, reach: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._channels = channels
+        self._session = session
+        self._on_demand = saves
+        self._saves = saves.load()
+        self._reach = reach
+
+    # Saves
+
+    async def save(self, request: Request, command: Command) -> Shown | None:
+        """Save; raises `RemoteKernelError`."""
+        name = lines.parse_save(command)
+        name = parse_name(name) if name else ""
+        if self._session.link is None and not self._session.binding.is_known:
+            return _say(NOTHING_TO_SAVE)
+        await self._reach()
+        await self._save(request, name)
+        return None
+
+    async def _save(self, request: Request, name: str = "") -> None:
+        bar = SaveBar(SaveProgress(), bars.SAVING, bars.SAVE_INTERRUPTED)
+        began = time.monotonic()
+        async with showing(self._channels, request, bar):
+            save = await self._saves.save(bar.progress, name)
+            bar.done = await self._describe(save, time.monotonic() - began)
+
+    async def _describe(self, save: Save, took_seconds: float) -> Shown:
+        """Return what is said of a save that is whole."""
+        lost = (await self._saves.contents(save)).lost
+        name = f" as '{save.name}'" if save.name else ""
+        size, took = format_bytes(save.manifest.bytes), format_seconds(took_seconds)
+        saved = f"Saved {amount(save.manifest)}{name}: {size}, in {took}."
+        missing = f" Not saved: {describe_lost(lost)}." if lost else ""
+        text = f"{saved}{missing} '%session restore' brings them back."
+        return Shown(style.note(text, colour=style.WARNING if lost else style.GOOD), text)
+
+    async def save_before_end(self, request: Request) -> None:
+        """Save what has changed before the session is given back; raises `SaveError`."""
+        try:
+            await self._reach()
+            await self._save(request)
+        except (Interrupted, SessionLost):
+            raise
+        except RemoteKernelError as error:
+            raise SaveError(NOT_RESET.format(error=error)) from error
+
+    # Restores
+
+    async def restore(self, request: Request, command: Command) -> Shown | None:
+        """Restore, after a question where there are other values; raises `RemoteKernelError`."""
+        wish = lines.parse_restore(command)
+        save, names = await self._choose(wish.words)
+        await self._check_names(save, names)
+        await self._reach()
+        report = await self._restore(request, save, names, is_forced=wish.is_forced)
+        if not report.conflicts:
+            return None
+        if not await self._is_agreed(request):
+            return _say(DECLINED)
+        await self._restore(request, save, names, is_forced=True)
+        return None
+
+    async def _choose(self, words: Sequence[str]) -> tuple[Save, Sequence[str]]:
+        """Return which save, and which of its variables: the first word may name either."""
+        saves = await self._saves.list()
+        is_named = bool(words) and any(words[0] in (save.name, save.id) for save in saves)
+        store = await self._saves.store()
+        return await asyncio.to_thread(store.find, words[0] if is_named else ""), words[int(is_named) :]
+
+    async def _check_names(self, save: Save, names: Sequence[str]) -> None:
+        """Raise `UsageError` for a variable that is not in a save."""
+        if not names:
+            return
+        contents = await self._saves.contents(save)
+        known = {each.name for each in contents.restored} | {each.name for each in contents.lost}
+        for name in names:
+            if name not in known:
+                raise UsageError(NO_SUCH_VARIABLE.format(name=one_line(name), save=title(save, time.time())))
+
+    async def _find(self, name: str) -> Save:
+        """Return a save by its name or id, also one that cannot be used; raises `SaveError`."""
+        for save in await self._saves.list():
+            if name in (save.name, save.id):
+                return save
+        raise SaveError(NO_SUCH_SAVE.format(name=one_line(name)))
+
+    async def _restore(self, request: Request, save: Save, names: Sequence[str], *, is_forced: bool) -> Report:
+        bar = SaveBar(SaveProgress(), bars.RESTORING, bars.RESTORE_INTERRUPTED)
+        began = time.monotonic()
+        async with showing(self._channels, request, bar):
+            report = await self._saves.restore(save, names, bar.progress, is_forced=is_forced)
+            bar.done = self._show(report, save, began)
+        self._on_demand.note_restored()
+        return report
+
+    def _show(self, report: Report, save: Save, began: float) -> Shown:
+        if report.conflicts:
+            return show_conflicts(report)
+        took = f"Took {format_seconds(time.monotonic() - began)}."
+        return RestoreCard(report=report, source=title(save, time.time()), took=took).shown()
+
+    async def _is_agreed(self, request: Request) -> bool:
+        answer = await self._on_demand.question.ask(request, ASKED)
+        if answer is None:
+            raise UsageError(f"Nothing was restored, as there are other values: {USE_FORCE}")
+        return answer.strip().lower() in _YES
+
+    # The others
+
+    async def list_or_delete(self, command: Command) -> Shown:
+        """Show the saves, or remove one; raises `RemoteKernelError`."""
+        name = lines.parse_saves(command)
+        store = await self._saves.store()
+        if not name:
+            saves = await asyncio.to_thread(store.list)
+            return show_saves(saves, time.time()) if saves else _say(NO_SAVES)
+        save = await self._find(name)
+        await asyncio.to_thread(store.delete, save)
+        return _say(f"Removed {title(save, time.time())}.")
+
+    async def switch_autosave(self, command: Command) -> Shown:
+        """Switch the autosave on or off, also for later kernels, or tell of it; raises `RemoteKernelError`."""
+        action = lines.parse_autosave(command)
+        notebook = await self._saves.notebook()
+        self._on_demand.look()
+        if action is not AutosaveAction.STATUS:
+            self._saves.autosaving.switch(is_on=action is AutosaveAction.ON)
+            await self._keep_choice(notebook, is_on=action is AutosaveAction.ON)
+        return _say(await self._describe_autosave())
+
+    async def _keep_choice(self, notebook: str, *, is_on: bool) -> None:
+        if not notebook:
+            return
+        try:
+            await asyncio.to_thread(AutosaveChoice(self._session.folders.data, notebook).save, is_on=is_on)
+        except OSError as error:
+            raise SettingsError(
+                f"This counts for this kernel alone, as the choice cannot be kept for later: {error.strerror}"
+            ) from None
+
+    async def _describe_autosave(self) -> str:
+        autosaving = self._saves.autosaving
+        save = await self._saves.newest()
+        last = f" The newest save is of {moment(save.saved_at, time.time())}, {amount(save.manifest)}." if save else ""
+        changed = " A cell has run since." if save and autosaving.state.has_changed else ""
+        problem = f" The last try has failed: {autosaving.problem}" if autosaving.problem else ""
+        return f"{ON if autosaving.state.is_on else OFF}{last}{changed}{problem}"
+
+
+def show_conflicts(report: Report) -> Shown:
+    """Return what is said of variables that have other values."""
+    names = [one_line(name) for name in report.conflicts[:MAX_NAMES]]
+    more = len(report.conflicts) - MAX_NAMES
+    listed = ", ".join([*names, *([f"{more:,} more"] if more > 0 else [])])
+    is_one = len(report.conflicts) == 1
+    text = f"{listed} {'has another value' if is_one else 'have other values'} here than in the save."
+    return Shown(style.note(text, colour=style.WARNING), text)
+
+
+def _say(sentence: str) -> Shown:
+    return Shown(style.note(sentence), sentence)

@@ -1,0 +1,232 @@
+"""State that outlives the pod, as a notebook's user sees it: save, loss, restore, questions, autosave."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from remote_kernel.kernel.folders import Folders
+from tests.driver import Cell, Content, Notebook, Pool, wait_until
+
+Start = Callable[..., Notebook]
+
+STATE = """
+import random
+shared = [1, 2, 3]
+data = {"a": shared, "b": shared}
+class Point:
+    def __init__(self, x): self.x = x
+points = [Point(1), Point(2)]
+def scaled(point): return point.x * factor
+factor = 10
+rows = (number for number in range(3))
+random.seed(1); random.random()
+"""
+
+
+def error_of(cell: Cell) -> str:
+    (error,) = cell.of_type("error")
+    return str(error["evalue"])
+
+
+def saved(notebook: Notebook, line: str = "%session save") -> str:
+    cell = notebook.run(line)
+    assert cell.reply["status"] == "ok", cell.of_type("error")
+    return cell.displayed
+
+
+def lose(notebook: Notebook, pool: Pool, identifier: str) -> str:
+    """End the pod; return what the next cell says of it."""
+    pool.stop_session(identifier)
+    return error_of(notebook.run("data"))
+
+
+def test_variables_outlive_the_pod(start_notebook: Start, pool: Pool) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-outlive")
+    notebook.run(STATE)
+    said = saved(notebook)
+    assert re.match(
+        r"Saved 7 of 8 variables: [\d.]+ k?B, in [\d.]+ m?s\. Not saved: rows is a generator\. '%session", said
+    ), said
+    drawn = notebook.run("random.random()").result
+    loss = lose(notebook, pool, "saves-outlive")
+    assert re.search(
+        r"Run the notebook again from the top; .* Saved at \d\d:\d\d, 7 of 8 variables: '%session restore' brings them "
+        r"back\.$", loss,
+    ), loss  # fmt: skip
+    report = notebook.run("%session restore").displayed
+    assert report.startswith("Variables restored: 7 of 8 variables, from the save of ")
+    assert re.search(r"Not restored: rows  is a generator \(cell 1\)\n", report), report
+    assert "Make them by: %rerun 1\n" in report
+    assert (
+        notebook.run("data['a'] is data['b'] is shared, [scaled(point) for point in points]").result
+        == "(True, [10, 20])"
+    )
+    assert notebook.run("factor = 2; scaled(Point(4)), isinstance(points[0], Point)").result == "(8, True)"
+    assert notebook.run("random.random()").result == drawn
+
+
+def test_saves_have_names_are_listed_completed_and_removed(start_notebook: Start) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-names")
+    assert "There is no save of this notebook" in notebook.run("%session saves").displayed
+    assert "There is nothing to save" in saved(notebook)
+    notebook.run("a = 1; b = 2")
+    assert "Saved 2 variables as 'before lunch': " in saved(notebook, "%session save 'before lunch'")
+    notebook.run("a = 3")
+    saved(notebook)
+    table = notebook.run("%session saves").displayed
+    assert re.search(r"^before lunch +\d\d:\d\d +2 variables +\d", table, re.MULTILINE)
+    assert "2 saves of this notebook." in table
+
+    def complete(line: str) -> list[str]:
+        content = {"code": line, "cursor_pos": len(line)}
+        matches: list[str] = notebook.request("shell", "complete_request", content)["matches"]
+        return matches
+
+    assert complete("%session restore b") == ["before\\ lunch"]
+    assert complete("%session saves d") == ["delete"]
+    assert complete("%session saves delete 'b") == ["'before lunch'"]
+    assert complete("%session restore x --f") == ["--force"]
+    assert complete("%session autosave o") == ["on", "off"]
+    assert "Removed the save 'before lunch'" in notebook.run("%session saves delete 'before lunch'").displayed
+    assert "1 save of this notebook." in notebook.run("%session saves").displayed
+
+
+def test_a_restore_asks_before_it_replaces_anything(start_notebook: Start) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-asks")
+    notebook.run("a, b = 1, 2")
+    saved(notebook, "%session save first")
+    notebook.run("a, b = 10, 20")
+    cell = notebook.run("%session restore first a", answer="n")
+    assert "a has another value here than in the save." in cell.displayed
+    assert "Nothing was restored: the variables are as they were." in cell.displayed
+    assert notebook.run("a, b").result == "(10, 20)"
+    refused = notebook.run("%session restore first", allow_stdin=False)
+    assert "Nothing was restored, as there are other values: %session restore --force" in error_of(refused)
+    assert notebook.run("a, b").result == "(10, 20)"
+    assert "Restored: a\n" in notebook.run("%session restore first a", answer="y").displayed
+    assert notebook.run("a, b").result == "(1, 20)"
+    assert notebook.run("%session restore --force").reply["status"] == "ok"
+    assert notebook.run("a, b").result == "(1, 2)"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("%session restore nothing", "There is no variable 'nothing' in the save of "),
+        ("%session saves delete nothing", "There is no save 'nothing' of this notebook"),
+        ("%session save -x", "'-x' is not understood here"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(notebook: Notebook, line: str, said: str) -> None:
+    notebook.run("a = 1")
+    saved(notebook)
+    cell = notebook.run(line)
+    assert said in error_of(cell)
+    assert notebook.run("a").result == "1"
+
+
+def test_a_cell_waits_behind_a_save_and_runs_once(start_notebook: Start) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-waits")
+    notebook.run("a = [0]")
+    first = notebook.client.execute("%session save")
+    second = notebook.client.execute("a[0] += 1; print(a[0])")
+    assert notebook.reply_to(first)["status"] == "ok"
+    assert notebook.reply_to(second)["status"] == "ok"
+    assert notebook.run("a[0]").result == "1"
+    assert notebook.run("%session restore --force").reply["status"] == "ok"
+    assert notebook.run("a[0]").result == "0"
+
+
+SLOW = """
+class Slow:
+    def __reduce__(self):
+        import time
+        open("begun", "w").close()
+        time.sleep(600)
+slow = Slow()
+"""
+
+
+def test_an_interrupted_save_leaves_the_one_before(start_notebook: Start) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-interrupted")
+    notebook.run("a = 1")
+    saved(notebook, "%session save first")
+    notebook.run(SLOW)
+
+    def interrupt(message: Content) -> None:
+        if message["msg_type"] == "display_data":
+            notebook.manager.interrupt_kernel()
+
+    cell = notebook.run("%session save", on_message=interrupt)
+    assert cell.reply["ename"] == "KeyboardInterrupt"
+    assert "The save was interrupted: nothing of it is kept" in error_of(cell)
+    assert "1 save of this notebook." in notebook.run("%session saves").displayed
+    assert notebook.run("a").result == "1"
+
+
+def test_an_interrupted_restore_leaves_the_notebook_alive(start_notebook: Start) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-restore-interrupted")
+    notebook.run(
+        "class Slow:\n    def __reduce__(self): return (__import__('time').sleep, (600,))\nslow = Slow(); a = 1"
+    )
+    saved(notebook)
+    notebook.run("%reset -f")
+
+    def interrupt(message: Content) -> None:
+        if message["msg_type"] == "display_data":
+            notebook.manager.interrupt_kernel()
+
+    cell = notebook.run("%session restore", on_message=interrupt)
+    assert "The restore was interrupted" in error_of(cell)
+    assert notebook.run("6 * 7").result == "42"
+
+
+def test_the_session_after_a_loss_begins_with_the_save(start_notebook: Start, pool: Pool) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-by-itself", REMOTE_KERNEL_AUTORESTORE="1")
+    notebook.run("a = 41")
+    saved(notebook)
+    assert lose(notebook, pool, "saves-by-itself").endswith("1 variable: the next cell begins with them.")
+    cell = notebook.run("a + 1")
+    assert cell.result == "42"
+    assert "Variables restored: 1 variable, from the save of " in cell.displayed
+    assert "Variables restored" not in notebook.run("a").displayed
+
+
+def test_a_reset_saves_first(start_notebook: Start) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-reset", REMOTE_KERNEL_AUTOSAVE="1")
+    notebook.run("a = 1")
+    said = notebook.run("%session reset").displayed
+    assert "Saved 1 variable: " in said
+    assert "The session was given back" in said
+    assert "NameError" in notebook.run("a").reply["ename"]
+    assert notebook.run("%session restore").reply["status"] == "ok"
+    assert notebook.run("a").result == "1"
+
+
+def test_a_notebook_is_saved_at_its_shutdown_which_stays_within_two_seconds(start_notebook: Start, pool: Pool) -> None:
+    names = {"REMOTE_KERNEL_IDENTIFIER": "saves-shutdown", "REMOTE_KERNEL_AUTOSAVE": "1"}
+    notebook = start_notebook(**names)
+    notebook.run("a = 41")
+    began = time.monotonic()
+    notebook.client.shutdown()
+    wait_until(lambda: not notebook.manager.is_alive())
+    assert time.monotonic() - began < 2.5
+    assert all(session["identifier"] != "saves-shutdown" for session in pool.sessions())
+    later = start_notebook(**names)
+    assert "Restored: a" in later.run("%session restore").displayed
+    assert later.run("a + 1").result == "42"
+
+
+def test_autosave_is_switched_for_the_notebook_and_later_kernels_of_it(start_notebook: Start, tmp_path: Path) -> None:
+    path = str(tmp_path / "a.ipynb")
+    notebook = start_notebook(REMOTE_KERNEL_NOTEBOOK=path)
+    assert "does not save its variables by itself" in notebook.run("%session autosave").displayed
+    assert "saves its variables by itself" in notebook.run("%session autosave on").displayed
+    later = start_notebook(REMOTE_KERNEL_NOTEBOOK=path)
+    later.run("a = 1")
+    assert "saves its variables by itself" in later.run("%session autosave").displayed
+    assert "does not save" in later.run("%session autosave off").displayed
+    assert (Folders.of_user().data / "remote-kernel/autosave").is_dir()
