@@ -13,6 +13,7 @@
 #   make bench [ARGS="cell --quick"]  side by side with ipykernel: a table, JSON and a plot in .build, in five minutes
 #   make peers [ARGS="cell --quick"]  the same beside Jupyter's gateways and jupyter-kernel-client, in five minutes
 #   make many [ARGS="--kernels 10"]  50 kernels on one pool, 600 sessions at its front door, in minutes
+#   make state [ARGS="--megabytes 10"]  saves of variables, beside dill and kishu, for docs/state.md, in some minutes
 #   make profile [ARGS="cell"]  what each process spends its processor time on, by Linux's perf, in two minutes
 #   make performance           the tables and pictures of docs/performance.md anew, on a machine that does nothing else
 #   make scale [ARGS="--people 1000"]  a simulated day of 10,000 notebooks on 600 sessions, in a minute
@@ -26,7 +27,7 @@
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo notebooks test unit slow repeat contract live soak bench peers many profile performance large scale image browser places hub tools clients public windows lint clean
+.PHONY: demo notebooks test unit slow repeat contract live soak bench peers many profile state performance large scale image browser places hub tools clients public windows lint clean
 .DELETE_ON_ERROR:
 
 # As an installation has it: every kernel and pod that a test or a benchmark starts would compile the package anew.
@@ -108,6 +109,18 @@ many: $(VENV)/test.stamp
 
 profile: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.shares $(ARGS)
+
+state: $(VENV)/test.stamp $(BUILD)/kishu.stamp
+	$(BIN)/python -m benchmarks.state --kishu $(BUILD)/kishu/bin/python $(ARGS)
+
+# It wants much that nothing else here needs, old packages among it; where it cannot be had, the table says so.
+$(BUILD)/kishu.stamp: | $(VENV)/made.stamp
+	@echo 'Making the environment $(BUILD)/kishu …'
+	@mkdir -p $(BUILD)
+	@$(BIN)/python -m venv $(BUILD)/kishu
+	@$(BUILD)/kishu/bin/python -m pip --quiet --disable-pip-version-check install kishu==0.3.4 \
+		|| rm -rf $(BUILD)/kishu
+	@touch $@
 
 performance: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks --output $(BUILD) --update-docs

@@ -32,9 +32,15 @@ class LocalKernel:
             self._poller.register(socket, zmq.POLLIN)
 
     @classmethod
-    def start(cls, kernel_name: str, environ: Mapping[str, str], folder: Path | None = None) -> "LocalKernel":
-        """Start the kernel's process, in a folder or in the current one; it may not answer yet."""
-        manager = kernel_manager(kernel_name)
+    def start(
+        cls, kernel_name: str, environ: Mapping[str, str], folder: Path | None = None, **options: Any
+    ) -> "LocalKernel":
+        """Start the kernel's process, in a folder or in the current one; it may not answer yet.
+
+        Args:
+            options: of the kernel's manager.
+        """
+        manager = kernel_manager(kernel_name, **options)
         manager.start_kernel(env={**os.environ, **environ}, stderr=subprocess.DEVNULL, cwd=folder)
         client = manager.blocking_client()
         client.context.rcvhwm = 0  # what a front end drops itself is no kernel's loss
