@@ -57,7 +57,14 @@ def test_tab_completes_commands_options_choices_and_notebooks(shell: str, tmp_pa
         "remote-kernel install --us\t",
         "remote-kernel pool --flavor int\t",
         "remote-kernel run rep\t",
-    ) == ["[doctor]", "[install][--user]", "[pool][--flavor][interpreter]", "[run][report.ipynb]"]
+        "remote-kernel saves rep\t",
+    ) == [
+        "[doctor]",
+        "[install][--user]",
+        "[pool][--flavor][interpreter]",
+        "[run][report.ipynb]",
+        "[saves][report.ipynb]",
+    ]
 
 
 def test_hidden_options_are_not_offered() -> None:
