@@ -35,6 +35,8 @@ from remote_kernel.io.tasks import start
 READ_SECONDS = 100.0
 # What a call has left is removed in passing.
 TIDY_SECONDS = 10.0
+# The user has interrupted it, or the kernel is about to end.
+CANCEL_SECONDS = 1.0
 
 MIN_SECONDS = 0.1
 
@@ -92,13 +94,14 @@ class RemoteCalls:
     async def job(self) -> AsyncIterator[str]:
         """Give the name of one call, whose files are removed behind it; one that has not ended is ended.
 
-        What is cancelled does not wait for that.
+        Who cancels it does not wait long for that.
         """
         job = secrets.token_hex(8)
         try:
             yield job
         except asyncio.CancelledError:
             self._ending = start(self._tidy(job), "end of a save")
+            await asyncio.wait({self._ending}, timeout=CANCEL_SECONDS)
             raise
         except BaseException:
             await self._tidy(job)
