@@ -84,11 +84,6 @@ def do_print(**more):
 
 def do_fail(**more):
     raise ValueError("no")
-
-def do_spin(folder, **more):
-    tell(folder, "running")
-    while True:
-        time.sleep(0.01)
 """
 
 

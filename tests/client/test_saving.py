@@ -415,11 +415,12 @@ class Lying:
         self.fetcher = Fetcher(RemoteFiles(route), self.transfer, piece, Patience(self.transfer, piece, 0.1))
 
     async def fetch(self, objects: Mapping[str, bytes]) -> None:
-        (self.root / "objects").mkdir()
+        folder = self.root / "job/objects"
+        folder.mkdir(parents=True)
         for name, content in objects.items():
-            (self.root / "objects" / name).write_bytes(content)
+            (folder / name).write_bytes(content)
         with self.store.keeping_objects():
-            await self.fetcher.fetch_objects("objects", [*objects], self.store)
+            await self.fetcher.fetch_objects("job", await self.fetcher.list("job"), [*objects], self.store)
 
 
 @pytest.fixture
@@ -441,10 +442,15 @@ async def test_an_object_that_is_larger_than_one_may_be_is_not_fetched(lying: Ly
     assert lying.transfer.moved == 0
 
 
-@pytest.mark.parametrize("manifest", [b"{}", b"[", b'{"format": 2}', b'{"format": 1, "objects": [["..", 1]]}'])
+@pytest.mark.parametrize(
+    "manifest",
+    [b"{}", b"[", b'{"format": 2}', b'{"format": 1, "objects": [["..", 1]]}'],
+    ids=["empty", "no JSON", "newer", "path"],
+)
 async def test_a_manifest_that_is_none_is_refused(lying: Lying, manifest: bytes) -> None:
-    (lying.root / "manifest.json").write_bytes(manifest)
+    (lying.root / "job").mkdir()
+    (lying.root / "job/manifest.json").write_bytes(manifest)
     with pytest.raises(SaveError, match="is not what it should be"):
-        await lying.fetcher.fetch_manifest("manifest.json")
+        await lying.fetcher.fetch_manifest("job", await lying.fetcher.list("job"))
     with pytest.raises(SaveError, match="does not have what it has saved"):
-        await lying.fetcher.fetch_manifest("nothing.json")
+        await lying.fetcher.fetch_manifest("job", {})

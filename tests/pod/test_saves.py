@@ -140,7 +140,7 @@ def test_a_busy_interpreter_is_told_and_nothing_begun(caller: Caller, pod: Pod) 
 
 def test_a_second_call_waits_for_nobody_and_the_cells_behind_one_run(caller: Caller) -> None:
     job, other = secrets.token_hex(8), secrets.token_hex(8)
-    assert not caller.begin("spin", job).is_done
+    assert not caller.begin("save", job, seconds=60).is_done
     assert caller.begin("changed", other).is_busy
     cell = threading.Thread(target=caller.run, args=("ran = 1",))
     cell.start()

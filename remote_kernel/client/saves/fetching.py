@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from remote_kernel.client.files.remote_files import RemoteFiles
 from remote_kernel.client.files.transfer import Patience, PieceSize, Progress
@@ -10,23 +10,28 @@ from remote_kernel.client.saves.store import SaveStore
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SaveError, WireError
 from remote_kernel.core.limits import MANIFEST
 from remote_kernel.core.saves.manifest import Manifest, parse_manifest
-from remote_kernel.core.saves.objects import MAX_FILE_BYTES, is_hash
+from remote_kernel.core.saves.objects import MAX_FILE_BYTES
 from remote_kernel.core.wire.file_batches import MAX_FILES, FileVersion, packed_bytes
 from remote_kernel.core.wire.files import FILE_CHANGED, FILE_MISSING, RemoteEntry
+from remote_kernel.core.wire.saves import MANIFEST_FILE, OBJECTS_FOLDER
+
+Entries = Mapping[str, RemoteEntry]
 
 INCOMPLETE = "The session does not have what it has saved any more: save it again."
 DAMAGED = "What the session has saved is not what it should be ({error}): save it again."
 
 
-async def list_objects(files: RemoteFiles, folder: str, patience: Patience) -> dict[str, RemoteEntry]:
-    """Return the objects in a folder of the session, by hash; raises `PoolError` and `SessionLost`."""
+async def list_files(
+    files: RemoteFiles, folder: str, patience: Patience, *, is_recursive: bool = False
+) -> Entries:  # fmt: skip
+    """Return the files in a folder of the session, by path; raises `PoolError` and `SessionLost`."""
     try:
-        entries = await patience.persist(lambda: files.list(folder))
+        entries = await patience.persist(lambda: files.list(folder, is_recursive=is_recursive))
     except PoolRefused as error:
         if error.code != FILE_MISSING:
             raise
         return {}
-    return {entry.path: entry for entry in entries if is_hash(entry.path) and not entry.is_folder}
+    return {entry.path: entry for entry in entries if not entry.is_folder}
 
 
 class Fetcher:
@@ -42,27 +47,35 @@ class Fetcher:
         self._piece = piece
         self._patience = patience
 
-    async def fetch_manifest(self, path: str) -> Manifest:
-        """Return the manifest at a path; raises `SaveError`, `PoolError` and `SessionLost`."""
+    async def list(self, folder: str) -> Entries:
+        """Return what is in a folder and in those below it, by path; raises `PoolError` and `SessionLost`."""
+        return await list_files(self._files, folder, self._patience, is_recursive=True)
+
+    async def fetch_manifest(self, folder: str, entries: Entries) -> Manifest:
+        """Return the manifest in a folder; raises `SaveError`, `PoolError` and `SessionLost`."""
+        entry = entries.get(MANIFEST_FILE)
+        if entry is None:
+            raise SaveError(INCOMPLETE)
+        if entry.size > (MANIFEST.bytes or 0):
+            raise SaveError(DAMAGED.format(error="its list of objects is too long"))
         try:
-            metadata = await self._patience.persist(lambda: self._files.describe(path))
-            if metadata.size > (MANIFEST.bytes or 0):
-                raise SaveError(DAMAGED.format(error="its list of objects is too long"))
-            content = await self._read(path, metadata.size, metadata.version)
+            content = await self._read(f"{folder}/{MANIFEST_FILE}", entry.size, entry.version)
             return await asyncio.to_thread(parse_manifest, content)
         except PoolRefused as error:
             raise _explain(error) from None
         except WireError as error:
             raise SaveError(DAMAGED.format(error=error)) from None
 
-    async def fetch_objects(self, folder: str, names: Collection[str], store: SaveStore) -> None:
+    async def fetch_objects(
+        self, folder: str, entries: Entries, names: Iterable[str], store: SaveStore
+    ) -> None:  # fmt: skip
         """Fetch objects of a folder into a store; raises `SaveError`, `NotWritten`, `PoolError` and `SessionLost`."""
-        entries = await list_objects(self._files, folder, self._patience)
-        if any(name not in entries or entries[name].size > MAX_FILE_BYTES for name in names):
+        wanted = [entries.get(f"{OBJECTS_FOLDER}/{name}") for name in names]
+        there = [entry for entry in wanted if entry is not None and entry.size <= MAX_FILE_BYTES]
+        if len(there) < len(wanted):
             raise SaveError(INCOMPLETE)
-        wanted = {name: entries[name] for name in names}
-        self._progress.files, self._progress.bytes = len(wanted), sum(entry.size for entry in wanted.values())
-        queue = deque(sorted(wanted.values(), key=lambda entry: entry.size))
+        self._progress.files, self._progress.bytes = len(there), sum(entry.size for entry in there)
+        queue = deque(sorted(there, key=lambda entry: entry.size))
         while queue:
             try:
                 found = await self._fetch_some(folder, queue)
@@ -114,8 +127,8 @@ class Fetcher:
 
 
 def _put(objects: Iterable[tuple[str, bytes]], store: SaveStore) -> None:
-    for name, content in objects:
-        store.put_object(name, content)
+    for path, content in objects:
+        store.put_object(path.rpartition("/")[2], content)
 
 
 def _next_batch(queue: "deque[RemoteEntry]", room: int) -> list[RemoteEntry]:

@@ -75,6 +75,11 @@ class PodInterpreter:
         return {**named, **({"reader": self.reader} if self.reader else {}), **({"pod": self.pod} if self.pod else {})}
 
 
+def new_job() -> str:
+    """Return a name for one call."""
+    return secrets.token_hex(8)
+
+
 class RemoteCalls:
     """Calls the program in an interpreter, and sends it before where it is missing.
 
@@ -92,11 +97,11 @@ class RemoteCalls:
 
     @asynccontextmanager
     async def job(self) -> AsyncIterator[str]:
-        """Give the name of one call, whose files are removed behind it; one that has not ended is ended.
+        """Give the name of one call that writes files. Behind it they are removed, and what has not ended is ended.
 
         Who cancels it does not wait long for that.
         """
-        job = secrets.token_hex(8)
+        job = new_job()
         try:
             yield job
         except asyncio.CancelledError:

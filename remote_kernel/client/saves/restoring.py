@@ -9,7 +9,7 @@ from typing import Any
 
 from remote_kernel.client.routes.route import Route
 from remote_kernel.client.saves.progress import SaveProgress, Step
-from remote_kernel.client.saves.remote_calls import GONE, PodInterpreter
+from remote_kernel.client.saves.remote_calls import GONE, PodInterpreter, new_job
 from remote_kernel.client.saves.saving import in_threads
 from remote_kernel.client.saves.store import SaveStore
 from remote_kernel.client.saves.transfers import Transfers
@@ -70,7 +70,7 @@ class Restoring:
     async def _restore(self, save: Save, names: Collection[str], *, force: bool) -> Report:
         packs, objects = await asyncio.to_thread(self._choose, save, names)
         versions = {"python": save.manifest.python, "libraries": dict(save.manifest.libraries)}
-        self._progress.warnings = _sentences((await self._call("compare", versions)).get("warnings"))
+        self._progress.warnings = _sentences((await self._call(new_job(), "compare", versions)).get("warnings"))
         self._progress.begin(Step.SENDING)
         folder = self._name_folder(save)
         await self._transfers.sender.send(objects_folder(folder), objects)
@@ -81,14 +81,15 @@ class Restoring:
             "force": force,
             "group_seconds": self._group_seconds,
         }
-        report = Report.from_json(await self._call("restore", arguments, objects=folder))
+        async with self._transfers.calls.job() as job:
+            report = Report.from_json(await self._call(job, "restore", arguments, objects=folder))
         warnings = dict.fromkeys([*self._progress.warnings, *report.warnings])
         return replace(report, warnings=list(warnings))
 
-    async def _call(self, call: str, arguments: Mapping[str, Any], *, objects: str = "") -> dict[str, Any]:
-        calls = self._transfers.calls
-        async with calls.job() as job:
-            return await calls.call(job, call, arguments, self._progress.hear, seconds=CALL_SECONDS, objects=objects)
+    async def _call(self, job: str, call: str, arguments: Mapping[str, Any], *, objects: str = "") -> dict[str, Any]:
+        return await self._transfers.calls.call(
+            job, call, arguments, self._progress.hear, seconds=CALL_SECONDS, objects=objects
+        )
 
     def _choose(self, save: Save, names: Collection[str]) -> tuple[Sequence[Pack], Collection[str]]:
         """Return the packs that are needed, and the hashes of all objects; reads files. Raises `SaveError`."""

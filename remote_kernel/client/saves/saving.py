@@ -15,7 +15,7 @@ from remote_kernel.core.errors import SaveError, SessionLost, WireError
 from remote_kernel.core.saves.manifest import Manifest
 from remote_kernel.core.saves.names import parse_name
 from remote_kernel.core.saves.save import Save
-from remote_kernel.core.wire.saves import MANIFEST_FILE, OBJECTS_FOLDER, SaveLimits, job_folder
+from remote_kernel.core.wire.saves import SaveLimits, job_folder
 
 # Behind its time a save has to be written down.
 ENDING_SECONDS = 60.0
@@ -81,11 +81,12 @@ class Saving:
     async def _fetch(self, job: str) -> Manifest:
         """Bring here what was written down, as far as it is not here."""
         self._progress.begin(Step.FETCHING)
-        fetcher = self._transfers.fetcher
-        manifest = await fetcher.fetch_manifest(f"{job_folder(job)}/{MANIFEST_FILE}")
+        fetcher, folder = self._transfers.fetcher, job_folder(job)
+        entries = await fetcher.list(folder)
+        manifest = await fetcher.fetch_manifest(folder, entries)
         known = await asyncio.to_thread(self._store.known)
         new = [each.hash for each in manifest.objects if each.hash not in known]
-        await fetcher.fetch_objects(f"{job_folder(job)}/{OBJECTS_FOLDER}", new, self._store)
+        await fetcher.fetch_objects(folder, entries, new, self._store)
         return manifest
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from remote_kernel.client.files.remote_files import RemoteFiles
 from remote_kernel.client.files.transfer import Patience, PieceSize, Progress
-from remote_kernel.client.saves.fetching import list_objects
+from remote_kernel.client.saves.fetching import list_files
 from remote_kernel.client.saves.store import SaveStore
 from remote_kernel.core.errors import PoolRefused, SaveError
 from remote_kernel.core.wire import files as wire
@@ -83,7 +83,7 @@ class ObjectSender:
             SaveError: one of them is damaged or missing, or the session does not take it.
             PoolError, SessionLost.
         """
-        there = await list_objects(self._files, folder, self._patience)
+        there = await list_files(self._files, folder, self._patience)
         sizes = await asyncio.to_thread(self._store.sizes)
         progress = self._progress
         progress.files, progress.bytes = len(names), sum(sizes.get(name, 0) for name in names)

@@ -118,7 +118,7 @@ class SilentCalls:
             self._on_end()
         if reply is None:
             raise CallFailed("The interpreter ended meanwhile, and its variables are gone.")
-        return _value_in(reply)
+        return value_in(reply)
 
     async def interrupt(self) -> None:
         """Interrupt a call that the interpreter is at."""
@@ -127,8 +127,15 @@ class SilentCalls:
             await interpreter.interrupt()
 
 
-def _value_in(reply: Mapping[str, Any]) -> str:
-    """Return the text of an expression's value; raises `CallFailed` where there is none."""
+def value_in(reply: Mapping[str, Any]) -> str:
+    """Return the text of an expression's value.
+
+    Raises:
+        CallFailed: there is none.
+        InterpreterBusy: the kernel drops what it is asked for, as it does behind a cell that has failed.
+    """
+    if reply.get("status") in ("abort", "aborted"):
+        raise InterpreterBusy("The session drops what is behind a cell that has failed.")
     try:
         value = reply["user_expressions"][_NAME]
         if value["status"] == "ok":

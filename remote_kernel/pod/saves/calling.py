@@ -38,7 +38,7 @@ def main(argument: dict[str, Any]) -> object:
             sys.path.remove(archive)
 
     try:
-        if not Path(argument["folder"]).is_dir():
+        if argument["folder"] and not Path(argument["folder"]).is_dir():
             return Told({"problem": "It was given up before it had begun."})
         return Told({"answer": json.loads(load().call(argument["call"], json.dumps(argument["arguments"])))})
     except KeyboardInterrupt:

@@ -8,8 +8,11 @@ from pathlib import Path
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import ANSWER
-from remote_kernel.core.wire.saves import PROGRESS_FILE, CallProgress, job_folder, objects_folder
+from remote_kernel.core.wire.saves import PROGRESS_FILE, CallProgress, Order, job_folder, objects_folder
 from remote_kernel.pod.files.data_folder import DataFolder, explaining
+
+# Calls that write files.
+WRITING = frozenset({"save", "restore"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,23 +21,26 @@ class JobFiles:
 
     Attributes:
         folder: where the program writes.
+        is_wanted: whether it writes anything.
         objects: what was sent for a restore; `None` for nothing.
     """
 
     folder: Path
+    is_wanted: bool
     objects: Path | None
 
     @classmethod
-    def of(cls, data: DataFolder, job: str, objects: str) -> "JobFiles":
+    def of(cls, data: DataFolder, job: str, order: Order) -> "JobFiles":
         """Return the files of a call; raises `InvalidPath` where code of the session has put links in their places."""
-        sent = data.resolve(objects_folder(objects)) if objects else None
-        return cls(data.resolve(job_folder(job)), sent)
+        sent = data.resolve(objects_folder(order.objects)) if order.objects else None
+        return cls(data.resolve(job_folder(job)), order.call in WRITING, sent)
 
     def make(self) -> None:
         """Make the folders, unless they are there; raises `NotWritable`."""
         with explaining():
-            for folder in filter(None, (self.folder, self.objects)):
-                folder.mkdir(parents=True, exist_ok=True)
+            for folder in (self.folder, self.objects) if self.is_wanted else ():
+                if folder is not None:
+                    folder.mkdir(parents=True, exist_ok=True)
 
     def read_progress(self) -> CallProgress:
         """Return what the program tells; nothing where it tells nothing that can be read."""

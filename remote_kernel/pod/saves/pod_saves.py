@@ -95,7 +95,7 @@ class PodSaves:
 
     async def _new(self, kernel: PodKernel, epoch: str, job: str, order: Order) -> SaveCall:
         archive = self._folder.resolve(f"{SAVES_FOLDER}/{order.program}")
-        files = JobFiles.of(self._folder, job, order.objects)
+        files = JobFiles.of(self._folder, job, order)
         if not await asyncio.to_thread(archive.is_file):
             raise ProgramMissing("The program that saves variables is not in the session.")
         await asyncio.to_thread(files.make)

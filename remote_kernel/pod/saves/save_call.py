@@ -24,9 +24,6 @@ from remote_kernel.pod.saves.job_files import JobFiles, is_at_work
 # What the program's package is called, so that it meets no other version of this one.
 PACKAGE = "_remote_kernel_namespace"
 
-# Calls that write files.
-WITH_FOLDER = frozenset({"save", "restore"})
-
 # How often the files of a process at work are looked at.
 LOOK_SECONDS = 0.1
 
@@ -107,10 +104,10 @@ class SaveCall:
         await asyncio.to_thread(self._files.remove)
 
     def _kill(self) -> None:
-        """End the process that was left at work, which leads a group of its own, with all that it has started."""
-        if self._pid:
+        """End the process that was left at work, with all that it has started: it leads a group, or is about to."""
+        for end in (os.killpg, os.kill) if self._pid else ():
             with contextlib.suppress(OSError):
-                os.killpg(self._pid, signal.SIGKILL)
+                end(self._pid, signal.SIGKILL)
 
     async def _run(self) -> Outcome:
         try:
@@ -130,14 +127,14 @@ class SaveCall:
 
     async def _call(self) -> dict[str, Any]:
         """Return what the program answers in the interpreter; raises `CallFailed`, and as `evaluate` does."""
-        paths = {"folder": str(self._files.folder)} if self._order.call in WITH_FOLDER else {}
+        paths = {"folder": str(self._files.folder)} if self._files.is_wanted else {}
         paths |= {"objects": str(self._files.objects)} if self._files.objects else {}
         expression = value_of_main(
             calling,
             {
                 "package": PACKAGE,
                 "archive": str(self._archive),
-                "folder": str(self._files.folder),
+                "folder": str(self._files.folder) if self._files.is_wanted else "",
                 "call": self._order.call,
                 "arguments": {**self._order.arguments, **paths},
             },
