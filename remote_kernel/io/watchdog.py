@@ -6,6 +6,7 @@ made and cancelled, costs more than looking at the piece: 4 µs with `asyncio.Ti
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 
@@ -19,12 +20,13 @@ class Watchdog:
         self._bark = bark
         self._loop = asyncio.get_running_loop()
         self._due = _NEVER
+        self._looks_at = _NEVER
         self._timer: asyncio.TimerHandle | None = None
 
     def feed(self, seconds: float) -> None:
         """Bark in so many seconds (`inf` for never), and not before."""
-        self._due = self._loop.time() + seconds
-        if self._due < _NEVER and (self._timer is None or self._timer.when() > self._due):
+        self._due = due = time.monotonic() + seconds
+        if due < self._looks_at:
             self._set_timer()
 
     def rest(self) -> None:
@@ -37,14 +39,16 @@ class Watchdog:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            self._looks_at = _NEVER
 
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._looks_at = self._due
         self._timer = self._loop.call_at(self._due, self._look)
 
     def _look(self) -> None:
-        self._timer = None
+        self._timer, self._looks_at = None, _NEVER
         if self._loop.time() >= self._due:
             self.rest()
             self._bark()

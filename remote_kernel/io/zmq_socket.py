@@ -2,21 +2,29 @@
 
 `zmq.asyncio` makes a future, a timer and a turn of the loop of each message that is sent or received, which is a third
 of what a cell costs here. Sockets in this package have no limit that a sender could hit, or handle it themselves; so
-sending is a plain call, and receiving waits only where there is nothing. Frame by frame, that takes half of the time of
-`send_multipart` and two thirds of that of `recv_multipart`.
+sending is a plain call, and receiving waits only where there is nothing. Frame by frame, that takes a third of the
+time of `send_multipart` and two thirds of that of `recv_multipart`.
 """
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import zmq
+from zmq.backend import Socket as Backend
 
-# Numbers, as "and" and "or" of an enumeration take as long as a small message.
+from remote_kernel.io.arrival import Arrival
+
+# Numbers, as an enumeration's members take as long as a small message, wherever they are used or come back.
+_EVENTS = int(zmq.EVENTS)
 _POLLIN = int(zmq.POLLIN)
 _POLLOUT = int(zmq.POLLOUT)
 _NOBLOCK = int(zmq.NOBLOCK)
 _MORE = _NOBLOCK | int(zmq.SNDMORE)
+
+# Of a message that is larger, frames are sent as they are that pyzmq finds too large to be copied.
+COPIED_BYTES = 64 * 1024
 
 
 class ZmqSocket:
@@ -28,24 +36,31 @@ class ZmqSocket:
 
     def __init__(self, socket: "zmq.Socket[Any]") -> None:
         self.zmq = socket
+        # pyzmq's C: what `zmq.Socket` adds looks at options of ZeroMQ's drafts with every frame.
+        self._send = partial(Backend.send, socket)
+        self._get = partial(Backend.get, socket)
         self._loop = asyncio.get_running_loop()
-        self._arrival: asyncio.Future[None] | None = None
+        self._arrival: Arrival | None = None
         self._connection: asyncio.Future[None] | None = None
         # The descriptor tells of news once, and any call may take the news away: `_look` after each of them that does
         # not end with nothing being there.
         self._descriptor = int(socket.get(zmq.FD))
-        self._loop.add_reader(self._descriptor, self._look)
+        self._loop.add_reader(self._descriptor, self._take_news)
 
-    def _look(self) -> None:
-        events = int(self.zmq.get(zmq.EVENTS))  # and the descriptor is quiet again
-        if events & _POLLIN and self._arrival is not None and not self._arrival.done():
-            self._arrival.set_result(None)
+    def _take_news(self) -> None:
+        if self._look() and self._arrival is not None and not self._arrival.done():
+            self._arrival.arrive()
+
+    def _look(self) -> bool:
+        """Return whether there may be something to take."""
+        events = int(self._get(_EVENTS))  # and the descriptor is quiet again
         if events & _POLLOUT and self._connection is not None and not self._connection.done():
             self._connection.set_result(None)
+        return bool(events & _POLLIN)
 
     async def wait_connected(self) -> None:
         """Return when a socket with the option `IMMEDIATE` has a connection."""
-        if not int(self.zmq.get(zmq.EVENTS)) & _POLLOUT:
+        if not int(self._get(_EVENTS)) & _POLLOUT:
             self._connection = self._loop.create_future()
             await self._connection
 
@@ -77,19 +92,20 @@ class ZmqSocket:
 
     async def wait_arrival(self) -> None:
         """Return when something may have come since there was nothing to take; one task at a time may wait."""
-        self._arrival = self._loop.create_future()
+        self._arrival = Arrival(loop=self._loop)
         await self._arrival
 
     def send(self, frames: "Sequence[bytes | zmq.Frame]") -> None:
         """Send one message; raises `zmq.Again` where the socket has a limit and it is reached."""
-        send = self.zmq.send
+        send, copies = self._send, sum(map(len, frames)) < COPIED_BYTES
         *before, last = frames
         try:
             for frame in before:  # with the first of them, ZeroMQ takes all, or none
-                send(frame, _MORE, copy=False)
-            send(last, _NOBLOCK, copy=False)
+                send(frame, _MORE, copies)
+            send(last, _NOBLOCK, copies)
         finally:
-            self._look()
+            if self._look() and self._arrival is not None and not self._arrival.done():
+                self._arrival.arrive_soon()  # whoever sends is in the midst of something
 
     def close(self) -> None:
         """Close the socket; what was sent goes out for as long as its `linger` allows."""

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 
+from remote_kernel.io.arrival import Arrival
 from remote_kernel.io.http1.answer import Answer, ConnectionBroke, Headers, NotHttp
 from remote_kernel.io.http1.receiving import Receiving
 from remote_kernel.io.watchdog import Watchdog
@@ -44,7 +45,7 @@ class Connection(Receiving):
         self._transport: asyncio.Transport | None = None
         self._unread = 0
         self._is_reading = True
-        self._arrival: asyncio.Future[None] | None = None
+        self._arrival: Arrival | None = None
         self._silence = Watchdog(self._fall_silent)
         self._writable = asyncio.Event()
         self._writable.set()
@@ -103,7 +104,7 @@ class Connection(Receiving):
 
     def _wake(self) -> None:
         if self._arrival is not None and not self._arrival.done():
-            self._arrival.set_result(None)
+            self._arrival.arrive()
 
     # What the client does
 
@@ -177,12 +178,15 @@ class Connection(Receiving):
                 return b""
             await self._more(read_seconds)
         pieces = [answer.pieces.popleft()]
+        if not answer.pieces:
+            self._note_unread(0)
+            return pieces[0]
         size = len(pieces[0])
         while answer.pieces and size < MAX_PIECE_BYTES:
             pieces.append(answer.pieces.popleft())
             size += len(pieces[-1])
         self._note_unread(self._unread - size if answer.pieces else 0)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return b"".join(pieces)
 
     def _note_unread(self, size: int) -> None:
         """Have the other side wait while too much has not been taken."""
@@ -201,7 +205,7 @@ class Connection(Receiving):
             raise self._failure
         if self.is_closed:
             raise ConnectionBroke("the connection was lost")
-        self._arrival = asyncio.get_running_loop().create_future()
+        self._arrival = Arrival()
         if read_seconds is not None:
             self._silence.feed(read_seconds)
         try:
@@ -235,8 +239,7 @@ class Connection(Receiving):
 
 def _head(method: bytes, target: bytes, headers: Headers) -> bytes:
     """Return the head of a request; raises `ValueError` for what would be more than that."""
-    fields = [part for name, value in headers for part in (name, value)]
+    fields = [b"%b: %b" % field for field in headers]
     if _NO_TARGET.search(method + target) or _NO_FIELD.search(b"".join(fields)):
         raise ValueError("a request's target or headers have characters that HTTP does not allow")
-    lines = [b"%b %b HTTP/1.1\r\n" % (method, target), *[b"%b: %b\r\n" % field for field in headers], b"\r\n"]
-    return b"".join(lines)
+    return b"\r\n".join([b"%b %b HTTP/1.1" % (method, target), *fields, b"", b""])
