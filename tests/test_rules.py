@@ -25,6 +25,7 @@ READERS_OF_THE_ENVIRONMENT = {
 PRIVATE_OF_OTHERS = {
     "_exit": "os, where it is documented",
     "_getframe": "sys, where it is documented",
+    "_replace": "named tuples, where it is documented",
     "_actions": "argparse",
     "_HelpAction": "argparse",
     "_SubParsersAction": "argparse",

@@ -123,7 +123,7 @@ class Retry:
     def has_begun(self) -> bool:
         """Return whether a try has failed since the last that did not."""
         since = (self._full_since, self._silent_since, self._shut_out_since, self._faulty_since)
-        return any(each is not None for each in since)
+        return since != (None, None, None, None)
 
     def succeed(self, *, for_good: bool = True) -> None:
         """Note that a try has not failed; unless that was `for_good`, the waits go on growing from where they are."""

@@ -23,11 +23,13 @@ class Arrival(asyncio.Future[None]):
 
     def arrive(self) -> None:
         """Have the task go on, before this returns if no task is running; else it would interrupt that one."""
-        if asyncio.current_task() is None and self._go_on is not None:
-            self.set_result(None)
-            self._go_on()
-        else:
+        go_on = self._go_on
+        if go_on is None or asyncio.current_task() is not None:
             self.arrive_soon()
+            return
+        self._go_on = None  # which knows this object, and would leave it to the garbage collector
+        self.set_result(None)
+        go_on()
 
     def arrive_soon(self) -> None:
         """Have the task go on in the next turn, behind what the caller is about."""
@@ -42,5 +44,6 @@ class Arrival(asyncio.Future[None]):
         return is_cancelled
 
     def _go_on_soon(self) -> None:
-        if self._go_on is not None:
-            self.get_loop().call_soon(self._go_on)
+        go_on, self._go_on = self._go_on, None
+        if go_on is not None:
+            self.get_loop().call_soon(go_on)

@@ -9,7 +9,6 @@ from remote_kernel.client.link import events
 from remote_kernel.core.errors import RemoteKernelError, SessionLost
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.wire import frames as wire
-from remote_kernel.core.wire.frames import Message
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
 from remote_kernel.kernel.requests.effects import BeginLine, Effect, Step
@@ -50,7 +49,10 @@ class Deliveries:
         """Take an event, in order; see `OnEvent`."""
         match event:
             case events.Received(message):
-                await self._receive(message)
+                said = KernelMessage.parse(message)
+                if said.is_iopub and not self.channels.has_room:
+                    await self.channels.room()
+                self._pass_on(said)
             case events.Attached(hello):
                 self._note_attached(hello)
             case events.Dropped(gap):
@@ -82,17 +84,15 @@ class Deliveries:
         are_files_lost = self.session.binding.note_pod(hello.pod)
         self.do(self.table.attached(hello, are_files_lost=are_files_lost))
 
-    async def _receive(self, message: Message) -> None:
-        said = KernelMessage.parse(message)
-        if said.is_use:
-            self.session.note_use()
-        if said.is_iopub:
-            await self.channels.room()
+    def _pass_on(self, said: KernelMessage) -> None:
         # Before, not after: if this process is killed in between, a front end that saw a message twice would take the
         # second for a replay attack and stop ("Duplicate Signature" in jupyter_client).
-        self.session.note_position()
+        self.session.note_position(is_use=said.is_use)
         now = time.monotonic()
-        self.do(self.table.published(said, now) if said.is_iopub else self.table.replied(said, self.look(), now))
+        if said.is_iopub:
+            self.do(self.table.published(said, now))
+        else:
+            self.do(self.table.replied(said, self.look() if self.table.has_held else None, now))
 
     async def _note_failure(self, error: RemoteKernelError) -> None:
         if isinstance(error, SessionLost):

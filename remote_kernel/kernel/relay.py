@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
+from math import inf
 from typing import Any
 
 from remote_kernel.core.errors import RemoteKernelError, WireError
@@ -106,6 +107,7 @@ class Relay:
         self._preparing: asyncio.Task[None] | None = None
         self._fetching: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at = inf
         attachment = Attachment()
         self._saves = SavesOnDemand(
             channels, session, attachment, self._hints,
@@ -180,7 +182,8 @@ class Relay:
                 return
         facts = self._uplink.look(begins_cell=request.is_execute)
         if request.is_execute:
-            self._session.history.note(request.content)
+            # Behind what sends the cell, with which its thread would compete for the interpreter.
+            asyncio.get_running_loop().call_soon(self._session.history.note, request.content)
             if not (facts.exists or self._table.has_open):
                 self._hints.read(parts[2], parts[3])
         self._do(self._table.arrived(request, facts, time.monotonic()))
@@ -205,9 +208,11 @@ class Relay:
     def _do(self, decided: Sequence[Effect]) -> None:
         for effect in decided:
             self._perform(effect)
-        self._session.note_busy(self._table.is_busy)
-        self._saves.note_busy(self._table.is_busy)
-        self._set_timer()
+        is_busy = self._table.is_busy
+        self._session.note_busy(is_busy)
+        self._saves.note_busy(is_busy)
+        if self._table.deadline < self._wakes_at:
+            self._set_timer()
 
     def _perform(self, effect: Effect) -> None:
         channels = self._channels
@@ -269,19 +274,24 @@ class Relay:
             self._answer(request, {"status": "ok", "history": history})
 
     def _set_timer(self) -> None:
-        deadline = self._table.deadline
-        if self._timer is not None and self._timer.when() != deadline:
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None and deadline is not None:
+        """Wake at the table's deadline. A timer stays when that is put off, as it is by nearly every cell."""
+        self._stop_timer()
+        if (deadline := self._table.deadline) < inf:
             self._timer = asyncio.get_running_loop().call_at(deadline, self._wake)
+            self._wakes_at = deadline
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._wakes_at = None, inf
 
     def _wake(self) -> None:
-        self._timer = None
         try:
-            self._do(self._table.wake(self._uplink.look(), time.monotonic()))
+            if self._table.deadline <= time.monotonic():
+                self._do(self._table.wake(self._uplink.look(), time.monotonic()))
         except Exception as error:
             report_defect(error)
+        self._set_timer()
 
     # What is done here before a cell runs, and before it ends
 
@@ -381,7 +391,7 @@ class Relay:
         await self._completion.aclose()
         await self._uplink.aclose()
         self._table.close()
-        self._set_timer()
+        self._stop_timer()
         self._line.end()
         if self._farewell is None:
             await self._session.leave()

@@ -55,20 +55,21 @@ class Uplink:
         Args:
             begins_cell: whether a cell may be begun by it, which takes a look at the workspace.
         """
-        link, hello = self._session.link, self._attachment.hello
+        link, hello, binding = self._session.link, self._attachment.hello, self._session.binding
+        is_known = binding.is_known
         is_sought = self._opening is not None if link is None else link.is_wanted
         return SessionFacts(
-            exists=self._session.binding.is_known or bool(self._early),
+            exists=is_known or bool(self._early),
             is_ahead=self._is_eager and (self._naming is not None or self._opening is not None or is_sought),
             is_there=link is not None and link.position is not None,
             is_attached=link is not None and link.is_attached,
             is_sought=is_sought,
             is_kept=link is not None and link.keep_alive.is_wanted,
-            is_inherited=self._session.binding.is_known and hello is None,
+            is_inherited=is_known and hello is None,
             is_shared=link is not None and link.peers > 0,
             waiting_bytes=sum(each.size for each in self._early) + (link.waiting_bytes if link else 0),
             hello=hello,
-            untold=self._session.binding.untold,
+            untold=binding.untold,
             is_prepared=begins_cell and not self._preparation.is_needed,
             brings_files=self._preparation.brings_files,
         )

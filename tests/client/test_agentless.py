@@ -3,7 +3,6 @@
 import json
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -125,7 +124,7 @@ async def test_cells_with_the_same_id_are_different_cells(linked: Linked) -> Non
     link, front_end, _ = linked
     first, second = execute("print('first')"), execute("print('second')")
     link.send(first)
-    link.send(replace(second, parts=(first.parts[0], *second.parts[1:])))
+    link.send(second._replace(parts=(first.parts[0], *second.parts[1:])))
     await front_end.wait(lambda: len(contents(front_end, "execute_reply")) == 2)
     assert front_end.printed() == "first\nsecond\n"
 

@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -243,7 +242,7 @@ async def test_a_message_that_is_too_large_ends_nothing_but_itself(interpreters:
     async with bridged(interpreters, unique()) as (_, link, front_end):
         await run(link, front_end, "x = 1")
         large = execute("print('never')")
-        link.send(replace(large, parts=(*large.parts, random.Random(1).randbytes(MAX_UPLOAD_BYTES))))
+        link.send(large._replace(parts=(*large.parts, random.Random(1).randbytes(MAX_UPLOAD_BYTES))))
         await front_end.wait(lambda: front_end.refusals)
         assert "may have 128 MB" in str(front_end.refusals[0][1])
         await run(link, front_end, "print(x)")

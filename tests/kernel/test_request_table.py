@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import count
+from math import inf
 from types import SimpleNamespace
 
 import pytest
@@ -371,11 +372,11 @@ class Requests(RuleBasedStateMachine):
             self.files_due.clear()
         self.do(self.table.command_ended(command, error, self.facts(), self.now))
 
-    @precondition(lambda self: self.table.deadline is not None)
+    @precondition(lambda self: self.table.deadline < inf)
     @rule(seconds=st.sampled_from([0.01, 0.1, 0.6, 3.0]))
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
-        while (deadline := self.table.deadline) is not None and deadline <= self.now:
+        while self.table.deadline <= self.now:
             self.do(self.table.wake(self.facts(), self.now))
 
     # What must hold
@@ -404,7 +405,7 @@ class Requests(RuleBasedStateMachine):
                 self.progress(steps=1, is_idle_first=False)
             elif self.is_sought and not self.is_attached:
                 self.attach()
-            elif self.table.deadline is not None:
+            elif self.table.deadline < inf:
                 self.pass_time(self.table.deadline - self.now + 0.001)
             elif self.kernel.queue and self.is_attached and interrupts < 100:
                 asked = self.asked.get(self.kernel.queue[0].parts[0])

@@ -5,7 +5,6 @@ import uuid
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 
@@ -319,7 +318,7 @@ def test_an_error_that_stops_nothing_aborts_nothing(client: httpx.Client, kernel
     "body",
     [
         b"\x00", b"\xff" * 40, codec.encode(wire.Keepalive()), codec.encode(execute("1"))[:-1], b'{"json": 1}',
-        codec.encode(replace(execute("1"), channel=wire.Channel.IOPUB)),
+        codec.encode(execute("1")._replace(channel=wire.Channel.IOPUB)),
     ],
 )  # fmt: skip
 def test_frames_that_are_none_are_refused_and_the_pod_lives_on(client: httpx.Client, body: bytes) -> None:

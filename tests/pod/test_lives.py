@@ -7,7 +7,6 @@ import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -312,7 +311,7 @@ finally:
 def aimed(*cells: Message, sequence: int, is_exclusive: bool = True, seen: int = 0) -> Message:
     aim = Aim(cells=frozenset(parse_header(cell.parts[0]).msg_id for cell in cells), is_exclusive=is_exclusive)
     message = interrupt(sequence)
-    return replace(message, parts=(*message.parts[:3], aim.to_content()), seen=seen)
+    return message._replace(parts=(*message.parts[:3], aim.to_content()), seen=seen)
 
 
 async def status_of(life: Life, cell: Message) -> str:

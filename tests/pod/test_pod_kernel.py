@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from dataclasses import replace
 
 import pytest
 
@@ -86,7 +85,7 @@ async def test_cell_whose_interpreter_dies_while_it_waits_is_refused_and_keeps_n
     interpreters[0].say(Channel.IOPUB, busy)
     aim = Aim(cells=frozenset({parse_header(parent).msg_id}), is_exclusive=True)
     revoking = interrupt(2)
-    revoking = replace(revoking, parts=(*revoking.parts[:3], aim.to_content()))
+    revoking = revoking._replace(parts=(*revoking.parts[:3], aim.to_content()))
     await kernel.accept([revoking], sender="notebook", epoch=epoch)
     waiting = asyncio.create_task(kernel.accept([after], sender="notebook", epoch=epoch))
     await asyncio.sleep(0)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from remote_kernel.client.access import Access, Endpoint
-from remote_kernel.client.http.bounds import limit_of
 from remote_kernel.client.http.rejections import describe_forbidden, describe_in_the_making, describe_unauthorized
 from remote_kernel.client.http.transport import (
     DEFAULT_TIMINGS,
@@ -107,7 +106,7 @@ class PoolClient:
             raise _unreachable(error) from error
         finally:
             await response.aclose()
-        return parse_object(body, limit_of(path, method=method))
+        return parse_object(body, response.limit)
 
     @asynccontextmanager
     async def stream(

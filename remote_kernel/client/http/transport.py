@@ -13,7 +13,7 @@ import contextlib
 import importlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
@@ -78,6 +78,10 @@ class Response(Protocol):
     @property
     def status(self) -> int:
         """The HTTP status."""
+
+    @property
+    def limit(self) -> Limit:
+        """The bounds of the answer."""
 
     def header(self, name: str) -> str:
         """Return a header's value, or ""; `name` is in lower case."""
@@ -144,7 +148,7 @@ class LoopbackTransport:
 
     def __init__(self, client: http1.Client, host: bytes, base: str = "", timings: Timings = DEFAULT_TIMINGS) -> None:
         self._client = client
-        self._host = host
+        self._headers = [(b"host", host), (b"user-agent", USER_AGENT.encode()), (b"accept-encoding", b"identity")]
         self._base = base
         self._timings = timings
 
@@ -161,15 +165,11 @@ class LoopbackTransport:
     async def send(
         self, method: str, target: str, token: str, content: bytes, read_seconds: float, media_type: str = ""
     ) -> Response:
-        headers = [
-            (b"host", self._host),
-            (b"user-agent", USER_AGENT.encode()),
-            (b"accept-encoding", b"identity"),
-        ]
+        headers = self._headers
         if token:
-            headers.append((b"authorization", f"Bearer {token}".encode()))
+            headers = [*headers, (b"authorization", f"Bearer {token}".encode())]
         if media_type:
-            headers.append((b"content-type", media_type.encode()))
+            headers = [*headers, (b"content-type", media_type.encode())]
         response = await self._client.send(
             method.encode(), f"{self._base}{target}".encode(), headers, content, read_seconds=read_seconds
         )
@@ -190,8 +190,8 @@ class _MeteredResponse(ABC):
 
     def __init__(self, status: int, limit: Limit, timings: Timings) -> None:
         self.status = status
-        self._left = float("inf") if limit.bytes is None else limit.bytes
-        self._began = float("inf") if limit.bytes is None else None
+        self.limit = limit
+        self._began: float | None = None
         self._size = 0
         self._drip_seconds = timings.drip_seconds
 
@@ -211,7 +211,7 @@ class _MeteredResponse(ABC):
     def header(self, name: str) -> str: ...
 
     @abstractmethod
-    async def _piece(self) -> bytes:
+    def _piece(self) -> Awaitable[bytes]:
         """Return the next piece of the body as it came; b"" at its end."""
 
     def _check_encoding(self) -> None:
@@ -219,14 +219,15 @@ class _MeteredResponse(ABC):
             raise NotTaken("the answer is compressed, which was not asked for")
 
     def _pass_on(self, piece: bytes) -> bytes:
-        """Return a piece; raises `NotTaken` where it is too much."""
-        self._left -= len(piece)
-        if self._left < 0:
-            raise NotTaken("the answer is larger than it may be")
+        """Return a piece; raises `NotTaken` where it is too much. A stream may have any size, and take its time."""
+        if self.limit.bytes is None:
+            return piece
         self._size += len(piece)
-        if self._began is None:
-            self._began = time.monotonic()
-        if time.monotonic() - self._began > self._drip_seconds + self._size / MIN_BYTES_PER_SECOND:
+        if self._size > self.limit.bytes:
+            raise NotTaken("the answer is larger than it may be")
+        now = time.monotonic()
+        self._began = now if self._began is None else self._began
+        if now - self._began > self._drip_seconds + self._size / MIN_BYTES_PER_SECOND:
             raise NotTaken("the answer comes in drips")
         return piece
 
@@ -239,8 +240,8 @@ class _PlainResponse(_MeteredResponse):
     def header(self, name: str) -> str:
         return self._response.header(name.encode())
 
-    async def _piece(self) -> bytes:
-        return await self._response.piece()
+    def _piece(self) -> Awaitable[bytes]:
+        return self._response.piece()
 
     async def aclose(self) -> None:
         self._response.close()

@@ -1,6 +1,7 @@
 """Following of a pod's journal: where a link is in it, and what the pod has said of itself."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.wire import frames as wire
@@ -9,8 +10,7 @@ from remote_kernel.core.wire import frames as wire
 HELD_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class Position(NamedTuple):
     """Position of a link: the epoch that it follows, and its cursor in the journal."""
 
     epoch: str
@@ -91,9 +91,10 @@ class Following:
 
     def advance(self, sequence: int) -> bool:
         """Move the cursor; return whether there is anything new at `sequence`."""
-        if self.position is None or sequence <= self.position.cursor:
+        position = self.position
+        if position is None or sequence <= position.cursor:
             return False
-        self.position = Position(epoch=self.position.epoch, cursor=sequence)
+        self.position = Position(position.epoch, sequence)
         return True
 
     def has_held(self, now: float) -> bool:

@@ -92,7 +92,7 @@ class Link:
             keep_alive=self.keep_alive,
             clock=clock,
         )
-        self._noted = (self._machine.state, self._machine.may_post)
+        self._noted = 0  # of the machine's moves
         self._moved = asyncio.Event()  # for the connection
         self._called_for = asyncio.Event()  # for the keep-alive
         self._filled = {queue: asyncio.Event() for queue in self._machine.queues}
@@ -206,11 +206,11 @@ class Link:
         self._note_state()
 
     def _note_state(self) -> None:
-        state = (self._machine.state, self._machine.may_post)
-        if state != self._noted:
-            self._noted = state
-            for event in (self._moved, self._called_for, *self._filled.values()):
-                event.set()
+        if self._noted == self._machine.moves:
+            return
+        self._noted = self._machine.moves
+        for event in (self._moved, self._called_for, *self._filled.values()):
+            event.set()
         # The owner's work in the connection's task is not to be interrupted, and ends it by itself.
         if self._watchdog is not None and not self._machine.is_open and not self._is_handing_over:
             self._watchdog.feed(0.0)
@@ -227,7 +227,7 @@ class Link:
     async def _tell_all(self) -> None:
         """Return when the owner has dealt with all that has happened."""
         async with self._telling:
-            is_new = self.position is None
+            is_new = self._machine.following.position is None
             while (event := self._machine.next_event()) is not None:
                 if isinstance(event, Attached):
                     seconds = time.monotonic() - self.keep_alive.called_at
@@ -349,6 +349,9 @@ class Link:
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
     """Wait until the event or for so long, whichever comes first."""
+    if seconds == _NEVER:
+        await event.wait()
+        return
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(None if seconds == _NEVER else seconds):
+        async with asyncio.timeout(seconds):
             await event.wait()

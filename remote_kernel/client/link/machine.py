@@ -72,6 +72,7 @@ class LinkMachine:
         following: where the link is in the pod's journal.
         due_at: when to connect, where the state is `WAITING` (seconds, monotonic).
         may_have_taken: whether the pool may have taken a session for this link since the last one was given back.
+        moves: grows whenever there may be something else to do: the state has changed, or whether messages may be sent.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class LinkMachine:
         self.queues = SendQueues(chance)
         self.following = Following(position)
         self.may_have_taken = False
+        self.moves = 0
         self._wait_seconds = wait_seconds
         self._access_seconds = access_seconds
         self._has_own_image = has_own_image
@@ -92,6 +94,7 @@ class LinkMachine:
         self._retry = Retry(chance)
         self._events: deque[events.Event] = deque()
         self._told: events.Event | None = None  # the owner is dealing with it
+        self._refusals = 0  # events that the owner has not dealt with, behind which nothing may be sent
         self._frames: deque[wire.Frame] = deque()
         self.due_at = 0.0
         self._had_taken = False
@@ -119,6 +122,7 @@ class LinkMachine:
 
     def _move(self, to: State) -> None:
         self.state = move(self.state, to)
+        self.moves += 1
         self._is_awaited = self._is_awaited and to in (State.WAITING, State.CONNECTING)
         if to not in OPEN:
             self._frames.clear()  # they were not taken, and so come again
@@ -188,9 +192,10 @@ class LinkMachine:
     def read(self, frames: Iterable[wire.Frame]) -> None:
         """Take frames for the owner; raises `WireError` behind those that are as they should be."""
         self.following.heard_at = self._clock.wall()
+        is_open = self.is_open
         for frame in frames:
             self.following.check(frame)
-            if self.is_open:
+            if is_open:
                 self._frames.append(frame)
 
     @property
@@ -202,10 +207,13 @@ class LinkMachine:
         """Return the next event for the owner, who by asking says that the one before is dealt with."""
         while self._frames and not self._events:
             self._take(self._frames.popleft())
-        self._told = self._events.popleft() if self._events else None
-        if isinstance(self._told, _ENDINGS):
+        if self._refusals and isinstance(self._told, _REFUSALS):
+            self._refusals -= 1
+            self.moves += 1
+        self._told = told = self._events.popleft() if self._events else None
+        if self._refusals and isinstance(told, _ENDINGS):
             self.queues.clear()  # what was sent before the owner knew
-        return self._told
+        return told
 
     def _take(self, frame: wire.Frame) -> None:
         match frame:
@@ -353,8 +361,11 @@ class LinkMachine:
         self._tell(events.Failed(error))
 
     def _tell(self, event: events.Event) -> None:
-        if isinstance(event, events.Waiting) and self._events and isinstance(self._events[-1], events.Waiting):
+        if self._events and isinstance(event, events.Waiting) and isinstance(self._events[-1], events.Waiting):
             self._events.pop()  # the newer one says it all
+        if isinstance(event, _REFUSALS):
+            self._refusals += 1
+            self.moves += 1
         self._events.append(event)
 
     # The send queues
@@ -362,9 +373,7 @@ class LinkMachine:
     @property
     def may_post(self) -> bool:
         """Return whether messages may be sent: the pod is there, and the owner has dealt with what was refused."""
-        return self.state is State.ATTACHED and not (
-            isinstance(self._told, _REFUSALS) or any(isinstance(event, _REFUSALS) for event in self._events)
-        )
+        return self.state is State.ATTACHED and not self._refusals
 
     def next_post(self, queue: SendQueue) -> Post | float:
         """Return the next request with messages of a queue, or in how many seconds one is due."""

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -135,7 +135,7 @@ def _compress(frames: bytes) -> bytes:
 async def post_once(pool: Route, target: Mapping[str, str], message: wire.Message, epoch: str) -> str:
     """Send one message, once; return the epoch after it, "" where the pod does not tell. Raises `PoolError`, as `post`
     does."""
-    answer = await post(pool, target, [replace(message, sequence=1)], sender=secrets.token_hex(8), epoch=epoch)
+    answer = await post(pool, target, [message._replace(sequence=1)], sender=secrets.token_hex(8), epoch=epoch)
     try:
         return EPOCH.check(answer.get("epoch"), "an epoch")
     except WireError:

@@ -3,7 +3,7 @@
 import secrets
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from remote_kernel.client.retry import Retry
 from remote_kernel.core.errors import RemoteKernelError
@@ -15,8 +15,7 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 MAX_BATCH_MESSAGES = 5000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Post:
+class Post(NamedTuple):
     """A request with messages.
 
     Attributes:
@@ -56,13 +55,12 @@ class SendQueue:
     def put(self, message: wire.Message, seen: int) -> None:
         """Queue a message; `seen` is what the front end has been shown."""
         self._count += 1
-        numbered = wire.Message(channel=message.channel, parts=message.parts, sequence=self._count, seen=seen)
-        self._queue.append(numbered)
+        self._queue.append(wire.Message(message.channel, message.parts, self._count, seen))
         self.bytes += message.size
 
     def see(self, cursor: int) -> None:
         """Say what the front end has been shown, for the messages that came before there was a session."""
-        self._queue = deque(replace(message, seen=cursor) for message in self._queue)
+        self._queue = deque(message._replace(seen=cursor) for message in self._queue)
 
     def next_post(self, epoch: str, now: float) -> Post | float:
         """Return the next request, or how many seconds there is none; one at a time is under way."""

@@ -16,9 +16,12 @@ class SendQueues:
     """One queue for the control channel, and one for the others. All times are in seconds, monotonic."""
 
     def __init__(self, chance: Callable[[], float]) -> None:
-        shell, control = SendQueue(chance), SendQueue(chance)
-        self._of_channel = {wire.Channel.SHELL: shell, wire.Channel.CONTROL: control, wire.Channel.STDIN: shell}
-        self._all = (shell, control)
+        self._shell, self._control = self._all = SendQueue(chance), SendQueue(chance)
+        self._of_channel = {
+            wire.Channel.SHELL: self._shell,
+            wire.Channel.CONTROL: self._control,
+            wire.Channel.STDIN: self._shell,
+        }
         self._refused_epoch = ""
         self._explained_by = float("inf")
 
@@ -31,7 +34,7 @@ class SendQueues:
     @property
     def bytes(self) -> int:
         """Return how much of what was sent the pod has not accepted."""
-        return sum(queue.bytes for queue in self._all)
+        return self._shell.bytes + self._control.bytes
 
     @property
     def are_empty(self) -> bool:

@@ -90,7 +90,7 @@ class DetectedRoute:
         await self._pool.aclose()
 
     def _note_success(self, path: str) -> None:
-        if path.startswith(AGENT_PREFIX) and not self._is_proven:
+        if not self._is_proven and path.startswith(AGENT_PREFIX):
             self._is_proven = True
             self._known.learn(self._kind)
 

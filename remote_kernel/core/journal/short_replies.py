@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.jupyter.messages import parse_object
@@ -43,7 +42,7 @@ def shorten(entry: bytes) -> bytes | None:
 
 def _with_content(message: Message, fields: Mapping[str, object]) -> bytes:
     content = json.dumps({name: _shorten_value(value) for name, value in fields.items()})
-    return encode(replace(message, parts=(*message.parts[:2], b"{}", content.encode())))
+    return encode(message._replace(parts=(*message.parts[:2], b"{}", content.encode())))
 
 
 def _shorten_value(value: object) -> object:

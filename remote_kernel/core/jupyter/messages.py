@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from remote_kernel.core.errors import WireError
@@ -22,7 +23,7 @@ DELIMITER = b"<IDS|MSG>"
 
 _VERSION = re.compile(rb'"version"\s*:\s*"\d')
 
-_decode = json.JSONDecoder().decode
+_decoder = json.JSONDecoder()
 
 
 DEFAULT_SCHEME = "hmac-sha256"
@@ -47,21 +48,28 @@ def parse_scheme(scheme: str) -> str:
 class Signer:
     """Signs and verifies with the key of a connection file; an empty key means that nothing is signed.
 
+    HMAC (RFC 2104) of two hashes that have begun with the key: `hmac` takes twice as long for messages this short.
+
     Args:
         hash_name: as `parse_scheme` returns it.
     """
 
     def __init__(self, key: bytes, hash_name: str = "sha256") -> None:
-        self._template = hmac.new(key, digestmod=getattr(hashlib, hash_name)) if key else None
+        begin = partial(hashlib.new, hash_name)
+        block_size = begin().block_size
+        block = (begin(key).digest() if len(key) > block_size else key).ljust(block_size, b"\0")
+        self._inner, self._outer = (begin(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
+        self._has_key = bool(key)
 
     def sign(self, parts: Sequence[bytes]) -> bytes:
         """Return the hex signature of the first four of `parts`."""
-        if self._template is None:
+        if not self._has_key:
             return b""
-        digest = self._template.copy()
-        digest.update(b"".join(parts[:3]))  # they are short
-        digest.update(parts[3])
-        return digest.hexdigest().encode()
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(b"".join(parts[:3]))  # they are short
+        inner.update(parts[3])
+        outer.update(inner.digest())
+        return outer.hexdigest().encode()
 
     def to_zmq(self, parts: Sequence[bytes], prefixes: Sequence[bytes] = ()) -> list[bytes]:
         """Return the ZeroMQ frames of a message."""
@@ -76,7 +84,7 @@ class Signer:
         prefixes, parts = list(frames[:split]), tuple(frames[split + 2 :])
         if len(parts) < 4:
             raise WireError("a message with fewer than four parts")
-        if self._template is not None and not hmac.compare_digest(frames[split + 1], self.sign(parts)):
+        if self._has_key and not hmac.compare_digest(frames[split + 1], self.sign(parts)):
             raise WireError("a message with a wrong signature")
         return prefixes, parts
 
@@ -178,19 +186,18 @@ def parse_object(part: bytes) -> dict[str, Any]:
     jupyter_client 8): with a replacement character.
     """
     try:
-        value = _decode(_to_text(part))
+        text = part.decode("utf-8", "surrogatepass")  # what `json.loads` does, without asking which UTF it is
+    except UnicodeDecodeError:
+        text = part.decode("utf-8", "replace")
+    try:
+        value, end = _decoder.raw_decode(text) if text.startswith("{") else (None, 0)
+        if end < len(text):  # there is more than the object, if only white space, which hardly anybody writes
+            value = _decoder.decode(text)
     except (ValueError, RecursionError) as error:
         raise WireError("a part of a message is not JSON") from error
     if not isinstance(value, dict):
         raise WireError("a part of a message is not a JSON object")
     return value
-
-
-def _to_text(part: bytes) -> str:
-    try:
-        return part.decode("utf-8", "surrogatepass")  # what `json.loads` does, without asking which UTF it is
-    except UnicodeDecodeError:
-        return part.decode("utf-8", "replace")
 
 
 class Author:

@@ -6,7 +6,7 @@ nothing any more of what comes faster than 1,000 messages a second.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from remote_kernel.core.wire.frames import Channel, Frame, Message
 
@@ -51,7 +51,7 @@ def merge_streams(frames: Sequence[Frame]) -> Sequence[Frame]:
     Args:
         frames: what has arrived at once; one that came alone is not looked at.
     """
-    if len(frames) < 2:
+    if len(frames) < 2 or _count(frames) < 2:
         return frames
     merged: list[Frame] = []
     run: list[_Printed] = []
@@ -88,25 +88,28 @@ class Gathering:
             now: in seconds, monotonic.
         """
         count = _count(after)
+        if not count:
+            self._has_waited = False
+            return 0.0
         if self._has_waited and 2 * count > _count(before):
             self._vain_until = now + VAIN_SECONDS
         refilled = min(MAX_PER_SECOND, self._room + (now - self._at) * MAX_PER_SECOND)
         self._room, self._at = max(0.0, refilled - count), now
-        self._has_waited = count > 0 and self._room == 0.0 and now >= self._vain_until
+        self._has_waited = self._room == 0.0 and now >= self._vain_until
         return GATHER_SECONDS if self._has_waited else 0.0
 
 
 def _count(frames: Sequence[Frame]) -> int:
     """Return how many messages of printed text there are, put together or not."""
-    return sum(_is_print(frame) for frame in frames)
+    return sum(map(_is_print, frames))
 
 
 def _is_print(frame: Frame) -> bool:
     return (
         isinstance(frame, Message)
         and frame.channel is Channel.IOPUB
-        and len(frame.parts[3]) <= MAX_MERGED_BYTES
         and _TYPE.search(frame.parts[0]) is not None
+        and len(frame.parts[3]) <= MAX_MERGED_BYTES
     )
 
 
@@ -126,4 +129,4 @@ def _put_together(run: Sequence[_Printed]) -> Message:
     if first.message is last:
         return last
     content = b"".join((first.opening, *(printed.text for printed in run), b'"}'))
-    return replace(last, parts=(*first.message.parts[:3], content))
+    return last._replace(parts=(*first.message.parts[:3], content))

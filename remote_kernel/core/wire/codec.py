@@ -30,6 +30,7 @@ import json
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from itertools import accumulate, pairwise
 
 from remote_kernel.core.errors import Oversized, WireError
 from remote_kernel.core.json_text import parse_json_object
@@ -69,7 +70,9 @@ _TYPE_OF: dict[type, FrameType] = {
 _CLASS_OF = {frame_type: frame_class for frame_class, frame_type in _TYPE_OF.items()}
 
 _PREFIX = struct.Struct(">IB")
+_PREFIX_BYTES = _PREFIX.size
 _MESSAGE = struct.Struct(">BQQH")
+_MESSAGE_TYPE = int(FrameType.MESSAGE)
 _CHANNELS = {int(channel): channel for channel in Channel}
 _MAX_BYTES = {int(FrameType.COMPRESSED): COMPRESSED.bytes or 0, int(FrameType.FILES): FILES.bytes or 0}
 _SIZES = {count: struct.Struct(f">{count}I") for count in range(4, 9)}
@@ -85,14 +88,14 @@ def encode(frame: Frame) -> bytes:
 
 
 def _encode_message(message: Message) -> bytes:
-    sizes = [len(part) for part in message.parts]
+    sizes = [*map(len, message.parts)]
     layout = _sizes_struct(len(sizes))
     length = 1 + _MESSAGE.size + layout.size + sum(sizes)
     if length > MAX_FRAME_BYTES:
         raise WireError(f"a message of {length:,} bytes is over the limit of {MAX_FRAME_BYTES:,}")
     return b"".join(
         (
-            _PREFIX.pack(length, FrameType.MESSAGE),
+            _PREFIX.pack(length, _MESSAGE_TYPE),
             _MESSAGE.pack(message.channel, message.sequence, message.seen, len(sizes)),
             layout.pack(*sizes),
             *message.parts,
@@ -152,28 +155,30 @@ class FrameDecoder:
         if self._buffer:
             self._buffer += data
         whole = self._buffer or data  # most often there is nothing to put together
-        start = 0
+        start, size = 0, len(whole)
         with memoryview(whole) as view:
-            while len(view) - start >= _PREFIX.size:
+            while size - start >= _PREFIX_BYTES:
                 length, frame_type = _PREFIX.unpack_from(view, start)
-                if not 1 <= length <= self._most(frame_type):
+                is_message = frame_type == _MESSAGE_TYPE
+                if not 1 <= length <= (self._max_frame_bytes if is_message else self._most(frame_type)):
                     raise WireError(f"a frame of {length:,} bytes was announced")
-                end = start + 4 + length
-                if end > len(view):
+                begin, end = start + _PREFIX_BYTES, start + 4 + length
+                if end > size:
                     break
-                with view[start + _PREFIX.size : end] as body:
-                    frames = self._decode_frame(frame_type, body)
                 start = end
-                yield from frames
+                if is_message and self._unpacked is None:
+                    yield _decode_message(view, begin, end)
+                else:
+                    with view[begin:end] as body:
+                        frames = self._decode_frame(frame_type, body)
+                    yield from frames
         if self._buffer:
             del self._buffer[:start]
-        elif start < len(data):
+        elif start < size:
             self._buffer += memoryview(data)[start:]
 
     def _most(self, frame_type: int) -> int:
-        """Return how many bytes a frame of this type may have, its type included."""
-        if frame_type == FrameType.MESSAGE:
-            return self._max_frame_bytes
+        """Return how many bytes a frame of this type, which is not a message's, may have, its type included."""
         return min(_MAX_BYTES.get(frame_type, NOTE.bytes or 0), self._max_frame_bytes)
 
     def _decode_frame(self, frame_type: int, body: memoryview) -> Iterable[Frame]:
@@ -205,8 +210,8 @@ class FrameDecoder:
 
 
 def _decode(frame_type: int, body: memoryview) -> Frame:
-    if frame_type == FrameType.MESSAGE:
-        return _decode_message(body)
+    if frame_type == _MESSAGE_TYPE:
+        return _decode_message(body, 0, len(body))
     frame_class = _CLASS_OF.get(frame_type)  # type: ignore[call-overload]
     if frame_class is None:
         raise WireError(f"frame type {frame_type} is unknown")
@@ -222,23 +227,23 @@ def _decode(frame_type: int, body: memoryview) -> Frame:
     return frame
 
 
-def _decode_message(body: memoryview) -> Message:
-    if len(body) < _MESSAGE.size:
+def _decode_message(view: memoryview, begin: int, end: int) -> Message:
+    """Return the message whose body is between two places."""
+    begin_sizes = begin + _MESSAGE.size
+    if end < begin_sizes:
         raise WireError("a message frame is too short")
-    channel, sequence, seen, count = _MESSAGE.unpack_from(body)
+    channel, sequence, seen, count = _MESSAGE.unpack_from(view, begin)
     layout = _sizes_struct(count)
-    start = _MESSAGE.size + layout.size
-    if count < 4 or channel not in _CHANNELS or len(body) < start:
+    start = begin_sizes + layout.size
+    if count < 4 or channel not in _CHANNELS or end < start:
         raise WireError("a message frame has no valid channel or number of parts")
-    if max(sequence, seen) > MAX_SEQUENCE:
+    if sequence > MAX_SEQUENCE or seen > MAX_SEQUENCE:
         raise WireError("a message frame has a number that no journal comes to")
-    parts = []
-    for size in layout.unpack_from(body, _MESSAGE.size):
-        parts.append(bytes(body[start : start + size]))
-        start += size
-    if start != len(body):
+    sizes = layout.unpack_from(view, begin_sizes)
+    if start + sum(sizes) != end:
         raise WireError("the parts of a message frame do not add up to its length")
-    return Message(channel=_CHANNELS[channel], parts=tuple(parts), sequence=sequence, seen=seen)
+    parts = tuple([bytes(view[at:to]) for at, to in pairwise(accumulate(sizes, initial=start))])
+    return Message(_CHANNELS[channel], parts, sequence, seen)
 
 
 def decode_all(data: bytes, *, max_unpacked_bytes: float = float("inf")) -> list[Frame]:

@@ -63,9 +63,9 @@ class Response:
         """Return a header's value, or ""."""
         return next((value.decode("latin-1") for key, value in self.headers if key == name), "")
 
-    async def piece(self) -> bytes:
+    def piece(self) -> Awaitable[bytes]:
         """Return what has come of the body, waiting for some; b"" at its end. Raises `ConnectionBroke`."""
-        return await self._connection.piece(self._read_seconds)
+        return self._connection.piece(self._read_seconds)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes; raises `ConnectionBroke`."""

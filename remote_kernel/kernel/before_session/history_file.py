@@ -59,6 +59,7 @@ class HistoryFile:
     ) -> None:
         digest = hashlib.sha256(owner.encode(errors="replace")).hexdigest()
         self._path = data_folder / FOLDER / f"{digest[:32]}{_SUFFIX}"
+        self._lock = self._path.parent.with_suffix(".lock")
         self._max_bytes = max_bytes
         self._max_files = max_files
         self._session = 0
@@ -94,11 +95,11 @@ class HistoryFile:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Be the only process that writes. Raises `OSError`."""
-        make_private_folder(self._path.parent.parent)
-        make_private_folder(self._path.parent)
-        lock = self._path.parent.with_suffix(".lock")
-        lock.touch(mode=0o600)
-        with hold(lock):
+        if not (self._lock.exists() and self._path.parent.exists()):
+            make_private_folder(self._path.parent.parent)
+            make_private_folder(self._path.parent)
+            self._lock.touch(mode=0o600)
+        with hold(self._lock):
             yield
 
     def _content(self) -> bytes:

@@ -223,6 +223,12 @@ class Channels:
         else:
             self._sockets[channel].send(frames)
 
+    @property
+    def has_room(self) -> bool:
+        """Return whether `room` returns at once."""
+        assert self._iopub_queue is not None
+        return self._iopub_queue.has_room
+
     async def room(self) -> None:
         """Return when the front ends have taken enough of what was published for more to come."""
         assert self._iopub_queue is not None
@@ -230,11 +236,8 @@ class Channels:
 
     def publish(self, parts: tuple[bytes, ...]) -> None:
         """Send a message that exists already to every front end; who has many of them waits for `room` before each."""
-        self._send_out(self._signer.to_zmq(parts, [_TOPIC]))
-
-    def _send_out(self, frames: list[bytes]) -> None:
         assert self._iopub_queue is not None
-        self._iopub_queue.put(frames)
+        self._iopub_queue.put(self._signer.to_zmq(parts, [_TOPIC]))
 
     def reply(
         self, channel: Channel, prefixes: list[bytes], msg_type: str, content: Mapping[str, Any], parent: bytes

@@ -71,15 +71,21 @@ class IopubQueue:
             tasks.create_task(go_on(self._admit_all()))
             tasks.create_task(go_on(self._send_held()))
 
-    def put(self, frames: Sequence[bytes]) -> None:
+    def put(self, frames: Sequence[bytes | zmq.Frame]) -> None:
         """Send one message now, or as soon as there is room; never waits."""
-        self._waiting.append([self._count(frame) for frame in frames])
+        if sum(map(len, frames)) >= COUNTED_PART_BYTES:
+            frames = [self._count(frame) for frame in frames]
+        self._waiting.append(frames)
         self._flush()
 
     @property
     def has_room(self) -> bool:
         """Return whether another message may come."""
-        return not self._waiting and self._has_room_for_bytes()
+        if self._waiting:
+            return False
+        while self._on_the_way and self._on_the_way[0][0].done:
+            self._bytes -= self._on_the_way.popleft()[1]
+        return self._bytes < MAX_BYTES
 
     async def room(self) -> None:
         """Return when another message may come; whoever sends much waits here first."""
@@ -126,19 +132,14 @@ class IopubQueue:
 
     # What is to be sent
 
-    def _count(self, frame: bytes) -> bytes | zmq.Frame:
-        if len(frame) < COUNTED_PART_BYTES:
+    def _count(self, frame: bytes | zmq.Frame) -> bytes | zmq.Frame:
+        if len(frame) < COUNTED_PART_BYTES or isinstance(frame, zmq.Frame):
             return frame
         counted = zmq.Frame(frame, track=True, copy=False, copy_threshold=COUNTED_PART_BYTES)
         assert counted.tracker is not None
         self._on_the_way.append((counted.tracker, len(frame)))
         self._bytes += len(frame)
         return counted
-
-    def _has_room_for_bytes(self) -> bool:
-        while self._on_the_way and self._on_the_way[0][0].done:
-            self._bytes -= self._on_the_way.popleft()[1]
-        return self._bytes < MAX_BYTES
 
     def _flush(self) -> None:
         while self._waiting:

@@ -27,10 +27,14 @@ MAX_WAITING = 20
 
 
 class SessionNotices:
-    """Notes that wait for a cell to be shown in."""
+    """Notes that wait for a cell to be shown in.
+
+    Attributes:
+        waiting: what is to be shown.
+    """
 
     def __init__(self) -> None:
-        self._waiting: list[Shown] = []
+        self.waiting: list[Shown] = []
 
     def tell(self, note: str, *, colour: str = style.WARNING) -> None:
         """Have a note shown as soon as a cell runs."""
@@ -38,14 +42,14 @@ class SessionNotices:
 
     def put(self, shown: Shown) -> None:
         """Have something shown as soon as a cell runs; of very many the first are shown."""
-        if len(self._waiting) < MAX_WAITING:
-            self._waiting.append(shown)
+        if len(self.waiting) < MAX_WAITING:
+            self.waiting.append(shown)
 
     def take(self, cell: Request | None) -> list[Show]:
         """Return what waits, to be shown in the cell whose output the user is looking at, if there is one."""
-        if cell is None or not self._waiting:
+        if cell is None:
             return []
-        waiting, self._waiting = self._waiting, []
+        waiting, self.waiting = self.waiting, []
         return [Show(shown, cell.header) for shown in waiting]
 
 

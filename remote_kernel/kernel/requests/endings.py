@@ -1,5 +1,6 @@
 """Ends of requests that do not come from the session: it is lost, cannot be reached, or was given back."""
 
+from math import inf
 from typing import NamedTuple
 
 from remote_kernel.core.errors import PoolError, PoolFull, RemoteKernelError, SessionLost
@@ -41,36 +42,33 @@ class Settling:
 
     Attributes:
         loss: what is to be told; `None` for nothing.
+        deadline: when to call `wake`; infinite for never.
     """
 
     def __init__(self) -> None:
         self.loss: SessionLost | None = None
+        self.deadline = inf
         self._count = 0
-        self._looks_at = self._ends_at = 0.0
-
-    @property
-    def deadline(self) -> float | None:
-        """Return when to call `wake`; `None` for never."""
-        return self._looks_at if self.loss else None
+        self._ends_at = 0.0
 
     def begin(self, loss: SessionLost, count: int, now: float) -> None:
         """Note a loss, of a session with so many requests."""
         if self.loss is None:
             self.loss, self._count = loss, count
-            self._looks_at, self._ends_at = now + TOGETHER_SECONDS, now + SETTLE_SECONDS
+            self.deadline, self._ends_at = now + TOGETHER_SECONDS, now + SETTLE_SECONDS
 
     def wake(self, count: int, now: float) -> SessionLost | None:
         """Return the loss once it is to be told; more requests than before are waited for."""
-        if self.loss is None or self._looks_at > now:
+        if self.deadline > now:
             return None
         if count > self._count and now < self._ends_at:
-            self._count, self._looks_at = count, now + TOGETHER_SECONDS
+            self._count, self.deadline = count, now + TOGETHER_SECONDS
             return None
         return self.loss
 
     def end(self) -> None:
         """Note that it is told, or not to be told any more."""
-        self.loss = None
+        self.loss, self.deadline = None, inf
 
 
 class Endings(NamedTuple):

@@ -1,13 +1,12 @@
 """Facts about the session, on which decisions about requests depend."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from remote_kernel.core.errors import SessionLost
 from remote_kernel.core.wire.frames import Hello
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionFacts:
+class SessionFacts(NamedTuple):
     """Facts about the session at a moment.
 
     Attributes:

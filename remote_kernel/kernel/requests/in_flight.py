@@ -20,6 +20,7 @@ class InFlightRequests:
     def __init__(self) -> None:
         self._by_key: dict[Key, list[Request]] = {}
         self._open: dict[Request, None] = {}
+        self._executing: dict[Request, None] = {}  # those of them that run code
         self._lingering: deque[Request] = deque()
         self._last_replied: Request | None = None
 
@@ -37,6 +38,8 @@ class InFlightRequests:
         self._by_key.setdefault(request.info.key, []).append(request)
         if request.origin is Origin.FRONT_END:
             self._open[request] = None
+            if request.is_execute:
+                self._executing[request] = None
         else:
             self._linger(request)
 
@@ -83,6 +86,7 @@ class InFlightRequests:
     def _note_move(self, request: Request) -> None:
         if request.state not in OPEN and request in self._open:
             del self._open[request]
+            self._executing.pop(request, None)
             if request.state is not State.DONE:
                 self._linger(request)
             if request.is_cell:
@@ -113,26 +117,26 @@ class InFlightRequests:
     @property
     def is_executing(self) -> bool:
         """Return whether any of them runs code."""
-        return any(request.is_execute for request in self._open)
+        return bool(self._executing)
 
     @property
     def has_begun(self) -> bool:
         """Return whether the session works on any that runs code."""
-        return any(request.is_execute and request.has_begun for request in self._open)
+        return any(request.has_begun for request in self._executing)
 
     @property
     def executing(self) -> list[str]:
         """The message ids of those that run code."""
-        return [request.info.msg_id for request in self._open if request.is_execute]
+        return [request.info.msg_id for request in self._executing]
 
     @property
     def first_cell(self) -> Request | None:
         """The oldest cell."""
-        return next((request for request in self._open if request.is_cell), None)
+        return next((request for request in self._executing if request.is_cell), None)
 
     @property
     def begun_cell(self) -> Request | None:
         """The oldest cell that the session works on, or the last one, whose reply has overtaken what it said."""
-        running = next((request for request in self._open if request.is_cell and request.has_begun), None)
+        running = next((request for request in self._executing if request.is_cell and request.has_begun), None)
         last = self._last_replied
         return running or (last if last is not None and last.state is State.REPLIED else None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import inf
 
 from remote_kernel.client.retry import Wait
 from remote_kernel.core.jupyter.interrupt_aim import Aim
@@ -40,23 +41,22 @@ class Interrupts:
         self.are_told = False
         self._ids = ids
         self._msg_ids: set[str] = set()
-        self._tell_at: float | None = None
+        self._tell_at = inf
         self._held: Held | None = None
         self._given_up: set[str] = set()
         self._asked: dict[str, frozenset[str]] = {}
 
     @property
-    def deadline(self) -> float | None:
-        """Return when `wake` is to be called."""
-        sent_at = self._held.sent_at if self._held else None
-        return min((time for time in (self._tell_at, sent_at) if time is not None), default=None)
+    def deadline(self) -> float:
+        """Return when to call `wake`; infinite for never."""
+        return min(self._tell_at, self._held.sent_at) if self._held else self._tell_at
 
     def send(self, message: Message, msg_id: str, *, is_attached: bool, now: float) -> list[Effect]:
         """Send one; the user is told unless it is acknowledged soon."""
         self._msg_ids.add(msg_id)
         if not is_attached:
             return [Send(message), *self._tell()]
-        if self._tell_at is None and not self.are_told:
+        if self._tell_at == inf and not self.are_told:
             self._tell_at = now + INTERRUPT_SECONDS
         return [Send(message)]
 
@@ -70,13 +70,13 @@ class Interrupts:
         if self._held is not None and self._held.sent_at <= now:
             held, self._held = self._held, None
             effects += self.send(held.message, held.msg_id, is_attached=is_attached, now=now)
-        if self._tell_at is not None and self._tell_at <= now:
+        if self._tell_at <= now:
             effects += self._tell()
         return effects
 
     def _tell(self) -> list[Effect]:
         self.are_told = True
-        self._tell_at = None
+        self._tell_at = inf
         return [BeginLine(UNREACHABLE)]
 
     def acknowledge(self, msg_id: str) -> list[Effect]:
@@ -118,7 +118,7 @@ class Interrupts:
         """Wait for none of them any more."""
         self._msg_ids.clear()
         self.are_told = False
-        self._tell_at = None
+        self._tell_at = inf
 
     def close(self) -> None:
         """Send and expect nothing any more."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.jupyter.messages import (
@@ -149,8 +149,7 @@ class Request:
     @classmethod
     def parse(cls, channel: Channel, prefixes: list[bytes], parts: tuple[bytes, ...]) -> "Request":
         """Read a message of a front end; raises `WireError` when it is none."""
-        info = parse_header(parts[0])
-        message = Message(channel=channel, parts=parts)
+        info, message = parse_header(parts[0]), Message(channel, parts)
         return cls(channel=channel, prefixes=prefixes, header=parts[0], info=info, message=message)
 
     @property
@@ -170,7 +169,8 @@ class Request:
     def is_marked(self, name: str) -> bool:
         """Return whether the metadata of one that has not been passed on says so."""
         assert self.message is not None
-        return parse_reply(self.message.parts[2]).get(name) is True
+        metadata = self.message.parts[2]
+        return name.encode() in metadata and parse_reply(metadata).get(name) is True
 
     @property
     def size(self) -> int:
@@ -213,25 +213,28 @@ class Request:
         return self.info.msg_type.removesuffix("_request") + "_reply"
 
 
-@dataclass(frozen=True, slots=True)
-class KernelMessage:
+class KernelMessage(NamedTuple):
     """A message of the pod's kernel, as far as routing needs it; what cannot be read is "", as it is passed on anyway.
 
     Attributes:
         state: the `execution_state` of a status.
+        key: the type and the id of the request that it belongs to.
     """
 
     message: Message
     msg_type: str
     parent: Header
     state: str
+    key: tuple[str, str]
 
     @classmethod
     def parse(cls, message: Message) -> "KernelMessage":
         """Read the headers, and nothing else but of a status."""
-        msg_type = parse_type(message.parts[0])
+        msg_type, parent = parse_type(message.parts[0]), parse_parent(message.parts[1])
         state = parse_reply(message.parts[3]).get("execution_state") if msg_type == "status" else ""
-        return cls(message, msg_type, parse_parent(message.parts[1]), state if isinstance(state, str) else "")
+        replied_to = msg_type.removesuffix("_reply") + "_request" if msg_type.endswith("_reply") else ""
+        key = parent.msg_type or replied_to, parent.msg_id
+        return cls(message, msg_type, parent, state if isinstance(state, str) else "", key)
 
     @property
     def is_iopub(self) -> bool:
@@ -241,9 +244,3 @@ class KernelMessage:
     def is_use(self) -> bool:
         """Return whether it shows that somebody uses the session."""
         return self.key[0] not in POLLS
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """The type and the id of the request that it belongs to."""
-        replied_to = self.msg_type.removesuffix("_reply") + "_request" if self.msg_type.endswith("_reply") else ""
-        return self.parent.msg_type or replied_to, self.parent.msg_id

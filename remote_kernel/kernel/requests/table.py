@@ -6,7 +6,6 @@ Times are monotonic seconds.
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from remote_kernel.client.retry import Wait
 from remote_kernel.core.errors import PoolUnreachable, RemoteKernelError, SessionLost
@@ -162,10 +161,11 @@ class RequestTable:
     # Time
 
     @property
-    def deadline(self) -> float | None:
-        """Return when to call `wake`; `None` for never."""
-        first = self._interrupts.deadline, self._settling.deadline, self._withheld.deadline, self._unanswered.deadline
-        return min((time for time in first if time is not None), default=None)
+    def deadline(self) -> float:
+        """Return when to call `wake`; infinite for never."""
+        return min(
+            self._interrupts.deadline, self._settling.deadline, self._withheld.deadline, self._unanswered.deadline
+        )
 
     def wake(self, facts: SessionFacts, now: float) -> list[Effect]:
         """Do what it is time for."""
@@ -350,7 +350,7 @@ class RequestTable:
         cells = frozenset(self._in_flight.executing)
         if cells:  # it may arrive when they have ended, and others run
             parts = message.parts
-            message = replace(message, parts=(*parts[:3], Aim(cells=cells).to_content(), *parts[4:]))
+            message = message._replace(parts=(*parts[:3], Aim(cells=cells).to_content(), *parts[4:]))
         if facts.is_attached and facts.is_shared and not self._in_flight.has_begun:
             self._interrupts.send_soon(message, request.info.msg_id, now=now)
             return effects
@@ -377,12 +377,14 @@ class RequestTable:
         if alike and alike[0].origin is not Origin.FRONT_END:
             self._move(said, now)
             return []
-        effects = self._note_status(said, now) if said.state else [Publish(said.message.parts)]
+        effects: list[Effect] = self._note_status(said, now) if said.state else [Publish(said.message.parts)]
         if said.msg_type == "error":
             effects += self._explain(said)
         if self.orphaned.is_active and self._in_flight.find(said.key) is None and self.orphaned.note(said):
             self._notes.tell(MISSED)
-        return effects + self._show_notes()
+        if self._notes.waiting:
+            effects += self._show_notes()
+        return effects
 
     def _move(self, said: KernelMessage, now: float) -> Request | None:
         event = _STATUSES.get(said.state)
@@ -425,8 +427,12 @@ class RequestTable:
             self._replies.is_left_busy = False
         return [publish, *self._replies.left_busy()]
 
-    def replied(self, said: KernelMessage, facts: SessionFacts, now: float) -> list[Effect]:
-        """Take a message on another channel: a reply, or a prompt."""
+    def replied(self, said: KernelMessage, facts: SessionFacts | None, now: float) -> list[Effect]:
+        """Take a message on another channel: a reply, or a prompt.
+
+        Args:
+            facts: needed only where a cell waits here (`has_held`).
+        """
         if said.message.channel is Channel.STDIN:
             return self._prompts.forward(said)
         if said.msg_type == "interrupt_reply":
@@ -446,6 +452,7 @@ class RequestTable:
         if request.is_execute:
             self._last_reply = said.message.parts[3]
             if self._held:
+                assert facts is not None
                 effects += self._abort_held() if is_error(self._last_reply) else self._go_on(facts, now)
         return effects
 

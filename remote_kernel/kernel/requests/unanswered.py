@@ -5,6 +5,7 @@ behind the request is answered behind its reply.
 """
 
 from collections.abc import Iterator
+from math import inf
 
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.jupyter.messages import Header
@@ -30,6 +31,9 @@ class UnansweredRequests:
 
     Args:
         ids: of messages of our own.
+
+    Attributes:
+        deadline: when to call `wake`; infinite for never.
     """
 
     def __init__(self, in_flight: InFlightRequests, ids: Iterator[str]) -> None:
@@ -37,25 +41,28 @@ class UnansweredRequests:
         self._ids = ids
         self._asks_at: dict[Request, float] = {}
         self._probed: dict[str, Request] = {}
+        self.deadline = inf
 
-    @property
-    def deadline(self) -> float | None:
-        """Return when to call `wake`; `None` for never."""
-        return min(self._asks_at.values(), default=None)
+    def _set_deadline(self) -> None:
+        self.deadline = min(self._asks_at.values(), default=inf)
 
     def note(self, request: Request, now: float) -> None:
         """Note that a request may be idle without a reply."""
         if request.state is State.UNANSWERED and request in self._in_flight:
             self._asks_at[request] = now + REPLY_SECONDS
+            self._set_deadline()
 
     def note_reply(self, request: Request) -> None:
         """Note that it has one."""
-        self._asks_at.pop(request, None)
+        if self._asks_at.pop(request, None) is not None:
+            self._set_deadline()
 
     def wake(self, now: float) -> list[Effect]:
         """Ask about those whose replies have not come."""
         late = [request for request, time in self._asks_at.items() if time <= now]
-        return [self._probe(request) for request in late]
+        probes: list[Effect] = [self._probe(request) for request in late]
+        self._set_deadline()
+        return probes
 
     def _probe(self, request: Request) -> SendProbe:
         """Ask something behind a request: its own reply would be there before the reply to that."""
@@ -77,6 +84,7 @@ class UnansweredRequests:
     def clear(self) -> None:
         """Ask about none of them any more."""
         self._asks_at.clear()
+        self._set_deadline()
 
     def forget_probes(self) -> None:
         """Expect no answers any more, of a session that is gone."""

@@ -1,5 +1,7 @@
 """Ends of cells that wait for what is done here: files that come back, a hint below a traceback."""
 
+from math import inf
+
 from remote_kernel.kernel.requests.effects import Effect
 from remote_kernel.kernel.requests.request import Request
 
@@ -8,16 +10,19 @@ SAID_SECONDS = 60.0
 
 
 class WithheldEnds:
-    """Replies and "idle" of cells that have ended in the session, in order."""
+    """Replies and "idle" of cells that have ended in the session, in order.
+
+    Attributes:
+        deadline: when to call `wake`; infinite for never.
+    """
 
     def __init__(self) -> None:
         self._effects: dict[Request, list[Effect]] = {}
         self._waits_until: dict[Request, float] = {}
+        self.deadline = inf
 
-    @property
-    def deadline(self) -> float | None:
-        """Return when to call `wake`; `None` for never."""
-        return min(self._waits_until.values(), default=None)
+    def _set_deadline(self) -> None:
+        self.deadline = min(self._waits_until.values(), default=inf)
 
     def hold(self, request: Request) -> None:
         """Withhold the end of a cell from now on."""
@@ -28,11 +33,13 @@ class WithheldEnds:
         """Keep what a front end is to be told of the end of a cell."""
         self._effects[request].append(effect)
         self._waits_until[request] = now + SAID_SECONDS
+        self._set_deadline()
 
     def wait(self, msg_id: str) -> None:
         """Wait for as long as it takes: what the cell waits for is being done."""
         if (request := self.find(msg_id)) is not None:
             self._waits_until.pop(request, None)
+            self._set_deadline()
 
     def find(self, msg_id: str) -> Request | None:
         """Return the cell of this id whose end is withheld."""
@@ -50,5 +57,6 @@ class WithheldEnds:
     def let_go(self, request: Request) -> list[Effect]:
         """Tell of one cell, if anything of it is withheld."""
         request.is_withheld = False
-        self._waits_until.pop(request, None)
+        if self._waits_until.pop(request, None) is not None:
+            self._set_deadline()
         return self._effects.pop(request, [])

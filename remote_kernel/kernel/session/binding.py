@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import struct
+import sys
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -115,9 +116,12 @@ class BindingFile:
         What a process has written stays when the process is killed.
         """
         with contextlib.suppress(OSError):
-            file = self._open_cursor()
-            os.lseek(file, 0, os.SEEK_SET)  # Windows has no `pwrite`
-            os.write(file, _CURSOR.pack(cursor))
+            file = self._cursor_file if self._cursor_file is not None and self._lock else self._open_cursor()
+            if sys.platform == "win32":
+                os.lseek(file, 0, os.SEEK_SET)
+                os.write(file, _CURSOR.pack(cursor))
+            else:
+                os.pwrite(file, _CURSOR.pack(cursor), 0)
 
     def _open_cursor(self) -> int:
         """Return the open file; it is locked for as long as this process lives, which tells others that it does."""

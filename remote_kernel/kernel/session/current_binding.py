@@ -122,7 +122,7 @@ class CurrentBinding:
         """Remember how far the front end has been served."""
         if self.now is None:
             return
-        epoch, cursor = (position.epoch, position.cursor) if position else ("", 0)
+        epoch, cursor = position or ("", 0)
         # The cursor first: with the old epoch a new cursor is refused, with a new epoch an old one would skip output.
         self.file.save_cursor(cursor)
         if epoch != self.now.epoch:

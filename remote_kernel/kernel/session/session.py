@@ -292,16 +292,16 @@ class Session:
         if self.link is not None:
             self.link.keep_alive.is_busy = is_busy
 
-    def note_use(self) -> None:
-        """Let the link know that somebody uses the session, which keeps the pod warm for a while."""
-        if self.link is not None:
-            self.link.keep_alive.note_use()
+    def note_position(self, *, is_use: bool = False) -> None:
+        """Remember how far the front end has been served, for a successor of this process.
 
-    def note_position(self) -> None:
-        """Remember how far the front end has been served, for a successor of this process."""
-        if self.link is not None:
-            cooldown_seconds = self.link.keep_alive.cooldown_seconds
-            self.binding.note_position(self.link.position, cooldown_seconds=cooldown_seconds)
+        Args:
+            is_use: whether somebody uses the session, which keeps the pod warm for a while.
+        """
+        if (link := self.link) is not None:
+            if is_use:
+                link.keep_alive.note_use()
+            self.binding.note_position(link.position, cooldown_seconds=link.keep_alive.cooldown_seconds)
 
     async def restart(self, message: wire.Message) -> None:
         """Have the pod start a fresh interpreter, now or, when it cannot be reached, before the next cell."""

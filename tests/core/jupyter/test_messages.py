@@ -62,6 +62,24 @@ def test_a_message_of_jupyter_client_is_understood_by_us() -> None:
     assert parse_object(parts[3]) == {"code": "1"}
 
 
+@pytest.mark.parametrize("length", [1, 64, 65, 300])
+def test_a_key_may_have_any_length(length: int) -> None:
+    session = Session(key=b"k" * length)
+    frames = session.serialize(session.msg("status"))
+    assert Signer(b"k" * length).to_zmq(frames[2:]) == frames
+
+
+@pytest.mark.parametrize("text", [b' {"a": 1}\n', b'{"a": 1} ', b'{"a": 1}'])
+def test_an_object_may_have_space_around_it(text: bytes) -> None:
+    assert parse_object(text) == {"a": 1}
+
+
+@pytest.mark.parametrize("text", [b"", b" ", b"{", b'{"a": 1} {"b": 2}', b"{}]", b"[]", b"1", b'{"a": 1}x'])
+def test_what_is_more_or_less_than_an_object_is_none(text: bytes) -> None:
+    with pytest.raises(WireError):
+        parse_object(text)
+
+
 def test_a_message_without_a_key_is_not_signed() -> None:
     parts = (b"{}", b"{}", b"{}", b"{}")
     frames = Signer(b"").to_zmq(parts)

@@ -1,6 +1,5 @@
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import groupby
 
 import pytest
@@ -89,7 +88,7 @@ def test_a_merged_message_has_a_bound() -> None:
 def test_the_ways_in_which_kernels_write_json_are_understood(separators: tuple[str, str], is_ascii: bool) -> None:
     said = ['"quoted"\\', "\u2028ä🐍\x00\n", '"}', '", "text": "', "\\"]
     frames = [
-        replace(frame, parts=(*frame.parts[:3], encode(content_of(frame), separators, is_ascii)))
+        frame._replace(parts=(*frame.parts[:3], encode(content_of(frame), separators, is_ascii)))
         for frame in (printed(number, text) for number, text in enumerate(said, 1))
     ]
     (merged,) = merge_streams(frames)
