@@ -118,6 +118,8 @@ class Restoring:
         return [variable.name for variable in group.variables if self._is_wanted(variable.name)]
 
     def _conflicts(self, groups: list[Group]) -> Iterable[str]:
+        if self._shell.execution_count <= 1:
+            return  # no cell has run: what is there comes from the start of every session
         here = variables_of(self._shell)
         writer = ObjectWriter(self._folder, ())
         taker = Taker(self._shell.user_ns, standing_objects(self._shell), writer, _COMPARABLE_BYTES)

@@ -252,11 +252,14 @@ class Saving:
                 os.unlink(os.path.join(self._objects, name))
 
     def _fail(self, error: BaseException) -> None:
-        shutil.rmtree(self._objects, ignore_errors=True)
+        for path in (self._objects, self._spool):
+            shutil.rmtree(path, ignore_errors=True)
         if isinstance(error, KeyboardInterrupt):
             problem = "The save was interrupted."
         elif isinstance(error, NoRoom):
             problem = str(error)
+        elif isinstance(error, OSError):
+            problem = _no_room(error)
         else:
             problem = f"The save has failed: {refusals.shown(error)}"
         self._reporter.progress.state, self._reporter.progress.problem = "failed", problem
@@ -296,4 +299,4 @@ def _listed(names: list[str]) -> str:
 
 
 def _no_room(error: OSError) -> str:
-    return f"The save does not fit on the pod's disk: {error.strerror or error}."
+    return f"The save cannot be written to the pod's disk: {error.strerror or error}."

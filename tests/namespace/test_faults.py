@@ -120,7 +120,7 @@ def test_full_disk_fails_the_save_and_nothing_else(start: Start, tmp_path: Path,
         )  # fmt: skip
         interpreter.call("save", folder=str(tmp_path / "full"), known=[], limits={}, fork=fork)
         progress = wait_end(tmp_path / "full")
-        assert progress["problem"] == "The save does not fit on the pod's disk: File too large."
+        assert progress["problem"] == "The save cannot be written to the pod's disk: File too large."
         assert sorted(path.name for path in (tmp_path / "full").iterdir()) == ["progress.json"]
         interpreter.run("resource.setrlimit(resource.RLIMIT_FSIZE, before)")
         assert interpreter.save(tmp_path / "saved", fork=fork)["saved"] == 4

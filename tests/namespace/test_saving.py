@@ -190,6 +190,22 @@ def test_a_save_leaves_no_trace_in_the_interpreter(start: Start, tmp_path: Path)
         assert interpreter.value(look) == before
 
 
+def test_what_shares_nothing_is_saved_apart(start: Start, tmp_path: Path) -> None:
+    with start() as interpreter:
+        interpreter.run(
+            "import datetime, enum, re, numpy as np, pandas as pd",
+            "def f(): return 1\ndef g(): return f()\nh = lambda: g()",
+            "class A: pass\nclass B(A): pass\na, b = A(), B()",
+            "class Color(enum.Enum): RED = 1",
+            "red = Color.RED; again = [red]; utc = datetime.timezone.utc; when = [utc, datetime.datetime.now(utc)]",
+            "one = re.compile('a+'); two = [one]; x = np.arange(3); y = np.arange(4); z = x.dtype; kind = np.float64",
+            "df = pd.DataFrame({'a': [1]}); other = pd.DataFrame({'b': ['x']}); text = 'word'; texts = [text]",
+        )
+        manifest = interpreter.save(tmp_path / "saved")
+        groups = groups_of(tmp_path / "saved", manifest)
+    assert [group for group in groups if len(group) > 1] == []
+
+
 def test_unchanged_groups_are_not_written_again(start: Start, tmp_path: Path) -> None:
     with start() as interpreter:
         interpreter.run(
@@ -254,6 +270,33 @@ def test_what_cannot_be_saved_is_named_with_the_reason(start: Start, tmp_path: P
     assert set(manifest["lost"]) == set(told)
     lost = {each.name: each.cell for each in contents(tmp_path / "saved", manifest)[1]}
     assert (lost["data"], lost["model"]) == (2, 7)
+
+
+def test_what_needs_a_class_that_is_lost_is_lost_with_it(start: Start, tmp_path: Path) -> None:
+    with start() as interpreter:
+        interpreter.run(
+            "class Logged:\n    log = open('/dev/null')", "logged = Logged(); more = [logged]; other = 1",
+            "def make(): return Logged()", "class Part(Logged): pass",
+        )  # fmt: skip
+        manifest = interpreter.save(tmp_path / "saved")
+    needs = "needs 'Logged', which cannot be saved: it holds an open file at Logged.log"
+    assert {each.name: each.reason for each in contents(tmp_path / "saved", manifest)[1]} == {
+        "Logged": "holds an open file at Logged.log", "logged": needs, "more": needs, "Part": needs,
+    }  # fmt: skip
+    assert groups_of(tmp_path / "saved", manifest) == {("make",), ("other",)}
+
+
+def test_dill_takes_what_cloudpickle_cannot(start: Start, tmp_path: Path) -> None:
+    with start() as interpreter:
+        interpreter.run("class A:\n    def f(self): return 'A'\nclass B(A):\n    def f(self): return 'B'")
+        interpreter.run("b = B(); above = super(B, b); both = [above, b]; bad = [above, open('/dev/null')]")
+        manifest = interpreter.save(tmp_path / "saved")
+        groups, lost = contents(tmp_path / "saved", manifest)
+    assert {each.name: each.reason for each in lost} == {"bad": "holds an open file at bad[1]"}
+    assert {group.serialiser for group in groups if group.variables[0].name in ("above", "b")} == {"dill"}
+    after = start()
+    assert after.restore(tmp_path / "restored", tmp_path / "saved")["warnings"] == []
+    after.run("assert above.f() == 'A' and b.f() == 'B' and above.__self__ is b and both == [above, b]")
 
 
 def test_manifest_says_with_what_it_was_saved(start: Start, tmp_path: Path) -> None:

@@ -34,14 +34,18 @@ def load(name: str) -> Any:
 
 def requirements(names: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
     """Return versions by top-level module, and the names of those that pip knows otherwise."""
-    tops = {name.partition(".")[0] for name in names} - _OURS - standard_modules()
-    versions = {top: version_of(top) for top in sorted(tops) if getattr(sys.modules.get(top), "__file__", None)}
+    tops = {name.partition(".")[0] for name in names} - _OURS
+    versions = {top: version_of(top) for top in sorted(tops) if not is_standard(top)}
     return versions, {top: name for top in versions if (name := distribution_of(top)) != top}
 
 
-def standard_modules() -> frozenset[str]:
-    """Return the names of Python's own modules; before Python 3.10, of some."""
-    return getattr(sys, "stdlib_module_names", frozenset(sys.builtin_module_names))
+def is_standard(top: str) -> bool:
+    """Return whether a module is Python's own, or of no file."""
+    known: frozenset[str] | None = getattr(sys, "stdlib_module_names", None)
+    file = getattr(sys.modules.get(top), "__file__", None)
+    if known is not None:
+        return top in known or not file
+    return not file or (file.startswith(os.path.dirname(os.__file__)) and "site-packages" not in file)
 
 
 def version_of(top: str) -> str:

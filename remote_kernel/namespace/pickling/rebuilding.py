@@ -47,6 +47,11 @@ def set_cell(cell: Any, contents: tuple[Any]) -> None:
     (cell.cell_contents,) = contents
 
 
+def make_reference(item: Any) -> Any:
+    """Return a weak reference."""
+    return weakref.ref(item)
+
+
 def make_dead_reference() -> Any:
     """Return a weak reference to what is gone."""
     return weakref.ref(set())

@@ -91,7 +91,7 @@ class Reducers:
         if refusals.is_lock(kind):
             return _lock
         if refusals.is_file(kind):
-            return self._file
+            return self._open_file
         return self._reducer_of_library(kind)
 
     def _reducer_of_library(self, kind: type) -> Callable[[Any], Any]:
@@ -121,7 +121,9 @@ class Reducers:
 
     def _class(self, item: Any) -> Any:
         reduced = self.reduce_by_library(item)
-        if reduced is not NotImplemented:
+        if (
+            reduced is not NotImplemented and len(reduced) > 2
+        ):  # those of Python's own that have no name are made by one
             self.by_value.add(id(item))
         return reduced
 
@@ -156,7 +158,7 @@ class Reducers:
             return rebuilding.make_cell, ()
         return rebuilding.make_cell, (), (cell.cell_contents,), None, None, rebuilding.set_cell
 
-    def _file(self, file: Any) -> Any:
+    def _open_file(self, file: Any) -> Any:
         phrase = refusals.file_phrase(file)
         if phrase:
             raise Refused(phrase, file)
@@ -218,7 +220,7 @@ def _weak(reference: Any) -> Any:
     if reference.__callback__ is not None:
         raise Refused("a weak reference with a callback", reference)
     item = reference()
-    return (rebuilding.make_dead_reference, ()) if item is None else (weakref.ref, (item,))
+    return (rebuilding.make_dead_reference, ()) if item is None else (rebuilding.make_reference, (item,))
 
 
 def _weak_dictionary(items: Any) -> Any:

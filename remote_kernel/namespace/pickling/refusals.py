@@ -160,12 +160,19 @@ def path_to(culprit: Any, name: str, value: Any) -> str:
             for step, part in parts_of(holder):
                 if part is culprit:
                     return f"{path}{step}"
-                if id(part) not in seen and not isinstance(part, (str, bytes, int, float, type, types.ModuleType)):
+                if id(part) not in seen and not _is_known_by_name(part):
                     seen.add(id(part))
                     queue.append((f"{path}{step}", part))
         except Exception:  # noqa: S112  # a class of the user's; what it holds is not shown
             continue
     return ""
+
+
+def _is_known_by_name(part: Any) -> bool:
+    """Return whether a part is a module, a class of one, or none that holds others."""
+    if isinstance(part, type):
+        return part.__module__ != "__main__"
+    return isinstance(part, (str, bytes, int, float, types.ModuleType))
 
 
 def parts_of(holder: Any) -> Iterator[tuple[str, Any]]:
@@ -186,7 +193,7 @@ def parts_of(holder: Any) -> Iterator[tuple[str, Any]]:
     elif type(holder).__name__ == "partial":
         yield from ((".func", holder.func), (".args", holder.args), (".keywords", holder.keywords))
     names = getattr(holder, "__dict__", None)
-    if isinstance(names, dict):
+    if isinstance(names, (dict, types.MappingProxyType)):
         yield from ((f".{name}", part) for name, part in list(names.items()))
     for base in type(holder).__mro__:
         slots = base.__dict__.get("__slots__", ())

@@ -10,7 +10,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from remote_kernel.namespace.pickling.reducers import Reducers
 
@@ -20,7 +20,7 @@ LARGE_BYTES = 64 << 10
 # What libraries share among all that use them, and nobody changes.
 _ATOMS = (
     int, float, complex, bool, types.ModuleType, types.BuiltinFunctionType, types.CodeType, enum.Enum, re.Pattern,
-    datetime.tzinfo,
+    datetime.tzinfo, datetime.date, datetime.time, datetime.timedelta,
 )  # fmt: skip
 _KNOWN_BY_NAME = (type, types.FunctionType)
 
@@ -51,6 +51,7 @@ class Memo:
 
     def _sort(self, entries: dict[int, tuple[int, Any]]) -> None:
         only_here = holders_of((0, object()))
+        self._of_classes = self._held_by_classes(item for _, item in entries.values())
         for key in list(entries):
             self._note(entries[key][1])
             if self._is_atom(entries[key][1]):
@@ -60,6 +61,13 @@ class Memo:
             if key in entries and holders_of(entries[key]) <= only_here:
                 del entries[key]
         self.objects = {key: item for key, (_, item) in entries.items()}
+
+    def _held_by_classes(self, items: Iterable[Any]) -> set[int]:
+        """Return the attributes, by `id`, of a library's classes, some of which objects take with them."""
+        own = self._reducers.by_value
+        classes = [item for item in items if isinstance(item, type) and id(item) not in own]
+        bases = {id(base): base for kind in classes for base in kind.__mro__}
+        return {id(value) for base in bases.values() for value in vars(base).values()}
 
     def _note(self, item: Any) -> None:
         if isinstance(item, types.CodeType):
@@ -74,6 +82,8 @@ class Memo:
     def _is_atom(self, item: Any) -> bool:
         if isinstance(item, (str, bytes)):
             return len(item) < LARGE_BYTES
+        if id(item) in self._of_classes:
+            return True
         if isinstance(item, _KNOWN_BY_NAME):
             return id(item) not in self._reducers.by_value
         return isinstance(item, self._atoms) or id(item) in self._reducers.by_name

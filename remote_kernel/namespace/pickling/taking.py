@@ -91,8 +91,8 @@ class Taker:
             first = error
         try:
             return self._take("dill", names, values)
-        except Unsaved:
-            raise first from None
+        except Unsaved as error:
+            raise (error if error.is_final else first) from None
 
     def _take(self, serialiser: str, names: Sequence[str], values: Sequence[Any]) -> Taken:
         shared: set[int] = set()
