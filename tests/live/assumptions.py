@@ -150,6 +150,11 @@ ASSUMPTIONS = (
         breaks="what the cell says", says="is not asked: it takes a login without the role", is_asked=False,
     ),
     Assumption(
+        name="in the making", text="A pool that is made or updated says so in words: no code for it is known",
+        source="not known", breaks="the wait for it: a cell would end with the pool's own words",
+        says="is not asked: it takes a pool that is being made", is_asked=False,
+    ),
+    Assumption(
         name="crash", text="A pool whose image ends at its start answers as a full one", source=SEEN,
         breaks="the hint where to look", says="is not asked: it takes such a pool", is_asked=False,
     ),

@@ -26,7 +26,9 @@ BAD_IDENTIFIER = "SessionRequestValidationFailed"
 _FULL_STATUSES = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.INTERNAL_SERVER_ERROR})
 _FULL = re.compile(r"(?=.*session)(?=.*(max|limit|capacity|available|in use|exceed|free))", re.IGNORECASE | re.DOTALL)
 
-# Nobody has said how a pool answers while it is made; these are the words of its resource's state for it.
+# Nobody has said how a pool answers while it is made, neither with which status nor with which code: none that is known
+# is for that. So these are the words of its resource's state, for any status. Should they be in an answer that means
+# something else, a first cell waits for two minutes, with the answer in its line, and then says it.
 _IN_THE_MAKING = re.compile(
     r"pool.*(provisioning|in ?progress|not ?(yet ?)?(ready|provisioned))", re.IGNORECASE | re.DOTALL
 )
