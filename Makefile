@@ -24,10 +24,11 @@
 #   make clients               clients of Azure's session pools, as published on PyPI, against the local pool
 #   make public                notebooks out of packages on PyPI, with files beside them, by nbclient, nbval and others
 #   make windows               the unit tests as they would be on Windows, in one to two minutes
+#   make wine [ARGS="--unit tests/io"]  the package in a Python for Windows, under Debian's wine, in five minutes
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo notebooks test unit slow repeat contract live soak bench peers many profile state performance large scale image browser places hub tools clients public windows lint clean
+.PHONY: demo notebooks test unit slow repeat contract live soak bench peers many profile state performance large scale image browser places hub tools clients public windows wine lint clean
 .DELETE_ON_ERROR:
 
 # As an installation has it: every kernel and pod that a test or a benchmark starts would compile the package anew.
@@ -171,6 +172,12 @@ lint: $(VENV)/lint.stamp
 
 windows: $(VENV)/test.stamp
 	PYTHONPATH=tests/as_on_windows $(BIN)/python -m pytest --unit --numprocesses 2 --dist loadfile $(ARGS)
+
+# Against a local pool beside it; and what the workflow on GitHub runs on Windows.
+wine: $(VENV)/test.stamp
+	$(BIN)/python -m tests.wine
+	$(BIN)/python -m pytest -m wine tests/places/test_wine.py
+	$(BIN)/python -m tests.wine -m pytest -p no:cacheprovider $(or $(ARGS),-m slow tests/places/test_front_door.py)
 
 clean:
 	rm -rf $(VENV) $(BUILD) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""A Python for Windows that runs under Wine."""
