@@ -92,6 +92,7 @@ async def test_a_wait_that_was_given_up_loses_nothing(context: "zmq.Context[zmq.
     there.close()
 
 
+@pytest.mark.unix
 async def test_a_connection_is_waited_for(context: "zmq.Context[zmq.Socket[bytes]]", tmp_path: Path) -> None:
     """An interpreter binds its stdin channel when it likes; its prompts before we are connected are for nobody."""
     ends = [context.socket(zmq.DEALER) for _ in range(2)]

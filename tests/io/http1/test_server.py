@@ -124,6 +124,7 @@ async def serving(writes: list[bytes], options: list[int], app: App = answer) ->
     await task
 
 
+@pytest.mark.unix
 async def test_uvicorn_s_answer_is_one_write_and_small_packets_are_not_held_back() -> None:
     writes: list[bytes] = []
     options: list[int] = []
