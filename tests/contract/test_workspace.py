@@ -142,6 +142,7 @@ def test_what_is_here_is_there_and_what_a_cell_changes_comes_back(places: Places
     assert not {"leads_out", ".hidden"} & {file.name for file in places.folder.iterdir()}
 
 
+@pytest.mark.needs("line")
 def test_a_line_that_is_cut_up_and_down_costs_nothing(places: Places) -> None:
     places.write_several()
     notebook = places.start()
@@ -160,6 +161,7 @@ def test_a_line_that_is_cut_up_and_down_costs_nothing(places: Places) -> None:
     assert hashes_there(notebook) == hashes_here(places.folder)
 
 
+@pytest.mark.needs("line")
 def test_an_interrupt_in_mid_sync_ends_the_cell_and_leaves_whole_files(places: Places) -> None:
     notebook = places.start()
     notebook.run("pass")
@@ -174,6 +176,7 @@ def test_an_interrupt_in_mid_sync_ends_the_cell_and_leaves_whole_files(places: P
     assert "ran" not in here
 
 
+@pytest.mark.needs("line")
 def test_a_kernel_that_is_killed_in_mid_sync_has_a_successor_that_goes_on(places: Places) -> None:
     notebook = places.start()
     notebook.run("kept = 1")
@@ -192,6 +195,7 @@ def test_a_kernel_that_is_killed_in_mid_sync_has_a_successor_that_goes_on(places
     assert "ran" not in here
 
 
+@pytest.mark.needs("line")
 @pytest.mark.needs("pool")
 def test_a_pod_that_is_lost_in_mid_sync_is_told_and_the_next_one_gets_all(places: Places) -> None:
     places.write("first.csv")
@@ -213,6 +217,7 @@ def test_a_pod_that_is_lost_in_mid_sync_is_told_and_the_next_one_gets_all(places
     assert "first.csv" in here
 
 
+@pytest.mark.needs("line")
 @pytest.mark.needs("restart")
 def test_a_restart_in_mid_sync_gives_a_fresh_interpreter_with_all_files(places: Places) -> None:
     notebook = places.start()
@@ -231,6 +236,7 @@ def test_a_restart_in_mid_sync_gives_a_fresh_interpreter_with_all_files(places: 
     assert "ran" not in here
 
 
+@pytest.mark.needs("line")
 @pytest.mark.needs("pool")
 @pytest.mark.parametrize("command", ["release", "reset"])
 def test_what_comes_back_is_whole_or_told_where_the_session_is_given_back_in_mid_sync(

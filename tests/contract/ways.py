@@ -31,6 +31,7 @@ NAMES = ["agent", "direct", "pool", "azure", "bridged", "plain", *(["live"] if L
 # What a test may need that a way does not have, and why not.
 MISSING: Mapping[str, Mapping[str, str]] = {
     "agent": {"pool": "there is no pool to take the pod away"},
+    "direct": {"line": "none is between the kernel and its pod"},
     "plain": {
         "streaming": "a cell's output is the answer of its execution, which comes at its end",
         "files": "there is no agent to move them",
