@@ -117,11 +117,11 @@ class Saving:
         """Take variables into one pickle: what a worker does."""
         try:
             taken = self._taker.take(names, [self._values[name] for name in names])
+            return {**vars(taken), "pickle": self._put_by(names, taken.pickle)}
         except Unsaved as error:
             return {"lost": str(error)}
         except OSError as error:
             return {"no_room": _no_room(error)}
-        return {**vars(taken), "pickle": self._put_by(names, taken.pickle)}
 
     def _put_by(self, names: Sequence[str], pickle: bytes) -> bytes | str:
         """Return a pickle, or the file that has it, if it is not small."""

@@ -57,6 +57,16 @@ class Slow:
         return Slow, ()
 slow = Slow()"""
 
+SLOW_TO_LOAD = """
+class Slow:
+    def __init__(self): self.value = 1
+    def __setstate__(self, state):
+        import os, time
+        open('begun', 'w').close()
+        while not os.path.exists('go-on'): time.sleep(0.01)
+        self.__dict__.update(state)
+slow = Slow()"""
+
 # A library beside which no interpreter is forked.
 NO_FORK = "__import__('sys').modules['pycuda'] = __import__('sys')"
 
@@ -271,6 +281,23 @@ async def test_a_save_that_is_interrupted_ends_there_and_leaves_nothing(notebook
     assert notebook.run("print(type(slow).__name__)") == "Slow\n"
 
 
+async def test_a_restore_that_is_interrupted_ends_there_and_can_be_made_again(
+    notebook: Notebook, store: SaveStore
+) -> None:
+    notebook.run(SLOW_TO_LOAD)
+    save = await notebook.save(store)
+    notebook.restart()
+    task = asyncio.create_task(notebook.restore(save, store))
+    await until((notebook.data / "begun").exists)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert notebook.run("print('slow' in globals())") == "False\n"
+    (notebook.data / "go-on").touch()
+    assert restored(await notebook.restore(save, store, force=True)) == ["Slow", "slow"]
+    assert notebook.run("print(slow.value)") == "1\n"
+
+
 async def test_cells_run_while_a_snapshot_is_saved_and_do_not_change_it(notebook: Notebook, store: SaveStore) -> None:
     notebook.run("x = 1")
     progress = SaveProgress()
@@ -322,10 +349,13 @@ async def test_an_interpreter_that_was_replaced_is_told(notebook: Notebook, stor
     assert store.list() == [save]
 
 
-async def test_a_full_disk_there_is_told(notebook: Notebook, store: SaveStore) -> None:
+@pytest.mark.parametrize(
+    "value", ["numpy.random.rand(400_000)", "numpy.random.bytes(3_000_000)"], ids=["array", "bytes"]
+)
+async def test_a_full_disk_there_is_told(notebook: Notebook, store: SaveStore, value: str) -> None:
     before = await notebook.save(store)
     # As a full disk does, a limit of the system lets no more be written.
-    notebook.run("import numpy, resource; data = numpy.random.rand(400_000)")
+    notebook.run(f"import numpy, resource; data = {value}")
     notebook.run("resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))")
     with pytest.raises(SaveError, match="does not fit on the pod's disk"):
         await notebook.save(store)
