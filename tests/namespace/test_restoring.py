@@ -46,6 +46,21 @@ def test_some_variables_come_back_and_nothing_around_them(start: Start, tmp_path
     assert after.value("len(In)") == 4
 
 
+def test_what_a_variable_needs_is_loaded_and_gets_no_name(start: Start, tmp_path: Path) -> None:
+    saved_with(
+        start, tmp_path / "saved", "class A:\n    def f(self): return helper()", "def helper(): return 5",
+        "class B(A): pass", "one, other = B(), B()", "call = one.f; table = {'h': helper}",
+    )  # fmt: skip
+    after = start()
+    report = after.restore(tmp_path / "restored", tmp_path / "saved", names=["one", "table"])
+    assert (restored_names(report), report["lost"]) == (["one", "table"], [])
+    after.run("assert [name for name in ('A', 'B', 'helper', 'other', 'call') if name in globals()] == []")
+    after.run("assert type(one).__mro__[1].__name__ == 'A' and table['h']() == 5")
+    report = after.restore(tmp_path / "rest", tmp_path / "saved", names=["A", "B", "helper", "other", "call"])
+    assert report["lost"] == []
+    after.run("assert type(one) is type(other) is B and one.f() == call() == 5 and issubclass(B, A)")
+
+
 def test_other_values_are_told_before_anything_is_loaded(start: Start, tmp_path: Path) -> None:
     saved_with(
         start,
