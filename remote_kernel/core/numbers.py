@@ -99,8 +99,8 @@ AMOUNT = Range(least=0.0, most=1e15)
 COOLDOWN = Range(least=1.0, most=86_400.0, is_clamped=True)
 # No session is older than ten years, and times before this world's clocks are of no use.
 AGE = Range(least=0.0, most=10 * 365.25 * 86_400, is_clamped=True)
-# Seconds since 1970, to the last year that has four digits everywhere on earth.
-MOMENT = Range(least=0.0, most=253_370_764_800.0, is_clamped=True)
+# Seconds since 1970, to the beginning of the year 3000, with which the calendar of Windows' library ends.
+MOMENT = Range(least=0.0, most=32_503_680_000.0, is_clamped=True)
 # A full pool is asked again after so long at the latest, whatever it says.
 RETRY_AFTER = Range(least=0.0, most=60.0, is_clamped=True)
 

@@ -1,5 +1,7 @@
 """Numbers and names from outside."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,3 +43,9 @@ def test_no_epoch(value: object) -> None:
 def test_a_name_may_be_empty_and_a_remark_is_cut_and_printable() -> None:
     assert NAME.check("", "it") == ""
     assert REMARK.check("signal 9\x1b[2J" + "x" * 300, "it") == "signal 9[2J" + "x" * 188
+
+
+def test_moment_of_a_pod_is_in_the_calendar_of_every_system() -> None:
+    last_of_windows = 32_536_850_399  # localtime of its library fails behind it, here by hours for every time zone
+    assert MOMENT.most < last_of_windows - 86_400
+    assert time.localtime(MOMENT.check(1e300, "a time")).tm_year in {2999, 3000}

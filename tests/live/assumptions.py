@@ -94,7 +94,7 @@ ASSUMPTIONS = (
         says="asks without a token and without an identifier",
     ),
     Assumption(
-        name="wrong token", text="A token that is none gets 401, and the challenge names the tenant", source=DOCS,
+        name="wrong token", text="A token that is none gets 401, and the challenge may name the tenant", source=DOCS,
         breaks="the sentence that says which tenant to log in to",
         says="asks with one, and shows the challenge's shape",
     ),

@@ -114,7 +114,7 @@ async def ask_wrong_token(talk: Conversation) -> Answer:
 async def ask_ended(talk: Conversation) -> Answer:
     ended = await talk.door.end(talk.identifier)
     said, text = await talk.door.run(talk.identifier, "print('kept' in globals())")
-    return judge(ended.status in {200, 202, 204} and text == "False\n", f"{ended}, then {said}, the variable gone: "
+    return judge(ended.status in {200, 202, 204} and text == "False\n", f"{ended}, then {said}, the variable there: "
                  f"{text.strip() or 'not known'}")  # fmt: skip
 
 

@@ -205,5 +205,5 @@ def _with_times(row: Row, fields: Mapping[str, Any]) -> Row:
 def _parse_time(text: object) -> float | None:
     try:
         return datetime.fromisoformat(str(text)).timestamp()
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError):  # the last of Windows, for years that its calendar does not have
         return None
