@@ -121,6 +121,7 @@ class Request:
         header: the header part, the parent of everything said about it.
         message: to be passed on; `None` once it has been.
         command: the `%session` command that a cell consists of.
+        is_execute: whether it runs code.
         is_silent: whether nobody sees the result of a cell.
         is_attended: whether somebody may be looking; what executes notebooks by itself allows no input and asks for
             nothing that only a person needs.
@@ -144,7 +145,11 @@ class Request:
     is_withheld: bool = False
     is_busy_said: bool = False
     is_idle_said: bool = False
+    is_execute: bool = field(init=False)
     _content: dict[str, Any] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self.is_execute = self.info.msg_type == "execute_request"
 
     @classmethod
     def parse(cls, channel: Channel, prefixes: list[bytes], parts: tuple[bytes, ...]) -> "Request":
@@ -195,10 +200,6 @@ class Request:
         return self.info.msg_type.endswith("_request")
 
     @property
-    def is_execute(self) -> bool:
-        return self.info.msg_type == "execute_request"
-
-    @property
     def is_cell(self) -> bool:
         """Return whether a user sees the result."""
         return self.is_execute and not self.is_silent
@@ -219,6 +220,7 @@ class KernelMessage(NamedTuple):
     Attributes:
         state: the `execution_state` of a status.
         key: the type and the id of the request that it belongs to.
+        is_iopub: whether it is for all front ends.
     """
 
     message: Message
@@ -226,6 +228,7 @@ class KernelMessage(NamedTuple):
     parent: Header
     state: str
     key: tuple[str, str]
+    is_iopub: bool
 
     @classmethod
     def parse(cls, message: Message) -> "KernelMessage":
@@ -234,11 +237,8 @@ class KernelMessage(NamedTuple):
         state = parse_reply(message.parts[3]).get("execution_state") if msg_type == "status" else ""
         replied_to = msg_type.removesuffix("_reply") + "_request" if msg_type.endswith("_reply") else ""
         key = parent.msg_type or replied_to, parent.msg_id
-        return cls(message, msg_type, parent, state if isinstance(state, str) else "", key)
-
-    @property
-    def is_iopub(self) -> bool:
-        return self.message.channel is Channel.IOPUB
+        is_iopub = message.channel is Channel.IOPUB
+        return cls(message, msg_type, parent, state if isinstance(state, str) else "", key, is_iopub)
 
     @property
     def is_use(self) -> bool:
