@@ -23,7 +23,7 @@ from remote_kernel.namespace.processes import time_limit
 from remote_kernel.namespace.variables import variables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 # A library may warn of each object that it loads.
 MAX_WARNINGS = 20
@@ -178,19 +178,21 @@ class Restoring:
                 self._outputs[int(variable.name[len(surroundings.OUT) :])] = value
 
     def _load(self, group: Group) -> list[Any]:
-        """Return a group's values; what they print on their way is nobody's output."""
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-            stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
-            caught = stack.enter_context(warnings.catch_warnings(record=True))
-            warnings.simplefilter("default")
+        with self._aside():
+            return loading.load(group, self._objects, self._shell, self._definition)
+
+    @contextlib.contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Take prints for nobody's output, and warnings for the report's. `Unrestored` when the time is over."""
+        nothing = io.StringIO()
+        with contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing), _warnings() as caught:
             try:
                 with time_limit(self._seconds):
-                    return loading.load(group, self._objects, self._shell, self._definition)
+                    yield
             except refusals.TimeOver:
                 raise Unrestored(f"took longer than {self._seconds:g} s") from None
             finally:
-                for each in caught or ():
+                for each in caught:
                     self._report.warn(f"{each.category.__name__}: {' '.join(str(each.message).split())[:200]}")
 
     def _apply(self, around: dict[str, Group], names: Iterable[str]) -> None:
@@ -198,8 +200,9 @@ class Restoring:
             if name in around:
                 try:
                     (value,) = self._load(around[name])
-                    for text in surroundings.apply(name, value, self._shell):
-                        self._report.warn(text)
+                    with self._aside():
+                        for text in surroundings.apply(name, value, self._shell):
+                            self._report.warn(text)
                 except Unrestored as error:
                     self._report.warn(f"{name[1:]} is not as it was: it {error}")
 
@@ -211,6 +214,16 @@ class Restoring:
                 name = each.name[len(surroundings.OUT) :]
                 shown = f"Out[{name}]" if each.name.startswith(surroundings.OUT) else each.name[1:]
                 self._report.warn(f"{shown} was not saved: it {each.reason}")
+
+
+@contextlib.contextmanager
+def _warnings() -> Iterator[list[warnings.WarningMessage]]:
+    """Catch warnings, but those that are for a library's authors."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", category)
+        yield caught
 
 
 def _is_around(group: Group) -> bool:

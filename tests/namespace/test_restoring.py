@@ -111,6 +111,27 @@ def test_group_that_cannot_be_loaded_costs_no_other(start: Start, tmp_path: Path
     assert "loud" in restored_names(report)
 
 
+def test_what_loading_says_is_in_the_report(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "beside.py").write_text(
+        "import warnings\ndef check(text):\n    print(text)\n    warnings.warn(text)\n"
+        "    warnings.warn('no', DeprecationWarning)\n    return text\n"
+        "class Thing:\n    def __reduce__(self): return check, ('of  another\\nversion',)\n"
+        "def load_ipython_extension(shell): print('loaded')"
+    )
+    saved_with(
+        start, tmp_path / "saved", f"import sys; sys.path.append({str(tmp_path)!r})",
+        "import beside; thing, other = beside.Thing(), beside.Thing()", "%load_ext beside",
+    )  # fmt: skip
+    after = start()
+    after.run("import sys, io; sys.stdout = seen = io.StringIO()")
+    report = after.restore(tmp_path / "restored", tmp_path / "saved", force=True)
+    after.run("sys.stdout = sys.__stdout__")
+    assert (report["warnings"], restored_names(report)) == (
+        ["UserWarning: of another version"], ["beside", "other", "sys", "thing"],
+    )  # fmt: skip
+    assert after.value("seen.getvalue()") == ""
+
+
 def test_missing_module_and_other_versions_are_told(start: Start, tmp_path: Path) -> None:
     (tmp_path / "beside.py").write_text("class Thing: pass")
     saved_with(
