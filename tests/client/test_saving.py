@@ -357,7 +357,7 @@ async def test_a_full_disk_there_is_told(notebook: Notebook, store: SaveStore, v
     # As a full disk does, a limit of the system lets no more be written.
     notebook.run(f"import numpy, resource; data = {value}")
     notebook.run("resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))")
-    with pytest.raises(SaveError, match="does not fit on the pod's disk"):
+    with pytest.raises(SaveError, match="cannot be written to the pod's disk: File too large"):
         await notebook.save(store)
     assert store.list() == [before]
     notebook.run("del data")
