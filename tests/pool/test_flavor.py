@@ -106,16 +106,19 @@ def test_by_default_pods_of_ours_hide_no_mnt_data_and_those_of_azure_s_do() -> N
 @needs_mounts
 def test_whoever_is_not_root_is_who_he_was(monkeypatch: pytest.MonkeyPatch) -> None:
     nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
-    with tempfile.TemporaryDirectory(prefix="rk-", dir="/tmp") as folder:
+    with tempfile.TemporaryDirectory(prefix="rk-", dir="/tmp") as scratch:
+        data = Path(scratch, "data")
+        data.mkdir()
         if nobody:
-            os.chown(folder, 65534, 65534)
+            os.chown(scratch, 65534, 65534)
+            os.chown(data, 65534, 65534)
             monkeypatch.setattr(os, "geteuid", lambda: 65534)
             monkeypatch.setattr(os, "getegid", lambda: 65534)
         wanted = f"{os.geteuid()}\n{os.getegid()}\n"
-        command = with_data_mounted(folder, ["sh", "-c", "id -u; id -g; touch /mnt/data/a.txt"])
+        command = with_data_mounted(str(data), ["sh", "-c", "id -u; id -g; touch /mnt/data/a.txt"])
         done = subprocess.run(command, capture_output=True, text=True, cwd="/", **nobody)  # type: ignore[call-overload]
         assert (done.returncode, done.stdout, done.stderr) == (0, wanted, "")
-        assert Path(folder, "a.txt").stat().st_uid == int(wanted.split()[0])
+        assert (data / "a.txt").stat().st_uid == int(wanted.split()[0])
 
 
 @needs_mounts
