@@ -1,7 +1,6 @@
 """State that outlives the pod, as a notebook's user sees it: save, loss, restore, questions, autosave."""
 
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -150,6 +149,24 @@ slow = Slow()
 """
 
 
+def test_a_pod_that_ends_in_mid_save_leaves_the_save_before(start_notebook: Start, pool: Pool) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-mid-save")
+    notebook.run("a = 1")
+    saved(notebook, "%session save first")
+    notebook.run(SLOW)
+
+    def end_pod(message: Content) -> None:
+        if message["msg_type"] == "display_data":
+            pool.stop_session("saves-mid-save")
+
+    said = error_of(notebook.run("%session save", on_message=end_pod))
+    assert "session" in said
+    assert "1 save of this notebook." in notebook.run("%session saves").displayed
+    while (cell := notebook.run("%session restore")).reply["status"] == "error":
+        assert cell.reply["ename"] == "SessionLost", cell.reply
+    assert notebook.run("a").result == "1"
+
+
 def test_an_interrupted_save_leaves_the_one_before(start_notebook: Start) -> None:
     notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-interrupted")
     notebook.run("a = 1")
@@ -206,16 +223,18 @@ def test_a_reset_saves_first(start_notebook: Start) -> None:
     assert notebook.run("a").result == "1"
 
 
-def test_a_notebook_is_saved_at_its_shutdown_which_stays_within_two_seconds(start_notebook: Start, pool: Pool) -> None:
+def test_a_shutdown_waits_for_no_save_and_drops_what_is_not_whole(start_notebook: Start, pool: Pool) -> None:
     names = {"REMOTE_KERNEL_IDENTIFIER": "saves-shutdown", "REMOTE_KERNEL_AUTOSAVE": "1"}
+    before = len(pool.sessions())
     notebook = start_notebook(**names)
     notebook.run("a = 41")
-    began = time.monotonic()
+    saved(notebook, "%session save first")
+    notebook.run(SLOW)
     notebook.client.shutdown()
     wait_until(lambda: not notebook.manager.is_alive())
-    assert time.monotonic() - began < 2.5
-    assert all(session["identifier"] != "saves-shutdown" for session in pool.sessions())
+    wait_until(lambda: len(pool.sessions()) == before)
     later = start_notebook(**names)
+    assert "1 save of this notebook." in later.run("%session saves").displayed
     assert "Restored: a" in later.run("%session restore").displayed
     assert later.run("a + 1").result == "42"
 
@@ -230,3 +249,32 @@ def test_autosave_is_switched_for_the_notebook_and_later_kernels_of_it(start_not
     assert "saves its variables by itself" in later.run("%session autosave").displayed
     assert "does not save" in later.run("%session autosave off").displayed
     assert (Folders.of_user().data / "remote-kernel/autosave").is_dir()
+
+
+def test_a_folder_for_saves_that_is_not_there_is_told_and_hides_no_loss(
+    start_notebook: Start, pool: Pool, tmp_path: Path
+) -> None:
+    folder = str(tmp_path / "drive")
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-no-drive", REMOTE_KERNEL_SAVES=folder)
+    notebook.run("data = 1")
+    assert f"The folder {folder} for saves (REMOTE_KERNEL_SAVES) is not there" in error_of(
+        notebook.run("%session save")
+    )
+    assert lose(notebook, pool, "saves-no-drive").endswith("the next cell starts in a new session.")
+
+
+def test_a_session_that_cannot_begin_with_its_save_says_so_before_any_cell_runs(
+    start_notebook: Start, pool: Pool
+) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-changed", REMOTE_KERNEL_AUTORESTORE="1")
+    notebook.run("data = 1")
+    saved(notebook)
+    lose(notebook, pool, "saves-changed")
+    for path in (Folders.of_user().data / "remote-kernel/saves").glob("*/objects/*"):
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+    said = error_of(notebook.run("print('it has run')"))
+    assert said.startswith("The session does not begin with the save of ")
+    assert said.endswith("The next cell runs without it.")
+    assert notebook.run("print('it has run')").stdout == "it has run\n"

@@ -499,6 +499,19 @@ def test_reply_goes_to_the_one_of_two_requests_that_it_is_to(shown: str) -> None
     assert [each.request for each in ended if isinstance(each, effects.Reply)] == [requests[0]]
 
 
+def test_an_interrupt_of_a_command_goes_no_further() -> None:
+    """The command ends what it has begun in the session; a second interrupt would hit what runs there next."""
+    world = Requests()
+    facts = SessionFacts(exists=True, is_there=True, is_attached=True, is_sought=True)
+    header = part(msg_id="c", msg_type="execute_request", session="s")
+    cell = Request.parse(Channel.SHELL, [], (header, b"{}", b"{}", part(code="%session restore")))
+    world.table.arrived(cell, facts, 0.0)
+    header = part(msg_id="i", msg_type="interrupt_request", session="s")
+    decided = world.table.arrived(Request.parse(Channel.CONTROL, [], (header, b"{}", b"{}", b"{}")), facts, 0.0)
+    assert Step.CANCEL_COMMAND in decided
+    assert not [effect for effect in decided if isinstance(effect, effects.Send)]
+
+
 @pytest.mark.parametrize("is_kept", [False, True])
 def test_a_panel_that_asks_all_the_time_does_not_keep_the_session(is_kept: bool) -> None:
     """Once it is not kept for anybody else, the pod is not asked: each request would keep it from cooling down."""

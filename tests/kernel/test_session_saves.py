@@ -15,7 +15,7 @@ from remote_kernel.kernel.saves.session_saves import SessionSaves
 from remote_kernel.kernel.session.attachment import Attachment
 from remote_kernel.kernel.session.session import Session
 from tests.client.front_end import FrontEnd, run
-from tests.driver import Pool, wait_until
+from tests.driver import TIMEOUT_SECONDS, Pool, wait_until
 from tests.kernel.test_session import make_session
 
 pytestmark = pytest.mark.anyio
@@ -83,6 +83,17 @@ async def test_a_notebook_saves_itself_while_its_cells_go_on(pool: Pool, tmp_pat
         save = store.find()
         assert save.files == {"data.csv": "0" * 64}
         assert {each.name for each in (await notebook.saves.contents(save)).restored} == {"a", "Slow", "slow"}
+
+
+async def test_what_has_changed_is_saved_at_the_end(pool: Pool, tmp_path: Path) -> None:
+    async with notebook_of(pool, "saves-at-the-end", tmp_path) as notebook:
+        notebook.saves.autosaving.state.is_on = True
+        await notebook.saves.autosaving.finish(within_seconds=TIMEOUT_SECONDS)
+        assert await notebook.saves.list() == []  # nothing has run since the first cell
+        await notebook.run("b = 42")
+        await notebook.saves.autosaving.finish(within_seconds=TIMEOUT_SECONDS)
+        (save,) = await notebook.saves.list()
+        assert {each.name for each in (await notebook.saves.contents(save)).restored} == {"a", "b"}
 
 
 async def test_what_takes_too_long_at_the_end_is_dropped_whole(pool: Pool, tmp_path: Path) -> None:

@@ -339,6 +339,8 @@ class RequestTable:
             effects.append(Step.CANCEL_PREPARATION)
         if self._settling.loss is not None:
             return effects + self.fail_all(self._settling.loss)
+        if self.command is not None and not self.is_busy:
+            return effects  # what the command has begun in the session, it ends itself: a second interrupt hits others
         if not self._in_flight and not facts.is_attached:
             # As before every shutdown; reaching for a session only to interrupt it could take a new one. But what was
             # left running, as by an earlier process of this kernel, is looked for already.

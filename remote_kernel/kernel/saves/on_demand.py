@@ -1,11 +1,13 @@
 """Saves of one kernel, loaded when something is asked of them: every start of a kernel waits for what it imports."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from remote_kernel.client.retry import Wait
 from remote_kernel.core.errors import RemoteKernelError, SessionLost
+from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.frontend.question import Question
 from remote_kernel.kernel.identity.notebook_path import Hints
@@ -15,6 +17,9 @@ from remote_kernel.kernel.session.session import Session
 
 if TYPE_CHECKING:
     from remote_kernel.kernel.saves.session_saves import SessionSaves
+
+# For somebody who has pressed Tab, or is told of a loss: a network drive that hangs is no reason to wait.
+PATIENCE_SECONDS = 2.0
 
 
 class SavesOnDemand:
@@ -96,10 +101,12 @@ class SavesOnDemand:
         if self._loaded is not None:
             self._loaded.autosaving.note_gone()
         try:
-            if not self._may_have_any():
-                return loss
-            return await self.load().describe_loss(loss)
-        except RemoteKernelError:  # whoever asks for the saves is told
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await self.load().describe_loss(loss) if await self._may_have_any() else loss
+        except (RemoteKernelError, TimeoutError):  # whoever asks for the saves is told
+            return loss
+        except Exception as defect:  # the loss is to be told, whatever is wrong with saves
+            report_defect(defect)
             return loss
 
     def note_restored(self) -> None:
@@ -112,11 +119,12 @@ class SavesOnDemand:
         if self._loaded is not None:
             self._loaded.autosaving.note_gone()
 
-    def _may_have_any(self) -> bool:
-        """Return whether there is a folder with saves; else nobody need look into one."""
+    async def _may_have_any(self) -> bool:
+        """Return whether there is a folder with saves; else nobody need look into one. Raises `SettingsError`."""
         from remote_kernel.client.saves.folder import SavesFolder
 
-        return SavesFolder.of(self._session.settings, self._session.folders.data).path.is_dir()
+        folder = SavesFolder.of(self._session.settings, self._session.folders.data)
+        return await asyncio.to_thread(folder.path.is_dir)
 
     # What is done by itself
 
@@ -136,7 +144,7 @@ class SavesOnDemand:
             RemoteKernelError: it came to nothing, or was interrupted.
         """
         self._is_lost = False
-        if self._may_have_any():
+        if await self._may_have_any():
             await self.load().restore_by_itself(show, present)
 
     @property
@@ -147,11 +155,11 @@ class SavesOnDemand:
     async def names(self) -> list[str]:
         """Return the names of the notebook's saves; nothing where they cannot be read."""
         try:
-            if not self._may_have_any():
-                return []
-            return [save.label for save in await self.load().list()]
-        except RemoteKernelError:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                saves = await self.load().list() if await self._may_have_any() else []
+        except (RemoteKernelError, TimeoutError):
             return []
+        return [save.label for save in saves]
 
     async def finish(self, *, within_seconds: float) -> None:
         """Save what has changed before the session is given back, where that is wanted."""

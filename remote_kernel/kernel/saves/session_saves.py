@@ -30,8 +30,9 @@ from remote_kernel.kernel.session.session import Session
 
 T = TypeVar("T")
 
-# An interpreter that has just started has its own first things to do, of which nothing tells.
-BUSY_SECONDS = 5.0
+# An interpreter that has just started has its own first things to do, of which nothing tells; another kernel's cell may
+# be a short one. The bar is there meanwhile, and can be interrupted.
+BUSY_SECONDS = 20.0
 BUSY_AGAIN_SECONDS = 0.2
 
 NOT_RESTORED = (
