@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from remote_kernel.namespace import surroundings
 from remote_kernel.namespace.files.objects import Damaged, ObjectWriter, read_objects
 from remote_kernel.namespace.files.packs import Group, Lost, decode_pack
-from remote_kernel.namespace.files.records import REPORT, Reporter, write_json
+from remote_kernel.namespace.files.records import REPORT, Reporter, data_folder, write_json
 from remote_kernel.namespace.pickling import libraries, loading, refusals
 from remote_kernel.namespace.pickling.loading import Unrestored
 from remote_kernel.namespace.pickling.standing import standing_objects
@@ -201,7 +201,7 @@ class Restoring:
                 try:
                     (value,) = self._load(around[name])
                     with self._aside():
-                        for text in surroundings.apply(name, value, self._shell):
+                        for text in surroundings.apply(name, value, self._shell, data_folder(self._folder)):
                             self._report.warn(text)
                 except Unrestored as error:
                     self._report.warn(f"{name[1:]} is not as it was: it {error}")

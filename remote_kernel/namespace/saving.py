@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from remote_kernel.namespace import bindings, surroundings
 from remote_kernel.namespace.files.objects import ObjectWriter
 from remote_kernel.namespace.files.packs import SMALL_BYTES, Group, Lost, Variable, encode_pack, shared_out
-from remote_kernel.namespace.files.records import MANIFEST, OBJECTS, Reporter, write_json
+from remote_kernel.namespace.files.records import MANIFEST, OBJECTS, Reporter, data_folder, write_json
 from remote_kernel.namespace.grouping import Grouping
 from remote_kernel.namespace.pickling import refusals
 from remote_kernel.namespace.pickling.standing import definitions_of
@@ -97,7 +97,9 @@ class Saving:
     def _run(self, runner: Runner) -> None:
         self._variables = variables_of(self._shell)
         outputs = surroundings.outputs_of(self._shell, self._limits.history_entries)
-        around = surroundings.collected(self._shell, self._limits.history_entries, self._limits.history_bytes)
+        around = surroundings.collected(
+            self._shell, data_folder(self._folder), self._limits.history_entries, self._limits.history_bytes
+        )
         around.update(self._streams)
         self._values = {**self._variables, **outputs, **around}
         standing = {**self._standing, **definitions_of(self._variables)}

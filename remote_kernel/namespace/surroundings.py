@@ -26,17 +26,27 @@ def streams() -> dict[str, Any]:
     return _made({"@random": random.getstate, "@numpy.random": _numpy_state})
 
 
-def collected(shell: Any, max_entries: int, max_bytes: int) -> dict[str, Any]:
-    """Return the other surroundings by their names; of the history, so many inputs and bytes of them at most."""
+def collected(shell: Any, root: str, max_entries: int, max_bytes: int) -> dict[str, Any]:
+    """Return the other surroundings by their names; of the history, so many inputs and bytes of them at most.
+
+    Args:
+        root: the session's data folder.
+    """
     makers: dict[str, Callable[[], Any]] = {
         "@sys.path": lambda: [entry for entry in sys.path if isinstance(entry, str)],
-        "@folder": os.getcwd,
+        "@folder": lambda: _folder(os.getcwd(), root),
         "@history": lambda: _history(shell, max_entries, max_bytes),
         "@extensions": lambda: sorted(shell.extension_manager.loaded),
         "@modules": lambda: _modules(shell),
         "@matplotlib": _matplotlib_settings,
     }
     return _made(makers)
+
+
+def _folder(current: str, root: str) -> str:
+    """Return a folder as seen from the data folder, which is another in another pod; elsewhere its absolute path."""
+    root = os.path.realpath(root)
+    return os.path.relpath(current, root) if os.path.commonpath([current, root]) == root else current
 
 
 def _made(makers: dict[str, Callable[[], Any]]) -> dict[str, Any]:
@@ -94,12 +104,16 @@ def _matplotlib_settings() -> Any:
     return {name: value for name, value in settings.items() if value != dict.get(defaults, name)}
 
 
-def apply(name: str, value: Any, shell: Any) -> Iterator[str]:
-    """Make one of the surroundings what it was; yield a sentence for each part that cannot be."""
+def apply(name: str, value: Any, shell: Any, root: str) -> Iterator[str]:
+    """Make one of the surroundings what it was; yield a sentence for each part that cannot be.
+
+    Args:
+        root: the session's data folder.
+    """
     appliers: dict[str, Callable[[Any, Any], Iterator[str]]] = {
         "@random": _apply_random, "@numpy.random": _apply_numpy_random, "@sys.path": _apply_path,
-        "@folder": _apply_folder, "@history": _apply_history, "@extensions": _apply_extensions,
-        "@modules": _apply_modules, "@matplotlib": _apply_matplotlib,
+        "@folder": lambda value, _shell: _apply_folder(value, root), "@history": _apply_history,
+        "@extensions": _apply_extensions, "@modules": _apply_modules, "@matplotlib": _apply_matplotlib,
     }  # fmt: skip
     if name in appliers:
         try:
@@ -138,11 +152,12 @@ def _apply_path(value: list[str], shell: Any) -> Iterator[str]:
     return iter(())
 
 
-def _apply_folder(value: str, shell: Any) -> Iterator[str]:
-    if os.path.isdir(value):
-        os.chdir(value)
+def _apply_folder(value: str, root: str) -> Iterator[str]:
+    folder = os.path.join(root, value)
+    if os.path.isdir(folder):
+        os.chdir(folder)
     else:
-        yield f"the folder {value!r}, which was the current one, is not there"
+        yield f"the current folder was {value!r}, which is not there: it is {os.getcwd()!r} now"
 
 
 def _apply_history(value: dict[str, Any], shell: Any) -> Iterator[str]:

@@ -47,13 +47,14 @@ def test_variables_outlive_the_pod(start_notebook: Start, pool: Pool) -> None:
     notebook.run(STATE)
     said = saved(notebook)
     assert re.match(
-        r"Saved 7 of 8 variables: [\d.]+ k?B, in [\d.]+ m?s\. Not saved: rows is a generator\. '%session", said
-    ), said
+        r"Saved 7 of 8 variables: [\d.]+ k?B, in [\d.]+ m?s\. '%session restore' brings them back\. Not saved: "
+        r"rows is a generator\.$", said,
+    ), said  # fmt: skip
     drawn = notebook.run("random.random()").result
     loss = lose(notebook, pool, "saves-outlive")
     assert re.search(
-        r"Run the notebook again from the top; .* Saved at \d\d:\d\d, 7 of 8 variables: '%session restore' brings them "
-        r"back\.$", loss,
+        r"Run the notebook again from the top; .* Or '%session restore' brings back the save of \d\d:\d\d: "
+        r"7 of 8 variables\.$", loss,
     ), loss  # fmt: skip
     report = notebook.run("%session restore").displayed
     assert report.startswith("Variables restored: 7 of 8 variables, from the save of ")
@@ -205,7 +206,8 @@ def test_the_session_after_a_loss_begins_with_the_save(start_notebook: Start, po
     notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-by-itself", REMOTE_KERNEL_AUTORESTORE="1")
     notebook.run("a = 41")
     saved(notebook)
-    assert lose(notebook, pool, "saves-by-itself").endswith("1 variable: the next cell begins with them.")
+    loss = lose(notebook, pool, "saves-by-itself")
+    assert re.search(r"\. The next cell begins with the save of \d\d:\d\d: 1 variable\.$", loss), loss
     cell = notebook.run("a + 1")
     assert cell.result == "42"
     assert "Variables restored: 1 variable, from the save of " in cell.displayed

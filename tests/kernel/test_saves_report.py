@@ -62,11 +62,19 @@ def test_what_is_all_back_needs_few_words() -> None:
     ]  # fmt: skip
 
 
+def test_names_are_where_one_looks_for_them() -> None:
+    back = [Restored(name=name, type="int", cell=1) for name in ("Stand", "days", "x", "Model", "array")]
+    told = Report(restored=back, lost=[], warnings=[], conflicts=[])
+    shown = RestoreCard(report=told, source="the save of 12:05").shown()
+    assert "Restored: array, days, Model, Stand, x\n" in shown.text
+    assert re.findall(r"<code[^>]*>(\w+)<", shown.html) == ["array", "days", "Model", "Stand", "x"]
+
+
 def test_ten_thousand_variables_are_a_card_that_can_be_read() -> None:
     told = report(*(lost(f"l{number}") for number in range(5_000)), restored=10_000)
     shown = RestoreCard(report=told, source="the save of 12:05").shown()
     assert "10,000 of 15,000 variables" in shown.text
-    assert "v39, and 9,960 more" in shown.text
+    assert ", and 9,960 more\n" in shown.text
     assert "and 4,950 more" in shown.text
     assert len(shown.text.splitlines()) < 60
     assert len(shown.html) < 30_000
@@ -114,9 +122,10 @@ def test_a_lost_session_names_the_newest_save() -> None:
     loss = SessionLost("The remote session is gone.")
     said = str(with_save(loss, save(), NOON, is_automatic=False))
     assert said == (
-        "The remote session is gone. Saved at 12:05, 14 of 15 variables: '%session restore' brings them back."
+        "The remote session is gone. Or '%session restore' brings back the save of 12:05: 14 of 15 variables."
     )
-    assert str(with_save(loss, save(), NOON, is_automatic=True)).endswith("variables: the next cell begins with them.")
+    said = str(with_save(loss, save(name="lunch"), NOON, is_automatic=True))
+    assert said.endswith("gone. The next cell begins with the save 'lunch' of 12:05: 14 of 15 variables.")
     assert amount(Manifest(saved=1)) == "1 variable"
 
 

@@ -148,6 +148,32 @@ def test_frames_that_copy_on_write_stay_apart(start: Start, tmp_path: Path) -> N
     )
 
 
+@pytest.mark.parametrize("below", ["", "/results/day 1"])
+def test_the_current_folder_is_the_one_of_the_new_pod_s_data(start: Start, tmp_path: Path, below: str) -> None:
+    old, new = tmp_path / "old pod", tmp_path / "new pod"
+    for pod in (old, new):
+        Path(f"{pod}{below}").mkdir(parents=True)
+    with start() as before:
+        before.run(f"%cd -q {old}{below}", "a = 1")
+        before.save(old / ".saves" / "job")
+    old.rename(tmp_path / "gone")
+    after = start()
+    report = after.restore(new / ".saves" / "job", tmp_path / "gone" / ".saves" / "job")
+    assert report["warnings"] == []
+    assert after.value("__import__('os').getcwd()") == f"{new}{below}"
+
+
+def test_a_current_folder_that_is_not_there_is_told(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "old/data").mkdir(parents=True)
+    with start() as before:
+        before.run(f"%cd -q {tmp_path}/old/data", "a = 1")
+        before.save(tmp_path / "old/.saves/job")
+    after = start()
+    report = after.restore(tmp_path / "new/.saves/job", tmp_path / "old/.saves/job")
+    here = after.value("__import__('os').getcwd()")
+    assert report["warnings"] == [f"the current folder was 'data', which is not there: it is {here!r} now"]
+
+
 def test_surroundings_are_as_before(start: Start, tmp_path: Path) -> None:
     (tmp_path / "extension.py").write_text("def load_ipython_extension(shell): shell.extension_was_loaded = True")
     (tmp_path / "beside.py").write_text("value = 5\nclass Thing: pass")

@@ -43,6 +43,11 @@ class RestoreCard:
         return f"{restored:,} of {count_of(restored + lost, 'variable')}" if lost else count_of(restored, "variable")
 
     @property
+    def _names(self) -> list[str]:
+        """Names of what is back, as one looks for them: they come in the order of their groups."""
+        return sorted((each.name for each in self.report.restored), key=str.casefold)
+
+    @property
     def _footer(self) -> str:
         return f"Nothing was run again. {self.took}".strip()
 
@@ -50,7 +55,7 @@ class RestoreCard:
         report = self.report
         rows = [("From", escape(self.source))]
         if report.restored:
-            rows.append(("Restored", _chips([each.name for each in report.restored])))
+            rows.append(("Restored", _chips(self._names)))
         if report.lost:
             rows.append(("Not restored", _lost_html(report.lost)))
         rows += [("Beware", escape(one_line(warning))) for warning in report.warnings[:MAX_WARNINGS]]
@@ -63,7 +68,7 @@ class RestoreCard:
         report = self.report
         lines = [f"{TITLE}: {self._count}, from {self.source}."]
         if report.restored:
-            lines.append(f"Restored: {', '.join(_shown_names([each.name for each in report.restored]))}")
+            lines.append(f"Restored: {', '.join(_shown_names(self._names))}")
         lines += _lost_text(report.lost)
         lines += [f"Beware: {one_line(warning)}" for warning in report.warnings[:MAX_WARNINGS]]
         if line := rerun_line(report.lost):

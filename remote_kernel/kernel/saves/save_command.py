@@ -85,9 +85,8 @@ class SaveCommand:
         lost = (await self._saves.contents(save)).lost
         name = f" as '{save.name}'" if save.name else ""
         size, took = format_bytes(save.manifest.bytes), format_seconds(took_seconds)
-        saved = f"Saved {amount(save.manifest)}{name}: {size}, in {took}."
-        missing = f" Not saved: {describe_lost(lost)}." if lost else ""
-        text = f"{saved}{missing} '%session restore' brings them back."
+        saved = f"Saved {amount(save.manifest)}{name}: {size}, in {took}. '%session restore' brings them back."
+        text = f"{saved} Not saved: {describe_lost(lost)}." if lost else saved
         return Shown(style.note(text, colour=style.WARNING if lost else style.GOOD), text)
 
     async def save_before_end(self, request: Request) -> None:

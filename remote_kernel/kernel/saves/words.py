@@ -49,6 +49,6 @@ def with_save(loss: SessionLost, save: Save, now: float, *, is_automatic: bool) 
     Args:
         is_automatic: whether the next session begins with it.
     """
-    saved = f"Saved at {moment(save.saved_at, now)}, {amount(save.manifest)}"
-    how = "the next cell begins with them" if is_automatic else "'%session restore' brings them back"
-    return SessionLost(f"{loss} {saved}: {how}.")
+    saved = f"{title(save, now)}: {amount(save.manifest)}"
+    how = "The next cell begins with" if is_automatic else "Or '%session restore' brings back"
+    return SessionLost(f"{loss} {how} {saved}.")

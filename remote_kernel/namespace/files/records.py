@@ -19,6 +19,11 @@ MANIFEST, PROGRESS, REPORT, OBJECTS = "manifest.json", "progress.json", "report.
 SECONDS_BETWEEN_RECORDS = 0.1
 
 
+def data_folder(folder: str) -> str:
+    """Return the session's data folder, which has a folder for saves with that of a job in it."""
+    return os.path.dirname(os.path.dirname(folder))
+
+
 @dataclass
 class Progress:
     """Steps of a job, and the one that it is at.
