@@ -82,6 +82,9 @@ class LightRegistry(Registry):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder=folder, data=folder, environ={})
 
+    async def prepare(self, kernelspec: str) -> None:
+        """Keep no spare interpreter, which would be a real one."""
+
     def _start(
         self, kernelspec: str = DEFAULT_KERNELSPEC, asked: Launching | None = None
     ) -> "asyncio.Task[Interpreter]":

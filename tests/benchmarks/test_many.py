@@ -30,3 +30,8 @@ def test_every_session_keeps_its_stream_and_every_request_is_answered(place: Lig
     assert load.held == 10
     assert load.spent.keys() == {"pool", "pods", "clients"}
     assert front_door.describe(load)[0] == ("10 sessions: event streams open at the end", "10")
+
+
+def test_light_pods_start_no_interpreter(place: LightPool) -> None:
+    front_door.measure(place, sessions=2, rate=10, seconds=0.2)
+    assert place.agents.children(recursive=True) == []
