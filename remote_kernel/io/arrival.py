@@ -7,19 +7,19 @@ https://docs.python.org/3/library/asyncio-future.html#asyncio.isfuture
 
 import asyncio
 from collections.abc import Callable
-from contextvars import Context
-from functools import partial
+from contextvars import Context, copy_context
 from typing import Any
 
 
 class Arrival(asyncio.Future[None]):
     """Something that is to come, for one task to wait for."""
 
-    _go_on: Callable[[], object] | None = None
+    _go_on: Callable[[Any], object] | None = None
+    _context: Context
 
     def add_done_callback(self, fn: Callable[[Any], object], *, context: Context | None = None) -> None:
         """Note how the task that has begun to wait goes on."""
-        self._go_on = partial(fn, self) if context is None else partial(context.run, fn, self)
+        self._go_on, self._context = fn, copy_context() if context is None else context
 
     def arrive(self) -> None:
         """Have the task go on, before this returns if no task is running; else it would interrupt that one."""
@@ -27,9 +27,9 @@ class Arrival(asyncio.Future[None]):
         if go_on is None or asyncio.current_task() is not None:
             self.arrive_soon()
             return
-        self._go_on = None  # which knows this object, and would leave it to the garbage collector
+        self._go_on = None
         self.set_result(None)
-        go_on()
+        self._context.run(go_on, self)
 
     def arrive_soon(self) -> None:
         """Have the task go on in the next turn, behind what the caller is about."""
@@ -46,4 +46,4 @@ class Arrival(asyncio.Future[None]):
     def _go_on_soon(self) -> None:
         go_on, self._go_on = self._go_on, None
         if go_on is not None:
-            self.get_loop().call_soon(go_on)
+            self.get_loop().call_soon(go_on, self, context=self._context)

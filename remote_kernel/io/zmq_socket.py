@@ -86,7 +86,7 @@ class ZmqSocket:
 
     async def receive(self) -> list[bytes]:
         """Return the frames of the next message; one task at a time may wait."""
-        while (frames := self.take()) is None:
+        while not self._look() or (frames := self.take()) is None:  # nothing to take is an error, which takes longer
             await self.wait_arrival()
         return frames
 

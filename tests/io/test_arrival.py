@@ -1,6 +1,7 @@
 """What a task waits for: it goes on where that comes, and never within another task."""
 
 import asyncio
+from contextvars import Context, ContextVar, copy_context
 
 import pytest
 
@@ -62,3 +63,26 @@ async def test_who_waits_can_be_cancelled_and_has_time_limits() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await Arrival()
+
+
+async def test_a_task_goes_on_in_its_own_context() -> None:
+    name: ContextVar[str] = ContextVar("name", default="nobody's")
+    seen: list[str] = []
+
+    async def wait(arrival: Arrival) -> None:
+        await arrival
+        seen.append(name.get())
+
+    for context in (Context(), copy_context()):
+        arrival = Arrival()
+        task = asyncio.create_task(wait(arrival), context=context)
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(arrival.arrive, context=_with(name, "the caller's"))
+        await task
+    assert seen == ["nobody's", "nobody's"]
+
+
+def _with(name: "ContextVar[str]", value: str) -> Context:
+    context = copy_context()
+    context.run(name.set, value)
+    return context

@@ -26,6 +26,9 @@ MAX_AGE_SECONDS = 30 * 86400.0
 
 _CURSOR = struct.Struct(">Q")
 
+# A full or read-only disk costs the memory, not the cell.
+_COSTS_THE_MEMORY = contextlib.suppress(OSError)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
@@ -115,7 +118,7 @@ class BindingFile:
 
         What a process has written stays when the process is killed.
         """
-        with contextlib.suppress(OSError):
+        with _COSTS_THE_MEMORY:
             file = self._cursor_file if self._cursor_file is not None and self._lock else self._open_cursor()
             if sys.platform == "win32":
                 os.lseek(file, 0, os.SEEK_SET)
