@@ -157,7 +157,7 @@ def test_local_kernel_binds_its_sockets_before_it_loads_the_rest() -> None:
 
 def test_local_kernel_loads_neither_ipython_nor_the_other_side() -> None:
     loaded = loaded_with("remote_kernel.kernel.serving")
-    others = {"IPython", "ipykernel", "starlette", "uvicorn", "nbclient", "httpx", "azure", "rich"}
+    others = {"IPython", "ipykernel", "starlette", "uvicorn", "nbclient", "httpx", "azure", "rich", "difflib"}
     assert not {name.split(".")[0] for name in loaded} & others, "the first cell does not need it"
     assert not [name for name in loaded if name.startswith(("remote_kernel.pod", "remote_kernel.pool"))]
     assert not {"importlib.metadata", "tomllib", "zipfile"} & set(loaded), "2 MB, which few need"

@@ -102,10 +102,10 @@ class _Table:
 
     def check_keys(self) -> None:
         """Raise `SettingsError` for the first key that is none."""
-        from difflib import get_close_matches
-
         for key in self.fields:
             if key not in KEYS:
+                from difflib import get_close_matches  # late, as the first cell of a kernel waits for imports
+
                 nearest = get_close_matches(key.replace("_", "-"), KEYS, n=1)
                 instead = f"did you mean {nearest[0]!r}?" if nearest else f"use {', '.join(KEYS)}"
                 raise SettingsError(f"{self.name(key)} means nothing: {instead}")

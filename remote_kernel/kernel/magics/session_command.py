@@ -6,7 +6,6 @@ is called by `get_ipython().run_line_magic`.
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
 
 from remote_kernel.core.errors import UsageError
@@ -52,6 +51,8 @@ class Command:
         try:
             verb = Verb(self.word)
         except ValueError:
+            from difflib import get_close_matches  # late, as the start of a kernel waits for imports
+
             near = get_close_matches(self.word.lower(), [verb for verb in Verb if verb], n=1, cutoff=0.5)
             meant = f"Did you mean '%session {near[0]}'? " if near else ""
             raise UsageError(
