@@ -224,9 +224,16 @@ MANIFEST = Limit(
     entries=200_000,
     nesting=8,
 )
+PACK_HEADER = Limit(
+    kind="header of a pack of a save",
+    reason="Some 256 variables share a pack; one that has very many buffers has 80 bytes for each of them. All of a "
+    "save have as many bytes as a manifest at most.",
+    bytes=16 * MEGABYTE,
+    nesting=8,
+)
 
 TABLE = (
     HEAD, ANSWER, REFUSAL, SESSION, LISTING, FILE_PIECE, FILE_NAMES, SAVE_CALL, SESSION_LIST, EXECUTION, TRIAL, BATCH,
     CELL, MESSAGE, HEADER, REPLY, EVENTS, COMPRESSED, NOTE, FILES, KERNEL_INFO, REQUEST, BATCH_OF_REQUESTS, LAUNCH,
-    ISSUER, JUPYTER_SESSIONS, PICTURE, SAVED_OBJECT, MANIFEST,
+    ISSUER, JUPYTER_SESSIONS, PICTURE, SAVED_OBJECT, MANIFEST, PACK_HEADER,
 )  # fmt: skip

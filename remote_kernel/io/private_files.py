@@ -6,6 +6,7 @@ that it is in, and Jupyter's folders are in the user's profile, which is closed 
 Every function raises `OSError` as the system does; callers say what it means for the user.
 """
 
+import errno
 import os
 import stat
 import sys
@@ -50,6 +51,17 @@ def open_descriptor(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
 
 
+def read_ordinary(path: Path, max_bytes: int) -> bytes:
+    """Return what is in an ordinary file; of a longer one a byte more than `max_bytes`.
+
+    Anything else is an `OSError`: whoever reads a pipe would wait for its writer.
+    """
+    with FileIO(path, "r", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
+        return _read(file, max_bytes + 1)
+
+
 def write_private(path: Path, content: str | bytes) -> None:
     """Replace `path` in one step by a file of mode 0600, so that a reader sees the old content or the new one."""
     _put(path, content, replace)
@@ -76,6 +88,13 @@ def replace(source: str | Path, target: Path) -> None:
             time.sleep(_LOOK_AGAIN_SECONDS)
         else:
             return
+
+
+def _read(file: FileIO, size: int) -> bytes:
+    content = bytearray()
+    while piece := file.read(size - len(content)):
+        content += piece
+    return bytes(content)
 
 
 def _put(path: Path, content: str | bytes, take_place: Callable[[str, Path], None]) -> None:

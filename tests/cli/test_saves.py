@@ -34,7 +34,7 @@ def add(
 ) -> Save:
     with store.keeping_objects():
         for content in contents:
-            store.put_object(object_of(content).hash, file_of(content))
+            store.put_object(object_of(content), file_of(content))
         return store.add(
             manifest_of(*contents, **manifest), name=name, now=now, notebook=notebook, pod_kernel="python3"
         )

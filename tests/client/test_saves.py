@@ -36,7 +36,7 @@ def add(store: SaveStore, *contents: bytes, name: str = "", now: float = 0.0) ->
     with store.keeping_objects():
         for content in contents:
             if object_of(content).hash not in store.known():
-                store.put_object(object_of(content).hash, file_of(content))
+                store.put_object(object_of(content), file_of(content))
         return store.add(
             manifest_of(*contents),
             name=name,
@@ -89,6 +89,16 @@ def test_names_of_notebook_and_save_stand_in_no_path(store: SaveStore, tmp_path:
     assert store.find("../../../evil é'\"; rm -rf")
 
 
+def test_the_newest_is_the_newest_that_can_be_used(store: SaveStore) -> None:
+    usable = add(store, b"1", now=1.0)
+    (store.folder / "deadbeef.json").write_bytes(b"{}")
+    assert store.list()[0].id == "deadbeef"
+    assert store.find() == usable
+    store.delete(usable)
+    with pytest.raises(SaveError, match=r"deadbeef\.json is not used"):
+        store.find()
+
+
 def test_the_newest_is_found_first_and_by_a_name_as_well(store: SaveStore) -> None:
     add(store, b"1", name="a", now=1.0)
     add(store, b"2", now=3.0)
@@ -116,7 +126,7 @@ def test_a_save_lacks_no_object(store: SaveStore) -> None:
 @pytest.mark.parametrize("file", [b"", b"\0other", b"\1other", b"\0" + bytes(5 << 20)])
 def test_an_object_that_is_not_what_its_name_says_is_not_kept(store: SaveStore, file: bytes) -> None:
     with pytest.raises(WireError):
-        store.put_object(object_of(PACKED).hash, file)
+        store.put_object(object_of(PACKED), file)
     assert store.known() == set()
 
 
@@ -151,7 +161,7 @@ def test_a_save_with_any_byte_changed_is_refused(store: SaveStore, place: int, c
 def test_an_object_with_any_byte_changed_is_refused_or_has_the_same_content(
     store: SaveStore, place: int, change: int, content: bytes
 ) -> None:
-    store.put_object(object_of(content).hash, file_of(content))
+    store.put_object(object_of(content), file_of(content))
     path = store.object_path(object_of(content).hash)
     changed = bytearray(path.read_bytes())
     changed[place % len(changed)] ^= change
@@ -213,6 +223,94 @@ def test_what_is_no_save_is_left_alone(store: SaveStore) -> None:
     (store.folder / "89abcdef.json").mkdir()
     assert [each.problem for each in store.list() if each.id == save.id] == [""]
     assert [each.id for each in store.list()] == [save.id, "89abcdef"]
+
+
+@pytest.mark.skipif(IS_WINDOWS, reason="not everybody may make a link there")
+@pytest.mark.parametrize("name", ["objects", ""])
+def test_a_link_in_the_place_of_a_folder_costs_nothing_that_it_leads_to(
+    store: SaveStore, tmp_path: Path, name: str
+) -> None:
+    save = add(store, PACKED, now=1.0)
+    others = tmp_path / "others"
+    others.mkdir()
+    for each in ("thesis.txt", ".bashrc", "0123abcd.json", "f" * 64):
+        (others / each).write_text("mine")
+    folder = store.folder / name
+    folder.rename(tmp_path / "moved")
+    folder.symlink_to(others)
+    with pytest.raises(NotWritten, match=r"is a link to another folder: remove it"):
+        add(store, BUFFER, now=2.0)
+    store.delete(save)
+    assert sorted(path.name for path in others.iterdir()) == [".bashrc", "0123abcd.json", "f" * 64, "thesis.txt"]
+
+
+def test_what_nobody_has_named_as_ours_stays_in_the_folder_of_objects(store: SaveStore) -> None:
+    add(store, PACKED, now=1.0)
+    objects = store.object_path("f" * 64).parent
+    for name in ("thesis.txt", ".bashrc", "f" * 64, f".{'f' * 64}.half", f"{'f' * 64}.damaged"):
+        (objects / name).write_text("x")
+    (objects / ("e" * 64)).mkdir()
+    (objects / ("d" * 64)).write_text("x")
+    add(store, BUFFER, now=2.0)
+    kept = {"thesis.txt", ".bashrc", "e" * 64, object_of(PACKED).hash, object_of(BUFFER).hash}
+    assert {path.name for path in objects.iterdir()} == kept
+    assert store.known() == {object_of(PACKED).hash, object_of(BUFFER).hash}
+
+
+@pytest.mark.skipif(IS_WINDOWS, reason="there are no such files there")
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(store: SaveStore) -> None:
+    save = add(store, PACKED, BUFFER, now=1.0)
+    os.mkfifo(store.folder / "deadbeef.json")
+    path = store.object_path(object_of(BUFFER).hash)
+    path.unlink()
+    os.mkfifo(path)
+    assert [each.problem for each in store.list() if each.id == "deadbeef"] == [
+        f"The save {store.folder / 'deadbeef.json'} cannot be read (it is no ordinary file)."
+    ]
+    assert store.find() == save
+    assert path.name not in store.known()
+    with pytest.raises(SaveError, match=r"cannot be read \(it is no ordinary file\)"):
+        store.read_object(path.name)
+    assert add(store, PACKED, BUFFER, b"more", now=2.0) == store.find()
+    assert store.read_object(path.name) == file_of(BUFFER), "it took the pipe's place"
+
+
+def test_a_folder_in_the_place_of_a_save_costs_no_other(tmp_path: Path) -> None:
+    store = store_in(tmp_path, count=1)
+    add(store, b"1", now=1.0)
+    (store.folder / "89abcdef.json").mkdir()
+    newer = add(store, b"2", now=2.0)
+    assert [save.id for save in store.list()] == [newer.id, "89abcdef"]
+    assert store.known() == {object_of(b"2").hash}
+
+
+def test_a_pack_whose_header_has_no_end_is_not_read(store: SaveStore) -> None:
+    first, zeros = b"\xff\xff\xff\xff" + bytes(4092), bytes(4096)
+    with store.keeping_objects():
+        for content in (first, zeros):
+            store.put_object(object_of(content), file_of(content))
+        manifest = manifest_of(first, zeros, packs=((object_of(first), *[object_of(zeros)] * 1000),))
+        save = store.add(manifest, now=0.0, notebook=NOTEBOOK, pod_kernel="python3")
+    store.object_path(object_of(zeros).hash).unlink()
+    with pytest.raises(SaveError, match="the header of a pack of a save is too long"):
+        store.read_contents(save)
+
+
+def test_headers_of_all_packs_have_a_bound(store: SaveStore) -> None:
+    size, spaces = 16 << 20, b" " * (4 << 20)
+    firsts = [
+        size.to_bytes(4, "big") + b" " * number + b'{"groups":[],"lost":[]}' + b" " * ((4 << 20) - 27 - number)
+        for number in range(5)
+    ]
+    with store.keeping_objects():
+        for content in (*firsts, spaces):
+            store.put_object(object_of(content), file_of(content))
+        packs = tuple((object_of(first), *[object_of(spaces)] * 4) for first in firsts)
+        manifest = manifest_of(*firsts, spaces, packs=packs)
+        save = store.add(manifest, now=0.0, notebook=NOTEBOOK, pod_kernel="python3")
+    with pytest.raises(SaveError, match="the headers of its packs are too long"):
+        store.read_contents(save)
+    assert store.read_contents(replace(save, manifest=replace(manifest, packs=packs[:4]))).restored == []
 
 
 def test_old_saves_go_with_what_only_they_need(store: SaveStore, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from remote_kernel.client.saves.store import SaveStore
 from tests.core.saves.examples import BUFFER, OWNER, file_of, object_of
 store = SaveStore(SavesFolder(path=pathlib.Path({str(tmp_path / "remote-kernel" / "saves")!r})), OWNER)
 with store.keeping_objects():
-    store.put_object(object_of(BUFFER).hash, file_of(BUFFER))
+    store.put_object(object_of(BUFFER), file_of(BUFFER))
     (store.folder / ".0123abcd.json.half").write_text("half of a save")
     os._exit(0)
 """

@@ -32,13 +32,15 @@ from remote_kernel.client.saves.saving import Saving
 from remote_kernel.client.saves.store import SaveStore
 from remote_kernel.core.errors import NotWritten, PoolError, SaveError, SessionBusy, SessionLost
 from remote_kernel.core.identity import Identifier
-from remote_kernel.core.saves.objects import MAX_FILE_BYTES
+from remote_kernel.core.saves.manifest import Manifest
+from remote_kernel.core.saves.objects import MAX_CONTENT_BYTES, MAX_FILE_BYTES, Object
 from remote_kernel.core.saves.owner import Owner
 from remote_kernel.core.saves.save import Save
 from remote_kernel.core.wire.frames import SESSION_PATH
 from remote_kernel.core.wire.saves import SAVES_FOLDER, CallProgress, CallState, Report, SaveLimits
 from tests.client.pod_folder import PodFolder
 from tests.client.serving import Answer, serve
+from tests.core.saves.examples import MANIFEST
 from tests.driver import TIMEOUT_SECONDS, Pod, is_alive, run_in_pod, stdout_of, wait_until
 from tests.faults.proxy import FaultProxy, Plan
 
@@ -444,13 +446,20 @@ class Lying:
         piece = PieceSize(1000)
         self.fetcher = Fetcher(RemoteFiles(route), self.transfer, piece, Patience(self.transfer, piece, 0.1))
 
-    async def fetch(self, objects: Mapping[str, bytes]) -> None:
+    async def fetch(self, objects: Mapping[str, bytes], size: int) -> None:
+        """Fetch objects, given as their files, that are said to have this size."""
         folder = self.root / "job/objects"
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for name, content in objects.items():
             (folder / name).write_bytes(content)
+        said = [Object(name, size) for name in objects]
         with self.store.keeping_objects():
-            await self.fetcher.fetch_objects("job", await self.fetcher.list("job"), [*objects], self.store)
+            await self.fetcher.fetch_objects("job", await self.fetcher.list("job"), said, self.store)
+
+    async def fetch_manifest(self, manifest: bytes, max_bytes: int = 1000) -> Manifest:
+        (self.root / "job").mkdir(exist_ok=True)
+        (self.root / "job/manifest.json").write_bytes(manifest)
+        return await self.fetcher.fetch_manifest("job", await self.fetcher.list("job"), max_bytes)
 
 
 @pytest.fixture
@@ -463,13 +472,30 @@ async def test_objects_that_are_not_what_their_names_say_are_refused(lying: Lyin
     right, wrong = bytes(size), bytes([1]) * size
     objects = {hashlib.sha256(right).hexdigest(): b"\0" + right, hashlib.sha256(wrong).hexdigest(): b"\0" + right}
     with pytest.raises(SaveError, match="is not what it should be"):
-        await lying.fetch(objects)
+        await lying.fetch(objects, size)
 
 
 async def test_an_object_that_is_larger_than_one_may_be_is_not_fetched(lying: Lying) -> None:
     with pytest.raises(SaveError, match="does not have what it has saved"):
-        await lying.fetch({"a" * 64: bytes(MAX_FILE_BYTES + 1)})
+        await lying.fetch({"a" * 64: bytes(MAX_FILE_BYTES + 1)}, MAX_CONTENT_BYTES)
     assert lying.transfer.moved == 0
+
+
+async def test_an_object_of_another_size_than_the_manifest_says_is_not_kept(lying: Lying) -> None:
+    right = bytes(1000)
+    objects = {hashlib.sha256(right).hexdigest(): b"\0" + right}
+    with pytest.raises(SaveError, match="does not have what it has saved"):
+        await lying.fetch(objects, 1)
+    assert lying.transfer.moved == 0
+    with pytest.raises(SaveError, match="another size than its manifest says"):
+        await lying.fetch(objects, 1001)
+
+
+async def test_a_save_of_more_than_was_asked_for_is_not_fetched(lying: Lying) -> None:
+    manifest = json.dumps(MANIFEST.to_json()).encode()
+    assert await lying.fetch_manifest(manifest, MANIFEST.bytes) == MANIFEST
+    with pytest.raises(SaveError, match="larger than it may be"):
+        await lying.fetch_manifest(manifest, MANIFEST.bytes - 1)
 
 
 @pytest.mark.parametrize(
@@ -478,9 +504,7 @@ async def test_an_object_that_is_larger_than_one_may_be_is_not_fetched(lying: Ly
     ids=["empty", "no JSON", "newer", "path"],
 )
 async def test_a_manifest_that_is_none_is_refused(lying: Lying, manifest: bytes) -> None:
-    (lying.root / "job").mkdir()
-    (lying.root / "job/manifest.json").write_bytes(manifest)
     with pytest.raises(SaveError, match="is not what it should be"):
-        await lying.fetcher.fetch_manifest("job", await lying.fetcher.list("job"))
+        await lying.fetch_manifest(manifest)
     with pytest.raises(SaveError, match="does not have what it has saved"):
-        await lying.fetcher.fetch_manifest("job", {})
+        await lying.fetcher.fetch_manifest("job", {}, 1000)

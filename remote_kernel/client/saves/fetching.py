@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from remote_kernel.client.files.remote_files import RemoteFiles
 from remote_kernel.client.files.transfer import Patience, PieceSize, Progress
@@ -10,7 +10,7 @@ from remote_kernel.client.saves.store import SaveStore
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SaveError, WireError
 from remote_kernel.core.limits import MANIFEST
 from remote_kernel.core.saves.manifest import Manifest, parse_manifest
-from remote_kernel.core.saves.objects import MAX_FILE_BYTES
+from remote_kernel.core.saves.objects import Object, max_file_bytes
 from remote_kernel.core.wire.file_batches import MAX_FILES, FileVersion, packed_bytes
 from remote_kernel.core.wire.files import FILE_CHANGED, FILE_MISSING, RemoteEntry
 from remote_kernel.core.wire.saves import MANIFEST_FILE, OBJECTS_FOLDER
@@ -51,8 +51,15 @@ class Fetcher:
         """Return what is in a folder and in those below it, by path; raises `PoolError` and `SessionLost`."""
         return await list_files(self._files, folder, self._patience, is_recursive=True)
 
-    async def fetch_manifest(self, folder: str, entries: Entries) -> Manifest:
-        """Return the manifest in a folder; raises `SaveError`, `PoolError` and `SessionLost`."""
+    async def fetch_manifest(self, folder: str, entries: Entries, max_bytes: int) -> Manifest:
+        """Return the manifest in a folder.
+
+        Args:
+            max_bytes: of the content that the save may have.
+
+        Raises:
+            SaveError, PoolError, SessionLost.
+        """
         entry = entries.get(MANIFEST_FILE)
         if entry is None:
             raise SaveError(INCOMPLETE)
@@ -60,18 +67,21 @@ class Fetcher:
             raise SaveError(DAMAGED.format(error="its list of objects is too long"))
         try:
             content = await self._read(f"{folder}/{MANIFEST_FILE}", entry.size, entry.version)
-            return await asyncio.to_thread(parse_manifest, content)
+            manifest = await asyncio.to_thread(parse_manifest, content)
         except PoolRefused as error:
             raise _explain(error) from None
         except WireError as error:
             raise SaveError(DAMAGED.format(error=error)) from None
+        if manifest.bytes > max_bytes:
+            raise SaveError(DAMAGED.format(error="it is larger than it may be"))
+        return manifest
 
     async def fetch_objects(
-        self, folder: str, entries: Entries, names: Iterable[str], store: SaveStore
+        self, folder: str, entries: Entries, objects: Collection[Object], store: SaveStore
     ) -> None:  # fmt: skip
         """Fetch objects of a folder into a store; raises `SaveError`, `NotWritten`, `PoolError` and `SessionLost`."""
-        wanted = [entries.get(f"{OBJECTS_FOLDER}/{name}") for name in names]
-        there = [entry for entry in wanted if entry is not None and entry.size <= MAX_FILE_BYTES]
+        wanted = {f"{OBJECTS_FOLDER}/{each.hash}": each for each in objects}
+        there = [entries[path] for path, each in wanted.items() if _is_there(entries.get(path), each)]
         if len(there) < len(wanted):
             raise SaveError(INCOMPLETE)
         self._progress.files, self._progress.bytes = len(there), sum(entry.size for entry in there)
@@ -81,7 +91,7 @@ class Fetcher:
                 found = await self._fetch_some(folder, queue)
             except PoolRefused as error:
                 raise _explain(error) from None
-            await self._keep(found, store)
+            await self._keep([(wanted[path], content) for path, content in found.items()], store)
 
     async def _fetch_some(self, folder: str, queue: "deque[RemoteEntry]") -> dict[str, bytes]:
         """Take one or more from the queue, and return them."""
@@ -117,18 +127,23 @@ class Fetcher:
             raise PoolUnreachable("The session sent nothing.")
         return piece
 
-    async def _keep(self, found: Mapping[str, bytes], store: SaveStore) -> None:
+    async def _keep(self, found: Sequence[tuple[Object, bytes]], store: SaveStore) -> None:
         try:
-            await asyncio.to_thread(_put, found.items(), store)
+            await asyncio.to_thread(_put, found, store)
         except WireError as error:
             raise SaveError(DAMAGED.format(error=error)) from None
         self._progress.files_done += len(found)
-        self._progress.bytes_done += sum(map(len, found.values()))
+        self._progress.bytes_done += sum(len(content) for _, content in found)
 
 
-def _put(objects: Iterable[tuple[str, bytes]], store: SaveStore) -> None:
-    for path, content in objects:
-        store.put_object(path.rpartition("/")[2], content)
+def _put(objects: Iterable[tuple[Object, bytes]], store: SaveStore) -> None:
+    for each, content in objects:
+        store.put_object(each, content)
+
+
+def _is_there(entry: RemoteEntry | None, each: Object) -> bool:
+    """Return whether the session has an object's file that is no larger than it may be."""
+    return entry is not None and entry.size <= max_file_bytes(each.size)
 
 
 def _next_batch(queue: "deque[RemoteEntry]", room: int) -> list[RemoteEntry]:

@@ -60,7 +60,7 @@ class Saving:
         try:
             async with in_threads(self._store.keeping_objects()), self._transfers.calls.job() as job:
                 await self._take(job, limits)
-                manifest = await self._fetch(job)
+                manifest = await self._fetch(job, limits)
                 return await asyncio.to_thread(
                     self._store.add, manifest, name=name, now=time.time(), notebook=notebook,
                     pod_kernel=self._interpreter.kernelspec, files=files,
@@ -78,14 +78,14 @@ class Saving:
         seconds = limits.total_seconds + ENDING_SECONDS
         await self._transfers.calls.call(job, "save", arguments, self._progress.hear, seconds=seconds)
 
-    async def _fetch(self, job: str) -> Manifest:
+    async def _fetch(self, job: str, limits: SaveLimits) -> Manifest:
         """Bring here what was written down, as far as it is not here."""
         self._progress.begin(Step.FETCHING)
         fetcher, folder = self._transfers.fetcher, job_folder(job)
         entries = await fetcher.list(folder)
-        manifest = await fetcher.fetch_manifest(folder, entries)
+        manifest = await fetcher.fetch_manifest(folder, entries, limits.max_bytes)
         known = await asyncio.to_thread(self._store.known)
-        new = [each.hash for each in manifest.objects if each.hash not in known]
+        new = [each for each in manifest.objects if each.hash not in known]
         await fetcher.fetch_objects(folder, entries, new, self._store)
         return manifest
 

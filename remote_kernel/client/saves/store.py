@@ -9,29 +9,30 @@ folder may be on a drive of others: the file of a save by its code, an object by
 """
 
 import contextlib
-import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from remote_kernel.client.saves.disk.locks import alone, in_use, is_used
+from remote_kernel.client.saves.disk.object_folder import ObjectFolder, remove_file
 from remote_kernel.client.saves.folder import SavesFolder, unreadable
-from remote_kernel.client.saves.locks import alone, in_use, is_used
 from remote_kernel.core.errors import NotWritten, SaveError, WireError
 from remote_kernel.core.limits import MANIFEST
 from remote_kernel.core.saves.manifest import Manifest, Pack
 from remote_kernel.core.saves.names import is_id, parse_name
-from remote_kernel.core.saves.objects import MAX_FILE_BYTES, check_object, content_of, is_hash, parse_hash
+from remote_kernel.core.saves.objects import Object
 from remote_kernel.core.saves.owner import Owner
-from remote_kernel.core.saves.packs import header_bytes, parse_contents
+from remote_kernel.core.saves.packs import parse_contents
 from remote_kernel.core.saves.save import Save
 from remote_kernel.core.wire.saves import Report
-from remote_kernel.io.private_files import make_private_folder, write_private
+from remote_kernel.io.private_files import make_private_folder, read_ordinary, write_private
 
 _SUFFIX = ".json"
 
-# Of an object that is not what its name says: it is of no use, but may be of interest.
-_DAMAGED_SUFFIX = ".damaged"
+# What a writer that was killed has left of a save.
+_LEFT_OVER = re.compile(r"\.[0-9a-f]{8}\.json\..+")
 
 # What stands around a save in its file is short.
 _MAX_SAVE_BYTES = (MANIFEST.bytes or 0) + 1000
@@ -51,7 +52,7 @@ class SaveStore:
         self._root = root
         self._owner = owner
         self.folder = root.path / owner.folder
-        self._objects = self.folder / "objects"
+        self._objects = ObjectFolder(self.folder / "objects")
 
     def list(self) -> Sequence[Save]:
         """Return all saves, the newest first; those that cannot be used have a `problem`.
@@ -70,7 +71,7 @@ class SaveStore:
         return sorted(saves, key=lambda save: (-save.saved_at, save.id))
 
     def find(self, name: str = "") -> Save:
-        """Return the save with a name or an id, the newest where there are several; "" finds the newest of all.
+        """Return the save with a name or an id, the newest where there are several; "" finds the newest that is usable.
 
         Raises:
             SaveError: there is none, or it cannot be used.
@@ -78,8 +79,10 @@ class SaveStore:
         saves = self.list()
         if not saves:
             raise SaveError("There is no save of this notebook: '%session save' makes one.")
-        wanted = parse_name(name) if name else ""
-        found = [save for save in saves if not name or save.name == wanted] or [s for s in saves if s.id == wanted]
+        if not name:
+            return _usable(next((save for save in saves if not save.problem), saves[0]))
+        wanted = parse_name(name)
+        found = [save for save in saves if save.name == wanted] or [save for save in saves if save.id == wanted]
         if not found:
             labels = ", ".join(f"'{save.label}'" for save in saves[:10])
             raise SaveError(f"There is no save '{wanted}' of this notebook: those that there are are {labels}.")
@@ -100,73 +103,65 @@ class SaveStore:
         missing = [each.hash for each in now.manifest.objects if each.hash not in known]
         if missing:
             raise SaveError(
-                f"The save '{save.label}' is not complete: {self._objects / missing[0]} is not there, and it cannot be "
-                "restored."
+                f"The save '{save.label}' is not complete: {self.object_path(missing[0])} is not there, and it cannot "
+                "be restored."
             )
         return now
 
     def known(self) -> set[str]:
-        """Return the hashes of the objects that are here; they stay for as long as `keeping_objects`."""
+        """Return the hashes of the objects that are here; they stay for as long as `keeping_objects`.
+
+        Raises:
+            SaveError: their folder cannot be read.
+        """
         return set(self.sizes())
 
     def sizes(self) -> dict[str, int]:
-        """Return the sizes of the objects' files, in bytes, by hash."""
-        with contextlib.suppress(FileNotFoundError), os.scandir(self._objects) as entries:
-            return {entry.name: entry.stat().st_size for entry in entries if is_hash(entry.name)}
-        return {}
+        """Return the sizes of the objects' files, in bytes, by hash; raises `SaveError`."""
+        return self._objects.sizes()
 
     def object_path(self, name: str) -> Path:
         """Return where an object is, or would be."""
-        return self._objects / parse_hash(name)
+        return self._objects.path_of(name)
 
     def read_object(self, name: str) -> bytes:
         """Return the file of an object, whose content is what its name says; raises `SaveError`."""
-        path = self.object_path(name)
-        try:
-            with path.open("rb") as file:
-                content = file.read(MAX_FILE_BYTES + 1)
-            check_object(name, content)
-        except OSError as error:
-            raise SaveError(f"A part of the save, {path}, cannot be read ({error.strerror}).") from error
-        except WireError as error:
-            kept = path.with_suffix(_DAMAGED_SUFFIX)
-            with contextlib.suppress(OSError):  # the next save writes it again
-                os.replace(path, kept)
-            raise SaveError(f"A part of the save was changed or is damaged, and is not used: {kept}.") from error
-        return content
+        return self._objects.read(name)
 
     def read_header(self, pack: Pack) -> bytes:
         """Return the header of a pack; raises `SaveError` and `WireError`."""
-        content = b""
-        for each in pack:
-            content += content_of(each.hash, self.read_object(each.hash))
-            if (header := header_bytes(content)) is not None:
-                return header
-        raise WireError("a pack ends in the middle of its header")
+        return self._objects.header(pack)
 
     def read_contents(self, save: Save) -> Report:
         """Return what would be restored of a save, and what not; raises `SaveError`."""
         try:
-            parts = [parse_contents(self.read_header(pack)) for pack in save.manifest.packs]
+            parts = [parse_contents(header) for header in self._headers(save.manifest)]
         except WireError as error:
             raise SaveError(f"A part of the save '{save.label}' cannot be read: {error}.") from error
         restored = [each for part in parts for each in part.restored]
         lost = [each for part in parts for each in part.lost]
         return Report(restored=restored, lost=lost, warnings=[], conflicts=[])
 
-    def put_object(self, name: str, file: bytes) -> None:
+    def _headers(self, manifest: Manifest) -> Iterator[bytes]:
+        """Yield the headers of all packs; raises `SaveError` and `WireError`."""
+        room = MANIFEST.bytes or 0
+        for pack in manifest.packs:
+            header = self.read_header(pack)
+            room -= len(header)
+            if room < 0:
+                raise WireError("the headers of its packs are too long")
+            yield header
+
+    def put_object(self, each: Object, file: bytes) -> None:
         """Keep an object, given as its file, for a save that is to be added.
 
         Raises:
             WireError: it is not what its name says.
             NotWritten: the disk is full, or the folder cannot be written.
         """
-        check_object(name, file)
-        path = self.object_path(name)
         with self._writing():
             self._make_folders()
-            if not path.exists():
-                write_private(path, file)
+            self._objects.write(each, file)
 
     def add(
         self, manifest: Manifest, *, name: str = "", now: float, notebook: str, pod_kernel: str,
@@ -195,7 +190,7 @@ class SaveStore:
             )  # fmt: skip
             write_private(self._path(save), self._owner.seal(save.to_bytes()))
             for superseded in self._root.retention.superseded(self.list(), save, self.sizes()):
-                self._path(superseded).unlink(missing_ok=True)
+                remove_file(self._path(superseded))
         return save
 
     def delete(self, save: Save) -> None:
@@ -225,16 +220,24 @@ class SaveStore:
                     self._remove_unused()
 
     def _remove_unused(self) -> None:
-        """Remove objects that no save needs, unless somebody uses them, or not all saves say what they need."""
+        """Remove objects that no save needs, unless somebody uses them, or not all saves say what they need.
+
+        Where a link leads to another folder, nothing is removed: what is in that is not ours.
+        """
+        if any(folder.is_symlink() for folder in self._folders):
+            return
         with alone(self.folder):
             saves = self.list()
-            if is_used(self.folder) or any(save.problem for save in saves):
+            if is_used(self.folder) or any(save.problem and self._path(save).is_file() for save in saves):
                 return
-            needed = {each.hash for save in saves for each in save.manifest.objects}
-            left_over = [path for path in self.folder.iterdir() if path.name.startswith(".")]
-            for path in (*left_over, *self._objects.iterdir()):
-                if path.name not in needed:
-                    path.unlink(missing_ok=True)
+            for path in self.folder.iterdir():
+                if _LEFT_OVER.fullmatch(path.name):
+                    remove_file(path)
+            self._objects.remove_others({each.hash for save in saves for each in save.manifest.objects})
+
+    @property
+    def _folders(self) -> tuple[Path, Path]:
+        return self.folder, self._objects.path
 
     def _path(self, save: Save) -> Path:
         return self.folder / f"{save.id}{_SUFFIX}"
@@ -247,8 +250,7 @@ class SaveStore:
     def _read(self, path: Path) -> Save | None:
         """Return the save in a file, with its problem where it cannot be used; `None` where there is none."""
         try:
-            with path.open("rb") as file:
-                content, modified = file.read(_MAX_SAVE_BYTES + 1), os.fstat(file.fileno()).st_mtime
+            content, modified = read_ordinary(path, _MAX_SAVE_BYTES), path.stat().st_mtime
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -269,8 +271,13 @@ class SaveStore:
 
     def _make_folders(self) -> None:
         self._root.make()
-        make_private_folder(self.folder)
-        make_private_folder(self._objects)
+        for folder in self._folders:
+            make_private_folder(folder)
+            if folder.is_symlink():
+                raise NotWritten(
+                    f"Saves are not written to {folder}, which is a link to another folder: remove it, or set "
+                    "REMOTE_KERNEL_SAVES to another folder."
+                )
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ The program in the interpreter writes it; so all of it comes from the pod, and i
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from remote_kernel.core.errors import WireError
@@ -87,6 +88,8 @@ class Manifest:
         packs = tuple(_pack(value) for value in _list(fields.get("packs"), MANIFEST.entries or 0, "packs"))
         if any(sizes.get(each.hash) != each.size for pack in packs for each in pack):
             raise WireError("a pack of a save has an object that is not in the list of objects")
+        if len({pack[:1] for pack in packs}) != len(packs):
+            raise WireError("two packs of a save begin alike")
         lost = _list(fields.get("lost"), MAX_LOST, "lost variables")
         return cls(
             python=VERSION.check(fields.get("python"), "a version"),
@@ -133,6 +136,12 @@ def _pack(value: object) -> Pack:
 
 
 def _libraries(value: object) -> dict[str, str]:
-    if not isinstance(value, Mapping) or len(value) > MAX_LIBRARIES:
-        raise WireError("the libraries of a save are not an object of bounded size")
-    return {NAME.check(name, "a library"): VERSION.check(version, "a version") for name, version in value.items()}
+    """Return the libraries; "" for a version that cannot be compared: whatever a module calls its own costs no save."""
+    if not isinstance(value, Mapping):
+        raise WireError("the libraries of a save are not an object")
+    known = ((name, version if _is_word(version) else "") for name, version in value.items() if name and _is_word(name))
+    return dict(islice(known, MAX_LIBRARIES))
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= VERSION.most and value.isprintable()

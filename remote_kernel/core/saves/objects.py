@@ -53,13 +53,21 @@ def parse_hash(value: object) -> str:
     return value
 
 
-def check_object(name: str, file: bytes) -> None:
-    """Raise `WireError` where a file is not the object of this name.
+def check_object(name: str, file: bytes, size: int | None = None) -> None:
+    """Raise `WireError` where a file is not the object of this name, or not of this size where one is given.
 
     A file that differs from the one that was written, and passes, has the same content: there are several ways to
     compress it.
     """
-    content_of(name, file)
+    content = content_of(name, file)
+    if size is not None and len(content) != size:
+        raise WireError("an object of a save has another size than its manifest says")
+
+
+def max_file_bytes(size: int) -> int:
+    """Return how large the file of an object may be whose content has this size, in bytes: what does not shrink grows
+    a little where it is compressed."""
+    return min(size + size // 512 + 64, MAX_FILE_BYTES)
 
 
 def content_of(name: str, file: bytes) -> bytes:

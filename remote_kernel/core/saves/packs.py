@@ -9,7 +9,7 @@ from typing import Any
 
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.json_text import parse_json_object
-from remote_kernel.core.limits import MANIFEST
+from remote_kernel.core.limits import PACK_HEADER
 from remote_kernel.core.saves.objects import Object
 from remote_kernel.core.wire.saves import Report
 
@@ -19,10 +19,16 @@ _LENGTH_BYTES = 4
 MARK = "@"
 
 
-def header_bytes(content: bytes) -> bytes | None:
-    """Return the header of a pack, given the beginning of its content; `None` where more of it is needed."""
+def header_bytes(content: bytes | bytearray) -> bytes | None:
+    """Return the header of a pack, given the beginning of its content; `None` where more of it is needed.
+
+    Raises:
+        WireError: it says that it is longer than it may be.
+    """
     end = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "big")
-    return content[_LENGTH_BYTES:end] if _LENGTH_BYTES <= len(content) >= end else None
+    if end - _LENGTH_BYTES > (PACK_HEADER.bytes or 0):
+        raise WireError("the header of a pack of a save is too long")
+    return bytes(content[_LENGTH_BYTES:end]) if _LENGTH_BYTES <= len(content) >= end else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ class PackHeader:
     @classmethod
     def from_bytes(cls, header: bytes) -> "PackHeader":
         """Read a header; raises `WireError`."""
-        fields = parse_json_object(header, MANIFEST)
+        fields = parse_json_object(header, PACK_HEADER)
         try:
             groups = tuple(_group(each) for each in fields["groups"])
             return cls(groups, frozenset(str(each["name"]) for each in fields["lost"]))
@@ -65,7 +71,7 @@ def _group(fields: Mapping[str, Any]) -> tuple[frozenset[str], tuple[Object, ...
 
 def parse_contents(header: bytes) -> Report:
     """Return what would be restored of a pack, without what is around the variables; raises `WireError`."""
-    fields = parse_json_object(header, MANIFEST)
+    fields = parse_json_object(header, PACK_HEADER)
     groups = fields.get("groups")
     if not isinstance(groups, list):
         raise WireError("the groups in a pack of a save are no list")

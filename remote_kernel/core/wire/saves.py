@@ -41,6 +41,7 @@ CALL_MISSING = "CallMissing"
 
 MAX_VARIABLES = SAVE_CALL.entries or 0
 MAX_SENTENCES = 1_000
+AROUND_BYTES = 100_000_000
 
 _PROGRAM = re.compile(r"program-[0-9a-f]{16}\.zip")
 _JOB = re.compile(r"[0-9a-f]{8,64}")
@@ -85,6 +86,11 @@ class SaveLimits(JsonAnswer):
     total_seconds: float = 600.0
     history_entries: int = 1_000
     history_bytes: int = 10_000_000
+
+    @property
+    def max_bytes(self) -> int:
+        """The bytes of a whole save at most: with what is around its variables, and the headers of its packs."""
+        return self.total_bytes * 5 // 4 + self.history_bytes + AROUND_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,9 +39,6 @@ HOSTILE: list[Callable[[dict[str, Any]], Any]] = [
     lambda fields: fields.update(execution_count=10**40),
     lambda fields: fields.update(saved="many"),
     lambda fields: fields.update(libraries=["numpy"]),
-    lambda fields: fields.update(libraries={"numpy": 2}),
-    lambda fields: fields.update(libraries={"num\npy": "2"}),
-    lambda fields: fields.update(libraries={str(number): "1" for number in range(MAX_LIBRARIES + 1)}),
     lambda fields: fields.update(lost=["x"] * (MAX_LOST + 1)),
     lambda fields: fields.update(lost=[1]),
     lambda fields: fields.update(lost="x"),
@@ -50,6 +47,7 @@ HOSTILE: list[Callable[[dict[str, Any]], Any]] = [
     lambda fields: fields["packs"].append({"objects": [["f" * 64, 1]]}),
     lambda fields: fields["packs"].append({"objects": [[fields["objects"][0][0], 1]]}),
     lambda fields: fields["packs"].append({"objects": [["../../identity.key", 1]]}),
+    lambda fields: fields["packs"].append(fields["packs"][0]),
     lambda fields: fields.update(objects=None),
     lambda fields: fields["objects"].append(fields["objects"][0]),
     lambda fields: fields["objects"].append([fields["objects"][0][0], 7]),
@@ -81,6 +79,18 @@ def test_more_objects_than_any_save_has_are_refused() -> None:
 def test_names_of_lost_variables_have_no_control_characters_and_an_end() -> None:
     fields = MANIFEST.to_json() | {"lost": ["a\x1b]0;title\x07", "b\u202egpj", "c" * 1000]}
     assert Manifest.from_json(fields).lost == ("a]0;title", "bgpj", "c" * 200)
+
+
+@pytest.mark.parametrize("version", ["1.0\n", "1" * 200, "\x1b[2J", "\udc80", 2, None])
+def test_a_version_that_is_none_is_not_known_and_costs_no_save(version: object) -> None:
+    manifest = Manifest.from_json(MANIFEST.to_json() | {"libraries": {"odd": version, "numpy": "2.4.6", "own": ""}})
+    assert manifest.libraries == {"odd": "", "numpy": "2.4.6", "own": ""}
+
+
+def test_libraries_are_names_and_no_more_than_a_thousand() -> None:
+    many = {"": "1", "num\npy": "2", "x" * 200: "3"} | {str(number): "1" for number in range(MAX_LIBRARIES + 1)}
+    libraries = Manifest.from_json(MANIFEST.to_json() | {"libraries": many}).libraries
+    assert list(libraries) == [str(number) for number in range(MAX_LIBRARIES)]
 
 
 def test_a_manifest_counts_no_fewer_lost_variables_than_it_names() -> None:

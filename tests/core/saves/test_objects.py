@@ -1,5 +1,6 @@
 """Objects of saves: their files, and what is taken for one."""
 
+import os
 import zlib
 
 import pytest
@@ -7,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remote_kernel.core.errors import WireError
-from remote_kernel.core.saves.objects import MAX_CONTENT_BYTES, RAW, ZLIB, Object, check_object, parse_hash
+from remote_kernel.core.saves.objects import (
+    MAX_CONTENT_BYTES,
+    MAX_FILE_BYTES,
+    RAW,
+    ZLIB,
+    Object,
+    check_object,
+    max_file_bytes,
+    parse_hash,
+)
 from tests.core.saves.examples import BUFFER, PACKED, file_of, object_of
 
 
@@ -36,6 +46,18 @@ def test_a_file_is_the_object_of_its_content(content: bytes, encode: object) -> 
 def test_another_file_is_not(file: bytes) -> None:
     with pytest.raises(WireError):
         check_object(object_of(b"a").hash, file)
+
+
+def test_an_object_of_another_size_is_not_the_one_that_was_named() -> None:
+    check_object(object_of(PACKED).hash, file_of(PACKED), len(PACKED))
+    with pytest.raises(WireError, match="another size"):
+        check_object(object_of(PACKED).hash, file_of(PACKED), 1)
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, MAX_CONTENT_BYTES])
+def test_no_file_is_larger_than_it_may_be(size: int) -> None:
+    content = os.urandom(size)
+    assert len(ZLIB + zlib.compress(content, 1)) <= max_file_bytes(size) <= MAX_FILE_BYTES
 
 
 def test_what_becomes_much_more_is_not_unpacked() -> None:

@@ -41,6 +41,11 @@ def test_the_header_is_there_once_enough_has_come() -> None:
     assert header_bytes(pack) == pack[4:length]
 
 
+def test_a_header_that_is_longer_than_any_is_refused_before_it_is_read() -> None:
+    with pytest.raises(WireError, match="too long"):
+        header_bytes(b"\xff\xff\xff\xff")
+
+
 def test_variables_need_the_objects_of_their_groups() -> None:
     header = PackHeader.from_bytes(json.dumps(HEADER).encode())
     assert header.names == {"x", "y", "z", "@history", "generator"}
