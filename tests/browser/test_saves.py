@@ -1,13 +1,13 @@
-"""State that outlives the pod as its user sees it in JupyterLab, in light and dark."""
+"""Variables that outlive their pod, as a user of JupyterLab sees it: saves, a loss, the report, in light and dark."""
 
-import os
-import signal
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.lab import OpenNotebook
+from tests.browser.lab import Lab, OpenNotebook
 from tests.browser.test_session_commands import choose_theme
 from tests.driver import Pool
 
@@ -18,47 +18,86 @@ expect = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pi
 
 pytestmark = pytest.mark.browser
 
-STATE = """
-import numpy as np
-shared = np.arange(1000).reshape(10, 100)
-row, log, squares = shared[3], open("run.log", "w"), (n * n for n in range(10))
-def total(): return int(shared.sum())
+Open = Callable[..., OpenNotebook]
+Shoot = Callable[[str], None]
+
+CONTRAST = Path(__file__).with_name("contrast.js").read_text()
+
+WORK = """\
+import random, sqlite3
+for number in range(30): globals()[f"station_{number}"] = [random.random() for _ in range(9)]
+class Station: pass
+the_mean_of_all_readings_of_this_summer_and_the_one_before = 21.4
+"""
+LIVE = """\
+log = open("log.txt", "w")
+the_database_that_all_of_the_stations_write_to = sqlite3.connect(":memory:")
+data = {"rows": (n for n in range(3)), "more": [1]}
 """
 
 
+@pytest.fixture(scope="module")
+def lab(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A JupyterLab whose kernels have the one session that a test can name."""
+    pytest.importorskip("jupyterlab", reason="needs JupyterLab: pip install -e .[browser]")
+    environ = {
+        "REMOTE_KERNEL_ENDPOINT": pool.endpoint,
+        "REMOTE_KERNEL_TOKEN": pool.token,
+        "REMOTE_KERNEL_IDENTIFIER": "the-stations",
+        "REMOTE_KERNEL_SAVES": str(tmp_path_factory.mktemp("saves")),
+    }
+    with Lab.start(tmp_path_factory.mktemp("lab"), environ) as running:
+        yield running
+
+
+def assert_legible(page: "Page", index: int) -> None:
+    """Assert that each text of an output stands out from what is behind it."""
+    shown = page.locator(".jp-NotebookPanel .jp-Cell").nth(index).locator(".jp-OutputArea").inner_text()
+    texts = [text for text in page.evaluate(CONTRAST) if text["text"] in shown]
+    assert texts
+    assert [text for text in texts if text["contrast"] < 4.5] == []
+
+
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_a_session_is_saved_lost_and_restored(
-    open_notebook: Callable[..., OpenNotebook], page: "Page", pool: Pool, shoot: Callable[[str], None], theme: str
-) -> None:
+def test_variables_come_back(open_notebook: Open, page: "Page", pool: Pool, shoot: Shoot, theme: str) -> None:
     choose_theme(page, theme)
     notebook = open_notebook(
-        STATE, "%session save 'before lunch'", "total()", "%session restore", "total()", "%session saves",
-        "row = 'other'", "%session restore row",
+        WORK, LIVE, "%session save 'before lunch'", "len(station_0)", "%session restore", "%session saves",
+        "station_0 = []", "%session restore", "%session autosave",
     )  # fmt: skip
-    notebook.run(0)
-    expect(notebook.prompt(0)).to_have_text("[1]:")
-    notebook.run(1)
-    expect(notebook.output(1)).to_contain_text("Saved 4 of 6 variables as 'before lunch': ")
-    expect(notebook.output(1)).to_contain_text("squares is a generator")
-    os.kill(pool.sessions()[0]["pid"], signal.SIGKILL)
+    for index in range(2):
+        notebook.run(index)
+        expect(notebook.prompt(index)).to_have_text(f"[{index + 1}]:")
     notebook.run(2)
-    expect(notebook.output(2)).to_contain_text("4 of 6 variables: '%session restore' brings them back.")
+    expect(notebook.output(2)).to_contain_text(re.compile(r"Saved 3\d of 3\d variables as 'before lunch'"))
+    pool.stop_session("the-stations")
     notebook.run(3)
-    expect(notebook.output(3)).to_contain_text("the save 'before lunch' of ")
-    expect(notebook.output(3)).to_contain_text("%rerun 1")
-    shoot("1-restored")
+    expect(notebook.output(3)).to_contain_text("Or '%session restore' brings back the save 'before lunch' of ")
+    shoot("1-lost")
     notebook.run(4)
-    expect(notebook.output(4)).to_contain_text("499500")
+    expect(notebook.output(4)).to_contain_text("Make them by%rerun 2")
+    expect(notebook.output(4)).to_contain_text("data holds a generator at data['rows'] (cell 2)")
+    notebook.cell(4).scroll_into_view_if_needed()
+    shoot("2-report")
+    assert_legible(page, 3)
+    assert_legible(page, 4)
     notebook.run(5)
-    expect(notebook.output(5)).to_contain_text("1 save of this notebook.")
+    expect(notebook.output(5)).to_contain_text("before lunch")
     notebook.run(6)
-    expect(notebook.prompt(6)).not_to_have_text("[*]:")
     notebook.run(7)
-    question = notebook.output(7).locator("input")
-    question.wait_for()
-    shoot("2-question")
-    question.fill("y")
-    question.press("Enter")
-    expect(notebook.output(7)).to_contain_text("Restoredrow")
-    shoot("3-replaced")
+    expect(notebook.output(7)).to_contain_text("station_0 has another value here than in the save.")
+    expect(notebook.output(7)).to_contain_text("Replace what is there? [y/N]")
+    shoot("3-question")
+    page.keyboard.type("y")
+    page.keyboard.press("Enter")
+    expect(notebook.output(7)).to_contain_text("Nothing was run again.")
+    notebook.run(8)
+    expect(notebook.output(8)).to_contain_text("does not save its variables by itself")
+    notebook.cell(8).scroll_into_view_if_needed()
+    shoot("4-others")
+    page.set_viewport_size({"width": 480, "height": 800})
+    for name, index in (("5-narrow-lost", 3), ("6-narrow-report", 4), ("7-narrow-saves", 5)):
+        notebook.cell(index).scroll_into_view_if_needed()
+        shoot(name)
+    page.set_viewport_size({"width": 1280, "height": 800})
     choose_theme(page, "JupyterLab Light")
