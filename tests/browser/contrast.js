@@ -1,5 +1,5 @@
-// Every text that is seen: its contrast with what is behind it (WCAG 2, 1.4.3), and how light that is.
-() => {
+// Every text that is seen in an element, or on the page: its contrast with what is behind it (WCAG 2, 1.4.3), and how light that is.
+(root) => {
   const parse = (colour) => colour.match(/[\d.]+/g).map(Number);
   const luminance = (rgb) => {
     const [r, g, b] = rgb.slice(0, 3).map((value) => {
@@ -16,7 +16,7 @@
     return [255, 255, 255];
   };
   const texts = [];
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const walker = document.createTreeWalker(root ?? document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const parent = walker.currentNode.parentElement;
     const isSeen = parent.checkVisibility() && !parent.closest(".unseen, template, script");

@@ -100,11 +100,13 @@ def test_a_restore_asks_before_it_replaces_anything(start_notebook: Start) -> No
     saved(notebook, "%session save first")
     notebook.run("a, b = 10, 20")
     cell = notebook.run("%session restore first a", answer="n")
-    assert "a has another value here than in the save." in cell.displayed
+    assert "a is here already, perhaps with another value than in the save." in cell.displayed
     assert "Nothing was restored: the variables are as they were." in cell.displayed
     assert notebook.run("a, b").result == "(10, 20)"
     refused = notebook.run("%session restore first", allow_stdin=False)
-    assert "Nothing was restored, as there are other values: %session restore --force" in error_of(refused)
+    assert error_of(refused).startswith(
+        "Nothing was restored, as these variables are here already: '%session restore --f"
+    )
     assert notebook.run("a, b").result == "(10, 20)"
     assert "Restored: a\n" in notebook.run("%session restore first a", answer="y").displayed
     assert notebook.run("a, b").result == "(1, 20)"

@@ -9,7 +9,7 @@ from remote_kernel.core.errors import SessionLost
 from remote_kernel.core.saves.manifest import Manifest
 from remote_kernel.core.saves.save import Save
 from remote_kernel.core.wire.saves import Lost, Report, Restored
-from remote_kernel.kernel.saves.report import RestoreCard, describe_lost, rerun_line, show_saves
+from remote_kernel.kernel.saves.report import HOW_TO_RESTORE, RestoreCard, describe_lost, rerun_line, show_saves
 from remote_kernel.kernel.saves.words import amount, moment, title, with_save
 
 NOON = time.mktime((2026, 11, 30, 12, 5, 0, 0, 0, -1))
@@ -143,6 +143,6 @@ def test_the_table_has_each_save_and_says_which_cannot_be_used() -> None:
     assert shown.text.splitlines() == [
         "lunch     12:05  14 of 15 variables  0 B",
         "deadbeef  12:05  cannot be used",
-        "2 saves of this notebook. The save x is not used: it was changed.",
+        f"2 saves of this notebook. {HOW_TO_RESTORE} The save x is not used: it was changed.",
     ]
     assert "<table" in shown.html

@@ -65,18 +65,21 @@ def problem(title: str, text: str) -> str:
 
 
 def card(title: str, state: str, colour: str, rows: Sequence[tuple[str, str]], footer: str) -> str:
-    """Return a card with a title, a state, and rows of a name and a value, which is HTML, as the footer is."""
+    """Return a card with a title, a state, and rows of a name and a value, which is HTML, as the footer is.
+
+    Where it is narrow, as on a phone, values stand below their names.
+    """
     body = "".join(
-        f'<div style="{_DIM}">{escape(name)}</div><div style="min-width: 0; overflow-wrap: anywhere;">{value}</div>'
+        f'<div style="display: flex; flex-wrap: wrap; gap: 0 16px;"><div style="flex: 0 0 7.5em; {_DIM}">{escape(name)}'
+        f'</div><div style="flex: 1 1 12em; min-width: 0; overflow-wrap: anywhere;">{value}</div></div>'
         for name, value in rows
     )
     return (
         f'<div style="{_FONT} border: {_LINE}; border-radius: 8px; max-width: 46em; margin: 4px 0; overflow: hidden;">'
-        f'<div style="display: flex; align-items: center; padding: 9px 16px; border-bottom: {_LINE};">'
-        f'<span style="font-weight: 600; font-size: 14px;">{escape(title)}</span>'
-        f'<span style="margin-left: auto;">{dot(colour)}{escape(state)}</span></div>'
-        f'<div style="display: grid; grid-template-columns: max-content 1fr; gap: 4px 20px; padding: 11px 16px;">'
-        f"{body}</div>"
+        f'<div style="display: flex; flex-wrap: wrap; align-items: center; padding: 9px 16px; border-bottom: {_LINE};">'
+        f'<span style="font-weight: 600; font-size: 14px; margin-right: auto; padding-right: 16px;">{escape(title)}'
+        f"</span><span>{dot(colour)}{escape(state)}</span></div>"
+        f'<div style="display: grid; gap: 4px; padding: 11px 16px;">{body}</div>'
         f'<div style="{_DIM} padding: 7px 16px; border-top: {_LINE}; font-size: 12px;">{footer}</div></div>'
     )
 

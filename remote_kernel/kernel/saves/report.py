@@ -18,6 +18,7 @@ MAX_NAMES = 40
 MAX_WARNINGS = 10
 
 TITLE = "Variables restored"
+HOW_TO_RESTORE = "'%session restore' brings back the newest, and with its name behind it, another one."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +89,8 @@ def show_saves(saves: Sequence[Save], now: float) -> Shown:
         for save in saves[:MAX_ROWS]
     ]
     problems = [save.problem for save in saves[:MAX_ROWS] if save.problem]
-    footer = " ".join([f"{count_of(len(saves), 'save')} of this notebook.", *problems[:MAX_WARNINGS]])
+    count = f"{count_of(len(saves), 'save')} of this notebook. {HOW_TO_RESTORE}"
+    footer = " ".join([count, *problems[:MAX_WARNINGS]])
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return Shown(style.table(("save", "saved", "has", "size"), rows, footer, is_text=True), "\n".join([*lines, footer]))

@@ -32,16 +32,20 @@ NO_SUCH_SAVE = "There is no save '{name}' of this notebook: '%session saves' lis
 NO_SUCH_VARIABLE = "There is no variable '{name}' in {save}, nor a save of this name: '%session saves' lists the saves."
 DECLINED = "Nothing was restored: the variables are as they were."
 ASKED = "Replace what is there? [y/N] "
-USE_FORCE = "%session restore --force replaces them; named variables are restored without the others."
+USE_FORCE = (
+    "Nothing was restored, as these variables are here already: '%session restore --force' replaces them, and with "
+    "names of variables behind it, '%session restore' brings back those alone."
+)
 NOT_RESET = (
     "The session stays, as its variables could not be saved before. {error} '%session autosave off' has it given back "
     "without a save."
 )
 ON = "The notebook saves its variables by itself: when it has been idle for a moment, and before they go."
-OFF = "The notebook does not save its variables by itself. What is saved stays."
+OFF = "The notebook does not save its variables by itself: '%session autosave on' changes that. What is saved stays."
 
 MAX_NAMES = 10
 
+_ARE_HERE = "are here already, perhaps with other values"
 _YES = frozenset({"y", "yes"})
 
 
@@ -157,7 +161,7 @@ class SaveCommand:
     async def _is_agreed(self, request: Request) -> bool:
         answer = await self._on_demand.question.ask(request, ASKED)
         if answer is None:
-            raise UsageError(f"Nothing was restored, as there are other values: {USE_FORCE}")
+            raise UsageError(USE_FORCE)
         return answer.strip().lower() in _YES
 
     # The others
@@ -203,12 +207,12 @@ class SaveCommand:
 
 
 def show_conflicts(report: Report) -> Shown:
-    """Return what is said of variables that have other values."""
-    names = [one_line(name) for name in report.conflicts[:MAX_NAMES]]
+    """Return what is said of variables that are here already; that they have the same values is seen of few."""
+    names = ", ".join(one_line(name) for name in report.conflicts[:MAX_NAMES])
     more = len(report.conflicts) - MAX_NAMES
-    listed = ", ".join([*names, *([f"{more:,} more"] if more > 0 else [])])
-    is_one = len(report.conflicts) == 1
-    text = f"{listed} {'has another value' if is_one else 'have other values'} here than in the save."
+    listed = f"{names} and {more:,} more" if more > 0 else names
+    are_here = "is here already, perhaps with another value" if len(report.conflicts) == 1 else _ARE_HERE
+    text = f"{listed} {are_here} than in the save."
     return Shown(style.note(text, colour=style.WARNING), text)
 
 
