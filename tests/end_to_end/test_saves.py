@@ -1,6 +1,8 @@
 """State that outlives the pod, as a notebook's user sees it: save, loss, restore, questions, autosave."""
 
+import os
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,11 +75,11 @@ def test_saves_have_names_are_listed_completed_and_removed(start_notebook: Start
     assert "There is no save of this notebook" in notebook.run("%session saves").displayed
     assert "There is nothing to save" in saved(notebook)
     notebook.run("a = 1; b = 2")
-    assert "Saved 2 variables as 'before lunch': " in saved(notebook, "%session save 'before lunch'")
+    assert "Saved 2 variables as 'long lunch': " in saved(notebook, "%session save 'long lunch'")
     notebook.run("a = 3")
     saved(notebook)
     table = notebook.run("%session saves").displayed
-    assert re.search(r"^before lunch +\d\d:\d\d +2 variables +\d", table, re.MULTILINE)
+    assert re.search(r"^long lunch +\d\d:\d\d +2 variables +\d", table, re.MULTILINE)
     assert "2 saves of this notebook." in table
 
     def complete(line: str) -> list[str]:
@@ -85,12 +87,12 @@ def test_saves_have_names_are_listed_completed_and_removed(start_notebook: Start
         matches: list[str] = notebook.request("shell", "complete_request", content)["matches"]
         return matches
 
-    assert complete("%session restore b") == ["before\\ lunch"]
+    assert complete("%session restore l") == ["long\\ lunch"]
     assert complete("%session saves d") == ["delete"]
-    assert complete("%session saves delete 'b") == ["'before lunch'"]
+    assert complete("%session saves delete 'l") == ["'long lunch'"]
     assert complete("%session restore x --f") == ["--force"]
     assert complete("%session autosave o") == ["on", "off"]
-    assert "Removed the save 'before lunch'" in notebook.run("%session saves delete 'before lunch'").displayed
+    assert "Removed the save 'long lunch'" in notebook.run("%session saves delete 'long lunch'").displayed
     assert "1 save of this notebook." in notebook.run("%session saves").displayed
 
 
@@ -282,3 +284,19 @@ def test_a_session_that_cannot_begin_with_its_save_says_so_before_any_cell_runs(
     assert said.startswith("The session does not begin with the save of ")
     assert said.endswith("The next cell runs without it.")
     assert notebook.run("print('it has run')").stdout == "it has run\n"
+
+
+def test_what_is_not_the_notebook_s_neither_saves_itself_nor_is_taken_for_it(start_notebook: Start, pool: Pool) -> None:
+    settings = {"REMOTE_KERNEL_AUTOSAVE": "1", "REMOTE_KERNEL_AUTORESTORE": "1"}
+    before = start_notebook(**settings)  # of which nobody knows the notebook
+    before.run("a = 1")
+    assert "does not save its variables by itself" in before.run("%session autosave").displayed
+    saved(before)
+    private = start_notebook(**settings)
+    private.run("b = 1")
+    os.kill(pool.sessions()[-1]["pid"], signal.SIGKILL)
+    assert error_of(private.run("b")).endswith("the next cell starts in a new session.")
+    assert private.run("'a' in globals()").result == "False"
+    fresh = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-fresh", REMOTE_KERNEL_FRESH="1", **settings)
+    fresh.run("a = 1")
+    assert "does not save its variables by itself" in fresh.run("%session autosave").displayed

@@ -86,7 +86,10 @@ class SavesOnDemand:
     def _is_autosave_wanted(self) -> bool:
         from remote_kernel.kernel.saves.choice import AutosaveChoice
 
-        notebook = self._session.binding.notebook
+        binding = self._session.binding.now
+        if binding is None or not binding.is_of_its_notebook:
+            return False
+        notebook = binding.notebook
         chosen = AutosaveChoice(self._session.folders.data, notebook).load() if notebook else None
         return self._session.settings.autosaves if chosen is None else chosen
 

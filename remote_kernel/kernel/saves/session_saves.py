@@ -64,6 +64,7 @@ class SessionSaves:
         self._attachment = attachment
         self._hints = hints
         self._files = files
+        self._made: set[str] = set()
         self.autosaving = Autosaving(self._kept_until, self._save_by_itself, tell, state)
 
     def _kept_until(self) -> float | None:
@@ -86,8 +87,15 @@ class SessionSaves:
         return await asyncio.to_thread(store.list)
 
     async def newest(self) -> Save | None:
-        """Return the newest save that can be used; raises as `list`."""
-        return next((save for save in await self.list() if not save.problem), None)
+        """Return the newest save of this notebook that can be used; raises as `list`.
+
+        Where nobody knows which notebook this is, others have their saves in the same place: there, one that this
+        kernel has made.
+        """
+        binding = self._session.binding.now
+        is_known = binding is not None and binding.is_of_its_notebook
+        saves = [save for save in await self.list() if not save.problem and (is_known or save.id in self._made)]
+        return saves[0] if saves else None
 
     async def contents(self, save: Save) -> Report:
         """Return what would be restored of a save, and what not; raises `SaveError`, and as `store`."""
@@ -117,7 +125,9 @@ class SessionSaves:
         saving = Saving(self._pool, self._interpreter, store, progress, patience_seconds=self._session.wait_seconds)
         limits = SaveLimits(total_bytes=settings.save_max_bytes, total_seconds=settings.save_seconds)
         notebook = self._session.binding.notebook
-        return await when_free(lambda: saving.run(name, limits=limits, notebook=notebook, files=self._files()))
+        save = await when_free(lambda: saving.run(name, limits=limits, notebook=notebook, files=self._files()))
+        self._made.add(save.id)
+        return save
 
     async def restore(self, save: Save, names: Sequence[str], progress: SaveProgress, *, is_forced: bool) -> Report:
         """Restore variables, all where none is named; raises `RemoteKernelError`."""

@@ -71,6 +71,12 @@ class Binding:
     host: str = field(default="", compare=False)
 
     @property
+    def is_of_its_notebook(self) -> bool:
+        """Return whether what is in the interpreter is the notebook's, and not that of one run, or of nobody knows
+        which notebook."""
+        return not (self.is_private or self.kernel.startswith(FRESH_PREFIX))
+
+    @property
     def can_be_found(self) -> bool:
         """Return whether another kernel, or this one in a later process, finds the session by the notebook or a name.
 
