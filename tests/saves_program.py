@@ -82,6 +82,10 @@ def do_print(**more):
     print("of the call")
     return {}
 
+def do_many(count, **more):
+    row = {"name": "x" * 50, "type": "int", "cell": None}
+    return {"restored": [row] * count, "lost": [], "warnings": [], "conflicts": []}
+
 def do_fail(**more):
     raise ValueError("no")
 """

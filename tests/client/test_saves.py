@@ -21,6 +21,7 @@ from remote_kernel.core.saves.owner import Owner
 from remote_kernel.core.saves.retention import Retention
 from remote_kernel.core.saves.save import Save
 from remote_kernel.core.settings import Settings
+from remote_kernel.namespace.files.packs import Group, Variable, encode_pack
 from tests.core.saves.examples import BUFFER, KEY, MANIFEST, OWNER, PACKED, file_of, manifest_of, object_of
 from tests.unit import IS_WINDOWS
 
@@ -180,11 +181,40 @@ def test_a_damaged_object_is_written_again_by_the_next_save(store: SaveStore) ->
     path.write_bytes(b"")
     with pytest.raises(SaveError, match="damaged"):
         store.read_object(path.name)
-    with pytest.raises(SaveError, match="not complete"):
-        store.read(store.find())
+    assert store.read(store.find()).saved_at == 1.0, "the rest of it can be used"
     save = add(store, PACKED, BUFFER, now=2.0)
     assert store.read(save) == save
     assert store.read_object(path.name) == file_of(BUFFER)
+
+
+def test_what_was_checked_is_read_again_only_if_it_has_changed(store: SaveStore) -> None:
+    save = add(store, PACKED, BUFFER, b"third", now=1.0)
+    paths = [store.object_path(each.hash) for each in save.manifest.objects]
+    assert store.damaged([path.name for path in paths]) == []
+    paths[0].write_bytes(b"\0other")
+    paths[1].unlink()
+    assert store.damaged([path.name for path in paths]) == [paths[0].name, paths[1].name]
+    assert store.known() == {paths[2].name}
+    again = store_in(store.folder.parent)
+    paths[2].write_bytes(b"")
+    assert again.damaged([paths[2].name]) == [paths[2].name]
+
+
+def test_a_damaged_pack_costs_what_it_tells_and_nothing_else(store: SaveStore) -> None:
+    first, second = (
+        encode_pack([Group([Variable(name, "int", 5, 3)], "dill", b"pickle")], []) for name in ("first", "second")
+    )
+    with store.keeping_objects():
+        for content in (first, second):
+            store.put_object(object_of(content), file_of(content))
+        packs = ((object_of(first),), (object_of(second),))
+        manifest = manifest_of(first, second, packs=packs)
+        save = store.add(manifest, now=0.0, notebook=NOTEBOOK, pod_kernel="python3")
+    assert [each.name for each in store.read_contents(save).restored] == ["first", "second"]
+    store.object_path(object_of(first).hash).write_bytes(b"\0other")
+    told = store.read_contents(save)
+    assert [each.name for each in told.restored] == ["second"]
+    assert [object_of(first).hash in warning for warning in told.warnings] == [True]
 
 
 def test_a_save_of_another_owner_is_refused(store: SaveStore, tmp_path: Path) -> None:
@@ -308,7 +338,7 @@ def test_headers_of_all_packs_have_a_bound(store: SaveStore) -> None:
         packs = tuple((object_of(first), *[object_of(spaces)] * 4) for first in firsts)
         manifest = manifest_of(*firsts, spaces, packs=packs)
         save = store.add(manifest, now=0.0, notebook=NOTEBOOK, pod_kernel="python3")
-    with pytest.raises(SaveError, match="the headers of its packs are too long"):
+    with pytest.raises(SaveError, match="its headers are too long"):
         store.read_contents(save)
     assert store.read_contents(replace(save, manifest=replace(manifest, packs=packs[:4]))).restored == []
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from remote_kernel.client.saves.disk.locks import alone
 from remote_kernel.client.saves.store import SaveStore
 from remote_kernel.core.errors import NotWritten
 from tests.client.test_saves import add, store_in
@@ -27,6 +28,7 @@ def test_objects_of_a_writer_that_was_killed_go(store: SaveStore, tmp_path: Path
     program = f"""
 import os, pathlib
 from remote_kernel.client.saves.folder import SavesFolder
+from remote_kernel.client.saves.disk.locks import alone
 from remote_kernel.client.saves.store import SaveStore
 from tests.core.saves.examples import BUFFER, OWNER, file_of, object_of
 store = SaveStore(SavesFolder(path=pathlib.Path({str(tmp_path / "remote-kernel" / "saves")!r})), OWNER)
@@ -63,6 +65,13 @@ def test_several_kernels_of_a_notebook_write_at_once(tmp_path: Path) -> None:
     saves = [store.read(save) for save in store.list()]
     assert 4 <= len(saves) <= 5
     assert store.known() == {each.hash for save in saves for each in save.manifest.objects}
+
+
+def test_who_waits_to_be_alone_gives_up_after_a_while(tmp_path: Path) -> None:
+    with alone(tmp_path), pytest.raises(OSError, match="another process is at work there"):
+        alone(tmp_path, wait_seconds=0.05).__enter__()
+    with alone(tmp_path):
+        pass
 
 
 @contextmanager

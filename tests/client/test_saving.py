@@ -40,7 +40,7 @@ from remote_kernel.core.wire.frames import SESSION_PATH
 from remote_kernel.core.wire.saves import SAVES_FOLDER, CallProgress, CallState, Report, SaveLimits
 from tests.client.pod_folder import PodFolder
 from tests.client.serving import Answer, serve
-from tests.core.saves.examples import MANIFEST
+from tests.core.saves.examples import MANIFEST, object_of
 from tests.driver import TIMEOUT_SECONDS, Pod, is_alive, run_in_pod, stdout_of, wait_until
 from tests.faults.proxy import FaultProxy, Plan
 
@@ -372,17 +372,51 @@ async def test_a_store_that_takes_nothing_is_told(notebook: Notebook, store: Sav
         await notebook.save(store)
 
 
+def damage(store: SaveStore, *objects: Object) -> None:
+    for each in objects:
+        path = store.object_path(each.hash)
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+
+
 async def test_a_save_that_was_changed_here_is_not_restored(notebook: Notebook, store: SaveStore) -> None:
     notebook.run("x = [1]")
     save = await notebook.save(store)
     notebook.restart()
-    path = store.object_path(save.manifest.objects[0].hash)
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
+    damage(store, *save.manifest.objects)
     with pytest.raises(SaveError, match="was changed or is damaged"):
         await notebook.restore(save, store)
     assert notebook.run("print('x' in globals())") == "False\n"
+
+
+async def test_what_is_damaged_here_costs_what_is_in_it_and_no_more(notebook: Notebook, store: SaveStore) -> None:
+    notebook.run("import os, numpy; x = [1]; array = numpy.ones(100_000); large = {1: os.urandom(5_000_000)}; del os")
+    save = await notebook.save(store)
+    notebook.restart()
+    array = object_of(b"\0\0\0\0\0\0\xf0?" * 100_000)
+    (pack,) = (pack for pack in save.manifest.packs if len(pack) > 1)
+    damage(store, array, pack[-1])
+    report = await notebook.restore(save, store)
+    assert sorted(each.name for each in report.restored) == ["numpy", "x"]
+    reasons = {each.name: each.reason for each in report.lost}
+    assert reasons["large"] == "is in a part of the save that is damaged or missing"
+    assert array.hash[:12] in reasons["array"]
+    assert sum("was changed or is damaged" in warning for warning in report.warnings) == 2
+    assert notebook.run("print(x, 'array' in globals(), 'large' in globals())") == "[1] False False\n"
+    assert restored(await notebook.restore(save, store, "x", force=True)) == ["x"]
+
+
+async def test_what_is_damaged_here_is_fetched_again_by_the_next_save(notebook: Notebook, store: SaveStore) -> None:
+    notebook.run("import os; data = os.urandom(1_000_000); del os")
+    first = await notebook.save(store)
+    store = SaveStore(SavesFolder(path=store.folder.parent), OWNER)
+    damage(store, *first.manifest.objects)
+    store.object_path(first.manifest.objects[0].hash).write_bytes(b"")
+    save = await notebook.save(store)
+    assert store.damaged([each.hash for each in save.manifest.objects]) == []
+    notebook.restart()
+    assert restored(await notebook.restore(save, store)) == ["data"]
 
 
 @pytest.mark.parametrize(

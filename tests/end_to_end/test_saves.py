@@ -218,6 +218,19 @@ def test_the_session_after_a_loss_begins_with_the_save(start_notebook: Start, po
     assert "Variables restored" not in notebook.run("a").displayed
 
 
+def test_a_save_that_ends_its_interpreter_is_restored_by_itself_once(start_notebook: Start, pool: Pool) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-harmful", REMOTE_KERNEL_AUTORESTORE="1")
+    notebook.run("class Ending:\n    def __reduce__(self): return (__import__('os')._exit, (1,))\nending = Ending()")
+    saved(notebook)
+    lose(notebook, pool, "saves-harmful")
+    cells = [notebook.run("6 * 7") for _ in range(3)]
+    assert [cell.reply["status"] for cell in cells[:1]] == ["error"]
+    assert cells[-1].result == "42", [cell.of_type("error") for cell in cells]
+    loss = lose(notebook, pool, "saves-harmful")
+    assert "'%session restore' brings" in loss
+    assert notebook.run("6 * 7").result == "42"
+
+
 def test_a_reset_saves_first(start_notebook: Start) -> None:
     notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-reset", REMOTE_KERNEL_AUTOSAVE="1")
     notebook.run("a = 1")

@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -37,6 +38,15 @@ def test_the_text_has_each_variable_with_its_reason_and_its_cell() -> None:
         "Make them by: %rerun 4 7",
         "Nothing was run again. Took 2 s.",
     ]
+
+
+def test_what_is_not_listed_is_counted() -> None:
+    told = replace(report(lost("rows")), more_restored=60_000, more_lost=9)
+    card = RestoreCard(report=told, source="the save of 12:05").shown()
+    for form in (card.text, card.html):
+        assert "60,002 of 60,012 variables" in form
+        assert "and 59,962 more" in form
+    assert describe_lost(replace(told, more_lost=10)).endswith("; and 1 more")
 
 
 def test_the_card_has_the_same() -> None:
@@ -86,7 +96,7 @@ def test_names_and_reasons_command_neither_terminal_nor_page() -> None:
     assert "<script>" not in shown.html
     assert len(shown.text.splitlines()) == 5
     assert not set(shown.text + shown.html) & set("\x1b\x07\u202e")
-    assert HOSTILE not in describe_lost([lost(HOSTILE)])
+    assert HOSTILE not in describe_lost(report(lost(HOSTILE)))
 
 
 def test_cells_are_named_once_and_in_order() -> None:
@@ -95,8 +105,8 @@ def test_cells_are_named_once_and_in_order() -> None:
 
 
 def test_what_a_save_lacks_is_a_list_of_names_with_reasons() -> None:
-    assert describe_lost([lost("rows")]) == "rows is a generator"
-    assert describe_lost([lost(f"l{number}") for number in range(12)]).endswith("; and 2 more")
+    assert describe_lost(report(lost("rows"))) == "rows is a generator"
+    assert describe_lost(report(*(lost(f"l{number}") for number in range(12)))).endswith("; and 2 more")
 
 
 @pytest.mark.parametrize(

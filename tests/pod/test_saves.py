@@ -17,7 +17,7 @@ import pytest
 
 from remote_kernel.core.wire import files
 from remote_kernel.core.wire.frames import CALLS_PATH, CANCEL_PATH, EVENTS_PATH, SESSION_PATH
-from remote_kernel.core.wire.saves import OBJECTS_FOLDER, SAVES_FOLDER, CallState, Order
+from remote_kernel.core.wire.saves import MAX_VARIABLES, OBJECTS_FOLDER, SAVES_FOLDER, CallState, Order, Report
 from tests.driver import TIMEOUT_SECONDS, Pod, is_alive, run_in_pod, stdout_of, wait_until
 from tests.saves_program import archive
 
@@ -75,6 +75,15 @@ class Caller:
 def caller(client: httpx.Client) -> Caller:
     """A client of a kernel of its own."""
     return Caller(client, secrets.token_hex(4))
+
+
+def test_an_answer_that_is_too_long_to_arrive_is_counted(caller: Caller) -> None:
+    state = caller.call("many", count=200_000)
+    assert (state.problem, state.is_done) == ("", True)
+    assert len(state.answer["restored"]) + state.answer["more_restored"] == 200_000
+    report = Report.from_json(state.answer)
+    assert (len(report.restored), report.restored_count, report.lost_count) == (MAX_VARIABLES, 200_000, 0)
+    assert "more_restored" not in caller.call("many", count=2).answer
 
 
 def test_a_call_leaves_no_trace_in_the_interpreter(caller: Caller) -> None:

@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from remote_kernel.client.routes.route import Route
 from remote_kernel.client.saves.progress import SaveProgress, Step
@@ -15,13 +15,22 @@ from remote_kernel.client.saves.store import SaveStore
 from remote_kernel.client.saves.transfers import Transfers
 from remote_kernel.core.errors import NotWritten, SaveError, SessionLost, WireError
 from remote_kernel.core.saves.manifest import Pack
-from remote_kernel.core.saves.packs import PackHeader
+from remote_kernel.core.saves.packs import PackHeader, parse_contents, wanted_with
 from remote_kernel.core.saves.save import Save
-from remote_kernel.core.wire.saves import Report, objects_folder
+from remote_kernel.core.wire.saves import MAX_SENTENCES, Lost, Report, objects_folder
 
 # Gigabytes take minutes; what hangs in a group ends after a time of its own.
 CALL_SECONDS = 3600.0
 GROUP_SECONDS = 60.0
+
+DAMAGED = "is in a part of the save that is damaged or missing"
+
+
+class _Parts(NamedTuple):
+    """Packs of a save, and the hashes of all objects that they need."""
+
+    packs: Sequence[Pack]
+    objects: Collection[str]
 
 
 class Restoring:
@@ -68,12 +77,15 @@ class Restoring:
             raise SessionLost(GONE) from None
 
     async def _restore(self, save: Save, names: Collection[str], *, force: bool) -> Report:
-        packs, objects = await asyncio.to_thread(self._choose, save, names)
+        parts = await asyncio.to_thread(self._choose, save, names)
         versions = {"python": save.manifest.python, "libraries": dict(save.manifest.libraries)}
         self._progress.warnings = _sentences((await self._call(new_job(), "compare", versions)).get("warnings"))
         self._progress.begin(Step.SENDING)
         folder = self._name_folder(save)
-        await self._transfers.sender.send(objects_folder(folder), objects)
+        damaged = await self._transfers.sender.send(objects_folder(folder), parts.objects)
+        packs = [pack for pack in parts.packs if damaged.keys().isdisjoint(each.hash for each in pack)]
+        if damaged and not packs:
+            raise next(iter(damaged.values()))
         self._progress.begin(Step.LOADING)
         arguments = {
             "packs": [{"objects": [list(each) for each in pack]} for pack in packs],
@@ -83,33 +95,60 @@ class Restoring:
         }
         async with self._transfers.calls.job() as job:
             report = Report.from_json(await self._call(job, "restore", arguments, objects=folder))
-        warnings = dict.fromkeys([*self._progress.warnings, *report.warnings])
-        return replace(report, warnings=list(warnings))
+        hurt = [pack for pack in parts.packs if pack not in packs]
+        lost = await asyncio.to_thread(self._list_lost, hurt, names)
+        warnings = dict.fromkeys([*self._progress.warnings, *map(str, damaged.values()), *report.warnings])
+        return replace(report, warnings=list(warnings)[:MAX_SENTENCES], lost=[*report.lost, *lost])
 
     async def _call(self, job: str, call: str, arguments: Mapping[str, Any], *, objects: str = "") -> dict[str, Any]:
         return await self._transfers.calls.call(
             job, call, arguments, self._progress.hear, seconds=CALL_SECONDS, objects=objects
         )
 
-    def _choose(self, save: Save, names: Collection[str]) -> tuple[Sequence[Pack], Collection[str]]:
+    def _choose(self, save: Save, names: Collection[str]) -> "_Parts":
         """Return the packs that are needed, and the hashes of all objects; reads files. Raises `SaveError`."""
         manifest = save.manifest
         if not names:
-            return manifest.packs, [each.hash for each in manifest.objects]
-        missing, wanted = {*names}, {*names}
+            return _Parts(manifest.packs, [each.hash for each in manifest.objects])
+        headers, problems = self._read_headers(manifest.packs)
+        missing = {*names}.difference(*(header.names for header in headers.values()))
+        if missing:
+            raise problems[0] if problems else SaveError(f"The save '{save.label}' has no variable {min(missing)!r}.")
+        wanted = wanted_with(names, headers.values())
         packs: list[Pack] = []
         objects: set[str] = set()
-        for pack in manifest.packs:
-            header = PackHeader.from_bytes(self._store.read_header(pack))
+        for pack, header in headers.items():
             buffers = header.buffers_of(wanted)
             # The last one has what is around the variables, and those that were lost.
             if buffers is not None or pack is manifest.packs[-1]:
                 packs.append(pack)
                 objects.update(each.hash for each in (*pack, *(buffers or ())))
-            missing -= header.names
-        if missing:
-            raise SaveError(f"The save '{save.label}' has no variable {min(missing)!r}.")
-        return packs, objects
+        return _Parts(packs, objects)
+
+    def _read_headers(self, packs: Iterable[Pack]) -> tuple[dict[Pack, PackHeader], list[SaveError]]:
+        """Return the headers of packs, and what is wrong with those that cannot be read."""
+        headers: dict[Pack, PackHeader] = {}
+        problems: list[SaveError] = []
+        for pack in packs:
+            try:
+                headers[pack] = PackHeader.from_bytes(self._store.read_header(pack))
+            except SaveError as error:
+                problems.append(error)
+        return headers, problems
+
+    def _list_lost(self, packs: Iterable[Pack], names: Collection[str]) -> list[Lost]:
+        """Return the variables of damaged packs, as far as their beginnings can be read."""
+        lost: list[Lost] = []
+        for pack in packs:
+            with contextlib.suppress(SaveError):
+                told = parse_contents(self._store.read_header(pack))
+                lost += [
+                    Lost(name=each.name, type=each.type, cell=each.cell, reason=DAMAGED)
+                    for each in told.restored
+                    if not names or each.name in names
+                ]
+                lost += [each for each in told.lost if not names or each.name in names]
+        return lost
 
     def _name_folder(self, save: Save) -> str:
         """Return the name of the folder in which a try to restore the same again finds what was sent."""

@@ -20,6 +20,13 @@ from remote_kernel.core.wire.saves import SaveLimits, job_folder
 # Behind its time a save has to be written down.
 ENDING_SECONDS = 60.0
 
+# What is found to be damaged here is asked for once more.
+TRIES = 2
+# Objects that are checked at once: who gives up a save does not wait for gigabytes.
+AT_ONCE = 16
+
+STILL_DAMAGED = "What is written to {folder} is not there again when it is read: nothing was saved."
+
 
 class Saving:
     """Saves the variables of one interpreter.
@@ -58,13 +65,17 @@ class Saving:
         """
         name = parse_name(name) if name else ""
         try:
-            async with in_threads(self._store.keeping_objects()), self._transfers.calls.job() as job:
-                await self._take(job, limits)
-                manifest = await self._fetch(job, limits)
-                return await asyncio.to_thread(
-                    self._store.add, manifest, name=name, now=time.time(), notebook=notebook,
-                    pod_kernel=self._interpreter.kernelspec, files=files,
-                )  # fmt: skip
+            async with in_threads(self._store.keeping_objects()):
+                for _ in range(TRIES):
+                    async with self._transfers.calls.job() as job:
+                        await self._take(job, limits)
+                        manifest = await self._fetch(job, limits)
+                        if not await self._is_damaged(manifest):
+                            return await asyncio.to_thread(
+                                self._store.add, manifest, name=name, now=time.time(), notebook=notebook,
+                                pod_kernel=self._interpreter.kernelspec, files=files,
+                            )  # fmt: skip
+                raise SaveError(STILL_DAMAGED.format(folder=self._store.folder))
         except WireError as error:
             raise SaveError(DAMAGED.format(error=error)) from None
         except SessionLost:
@@ -88,6 +99,15 @@ class Saving:
         new = [each for each in manifest.objects if each.hash not in known]
         await fetcher.fetch_objects(folder, entries, new, self._store)
         return manifest
+
+    async def _is_damaged(self, manifest: Manifest) -> bool:
+        """Return whether something that was here already, and so was not fetched, is of no use; it is known no more."""
+        names = [each.hash for each in manifest.objects]
+        found = [
+            await asyncio.to_thread(self._store.damaged, names[start : start + AT_ONCE])
+            for start in range(0, len(names), AT_ONCE)
+        ]
+        return any(found)
 
 
 @asynccontextmanager

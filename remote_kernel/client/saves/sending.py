@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from remote_kernel.client.files.remote_files import RemoteFiles
 from remote_kernel.client.files.transfer import Patience, PieceSize, Progress
@@ -76,13 +76,16 @@ class ObjectSender:
         self._piece = piece
         self._patience = patience
 
-    async def send(self, folder: str, names: Collection[str]) -> None:
+    async def send(self, folder: str, names: Collection[str]) -> Mapping[str, SaveError]:
         """Send objects to a folder, each once its content is found to be what its name says.
 
+        Return those that were not sent, as they are damaged or missing, with what is wrong with them.
+
         Raises:
-            SaveError: one of them is damaged or missing, or the session does not take it.
+            SaveError: the session does not take one.
             PoolError, SessionLost.
         """
+        damaged: dict[str, SaveError] = {}
         there = await list_files(self._files, folder, self._patience)
         sizes = await asyncio.to_thread(self._store.sizes)
         progress = self._progress
@@ -94,10 +97,11 @@ class ObjectSender:
         while queue:
             batch = self._next_batch(queue, sizes)
             try:
-                await self._send(folder, batch)
+                damaged |= await self._send(folder, batch)
             except PoolRefused as error:
                 raise explain(error) from None
             self._count(batch, sizes)
+        return damaged
 
     def _next_batch(self, queue: "deque[str]", sizes: Mapping[str, int]) -> list[str]:
         """Take one or more from the queue: as many as fit into one request."""
@@ -110,16 +114,27 @@ class ObjectSender:
             batch.append(queue.popleft())
         return batch
 
-    async def _send(self, folder: str, names: Sequence[str]) -> None:
-        contents = await asyncio.to_thread(lambda: [self._store.read_object(name) for name in names])
-        if len(names) == 1:
-            await self._sender.send(f"{folder}/{names[0]}", contents[0])
-            return
-        batch = [
-            BatchFile(path=name, content=content, modified=0.0) for name, content in zip(names, contents, strict=True)
-        ]
-        await self._patience.move(lambda: self._files.write_batch(folder, batch))
-        self._progress.moved += sum(map(len, contents))
+    async def _send(self, folder: str, names: Sequence[str]) -> dict[str, SaveError]:
+        contents, damaged = await asyncio.to_thread(self._read, names)
+        if len(contents) == 1:
+            ((name, content),) = contents.items()
+            await self._sender.send(f"{folder}/{name}", content)
+        elif contents:
+            batch = [BatchFile(path=name, content=content, modified=0.0) for name, content in contents.items()]
+            await self._patience.move(lambda: self._files.write_batch(folder, batch))
+            self._progress.moved += sum(map(len, contents.values()))
+        return damaged
+
+    def _read(self, names: Iterable[str]) -> tuple[dict[str, bytes], dict[str, SaveError]]:
+        """Return the files of objects, and what is wrong with those that cannot be used."""
+        contents: dict[str, bytes] = {}
+        damaged: dict[str, SaveError] = {}
+        for name in names:
+            try:
+                contents[name] = self._store.read_object(name)
+            except SaveError as error:
+                damaged[name] = error
+        return contents, damaged
 
     def _count(self, names: Collection[str], sizes: Mapping[str, int]) -> None:
         self._progress.files_done += len(names)

@@ -11,7 +11,7 @@ folder may be on a drive of others: the file of a save by its code, an object by
 import contextlib
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,8 +89,7 @@ class SaveStore:
         return _usable(found[0])
 
     def read(self, save: Save) -> Save:
-        """Return a save as it is in its file now, once all its objects are there; what is in them is checked by
-        `read_object`.
+        """Return a save as it is in its file now; what it consists of is checked by `read_object`.
 
         Raises:
             SaveError: it cannot be used.
@@ -98,15 +97,7 @@ class SaveStore:
         now = self._read(self._path(save))
         if now is None:
             raise SaveError(f"The save '{save.label}' has been removed.")
-        _usable(now)
-        known = self.known()
-        missing = [each.hash for each in now.manifest.objects if each.hash not in known]
-        if missing:
-            raise SaveError(
-                f"The save '{save.label}' is not complete: {self.object_path(missing[0])} is not there, and it cannot "
-                "be restored."
-            )
-        return now
+        return _usable(now)
 
     def known(self) -> set[str]:
         """Return the hashes of the objects that are here; they stay for as long as `keeping_objects`.
@@ -128,29 +119,38 @@ class SaveStore:
         """Return the file of an object, whose content is what its name says; raises `SaveError`."""
         return self._objects.read(name)
 
+    def damaged(self, names: Iterable[str]) -> Sequence[str]:
+        """Return those objects that are not what their names say, which are set aside, and those that are not here."""
+        return self._objects.damaged(names)
+
     def read_header(self, pack: Pack) -> bytes:
         """Return the header of a pack; raises `SaveError` and `WireError`."""
         return self._objects.header(pack)
 
     def read_contents(self, save: Save) -> Report:
-        """Return what would be restored of a save, and what not; raises `SaveError`."""
-        try:
-            parts = [parse_contents(header) for header in self._headers(save.manifest)]
-        except WireError as error:
-            raise SaveError(f"A part of the save '{save.label}' cannot be read: {error}.") from error
-        restored = [each for part in parts for each in part.restored]
-        lost = [each for part in parts for each in part.lost]
-        return Report(restored=restored, lost=lost, warnings=[], conflicts=[])
+        """Return what would be restored of a save, and what not; a warning for each part that is damaged.
 
-    def _headers(self, manifest: Manifest) -> Iterator[bytes]:
-        """Yield the headers of all packs; raises `SaveError` and `WireError`."""
-        room = MANIFEST.bytes or 0
-        for pack in manifest.packs:
-            header = self.read_header(pack)
-            room -= len(header)
+        Raises:
+            SaveError: what it consists of is not what a program of ours writes.
+        """
+        told = Report(restored=[], lost=[], warnings=[], conflicts=[])
+        room, more_lost = MANIFEST.bytes or 0, 0
+        for pack in save.manifest.packs:
+            try:
+                header = self.read_header(pack)
+                room -= len(header)
+                part = parse_contents(header)
+            except SaveError as error:
+                told.warnings.append(str(error))
+                continue
+            except WireError as error:
+                raise SaveError(f"A part of the save '{save.label}' cannot be read: {error}.") from error
             if room < 0:
-                raise WireError("the headers of its packs are too long")
-            yield header
+                raise SaveError(f"A part of the save '{save.label}' cannot be read: its headers are too long.")
+            told.restored.extend(part.restored)
+            told.lost.extend(part.lost)
+            more_lost += part.more_lost
+        return replace(told, more_lost=more_lost)
 
     def put_object(self, each: Object, file: bytes) -> None:
         """Keep an object, given as its file, for a save that is to be added.

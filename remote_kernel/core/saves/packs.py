@@ -3,9 +3,9 @@
 A pack is four bytes, most significant first, with the length of its header, the header in JSON, and the pickles.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.json_text import parse_json_object
@@ -31,16 +31,37 @@ def header_bytes(content: bytes | bytearray) -> bytes | None:
     return bytes(content[_LENGTH_BYTES:end]) if _LENGTH_BYTES <= len(content) >= end else None
 
 
+class PackGroup(NamedTuple):
+    """Variables that belong together.
+
+    Attributes:
+        names: of the variables.
+        buffers: objects that are theirs beside the pack's.
+        wants: names of variables in other groups that they cannot do without.
+    """
+
+    names: frozenset[str]
+    buffers: tuple[Object, ...]
+    wants: frozenset[str]
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "PackGroup":
+        """Read a group; raises `WireError`, and what objects of another kind raise."""
+        names = frozenset(str(each["name"]) for each in fields["variables"])
+        buffers = tuple(Object.from_json(each) for buffer in fields["buffers"] for each in buffer)
+        return cls(names, buffers, frozenset(map(str, fields.get("wants", ()))))
+
+
 @dataclass(frozen=True, slots=True)
 class PackHeader:
     """Header of a pack.
 
     Attributes:
-        groups: names of variables that belong together, and the objects that are theirs beside the pack's.
+        groups: what is in the pack.
         lost: names of variables that were not saved.
     """
 
-    groups: tuple[tuple[frozenset[str], tuple[Object, ...]], ...]
+    groups: tuple[PackGroup, ...]
     lost: frozenset[str]
 
     @classmethod
@@ -48,7 +69,7 @@ class PackHeader:
         """Read a header; raises `WireError`."""
         fields = parse_json_object(header, PACK_HEADER)
         try:
-            groups = tuple(_group(each) for each in fields["groups"])
+            groups = tuple(map(PackGroup.from_json, fields["groups"]))
             return cls(groups, frozenset(str(each["name"]) for each in fields["lost"]))
         except (KeyError, TypeError, AttributeError) as error:
             raise WireError("a pack of a save has another header than it should") from error
@@ -56,17 +77,25 @@ class PackHeader:
     @property
     def names(self) -> set[str]:
         """The names of all variables."""
-        return set(self.lost).union(*(names for names, _ in self.groups))
+        return set(self.lost).union(*(group.names for group in self.groups))
 
     def buffers_of(self, names: Collection[str]) -> list[Object] | None:
         """Return the objects that variables need beside the pack's; `None` where none of them is in the pack."""
-        groups = [buffers for found, buffers in self.groups if not found.isdisjoint(names)]
+        groups = [group.buffers for group in self.groups if not group.names.isdisjoint(names)]
         return [each for buffers in groups for each in buffers] if groups else None
 
 
-def _group(fields: Mapping[str, Any]) -> tuple[frozenset[str], tuple[Object, ...]]:
-    names = frozenset(str(each["name"]) for each in fields["variables"])
-    return names, tuple(Object.from_json(each) for buffer in fields["buffers"] for each in buffer)
+def wanted_with(names: Collection[str], headers: Iterable[PackHeader]) -> set[str]:
+    """Return variables, and those in all packs that they cannot do without."""
+    group_of = {name: group for header in headers for group in header.groups for name in group.names}
+    wanted: set[str] = set()
+    left = [*names]
+    while left:
+        name = left.pop()
+        if name not in wanted:
+            wanted.add(name)
+            left += group_of[name].wants if name in group_of else ()
+    return wanted
 
 
 def parse_contents(header: bytes) -> Report:
@@ -78,9 +107,8 @@ def parse_contents(header: bytes) -> Report:
     lists = [group.get("variables") if isinstance(group, Mapping) else None for group in groups]
     variables = [variable for each in lists for variable in (each if isinstance(each, list) else [None])]
     told = Report.from_json({"restored": variables, "lost": fields.get("lost")})
-    return Report(
+    return replace(
+        told,
         restored=[each for each in told.restored if not each.name.startswith(MARK)],
         lost=[each for each in told.lost if not each.name.startswith(MARK)],
-        warnings=[],
-        conflicts=[],
     )

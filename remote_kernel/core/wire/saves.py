@@ -192,20 +192,49 @@ class Report(JsonAnswer):
     Attributes:
         warnings: sentences, such as about libraries of other versions.
         conflicts: variables that have other values now; where there are any, nothing was restored.
+        more_restored, more_lost, more_conflicts: how many more there are than are listed.
     """
 
     restored: Annotated[list[Restored], Items(most=MAX_VARIABLES)]
     lost: Annotated[list[Lost], Items(most=MAX_VARIABLES)]
     warnings: Annotated[list[Annotated[str, _SENTENCE]], Items(most=MAX_SENTENCES)]
     conflicts: Annotated[list[Annotated[str, REMARK]], Items(most=MAX_VARIABLES)]
+    more_restored: int = 0
+    more_lost: int = 0
+    more_conflicts: int = 0
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what the program has answered; raises `WireError`."""
-        fields = value if isinstance(value, Mapping) else {}
-        lists = {name: _without_nulls(fields.get(name, [])) for name in cls.__annotations__}
-        report: Self = from_fields(cls, lists)
+        """Read what the program has answered, of very long lists the beginning; raises `WireError`."""
+        fields = cut_report(value if isinstance(value, Mapping) else {}, MAX_VARIABLES)
+        lists = {name: _without_nulls(fields.get(name, [])) for name in ("restored", "lost", "warnings", "conflicts")}
+        report: Self = from_fields(cls, {**fields, **lists})
         return report
+
+    @property
+    def restored_count(self) -> int:
+        """Number of variables that are back."""
+        return len(self.restored) + self.more_restored
+
+    @property
+    def lost_count(self) -> int:
+        """Number of variables that are not."""
+        return len(self.lost) + self.more_lost
+
+    @property
+    def conflict_count(self) -> int:
+        """Number of variables that have other values now."""
+        return len(self.conflicts) + self.more_conflicts
+
+
+def cut_report(fields: Mapping[str, Any], most: int) -> dict[str, Any]:
+    """Return a report as JSON has it whose lists of variables have so many at most, with the number of the others."""
+    cut = dict(fields)
+    for name, more in (("restored", "more_restored"), ("lost", "more_lost"), ("conflicts", "more_conflicts")):
+        rows, others = cut.get(name), cut.get(more, 0)
+        if isinstance(rows, list) and len(rows) > most and type(others) is int:
+            cut |= {name: rows[:most], more: others + len(rows) - most}
+    return cut
 
 
 def _without_nulls(rows: object) -> object:

@@ -40,7 +40,7 @@ class RestoreCard:
 
     @property
     def _count(self) -> str:
-        lost, restored = len(self.report.lost), len(self.report.restored)
+        lost, restored = self.report.lost_count, self.report.restored_count
         return f"{restored:,} of {count_of(restored + lost, 'variable')}" if lost else count_of(restored, "variable")
 
     @property
@@ -56,9 +56,9 @@ class RestoreCard:
         report = self.report
         rows = [("From", escape(self.source))]
         if report.restored:
-            rows.append(("Restored", _chips(self._names)))
+            rows.append(("Restored", _chips(self._names, report.restored_count)))
         if report.lost:
-            rows.append(("Not restored", _lost_html(report.lost)))
+            rows.append(("Not restored", _lost_html(report.lost, report.lost_count)))
         rows += [("Beware", escape(one_line(warning))) for warning in report.warnings[:MAX_WARNINGS]]
         if line := rerun_line(report.lost):
             rows.append(("Make them by", style.code(line)))
@@ -69,8 +69,8 @@ class RestoreCard:
         report = self.report
         lines = [f"{TITLE}: {self._count}, from {self.source}."]
         if report.restored:
-            lines.append(f"Restored: {', '.join(_shown_names(self._names))}")
-        lines += _lost_text(report.lost)
+            lines.append(f"Restored: {', '.join(_shown_names(self._names, report.restored_count))}")
+        lines += _lost_text(report.lost, report.lost_count)
         lines += [f"Beware: {one_line(warning)}" for warning in report.warnings[:MAX_WARNINGS]]
         if line := rerun_line(report.lost):
             lines.append(f"Make them by: {line}")
@@ -102,21 +102,21 @@ def rerun_line(lost: Iterable[Lost]) -> str:
     return f"%rerun {' '.join(map(str, cells))}" if cells else ""
 
 
-def describe_lost(lost: Sequence[Lost]) -> str:
+def describe_lost(report: Report) -> str:
     """Return the names of what could not be saved, each with its reason, and of very many the first."""
-    first = [f"{one_line(each.name)} {_reason(each)}" for each in lost[:MAX_WARNINGS]]
-    return "; ".join([*first, *_more(len(lost) - MAX_WARNINGS)])
+    first = [f"{one_line(each.name)} {_reason(each)}" for each in report.lost[:MAX_WARNINGS]]
+    return "; ".join([*first, *_more(report.lost_count - MAX_WARNINGS)])
 
 
-def _lost_html(lost: Sequence[Lost]) -> str:
+def _lost_html(lost: Sequence[Lost], count: int) -> str:
     lines = [f"{style.code(one_line(each.name))} {escape(_reason(each) + _cell(each))}" for each in lost[:MAX_ROWS]]
-    return "".join(f"<div>{line}</div>" for line in [*lines, *_more(len(lost) - MAX_ROWS)])
+    return "".join(f"<div>{line}</div>" for line in [*lines, *_more(count - MAX_ROWS)])
 
 
-def _lost_text(lost: Sequence[Lost]) -> list[str]:
+def _lost_text(lost: Sequence[Lost], count: int) -> list[str]:
     width = max((len(one_line(each.name)) for each in lost[:MAX_ROWS]), default=0)
     lines = [f"Not restored: {one_line(each.name):<{width}}  {_reason(each)}{_cell(each)}" for each in lost[:MAX_ROWS]]
-    return [*lines, *_more(len(lost) - MAX_ROWS)]
+    return [*lines, *_more(count - MAX_ROWS)]
 
 
 def _cell(lost: Lost) -> str:
@@ -127,12 +127,12 @@ def _reason(lost: Lost) -> str:
     return one_line(lost.reason).rstrip(".")
 
 
-def _chips(names: Sequence[str]) -> str:
-    return " ".join([*map(style.code, _shown(names)), *_more(len(names) - MAX_NAMES)])
+def _chips(names: Sequence[str], count: int) -> str:
+    return " ".join([*map(style.code, _shown(names)), *_more(count - MAX_NAMES)])
 
 
-def _shown_names(names: Sequence[str]) -> list[str]:
-    return [*_shown(names), *_more(len(names) - MAX_NAMES)]
+def _shown_names(names: Sequence[str], count: int) -> list[str]:
+    return [*_shown(names), *_more(count - MAX_NAMES)]
 
 
 def _shown(names: Sequence[str]) -> list[str]:

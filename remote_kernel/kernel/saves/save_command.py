@@ -86,12 +86,12 @@ class SaveCommand:
 
     async def _describe(self, save: Save, took_seconds: float) -> Shown:
         """Return what is said of a save that is whole."""
-        lost = (await self._saves.contents(save)).lost
+        told = await self._saves.contents(save)
         name = f" as '{save.name}'" if save.name else ""
         size, took = format_bytes(save.manifest.bytes), format_seconds(took_seconds)
         saved = f"Saved {amount(save.manifest)}{name}: {size}, in {took}. '%session restore' brings them back."
-        text = f"{saved} Not saved: {describe_lost(lost)}." if lost else saved
-        return Shown(style.note(text, colour=style.WARNING if lost else style.GOOD), text)
+        text = f"{saved} Not saved: {describe_lost(told)}." if told.lost else saved
+        return Shown(style.note(text, colour=style.WARNING if told.lost else style.GOOD), text)
 
     async def save_before_end(self, request: Request) -> None:
         """Save what has changed before the session is given back; raises `SaveError`."""
@@ -133,6 +133,8 @@ class SaveCommand:
         contents = await self._saves.contents(save)
         known = {each.name for each in contents.restored} | {each.name for each in contents.lost}
         for name in names:
+            if name not in known and contents.warnings:
+                raise SaveError(contents.warnings[0])
             if name not in known:
                 raise UsageError(NO_SUCH_VARIABLE.format(name=one_line(name), save=title(save, time.time())))
 
@@ -209,9 +211,9 @@ class SaveCommand:
 def show_conflicts(report: Report) -> Shown:
     """Return what is said of variables that are here already; that they have the same values is seen of few."""
     names = ", ".join(one_line(name) for name in report.conflicts[:MAX_NAMES])
-    more = len(report.conflicts) - MAX_NAMES
+    more = report.conflict_count - MAX_NAMES
     listed = f"{names} and {more:,} more" if more > 0 else names
-    are_here = "is here already, perhaps with another value" if len(report.conflicts) == 1 else _ARE_HERE
+    are_here = "is here already, perhaps with another value" if report.conflict_count == 1 else _ARE_HERE
     text = f"{listed} {are_here} than in the save."
     return Shown(style.note(text, colour=style.WARNING), text)
 

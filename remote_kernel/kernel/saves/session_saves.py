@@ -65,6 +65,8 @@ class SessionSaves:
         self._hints = hints
         self._files = files
         self._made: set[str] = set()
+        self._store: SaveStore | None = None
+        self._harmful: set[str] = set()
         self.autosaving = Autosaving(self._kept_until, self._save_by_itself, tell, state)
 
     def _kept_until(self) -> float | None:
@@ -75,7 +77,10 @@ class SessionSaves:
 
     async def store(self) -> SaveStore:
         """Return where the notebook's saves are; raises as `Session.open`."""
-        return await self._session.open_saves(self._hints)
+        store = await self._session.open_saves(self._hints)
+        if self._store is None or self._store.folder != store.folder:
+            self._store = store  # it remembers what it has checked
+        return self._store
 
     async def notebook(self) -> str:
         """Return the notebook's path, "" where nobody knows it; raises as `Session.open`."""
@@ -107,7 +112,8 @@ class SessionSaves:
         save = await self.newest()
         if save is None:
             return loss
-        return with_save(loss, save, time.time(), is_automatic=self._session.settings.autorestores)
+        is_automatic = self._session.settings.autorestores and save.id not in self._harmful
+        return with_save(loss, save, time.time(), is_automatic=is_automatic)
 
     # What is done
 
@@ -156,9 +162,12 @@ class SessionSaves:
         )
 
     async def restore_by_itself(self, show: Callable[[Wait], None], present: Callable[[Shown], None]) -> None:
-        """Restore the newest save, if there is one, before a cell; see `SavesOnDemand.restore`."""
+        """Restore the newest save, if there is one, before a cell; see `SavesOnDemand.restore`.
+
+        One that could not be restored is not tried again: its variables may end every interpreter that loads them.
+        """
         save = await self.newest()
-        if save is None:
+        if save is None or save.id in self._harmful:
             return
         progress = SaveProgress()
         source = title(save, time.time())
@@ -168,8 +177,10 @@ class SessionSaves:
         except asyncio.CancelledError:
             raise Interrupted(INTERRUPTED) from None
         except SessionLost:
+            self._harmful.add(save.id)
             raise
         except RemoteKernelError as error:
+            self._harmful.add(save.id)
             raise SaveError(NOT_RESTORED.format(save=source, error=error)) from error
         if report.conflicts:
             text = IN_THE_WAY.format(save=source)

@@ -14,6 +14,8 @@ def main(argument: dict[str, Any]) -> object:
     from pathlib import Path
 
     package, archive = argument["package"], argument["archive"]
+    # What is longer would not arrive: a report on very many variables, whose whole is in a file.
+    most_bytes = argument["answer_bytes"]
 
     class Told:
         """An answer that is shown as it is, whatever IPython makes of texts here."""
@@ -23,6 +25,18 @@ def main(argument: dict[str, Any]) -> object:
 
         def __repr__(self) -> str:
             return self._text
+
+    def shortened(answer: str) -> Any:
+        """Return an answer that is short enough, with the numbers of what is left out of its lists."""
+        fields = json.loads(answer)
+        lists = {name: rows for name, rows in fields.items() if isinstance(rows, list)}
+        most = max(map(len, lists.values()), default=0)
+        while len(answer) > most_bytes and most > 1:
+            most //= 2
+            fields.update((name, rows[:most]) for name, rows in lists.items())
+            fields.update((f"more_{name}", len(rows) - most) for name, rows in lists.items() if len(rows) > most)
+            answer = json.dumps(fields)
+        return fields
 
     def load() -> Any:
         loaded = sys.modules.get(package)
@@ -40,7 +54,7 @@ def main(argument: dict[str, Any]) -> object:
     try:
         if argument["folder"] and not Path(argument["folder"]).is_dir():
             return Told({"problem": "It was given up before it had begun."})
-        return Told({"answer": json.loads(load().call(argument["call"], json.dumps(argument["arguments"])))})
+        return Told({"answer": shortened(load().call(argument["call"], json.dumps(argument["arguments"])))})
     except KeyboardInterrupt:
         return Told({"problem": "It was interrupted."})
     except MemoryError:

@@ -33,6 +33,9 @@ TELL_SECONDS = 0.5
 # How long code that was interrupted may take to end.
 ENDING_SECONDS = 5.0
 
+# Of an answer's JSON; what stands around it on its way has room as well.
+MAX_ANSWER_BYTES = 3 * (SAVE_CALL.bytes or 0) // 4
+
 CHILD_ENDED = (
     "The process in the session that saved the variables ended before it was done: there was too little memory, or no "
     "room on the disk."
@@ -135,6 +138,7 @@ class SaveCall:
                 "package": PACKAGE,
                 "archive": str(self._archive),
                 "folder": str(self._files.folder) if self._files.is_wanted else "",
+                "answer_bytes": MAX_ANSWER_BYTES,
                 "call": self._order.call,
                 "arguments": {**self._order.arguments, **paths},
             },

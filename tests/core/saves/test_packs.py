@@ -7,7 +7,7 @@ import pytest
 
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.saves.objects import Object
-from remote_kernel.core.saves.packs import PackHeader, header_bytes, parse_contents
+from remote_kernel.core.saves.packs import PackHeader, header_bytes, parse_contents, wanted_with
 from remote_kernel.core.wire.saves import Lost, Restored
 from remote_kernel.namespace.files import packs
 
@@ -54,6 +54,14 @@ def test_variables_need_the_objects_of_their_groups() -> None:
     assert header.buffers_of(["generator"]) is None
 
 
+def test_variables_come_with_those_that_they_cannot_do_without() -> None:
+    first = {"groups": [group("model") | {"wants": ["Model"]}, group("other")], "lost": []}
+    second = {"groups": [group("Model", "Base") | {"wants": ["mixin", "gone"]}, group("mixin")], "lost": []}
+    headers = [PackHeader.from_bytes(json.dumps(header).encode()) for header in (first, second)]
+    assert wanted_with(["model"], headers) == {"model", "Model", "mixin", "gone"}
+    assert wanted_with(["other"], headers) == {"other"}
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -64,6 +72,7 @@ def test_variables_need_the_objects_of_their_groups() -> None:
         {"groups": [{"variables": [{}], "buffers": []}], "lost": []},
         {"groups": [group("x", buffers=[[["..", 1]]])], "lost": []},
         {"groups": [group("x", buffers=[1])], "lost": []},
+        {"groups": [group("x") | {"wants": 1}], "lost": []},
     ],
 )
 def test_a_header_that_is_none_is_refused(wrong: Any) -> None:

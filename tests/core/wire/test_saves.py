@@ -48,6 +48,14 @@ def test_a_variable_that_no_cell_has_bound_has_none() -> None:
     assert (report.lost, report.warnings, report.conflicts) == ([], [], [])
 
 
+def test_of_very_many_variables_the_first_are_listed_and_all_are_counted() -> None:
+    rows = [{"name": "x", "type": "int", "cell": None}] * (MAX_VARIABLES + 2)
+    report = Report.from_json({"restored": rows, "conflicts": ["x"] * (MAX_VARIABLES + 1), "more_conflicts": 4})
+    assert (len(report.restored), report.restored_count) == (MAX_VARIABLES, MAX_VARIABLES + 2)
+    assert (len(report.conflicts), report.conflict_count) == (MAX_VARIABLES, MAX_VARIABLES + 5)
+    assert (report.lost, report.lost_count) == ([], 0)
+
+
 def test_what_is_only_shown_is_made_fit_for_that() -> None:
     reason = "\x1b[31m" + "x" * 5000
     (lost,) = Report.from_json({"lost": [{"name": "a\nb", "type": "t", "reason": reason}]}).lost
@@ -78,7 +86,8 @@ def test_an_order_of_something_else_is_refused(wrong: dict[str, Any]) -> None:
         {"restored": [{"name": "x"}]},
         {"restored": [{"name": "x", "type": "int", "cell": -1}]},
         {"lost": [{"name": "x", "type": "int", "cell": 1}]},
-        {"conflicts": ["x"] * (MAX_VARIABLES + 1)},
+        {"more_lost": -1},
+        {"more_lost": "many", "lost": [{"name": "x", "type": "t", "reason": ""}] * (MAX_VARIABLES + 1)},
         {"warnings": [1]},
     ],
 )

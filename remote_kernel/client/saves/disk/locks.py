@@ -1,6 +1,7 @@
 """Locks of a folder with saves: who is alone in it, and who uses its objects."""
 
 import contextlib
+import errno
 import os
 import secrets
 import time
@@ -13,20 +14,23 @@ from remote_kernel.io.system.file_locks import FileLock
 # Where a file system has no locks, whoever began to use objects so long ago counts as gone.
 MAX_USE_SECONDS = 86_400.0
 
+# What is done alone takes a moment. A kernel that ends waits for its threads, and has a few seconds.
+WAIT_SECONDS = 3.0
+_LOOK_AGAIN_SECONDS = 0.02
+
 _GUARD = "guard"
 _USE = "use-"
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
     """Wait until nobody else is alone in a folder that is there; where there are no locks, nobody waits.
 
     Raises:
-        OSError: the folder cannot be written.
+        OSError: the folder cannot be written, or somebody else is alone in it for long.
     """
     lock = _made(folder / _GUARD)
-    with contextlib.suppress(OSError):
-        lock.acquire()
+    _wait(lock, wait_seconds)
     try:
         yield
     finally:
@@ -46,6 +50,22 @@ def in_use(folder: Path) -> Iterator[None]:
     finally:
         lock.release()
         _remove(path)
+
+
+def _wait(lock: FileLock, seconds: float) -> None:
+    """Take a lock. Raises `OSError` where another process has it for long: it may be one that is stopped."""
+    gives_up_at = time.monotonic() + seconds
+    while not _try(lock):
+        if time.monotonic() > gives_up_at:
+            raise OSError(errno.EBUSY, "another process is at work there")
+        time.sleep(_LOOK_AGAIN_SECONDS)
+
+
+def _try(lock: FileLock) -> bool:
+    try:
+        return lock.try_acquire()
+    except OSError:
+        return True  # a file system without locks
 
 
 def is_used(folder: Path) -> bool:

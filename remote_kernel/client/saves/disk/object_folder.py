@@ -22,12 +22,19 @@ _DAMAGED_SUFFIX = ".damaged"
 # Objects, those that are damaged, and what a writer that was killed has left of one.
 _OURS = re.compile(r"\.?(?P<hash>[0-9a-f]{64})(\..+)?")
 
+# A file's number, size, and time of the last change.
+_Stamp = tuple[int, int, int]
+
 
 class ObjectFolder:
-    """Folder with objects, which need not be there."""
+    """Folder with objects, which need not be there.
+
+    It remembers which files it has checked, so that those that nobody has touched since are not read again.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._checked: dict[str, _Stamp] = {}
 
     def sizes(self) -> dict[str, int]:
         """Return the sizes of the objects' files, in bytes, by hash; raises `SaveError`."""
@@ -47,6 +54,7 @@ class ObjectFolder:
     def read(self, name: str) -> bytes:
         """Return the file of an object, whose content is what its name says; raises `SaveError`."""
         path = self.path_of(name)
+        stamp = _stamp_of(path)
         try:
             file = read_ordinary(path, MAX_FILE_BYTES)
             check_object(name, file)
@@ -57,7 +65,23 @@ class ObjectFolder:
             with contextlib.suppress(OSError):  # the next save writes it again
                 os.replace(path, kept)
             raise SaveError(f"A part of the save was changed or is damaged, and is not used: {kept}.") from error
+        if stamp is not None:
+            self._checked[name] = stamp
         return file
+
+    def damaged(self, names: Iterable[str]) -> list[str]:
+        """Return those that are not what their names say, which are set aside, and those that are not there."""
+        return [name for name in names if not (self._is_checked(name) or self._is_whole(name))]
+
+    def _is_checked(self, name: str) -> bool:
+        return name in self._checked and self._checked[name] == _stamp_of(self.path_of(name))
+
+    def _is_whole(self, name: str) -> bool:
+        try:
+            self.read(name)
+        except SaveError:
+            return False
+        return True
 
     def header(self, pack: Iterable[Object]) -> bytes:
         """Return the header of a pack; raises `SaveError` and `WireError`."""
@@ -74,6 +98,8 @@ class ObjectFolder:
         path = self.path_of(each.hash)
         if not _is_there(path):
             write_private(path, file)
+            if (stamp := _stamp_of(path)) is not None:
+                self._checked[each.hash] = stamp
 
     def remove_others(self, needed: Collection[str]) -> None:
         """Remove what is ours, and belongs to no object that is needed; raises `OSError`."""
@@ -82,6 +108,15 @@ class ObjectFolder:
             is_kept = ours is None or (ours["hash"] in needed and not path.name.startswith("."))
             if not is_kept:
                 remove_file(path)
+
+
+def _stamp_of(path: Path) -> "_Stamp | None":
+    """Return what changes with the content of a file, as far as the system tells; `None` where it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def remove_file(path: Path) -> None:
