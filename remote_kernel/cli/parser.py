@@ -46,7 +46,7 @@ class HelpFormatter(argparse.HelpFormatter):
 def usage_words(actions: Iterable[argparse.Action]) -> list[str]:
     """Return what is typed behind a command: [OPTIONS] where it has any, then its arguments."""
     shown = [action for action in actions if action.help != argparse.SUPPRESS]
-    forms = {"+": "{}…", "*": "[{}…]"}
+    forms = {"+": "{}…", "*": "[{}…]", "?": "[{}]"}
     return [
         *(["[OPTIONS]"] if any(action.option_strings for action in shown) else []),
         *(forms.get(str(action.nargs), "{}").format(action.metavar) for action in shown if not action.option_strings),

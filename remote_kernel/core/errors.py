@@ -77,6 +77,10 @@ class SaveError(UsageError):
     """A save is not there, cannot be read, or is not to be trusted."""
 
 
+class NothingToSave(SaveError):
+    """The session has no variables, so that nothing was saved."""
+
+
 class SessionBusy(SaveError):
     """The session does something else, so that nothing was saved or restored."""
 

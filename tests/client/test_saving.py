@@ -30,7 +30,7 @@ from remote_kernel.client.saves.remote_calls import BUSY, GONE, OLD_AGENT, PodIn
 from remote_kernel.client.saves.restoring import Restoring
 from remote_kernel.client.saves.saving import Saving
 from remote_kernel.client.saves.store import SaveStore
-from remote_kernel.core.errors import NotWritten, PoolError, SaveError, SessionBusy, SessionLost
+from remote_kernel.core.errors import NothingToSave, NotWritten, PoolError, SaveError, SessionBusy, SessionLost
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.saves.manifest import Manifest
 from remote_kernel.core.saves.objects import MAX_CONTENT_BYTES, MAX_FILE_BYTES, Object
@@ -339,7 +339,14 @@ async def test_a_session_that_runs_something_is_not_saved(notebook: Notebook, st
     await notebook.save(store)
 
 
+async def test_a_session_without_variables_is_no_save(notebook: Notebook, store: SaveStore) -> None:
+    with pytest.raises(NothingToSave, match="the session has no variables"):
+        await notebook.save(store)
+    assert store.list() == []
+
+
 async def test_an_interpreter_that_was_replaced_is_told(notebook: Notebook, store: SaveStore) -> None:
+    notebook.run("x = 1")
     save = await notebook.save(store)
     epoch = notebook.epoch
     notebook.restart()
@@ -355,6 +362,7 @@ async def test_an_interpreter_that_was_replaced_is_told(notebook: Notebook, stor
     "value", ["numpy.random.rand(400_000)", "numpy.random.bytes(3_000_000)"], ids=["array", "bytes"]
 )
 async def test_a_full_disk_there_is_told(notebook: Notebook, store: SaveStore, value: str) -> None:
+    notebook.run("x = 1")
     before = await notebook.save(store)
     # As a full disk does, a limit of the system lets no more be written.
     notebook.run(f"import numpy, resource; data = {value}")

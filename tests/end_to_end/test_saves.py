@@ -96,6 +96,18 @@ def test_saves_have_names_are_listed_completed_and_removed(start_notebook: Start
     assert "1 save of this notebook." in notebook.run("%session saves").displayed
 
 
+def test_a_session_without_variables_has_nothing_to_save(start_notebook: Start) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-nothing", REMOTE_KERNEL_AUTOSAVE="1")
+    notebook.run("a = 1")
+    saved(notebook)
+    notebook.run("del a")
+    assert saved(notebook) == "There is nothing to save: the session has no variables."
+    notebook.run("6 * 7")
+    assert "The session was given back" in notebook.run("%session release").displayed
+    assert "1 save of this notebook" in notebook.run("%session saves").displayed
+    assert notebook.run("%session restore").displayed.startswith("Variables restored: 1 variable, from")
+
+
 def test_a_restore_asks_before_it_replaces_anything(start_notebook: Start) -> None:
     notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-asks")
     notebook.run("a, b = 1, 2")

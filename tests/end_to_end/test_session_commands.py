@@ -231,7 +231,7 @@ def test_tab_completes_words_and_paths_of_both_sides(notebook: Notebook, folder:
     (folder / "local one.csv").touch()
     (folder / "local folder").mkdir()
     notebook.run("open('remote one.csv', 'w').close()\nimport os; os.makedirs('remote folder/below', exist_ok=True)")
-    assert complete(notebook, "%session re") == ["%session reset", "%session release"]
+    assert complete(notebook, "%session re") == ["%session restore", "%session reset", "%session release"]
     assert complete(notebook, "%session upload loc") == [
         "%session upload local\\ folder/", "%session upload local\\ one.csv",
     ]  # fmt: skip

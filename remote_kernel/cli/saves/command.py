@@ -67,7 +67,9 @@ def handle(arguments: argparse.Namespace) -> int:
 def _show(saves: "SaveList", whose: str) -> None:
     if saves.rows:
         print(table(saves.rows, time.time()))
-        print(f"\n{count_of(len(saves.rows), 'save')} in {saves.folder}, {format_bytes(saves.bytes)} on disk.")
+        shared = ": they are compressed, and what is the same in several is there once" if len(saves.rows) > 1 else ""
+        on_disk = f"{format_bytes(saves.bytes)} on disk{shared}."
+        print(f"\n{count_of(len(saves.rows), 'save')} in {saves.folder}, {on_disk}")
     else:
         print(f"There is no save{whose} in {saves.folder}. '%session save' in a notebook makes one.")
     if saves.strangers:
@@ -116,4 +118,5 @@ def _delete(row: "Row", *, as_json: bool) -> None:
         print(json.dumps({"id": row.save.id, "name": row.save.name, "notebook": row.notebook, "freed_bytes": freed}))
     else:
         of_notebook = f" of {one_line(row.notebook)}" if row.notebook else ""
-        print(f"Deleted the save '{row.save.label}'{of_notebook}: {format_bytes(freed)} less on disk.")
+        less = f"{format_bytes(freed)} less on disk" if freed else "other saves have all that it had"
+        print(f"Deleted the save '{row.save.label}'{of_notebook}: {less}.")

@@ -11,7 +11,7 @@ from remote_kernel.client.saves.progress import SaveProgress, Step
 from remote_kernel.client.saves.remote_calls import GONE, PodInterpreter
 from remote_kernel.client.saves.store import SaveStore
 from remote_kernel.client.saves.transfers import Transfers
-from remote_kernel.core.errors import SaveError, SessionLost, WireError
+from remote_kernel.core.errors import NothingToSave, SaveError, SessionLost, WireError
 from remote_kernel.core.saves.manifest import Manifest
 from remote_kernel.core.saves.names import parse_name
 from remote_kernel.core.saves.save import Save
@@ -25,6 +25,7 @@ TRIES = 2
 # Objects that are checked at once: who gives up a save does not wait for gigabytes.
 AT_ONCE = 16
 
+NOTHING = "There is nothing to save: the session has no variables."
 STILL_DAMAGED = "What is written to {folder} is not there again when it is read: nothing was saved."
 
 
@@ -58,6 +59,7 @@ class Saving:
 
         Raises:
             UsageError: it cannot have this name.
+            NothingToSave: the session has no variables.
             SaveError: the session cannot save, or what it sends is not to be used.
             SessionBusy: the session does something else, and has begun nothing.
             NotWritten: the disk here is full, or cannot be written.
@@ -70,6 +72,8 @@ class Saving:
                     async with self._transfers.calls.job() as job:
                         await self._take(job, limits)
                         manifest = await self._fetch(job, limits)
+                        if not manifest.variables:  # it would be the newest, and stand before those that have some
+                            raise NothingToSave(NOTHING)
                         if not await self._is_damaged(manifest):
                             return await asyncio.to_thread(
                                 self._store.add, manifest, name=name, now=time.time(), notebook=notebook,

@@ -161,7 +161,7 @@ def split(text: str) -> list[str]:
         return command_line.split(text)
     except ValueError:
         raise UsageError(
-            "A quotation mark or a backslash has no partner: put paths with spaces in quotation marks, "
+            "A quotation mark or a backslash has no partner: put names and paths with spaces in quotation marks, "
             "such as 'my data.csv'."
         ) from None
 

@@ -34,7 +34,7 @@ _NOTABLE = (
 _SHOWN_PACKAGES = 5
 
 HELP = "%session help"
-FOOTER = "tells of files, upload, download, keep, reset, release and the rest."
+FOOTER = "tells of files, upload, download, save, keep, reset, release and the rest."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,14 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from remote_kernel.client.saves.progress import SaveProgress
-from remote_kernel.core.errors import RemoteKernelError, SaveError, SessionLost, SettingsError, UsageError
+from remote_kernel.core.errors import (
+    NothingToSave,
+    RemoteKernelError,
+    SaveError,
+    SessionLost,
+    SettingsError,
+    UsageError,
+)
 from remote_kernel.core.saves.names import parse_name
 from remote_kernel.core.saves.save import Save
 from remote_kernel.core.text.human_numbers import format_bytes, format_seconds
@@ -81,7 +88,11 @@ class SaveCommand:
         bar = SaveBar(SaveProgress(), bars.SAVING, bars.SAVE_INTERRUPTED)
         began = time.monotonic()
         async with showing(self._channels, request, bar):
-            save = await self._saves.save(bar.progress, name)
+            try:
+                save = await self._saves.save(bar.progress, name)
+            except NothingToSave as error:
+                bar.done = _say(str(error))
+                return
             bar.done = await self._describe(save, time.monotonic() - began)
 
     async def _describe(self, save: Save, took_seconds: float) -> Shown:

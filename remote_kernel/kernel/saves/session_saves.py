@@ -1,6 +1,7 @@
 """Saves of one kernel's session: made, restored, and what is said of them."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from remote_kernel.client.saves.remote_calls import PodInterpreter
 from remote_kernel.client.saves.restoring import Restoring
 from remote_kernel.client.saves.saving import Saving
 from remote_kernel.client.saves.store import SaveStore
-from remote_kernel.core.errors import RemoteKernelError, SaveError, SessionBusy, SessionLost
+from remote_kernel.core.errors import NothingToSave, RemoteKernelError, SaveError, SessionBusy, SessionLost
 from remote_kernel.core.saves.save import Save
 from remote_kernel.core.wire.saves import Report, SaveLimits
 from remote_kernel.kernel.identity.notebook_path import Hints
@@ -124,7 +125,11 @@ class SessionSaves:
 
     async def _save_by_itself(self) -> None:
         progress = SaveProgress()
-        await self.autosaving.noting(progress, lambda: self._save(progress, ""))
+        await self.autosaving.noting(progress, lambda: self._save_if_any(progress))
+
+    async def _save_if_any(self, progress: SaveProgress) -> None:
+        with contextlib.suppress(NothingToSave):
+            await self._save(progress, "")
 
     async def _save(self, progress: SaveProgress, name: str) -> Save:
         settings, store = self._session.settings, await self.store()
