@@ -6,6 +6,7 @@ that it is in, and Jupyter's folders are in the user's profile, which is closed 
 Every function raises `OSError` as the system does; callers say what it means for the user.
 """
 
+import contextlib
 import errno
 import os
 import stat
@@ -25,6 +26,15 @@ def make_private_folder(folder: Path) -> None:
     """Create `folder` with mode 0700 where it is missing; its parents get the usual mode."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def close_folder(folder: Path) -> None:
+    """Take a folder of this user's from everybody else, as far as its file system does that."""
+    if sys.platform != "win32":
+        status = folder.stat()
+        if status.st_uid == os.geteuid() and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            with contextlib.suppress(PermissionError):
+                folder.chmod(0o700)
 
 
 def make_private(path: Path) -> None:

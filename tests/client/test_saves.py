@@ -182,9 +182,13 @@ def test_a_damaged_object_is_written_again_by_the_next_save(store: SaveStore) ->
     with pytest.raises(SaveError, match="damaged"):
         store.read_object(path.name)
     assert store.read(store.find()).saved_at == 1.0, "the rest of it can be used"
+    with store.keeping_objects():
+        pass
+    assert path.with_suffix(".damaged").exists(), "of interest for as long as a save needs it"
     save = add(store, PACKED, BUFFER, now=2.0)
     assert store.read(save) == save
     assert store.read_object(path.name) == file_of(BUFFER)
+    assert not path.with_suffix(".damaged").exists()
 
 
 def test_what_was_checked_is_read_again_only_if_it_has_changed(store: SaveStore) -> None:
@@ -253,6 +257,32 @@ def test_what_is_no_save_is_left_alone(store: SaveStore) -> None:
     (store.folder / "89abcdef.json").mkdir()
     assert [each.problem for each in store.list() if each.id == save.id] == [""]
     assert [each.id for each in store.list()] == [save.id, "89abcdef"]
+
+
+def test_a_save_that_could_not_be_read_again_is_not_made(store: SaveStore) -> None:
+    with store.keeping_objects():
+        store.put_object(object_of(PACKED), file_of(PACKED))
+        with pytest.raises(WireError):
+            store.add(manifest_of(PACKED), now=0.0, notebook=NOTEBOOK, pod_kernel="x" * 200)
+    assert (store.list(), store.known()) == ([], set())
+
+
+@pytest.mark.skipif(IS_WINDOWS, reason="not everybody may make a link there")
+def test_a_link_in_the_place_of_a_lock_makes_no_file_elsewhere(store: SaveStore, tmp_path: Path) -> None:
+    add(store, PACKED, now=1.0)
+    (store.folder / "guard").unlink()
+    (store.folder / "guard").symlink_to(tmp_path / "elsewhere")
+    add(store, BUFFER, now=2.0)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.skipif(IS_WINDOWS, reason="folders have no mode there")
+def test_a_folder_that_somebody_has_opened_is_closed_again(store: SaveStore) -> None:
+    add(store, PACKED, now=1.0)
+    for folder in (store.folder, store.folder / "objects"):
+        folder.chmod(0o777)
+    add(store, BUFFER, now=2.0)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (store.folder, store.folder / "objects")} == {0o700}
 
 
 @pytest.mark.skipif(IS_WINDOWS, reason="not everybody may make a link there")

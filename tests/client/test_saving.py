@@ -415,6 +415,17 @@ async def test_what_is_damaged_here_costs_what_is_in_it_and_no_more(notebook: No
     assert restored(await notebook.restore(save, store, "x", force=True)) == ["x"]
 
 
+async def test_a_report_that_is_none_is_told_as_what_it_is(notebook: Notebook, store: SaveStore) -> None:
+    notebook.run("x = [1]")
+    save = await notebook.save(store)
+    notebook.run(
+        f"program = __import__('sys').modules[{PACKAGE!r}]\ncall = program.call\n"
+        "program.call = lambda name, given: '{\"lost\": 1}' if name == 'restore' else call(name, given)"
+    )
+    with pytest.raises(SaveError, match=r"says of the restore cannot be read .*Look which are there"):
+        await notebook.restore(save, store, force=True)
+
+
 async def test_what_is_damaged_here_is_fetched_again_by_the_next_save(notebook: Notebook, store: SaveStore) -> None:
     notebook.run("import os; data = os.urandom(1_000_000); del os")
     first = await notebook.save(store)

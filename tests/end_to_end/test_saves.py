@@ -325,3 +325,15 @@ def test_what_is_not_the_notebook_s_neither_saves_itself_nor_is_taken_for_it(sta
     fresh = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-fresh", REMOTE_KERNEL_FRESH="1", **settings)
     fresh.run("a = 1")
     assert "does not save its variables by itself" in fresh.run("%session autosave").displayed
+
+
+def test_a_restore_takes_the_save_that_the_loss_has_named(start_notebook: Start, pool: Pool) -> None:
+    other, notebook = start_notebook(), start_notebook()  # of which nobody knows the notebooks
+    other.run("a = 1")
+    notebook.run("b = 2")
+    saved(notebook)
+    saved(other)
+    os.kill(pool.sessions()[-1]["pid"], signal.SIGKILL)
+    assert "'%session restore' brings back the save of " in error_of(notebook.run("b"))
+    notebook.run("%session restore")
+    assert notebook.run("b, 'a' in globals()").result == "(2, False)"

@@ -23,6 +23,10 @@ from remote_kernel.core.wire.saves import MAX_SENTENCES, Lost, Report, objects_f
 CALL_SECONDS = 3600.0
 GROUP_SECONDS = 60.0
 
+NO_REPORT = (
+    "What the session says of the restore cannot be read ({error}): some variables may be back, and others not. Look "
+    "which are there."
+)
 DAMAGED = "is in a part of the save that is damaged or missing"
 
 
@@ -94,7 +98,7 @@ class Restoring:
             "group_seconds": self._group_seconds,
         }
         async with self._transfers.calls.job() as job:
-            report = Report.from_json(await self._call(job, "restore", arguments, objects=folder))
+            report = _parse_report(await self._call(job, "restore", arguments, objects=folder))
         hurt = [pack for pack in parts.packs if pack not in packs]
         lost = await asyncio.to_thread(self._list_lost, hurt, names)
         warnings = dict.fromkeys([*self._progress.warnings, *map(str, damaged.values()), *report.warnings])
@@ -140,7 +144,7 @@ class Restoring:
         """Return the variables of damaged packs, as far as their beginnings can be read."""
         lost: list[Lost] = []
         for pack in packs:
-            with contextlib.suppress(SaveError):
+            with contextlib.suppress(SaveError, WireError):
                 told = parse_contents(self._store.read_header(pack))
                 lost += [
                     Lost(name=each.name, type=each.type, cell=each.cell, reason=DAMAGED)
@@ -154,6 +158,14 @@ class Restoring:
         """Return the name of the folder in which a try to restore the same again finds what was sent."""
         text = f"{self._interpreter.kernel}/{self._store.folder.name}/{save.id}/{save.saved_at}"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _parse_report(answer: Mapping[str, Any]) -> Report:
+    """Return what the program says of a restore; raises `SaveError`, as something was restored."""
+    try:
+        return Report.from_json(answer)
+    except WireError as error:
+        raise SaveError(NO_REPORT.format(error=error)) from None
 
 
 def _sentences(value: object) -> list[str]:

@@ -27,7 +27,7 @@ from remote_kernel.core.saves.owner import Owner
 from remote_kernel.core.saves.packs import parse_contents
 from remote_kernel.core.saves.save import Save
 from remote_kernel.core.wire.saves import Report
-from remote_kernel.io.private_files import make_private_folder, read_ordinary, write_private
+from remote_kernel.io.private_files import close_folder, make_private_folder, read_ordinary, write_private
 
 _SUFFIX = ".json"
 
@@ -176,7 +176,7 @@ class SaveStore:
 
         Raises:
             UsageError: it cannot have this name.
-            WireError: objects are missing.
+            WireError: objects are missing, or it could not be read again.
             NotWritten: the disk is full, or the folder cannot be written.
         """
         name = parse_name(name) if name else ""
@@ -188,7 +188,8 @@ class SaveStore:
                 id=self._new_id(), name=name, saved_at=now, notebook=notebook, pod_kernel=pod_kernel,
                 manifest=manifest, files=files,
             )  # fmt: skip
-            write_private(self._path(save), self._owner.seal(save.to_bytes()))
+            Save.from_bytes(data := save.to_bytes())
+            write_private(self._path(save), self._owner.seal(data))
             for superseded in self._root.retention.superseded(self.list(), save, self.sizes()):
                 remove_file(self._path(superseded))
         return save
@@ -278,6 +279,7 @@ class SaveStore:
                     f"Saves are not written to {folder}, which is a link to another folder: remove it, or set "
                     "REMOTE_KERNEL_SAVES to another folder."
                 )
+            close_folder(folder)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

@@ -134,6 +134,9 @@ class SaveCommand:
         """Return which save, and which of its variables: the first word may name either."""
         saves = await self._saves.list()
         is_named = bool(words) and any(words[0] in (save.name, save.id) for save in saves)
+        newest = None if is_named else await self._saves.newest()  # which a loss has named as well
+        if newest is not None:
+            return newest, words
         store = await self._saves.store()
         return await asyncio.to_thread(store.find, words[0] if is_named else ""), words[int(is_named) :]
 

@@ -78,6 +78,8 @@ def is_used(folder: Path) -> bool:
 
 
 def _made(path: Path) -> FileLock:
+    if path.is_symlink():  # nothing of ours makes one, and a file at its other end is not ours to make
+        path.unlink()
     os.close(open_descriptor(path))
     return FileLock(path)
 

@@ -98,6 +98,7 @@ class ObjectFolder:
         path = self.path_of(each.hash)
         if not _is_there(path):
             write_private(path, file)
+            remove_file(path.with_suffix(_DAMAGED_SUFFIX))
             if (stamp := _stamp_of(path)) is not None:
                 self._checked[each.hash] = stamp
 
