@@ -29,6 +29,9 @@ _PR_SET_PDEATHSIG = 1
 # Of the processor, cells come first.
 _NICENESS = 10
 
+# Where memory runs out, the system ends a worker first, then its supervisor, and the notebook last.
+_OOM_OF_WORKER, _OOM_OF_SUPERVISOR = 1000, 900
+
 # Libraries with threads or memory of their own, which a child would find in pieces.
 _UNFORKABLE = ("cupy", "tensorflow", "jax", "pycuda", "pyspark")
 
@@ -95,6 +98,7 @@ def _detach(interpreter: int) -> None:
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
     os.nice(_NICENESS)
+    _die_first(_OOM_OF_SUPERVISOR)
     _die_with_parent()
     if os.getppid() != interpreter:
         raise Gone
@@ -114,10 +118,10 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _die_first() -> None:
+def _die_first(adjustment: int) -> None:
     """Let the system end this process before the notebook's, where memory runs out."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-        file.write("1000")
+        file.write(str(adjustment))
 
 
 class Workers:
@@ -184,7 +188,7 @@ class Worker:
         if self._pid == 0:
             try:
                 _die_with_parent()
-                _die_first()
+                _die_first(_OOM_OF_WORKER)
                 os.close(self.answers)
                 _work(do, tasks, writer)
             finally:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 # A library may warn of each object that it loads.
 MAX_WARNINGS = 20
 
+# Characters of a cell's code beside what it has made.
+MAX_CODE = 100
+
 # Of these, two that have the same pickle are the same.
 _COMPARABLE = (
     int, float, complex, str, bytes, type(None), types.ModuleType, type, types.FunctionType, types.BuiltinFunctionType,
@@ -146,9 +149,15 @@ class Restoring:
         if self._names is None:
             self._apply(around, surroundings.AFTER)
             surroundings.apply_outputs(self._outputs, self._shell)
+        self._show_cells(around.get(surroundings.HISTORY), {each.name for each in lost})
 
     def _definition(self, name: str) -> Any:
         """Return a function or a class that is a variable of another group, which is restored first."""
+        here = self._shell.user_ns.get(name)
+        if not self._is_wanted(name) and isinstance(here, type) and here.__module__ == "__main__":
+            # A second class of this name would be another one, and the same one is not to be changed unasked.
+            self._report.warn(f"the session's own {name!r} is used, which may be another one than was saved")
+            return here
         if name in self._group_of:
             self._restore_group(self._group_of[name])
         if name not in self._values:
@@ -205,6 +214,21 @@ class Restoring:
                             self._report.warn(text)
                 except Unrestored as error:
                     self._report.warn(f"{name[1:]} is not as it was: it {error}")
+
+    def _show_cells(self, history: Group | None, unsaved: set[str]) -> None:
+        """Take the numbers of cells that are others in this session out of the report, and show the code of those."""
+        inputs: dict[int, str] = {}
+        if history is not None:
+            with contextlib.suppress(Unrestored):
+                inputs = dict(self._load(history)[0]["inputs"])
+        here = dict(surroundings.inputs_of(self._shell))
+        for each in self._report.lost:
+            number = each["cell"]
+            if number is not None and (number not in inputs or here.get(number) != inputs[number]):
+                each["cell"] = None
+                code = " ".join(inputs.get(number, "").split())[:MAX_CODE]
+                if each["name"] in unsaved:
+                    each["reason"] += f"; cell {number} of that session made it" + (f": {code}" if code else "")
 
     def _add_lost(self, lost: list[Lost]) -> None:
         for each in lost:

@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Callable
 
 from remote_kernel.namespace import bindings, surroundings
@@ -81,7 +81,8 @@ class Saving:
         self._streams = surroundings.streams()
         self._lost: dict[str, str] = {}
         self._pieces: dict[tuple[str, ...], dict[str, Any]] = {}
-        self._seen: dict[str, int] = {}
+        self._seen: set[str] = set()
+        self._bytes = 0
 
     def run(self, runner: Runner) -> None:
         """Save, and write down how that ended, whatever happens."""
@@ -102,6 +103,7 @@ class Saving:
         )
         around.update(self._streams)
         self._values = {**self._variables, **outputs, **around}
+        self._numbers = {name: number for number, name in enumerate(self._values)}
         standing = {**self._standing, **definitions_of(self._variables)}
         self._taker = Taker(self._shell.user_ns, standing, self._writer, self._limits.group_bytes)
         self._cells = bindings.last_cells(surroundings.inputs_of(self._shell))
@@ -129,7 +131,7 @@ class Saving:
         """Return a pickle, or the file that has it, if it is not small."""
         if len(pickle) <= SMALL_BYTES:
             return pickle
-        path = os.path.join(self._spool, f"{len(names)}-{list(self._values).index(names[0])}")
+        path = os.path.join(self._spool, f"{len(names)}-{self._numbers[names[0]]}")
         with open(path, "wb") as file:
             file.write(pickle)
         return path
@@ -143,15 +145,17 @@ class Saving:
                 self._lose(names, reason)
             else:
                 self._pieces[names] = answer
-            self._reporter.update(done=self._reporter.progress.done + 1, name=names[0], bytes=sum(self._seen.values()))
+            self._reporter.update(done=self._reporter.progress.done + 1, name=names[0], bytes=self._bytes)
 
     def _exceeds(self, answer: dict[str, Any]) -> str:
         """Count a piece; return why it is not taken if the save would be too large."""
-        new = {name: size for references in answer["buffers"] for name, size in references}
-        new[f"pickle {len(self._seen)}"] = answer["size"] - sum(size for _, size in _flat(answer["buffers"]))
-        if sum({**self._seen, **new}.values()) > self._limits.total_bytes:
+        buffers = dict(_flat(answer["buffers"]))
+        new = sum(size for name, size in buffers.items() if name not in self._seen)
+        new += answer["size"] - sum(size for _, size in _flat(answer["buffers"]))
+        if self._bytes + new > self._limits.total_bytes:
             return f"would make the save larger than {self._limits.total_bytes / 1e6:,.0f} MB"
-        self._seen.update(new)
+        self._seen.update(buffers)
+        self._bytes += new
         return ""
 
     def _lose(self, names: Sequence[str], reason: str) -> None:
@@ -212,8 +216,8 @@ class Saving:
         variables = [
             Variable(name, type_name(self._values[name]), self._sizes[name], self._cells.get(name)) for name in names
         ]
-        buffers, requires, distributions = piece["buffers"], piece["requires"], piece["distributions"]
-        return Group(variables, piece["serialiser"], piece["pickle"], buffers, requires, distributions)
+        fields = "serialiser", "pickle", "buffers", "requires", "distributions", "wants"
+        return Group(variables, **{field: piece[field] for field in fields})
 
     def _lost_one(self, name: str) -> Lost:
         return Lost(name, type_name(self._values[name]), self._cells.get(name), self._lost[name])
@@ -279,8 +283,7 @@ def _whole(group: Group) -> Group:
     if isinstance(group.pickle, bytes):
         return group
     with open(group.pickle, "rb") as file:
-        pickle = file.read()
-    return Group(group.variables, group.serialiser, pickle, group.buffers, group.requires, group.distributions)
+        return replace(group, pickle=file.read())
 
 
 def _libraries(groups: Iterable[Group]) -> dict[str, str]:

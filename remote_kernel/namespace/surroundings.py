@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 MARK = "@"
 OUT = "@out "
+HISTORY = "@history"
 # These first, as what is loaded after them may want them; the streams last, as loading may draw from them.
 BEFORE = ("@sys.path", "@folder", "@modules")
-AFTER = ("@history", "@extensions", "@matplotlib", "@random", "@numpy.random")
+AFTER = (HISTORY, "@extensions", "@matplotlib", "@random", "@numpy.random")
 
 
 def streams() -> dict[str, Any]:
@@ -35,7 +36,7 @@ def collected(shell: Any, root: str, max_entries: int, max_bytes: int) -> dict[s
     makers: dict[str, Callable[[], Any]] = {
         "@sys.path": lambda: [entry for entry in sys.path if isinstance(entry, str)],
         "@folder": lambda: _folder(os.getcwd(), root),
-        "@history": lambda: _history(shell, max_entries, max_bytes),
+        HISTORY: lambda: _history(shell, max_entries, max_bytes),
         "@extensions": lambda: sorted(shell.extension_manager.loaded),
         "@modules": lambda: _modules(shell),
         "@matplotlib": _matplotlib_settings,
@@ -112,7 +113,7 @@ def apply(name: str, value: Any, shell: Any, root: str) -> Iterator[str]:
     """
     appliers: dict[str, Callable[[Any, Any], Iterator[str]]] = {
         "@random": _apply_random, "@numpy.random": _apply_numpy_random, "@sys.path": _apply_path,
-        "@folder": lambda value, _shell: _apply_folder(value, root), "@history": _apply_history,
+        "@folder": lambda value, _shell: _apply_folder(value, root), HISTORY: _apply_history,
         "@extensions": _apply_extensions, "@modules": _apply_modules, "@matplotlib": _apply_matplotlib,
     }  # fmt: skip
     if name in appliers:

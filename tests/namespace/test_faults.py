@@ -187,3 +187,15 @@ def test_what_a_save_needs_is_free_again(start: Start, tmp_path: Path) -> None:
         before = interpreter.value("len(os.listdir('/proc/self/fd'))")
         interpreter.save(tmp_path / "second")
         assert interpreter.value("len(os.listdir('/proc/self/fd'))") == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="a system without it")
+def test_system_that_runs_out_of_memory_ends_the_save_first(start: Start, tmp_path: Path) -> None:
+    look = f"open({str(tmp_path / 'told')!r}, 'w').write(' '.join(open(f'/proc/{{pid}}/oom_score_adj').read().strip() "
+    look += "for pid in (os.getpid(), os.getppid())))"
+    with start() as interpreter:
+        interpreter.run(BAD, f"looks = Bad({look!r})")
+        interpreter.save(tmp_path / "saved")
+        own = int(Path(f"/proc/{interpreter.pid}/oom_score_adj").read_text())
+    worker, supervisor = map(int, (tmp_path / "told").read_text().split())
+    assert worker > supervisor > own

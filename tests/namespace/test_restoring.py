@@ -40,7 +40,8 @@ def test_some_variables_come_back_and_nothing_around_them(start: Start, tmp_path
     after.run("import random; random.seed(2)")
     report = after.restore(tmp_path / "restored", tmp_path / "saved", names=["b", "c", "d", "none"])
     assert (restored_names(report), report["conflicts"]) == (["b", "c"], [])
-    assert reasons(report) == {"d": "is a generator"}
+    made = "cell 2 of that session made it: a = [1]; b = [a]; c = 3; d = (x for x in a)"
+    assert reasons(report) == {"d": f"is a generator; {made}"}
     after.run("assert b == [[1]] and c == 3 and 'a' not in globals() and not Out")
     after.run("assert random.random() == random.Random(2).random()")
     assert after.value("len(In)") == 4
@@ -180,6 +181,42 @@ def test_pack_that_is_missing_ends_the_restore(start: Start, tmp_path: Path) -> 
     assert answer["problem"].startswith("The save cannot be read: the file ")
     assert wait_end(tmp_path / "restored")["problem"] == answer["problem"]
     after.run("assert 'a' not in globals()")
+
+
+@pytest.mark.parametrize("more", ["w = 4; v = 5", ""], ids=["older", "younger"])
+def test_number_of_a_cell_that_is_another_one_is_not_told(start: Start, tmp_path: Path, more: str) -> None:
+    saved_with(start, tmp_path / "saved", "import math", "rows = (i for i in range(3))", "other = (i for i in 'ab')")
+    after = start()
+    after.run("import math", "rows_of_another = 'what nobody wants to run'", *filter(None, [more] * 3))
+    report = after.restore(tmp_path / "restored", tmp_path / "saved", force=True)
+    cells = {each["name"]: each["cell"] for each in report["lost"]}
+    assert cells == {"rows": None, "other": None if more else 3}
+    made = "cell 2 of that session made it: rows = (i for i in range(3))"
+    assert reasons(report)["rows"] == f"is a generator; {made}"
+    assert reasons(report)["other"].startswith("is a generator;" if more else "is a generator")
+    if not more:
+        assert "generator object" in after.value("get_ipython().run_line_magic('rerun', '3') or repr(other)")
+
+
+def test_instance_alone_is_of_the_class_that_the_session_has(start: Start, tmp_path: Path) -> None:
+    saved_with(start, tmp_path / "saved", "class Model:\n    w = 1", "model = Model(); model.data = [1]")
+    after = start()
+    after.run("class Model:\n    w = 2")
+    report = after.restore(tmp_path / "restored", tmp_path / "saved", names=["model"])
+    assert (restored_names(report), report["lost"]) == (["model"], [])
+    assert report["warnings"] == ["the session's own 'Model' is used, which may be another one than was saved"]
+    after.run("assert isinstance(model, Model) and model.w == 2 and model.data == [1]")
+    assert after.restore(tmp_path / "all", tmp_path / "saved", force=True)["warnings"] == []
+    after.run("assert model.w == 1 and type(model) is Model", "Model.w = 5; Model.new = 1")
+    after.restore(tmp_path / "again", tmp_path / "saved", names=["model"], force=True)
+    after.run("assert isinstance(model, Model) and (Model.w, Model.new) == (5, 1)")
+
+
+def test_header_of_a_pack_names_what_its_groups_want(start: Start, tmp_path: Path) -> None:
+    saved_with(start, tmp_path / "saved", "class A: pass", "def f(): return 1", "one = A(); table = {'f': f}")
+    groups, _ = contents(tmp_path / "saved", json.loads((tmp_path / "saved" / "manifest.json").read_text()))
+    wants = {group.variables[0].name: list(group.wants) for group in groups}
+    assert (wants["one"], wants["table"], wants["A"], wants["f"]) == (["A"], ["f"], [], [])
 
 
 def test_call_that_is_none_has_an_answer(start: Start) -> None:

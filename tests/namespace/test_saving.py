@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from remote_kernel.core.saves.manifest import parse_manifest
 from tests.namespace.conftest import Start
 from tests.namespace.interpreter import Interpreter, contents, groups_of
 
@@ -203,6 +204,24 @@ def test_variables_are_those_of_the_user(start: Start, tmp_path: Path) -> None:
         assert saved["saved"] == 2
         assert interpreter.call("changed") == {"count": 6, "variables": 2}
         assert ("_private",) in groups_of(tmp_path / "saved", saved)
+
+
+def test_names_like_those_of_history_are_the_user_s(start: Start, tmp_path: Path) -> None:
+    after = through(start, tmp_path, "_2020 = [1, 2]; _i5 = 'x'; _3 = 'mine'", "6 * 7", "'three'")
+    after.run("assert _2020 == [1, 2] and _i5 == 'x' and _2 == 42")
+    with start() as interpreter:
+        interpreter.run("5", "_1", "_2020 = 1", "_5 = 5")
+        assert interpreter.save(tmp_path / "other")["saved"] == 2
+
+
+@pytest.mark.parametrize("version", ["1.0\n", "dev build", "1" * 200, "é"])
+def test_odd_version_of_a_library_does_not_spoil_the_save(start: Start, tmp_path: Path, version: str) -> None:
+    (tmp_path / "beside.py").write_text(f"__version__ = {version!r}\nclass Thing: pass")
+    with start() as interpreter:
+        interpreter.run(f"import sys; sys.path.append({str(tmp_path)!r})", "import beside; thing = beside.Thing()")
+        interpreter.save(tmp_path / "saved")
+    manifest = parse_manifest((tmp_path / "saved" / "manifest.json").read_bytes())
+    assert manifest.libraries["beside"] == ("1.0" if version == "1.0\n" else "")
 
 
 def test_a_save_leaves_no_trace_in_the_interpreter(start: Start, tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ class Group:
         buffers: what is out of band, in order.
         requires: top-level modules that are not Python's own, and their versions.
         distributions: names by which pip knows those of `requires` that it knows by another name.
+        wants: variables of other groups whose functions or classes the pickle names.
     """
 
     variables: Sequence[Variable]
@@ -65,6 +66,7 @@ class Group:
     buffers: Sequence[Sequence[Reference]] = ()
     requires: dict[str, str] = field(default_factory=dict)
     distributions: dict[str, str] = field(default_factory=dict)
+    wants: Sequence[str] = ()
 
 
 def encode_pack(groups: Sequence[Group], lost: Sequence[Lost]) -> bytes:
@@ -79,6 +81,7 @@ def encode_pack(groups: Sequence[Group], lost: Sequence[Lost]) -> bytes:
                 "buffers": group.buffers,
                 "requires": group.requires,
                 "distributions": group.distributions,
+                "wants": group.wants,
             }
         )
         offset += len(group.pickle)
@@ -106,6 +109,7 @@ def _group(shown: dict[str, Any], payload: memoryview) -> Group:
         buffers=[[(name, size) for name, size in each] for each in shown["buffers"]],
         requires=shown["requires"],
         distributions=shown.get("distributions", {}),
+        wants=tuple(shown.get("wants", ())),
     )
 
 

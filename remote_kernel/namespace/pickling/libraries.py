@@ -6,6 +6,7 @@ import functools
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PACKAGE = __name__.rpartition(".pickling.")[0]
+# What is longer is no name of a library that somebody could install.
+MAX_NAME = 100
+_VERSION = re.compile(r"[\w.+!~*-]{1,100}", re.ASCII)
 # Of Python's own library, and of this program: nothing that could be missing.
 _OURS = {"cloudpickle", "dill", PACKAGE.partition(".")[0], "__main__", "builtins"}
 
@@ -35,7 +39,7 @@ def load(name: str) -> Any:
 def requirements(names: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
     """Return versions by top-level module, and the names of those that pip knows otherwise."""
     tops = {name.partition(".")[0] for name in names} - _OURS
-    versions = {top: version_of(top) for top in sorted(tops) if not is_standard(top)}
+    versions = {top: version_of(top) for top in sorted(tops) if not is_standard(top) and len(top) <= MAX_NAME}
     return versions, {top: name for top in versions if (name := distribution_of(top)) != top}
 
 
@@ -50,8 +54,13 @@ def is_standard(top: str) -> bool:
 
 def version_of(top: str) -> str:
     """Return the version of a module that is loaded, or nothing."""
-    version = getattr(sys.modules.get(top), "__version__", "")
-    return version if isinstance(version, str) else ""
+    return plain_version(getattr(sys.modules.get(top), "__version__", ""))
+
+
+def plain_version(version: object) -> str:
+    """Return a version without what a file around it has left, or nothing where it is no version."""
+    text = version.strip() if isinstance(version, str) else ""
+    return text if _VERSION.fullmatch(text) else ""
 
 
 @functools.cache
@@ -92,6 +101,6 @@ def installed_version(top: str) -> str:
     if top in sys.modules:
         return version_of(top)
     try:
-        return metadata.version(distribution_of(top))
+        return plain_version(metadata.version(distribution_of(top)))
     except (metadata.PackageNotFoundError, ValueError):
         return ""
