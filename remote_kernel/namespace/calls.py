@@ -7,6 +7,7 @@ from typing import Any
 
 from remote_kernel.namespace import processes
 from remote_kernel.namespace.pickling import libraries
+from remote_kernel.namespace.pickling.classes import number_classes
 from remote_kernel.namespace.pickling.standing import standing_objects
 from remote_kernel.namespace.restoring import Restoring, compare
 from remote_kernel.namespace.saving import Limits, Saving
@@ -28,6 +29,7 @@ class Program:
         """Begin a save in a child, or, where none can be, do it."""
         libraries.load("cloudpickle")
         os.makedirs(folder, exist_ok=True)
+        number_classes(variables_of(self._shell).values())
         saving = Saving(self._shell, folder, known, Limits(**limits), standing_objects(self._shell))
         if fork and processes.can_fork():
             try:

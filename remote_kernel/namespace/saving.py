@@ -123,7 +123,7 @@ class Saving:
             taken = self._taker.take(names, [self._values[name] for name in names])
             return {**vars(taken), "pickle": self._put_by(names, taken.pickle)}
         except Unsaved as error:
-            return {"lost": str(error)}
+            return {"lost": str(error), "member": error.member}
         except OSError as error:
             return {"no_room": _no_room(error)}
 
@@ -136,16 +136,20 @@ class Saving:
             file.write(pickle)
         return path
 
-    def _take(self, tasks: list[tuple[str, ...]]) -> None:
+    def _take(self, tasks: list[tuple[str, ...]]) -> list[tuple[tuple[str, ...], str]]:
+        """Take them; return those that could not be, each with the name that is to blame, if that is known."""
+        failed = []
         for names, answer in zip(tasks, self._runner.run(tasks)):
             if "no_room" in answer:
                 raise NoRoom(answer["no_room"])
             reason = answer.get("lost") or self._exceeds(answer)
             if reason:
                 self._lose(names, reason)
+                failed.append((names, str(answer.get("member", ""))))
             else:
                 self._pieces[names] = answer
             self._reporter.update(done=self._reporter.progress.done + 1, name=names[0], bytes=self._bytes)
+        return failed
 
     def _exceeds(self, answer: dict[str, Any]) -> str:
         """Count a piece; return why it is not taken if the save would be too large."""
@@ -177,7 +181,20 @@ class Saving:
         self._reporter.update(total=len(self._values) + len(shared))
         for name in (name for group in shared for name in group):
             del self._pieces[(name,)]
-        self._take(shared)
+        while shared:
+            shared = self._parts_of(self._take(shared))
+
+    def _parts_of(self, failed: Sequence[tuple[tuple[str, ...], str]]) -> list[tuple[str, ...]]:
+        """Return of groups that could not be taken what is left without the one that is to blame, else the largest."""
+        parts = []
+        for names, member in failed:
+            blamed = member or max(names, key=self._sizes.__getitem__)
+            rest = tuple(name for name in names if name != blamed)
+            for name in rest:
+                del self._lost[name]
+            parts += [rest] if rest else []
+        self._reporter.update(total=self._reporter.progress.total + len(parts))
+        return parts
 
     def _drop_dependents(self) -> bool:
         """Lose what wants a function or a class that is lost; return whether there was any."""

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import collections
 import copyreg
 import functools
+import gc
 import sys
 import types
 import typing
 import weakref
 from typing import TYPE_CHECKING, Any, Callable
 
-from remote_kernel.namespace.pickling import arrays, rebuilding, refusals
+from remote_kernel.namespace.pickling import arrays, classes, rebuilding, refusals
 from remote_kernel.namespace.pickling.refusals import Refused
-from remote_kernel.namespace.pickling.standing import DEFINITION, is_importable
+from remote_kernel.namespace.pickling.standing import DEFINITION, is_importable, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _CACHED = type(functools.lru_cache(lambda: None))
 _NEW_TYPE = getattr(typing, "NewType", None)
+_DICT_VIEWS = {
+    type(getattr(kind(), name)()): (name, kind is not dict)
+    for kind in (dict, collections.OrderedDict)
+    for name in ("keys", "values", "items")
+}
 _SINGLETONS = (type(None), type(...), type(NotImplemented))
 
 
@@ -30,20 +37,27 @@ class Reducers:
         by_value: functions and classes that are in the pickle themselves, by `id`; others are known by their names.
         by_name: other objects that are known by their names.
         dispatch: types that the library has a way for.
-        spans: views, by their owner and what they reach of it.
+        spans: views, by their owner and what they reach of it; functions of no module, by their names' dict.
+        seen_by_functions: such dicts, by `id`.
         wants: variables whose definitions are named.
     """
 
     dispatch: Any
 
-    def set_up(self, standing: dict[int, str], namespace: dict[str, Any], shared: set[int]) -> None:
+    def set_up(
+        self, standing: dict[int, str], namespace: dict[str, Any], shared: set[int], max_bytes: int
+    ) -> None:  # fmt: skip
         """Begin.
 
         Args:
             standing: names of what is not to be in the pickle, by `id`.
             namespace: the notebook's.
-            shared: arrays, by `id`, whose views are to be views.
+            shared: by `id`, arrays whose views are to be views, and namespaces whose functions are to see them.
+            max_bytes: of what is taken at once.
         """
+        self._max_bytes = max_bytes
+        self._begun: set[int] = set()
+        self.seen_by_functions: set[int] = set()
         self._standing, self._namespace, self._shared = standing, namespace, shared
         self._by_type: dict[type, Callable[[Any], Any]] = {}
         self._alone: set[int] = set()
@@ -79,6 +93,9 @@ class Reducers:
             return self._class
         ways: dict[type, Callable[[Any], Any]] = {
             types.FunctionType: self._function, types.CellType: self._cell, memoryview: _memoryview, _CACHED: _cached,
+            types.MappingProxyType: _mapping_proxy, object: self._only_itself,
+            weakref.ProxyType: _weak_proxy, weakref.CallableProxyType: _weak_proxy,
+            **dict.fromkeys(_DICT_VIEWS, _dict_view),
             types.ModuleType: self._leave, types.CodeType: self._leave, types.MethodType: self._leave,
             weakref.ref: _weak, weakref.WeakKeyDictionary: _weak_dictionary,
             weakref.WeakValueDictionary: _weak_dictionary,
@@ -96,8 +113,8 @@ class Reducers:
 
     def _reducer_of_library(self, kind: type) -> Callable[[Any], Any]:
         numpy = sys.modules.get("numpy")
-        if kind is getattr(numpy, "ndarray", None):
-            return self._array
+        if numpy is not None and issubclass(kind, numpy.ndarray):
+            return self._array if kind is numpy.ndarray else self._array_of_class
         if kind.__module__ == "pandas.core.internals.managers" and arrays.copies_on_write():
             return self._frame
         if kind is _NEW_TYPE:
@@ -105,7 +122,9 @@ class Reducers:
         if kind in copyreg.dispatch_table or kind in self.dispatch or kind in _SINGLETONS:
             return self._leave
         has_own_way: bool = getattr(kind, "__reduce__", None) is not object.__reduce__
-        return self._other if has_own_way else self._leave
+        if has_own_way:
+            return self._other
+        return _quietly if _answers_for_all(kind) else self._leave
 
     def _leave(self, item: Any) -> Any:
         return NotImplemented
@@ -119,12 +138,21 @@ class Reducers:
                 raise Refused(f"known by the name {reduced!r} only", item)
         return reduced
 
+    def _only_itself(self, item: Any) -> Any:
+        """Reduce an `object()`, of which all that matters is which one it is."""
+        name = name_of(item)
+        if name is None:
+            return NotImplemented
+        self.by_name.add(id(item))
+        return rebuilding.make_attribute, name
+
     def _class(self, item: Any) -> Any:
         reduced = self.reduce_by_library(item)
         if (
             reduced is not NotImplemented and len(reduced) > 2
         ):  # those of Python's own that have no name are made by one
             self.by_value.add(id(item))
+            return classes.without_hooks(item, reduced)
         return reduced
 
     def _function(self, function: types.FunctionType) -> Any:
@@ -133,7 +161,15 @@ class Reducers:
         self.by_value.add(id(function))
         owner = self._owner_of(function)
         if owner is None:
-            return self.reduce_by_library(function)
+            names = function.__globals__
+            self.spans.append((id(names), 0, 1))
+            self.seen_by_functions.add(id(names))
+            if id(names) not in self._shared:
+                return self.reduce_by_library(function)
+            if id(names) not in self._begun:
+                self._begun.add(id(names))
+                return rebuilding.make_later, (names, function)
+            owner = names
         attributes = dict(_attributes_of(function))
         cells = function.__closure__ or ()
         self._filled.update(map(id, cells))
@@ -170,12 +206,32 @@ class Reducers:
         return NotImplemented
 
     def _array(self, array: Any) -> Any:
-        owner = arrays.owner_of(array) if id(array) not in self._alone else None
+        owner = self._shared_owner_of(array)
         if owner is not None:
-            self.spans.append(arrays.span_of(array, owner))
-            if id(owner) in self._shared:
-                return arrays.reduce_view(array, owner)
-        return arrays.reduce_array(array) if arrays.is_plain(array) else NotImplemented
+            return arrays.reduce_view(array, owner)
+        return arrays.reduce_array(array, self._max_bytes, self._alone) if arrays.is_plain(array) else NotImplemented
+
+    def _array_of_class(self, array: Any) -> Any:
+        """Reduce an array of a class of its own to a plain one and its attributes, where that is all."""
+        if not arrays.is_simple(type(array)):
+            if self._shared_owner_of(array) is not None:
+                raise Refused("a view of another array's memory", array)
+            return self._other(array)
+        plain = sys.modules["numpy"].ndarray.view(array, sys.modules["numpy"].ndarray)
+        if array.base is None:
+            self._alone.add(id(plain))
+        names = getattr(array, "__dict__", None)
+        return (
+            rebuilding.make_typed_array, (plain, type(array)), names or None, None, None, rebuilding.set_attributes,
+        )  # fmt: skip
+
+    def _shared_owner_of(self, array: Any) -> Any:
+        """Return in whose memory an array is, if others are to see its changes; else None, and note it."""
+        owner = arrays.owner_of(array) if id(array) not in self._alone else None
+        if owner is None:
+            return None
+        self.spans.append(arrays.span_of(array, owner))
+        return owner if id(owner) in self._shared else None
 
 
 def _refuse(phrase: str, item: Any) -> Any:
@@ -214,6 +270,41 @@ def _new_type(kind: Any) -> Any:
     if kind.__module__ != "__main__":
         return NotImplemented
     return _NEW_TYPE, (kind.__name__, kind.__supertype__)
+
+
+def _dict_view(view: Any) -> Any:
+    (mapping,) = gc.get_referents(view)
+    return rebuilding.make_dict_view, (mapping, *_DICT_VIEWS[type(view)])
+
+
+def _mapping_proxy(proxy: Any) -> Any:
+    (names,) = gc.get_referents(proxy)
+    holders = gc.get_referrers(names) if type(names) is dict and "__module__" in names else ()
+    for kind in holders:
+        if isinstance(kind, type) and gc.get_referents(vars(kind))[0] is names:
+            return vars, (kind,)
+    return types.MappingProxyType, (names,)
+
+
+def _answers_for_all(kind: type) -> bool:
+    """Return whether a class of the notebook would be asked for methods that it may not know, before it has a state."""
+    is_asked = any("__getattr__" in vars(base) or "__getattribute__" in vars(base) for base in kind.__mro__[:-1])
+    return kind.__module__ == "__main__" and is_asked and not hasattr(kind, "__setstate__")
+
+
+def _quietly(item: Any) -> Any:
+    reduced = item.__reduce_ex__(5)
+    return (*reduced, *(None,) * (5 - len(reduced)), rebuilding.set_state)
+
+
+def _weak_proxy(proxy: Any) -> Any:
+    try:
+        item = getattr(proxy.__sizeof__, "__self__", None) or proxy.__subclasses__.__self__
+    except (ReferenceError, AttributeError):
+        item = None
+    if gc.get_referents(proxy) or not any(each is proxy for each in weakref.getweakrefs(item) if item is not None):
+        raise Refused("a weak proxy", proxy)
+    return rebuilding.make_proxy, (item,)
 
 
 def _weak(reference: Any) -> Any:

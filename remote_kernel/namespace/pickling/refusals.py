@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 # A look for a culprit takes a moment at most.
 MAX_LOOKED_AT = 100_000
@@ -30,6 +30,7 @@ _NAMES = {
     ("ssl", "SSLSocket"): "an open socket",
     ("_ssl", "_SSLContext"): "an SSL context",
     ("select", "epoll"): "a poll of open files",
+    ("weakref", "finalize"): "a finalizer",
     ("mmap", "mmap"): "a file in memory (mmap)",
     ("numpy", "memmap"): "an array in a file (numpy.memmap)",
     ("numpy.memmap", "memmap"): "an array in a file (numpy.memmap)",
@@ -67,6 +68,10 @@ class Refused(Exception):
     def __init__(self, phrase: str, culprit: Any) -> None:
         super().__init__(phrase)
         self.phrase, self.culprit = phrase, culprit
+
+
+class TooLarge(Exception):
+    """More bytes than are taken at once."""
 
 
 class TimeOver(BaseException):
@@ -166,6 +171,12 @@ def path_to(culprit: Any, name: str, value: Any) -> str:
         except Exception:  # noqa: S112  # a class of the user's; what it holds is not shown
             continue
     return ""
+
+
+def member_with(culprit: Any, names: Sequence[str], values: Sequence[Any]) -> str:
+    """Return the name of the value that is an object, else of one that holds it, or nothing if none was found."""
+    held = (name for name, value in zip(names, values) if path_to(culprit, name, value))
+    return next((name for name, value in zip(names, values) if value is culprit), "") or next(held, "")
 
 
 def _is_known_by_name(part: Any) -> bool:

@@ -7,6 +7,7 @@ import enum
 import re
 import sys
 import types
+import weakref
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class Memo:
                 self.modules.add(name)
 
     def _is_atom(self, item: Any) -> bool:
+        if type(item) in weakref.ProxyTypes or _is_of_notebook(item):
+            return id(item) in self._reducers.by_name
         if isinstance(item, (str, bytes)):
             return len(item) < LARGE_BYTES
         if id(item) in self._of_classes:
@@ -87,6 +90,11 @@ class Memo:
         if isinstance(item, _KNOWN_BY_NAME):
             return id(item) not in self._reducers.by_value
         return isinstance(item, self._atoms) or id(item) in self._reducers.by_name
+
+
+def _is_of_notebook(item: Any) -> bool:
+    """Return whether an object is of a class of the notebook, so that it is the notebook's, whatever it is else."""
+    return type(item).__module__ == "__main__" and not isinstance(item, (type, enum.Enum))
 
 
 def holders_of(entry: tuple[int, Any]) -> int:

@@ -7,6 +7,8 @@ import sys
 import types
 from typing import Any
 
+from remote_kernel.namespace.pickling.rebuilding import module_of
+
 NAMESPACE, SHELL, INPUTS, OUTPUTS = "namespace", "shell", "In", "Out"
 # Before the name of a variable with a function or a class of the notebook, which others name and do not copy.
 DEFINITION = "variable:"
@@ -27,6 +29,8 @@ ATTRIBUTES = (
     ("random", "_inst"),
     ("dataclasses", "MISSING"),
     ("dataclasses", "KW_ONLY"),
+    ("dataclasses", "_EMPTY_METADATA"),
+    ("argparse", "SUPPRESS"),
     ("numpy.random.mtrand", "_rand"),
     ("matplotlib", "rcParams"),
 )
@@ -50,11 +54,27 @@ def definitions_of(variables: dict[str, Any]) -> dict[int, str]:
     """Return the names of functions and classes that the notebook has defined and no module has, by `id`."""
     names: dict[int, str] = {}
     for name, value in variables.items():
-        if (isinstance(value, types.FunctionType) and not is_importable(value)) or (
-            isinstance(value, type) and value.__module__ == "__main__"
-        ):
+        if _is_definition(value):
             names.setdefault(id(value), f"{DEFINITION}{name}")
     return names
+
+
+def _is_definition(value: Any) -> bool:
+    """Return whether a value is a function or a class of the notebook; its own idea of its class is not asked for."""
+    kind = type(value)
+    if kind is types.FunctionType:
+        return not is_importable(value)
+    return issubclass(kind, type) and module_of(value) == "__main__"
+
+
+def name_of(item: Any) -> tuple[str, str] | None:
+    """Return the module and the name of what a module has, as a value that means itself and nothing else."""
+    for module, found in list(sys.modules.items()):
+        if module != "__main__" and isinstance(found, types.ModuleType):
+            for name, value in list(vars(found).items()):
+                if value is item:
+                    return module, name
+    return None
 
 
 def is_importable(function: Any) -> bool:

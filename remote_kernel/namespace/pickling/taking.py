@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from remote_kernel.namespace.pickling import arrays, libraries, refusals
 from remote_kernel.namespace.pickling.reducers import Reducers
-from remote_kernel.namespace.pickling.refusals import Refused
+from remote_kernel.namespace.pickling.refusals import Refused, TooLarge
 from remote_kernel.namespace.pickling.sharing import Memo
 from remote_kernel.namespace.pickling.standing import DEFINITION
 
@@ -28,11 +28,12 @@ class Unsaved(Exception):
 
     Attributes:
         is_final: no other library could do it.
+        member: name of the value that holds what could not be, if that is known.
     """
 
-    def __init__(self, reason: str, *, is_final: bool) -> None:
+    def __init__(self, reason: str, *, is_final: bool, member: str) -> None:
         super().__init__(reason)
-        self.is_final = is_final
+        self.is_final, self.member = is_final, member
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Taker:
         pickling = Pickling(self._classes[serialiser], self._writer, self._max_bytes)
         own = {f"{DEFINITION}{name}" for name in names} & self._definitions
         standing = {key: name for key, name in self._standing.items() if name not in own} if own else self._standing
-        pickling.pickler.set_up(standing, self._namespace, shared)
+        pickling.pickler.set_up(standing, self._namespace, shared, self._max_bytes)
         try:
             pickling.run(list(values))
         except OSError as error:
@@ -130,11 +131,9 @@ class Taker:
         else:
             value, name = (values[0], names[0]) if len(values) == 1 else (dict(zip(names, values)), "")
             reason = refusals.sentence(error, name, value, last)
-        return Unsaved(reason, is_final=isinstance(error, (Refused, TooLarge, MemoryError, RecursionError, SystemExit)))
-
-
-class TooLarge(Exception):
-    """More bytes than are taken at once."""
+        is_final = isinstance(error, (Refused, TooLarge, MemoryError, RecursionError, SystemExit))
+        member = refusals.member_with(error.culprit, names, values) if isinstance(error, Refused) else ""
+        return Unsaved(reason, is_final=is_final, member=member)
 
 
 class Pickling:
@@ -169,13 +168,16 @@ class Pickling:
         return False
 
     def shared_owners(self) -> set[int]:
-        """Return the arrays that views in the pickle are views of, where that can be told of what is restored."""
+        """Return what views and functions in the pickle see, where that can be told of what is restored."""
         by_owner: dict[int, list[tuple[int, int]]] = {}
         for owner, low, high in self.pickler.spans:
             by_owner.setdefault(owner, []).append((low, high))
+        alone = self.pickler.seen_by_functions - self.memo.objects.keys()
         return {
-            owner for owner, spans in by_owner.items() if owner in self.memo.objects or arrays.overlapping(spans)
-        }  # fmt: skip
+            owner
+            for owner, spans in by_owner.items()
+            if owner not in alone and (owner in self.memo.objects or arrays.overlapping(spans))
+        }
 
     def taken(self, serialiser: str) -> Taken:
         requires, distributions = libraries.requirements(self.memo.modules)
