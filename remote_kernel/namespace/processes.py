@@ -134,6 +134,8 @@ class Workers:
         clock: in seconds.
     """
 
+    is_apart = True
+
     def __init__(self, do: Do, seconds: float, ends_at: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._do, self._seconds, self._ends_at, self._clock = do, seconds, ends_at, clock
         self._parent = os.getppid()
@@ -240,6 +242,8 @@ def _work(do: Do, tasks: Sequence[Any], writer: int) -> None:
 
 class InPlace:
     """Does tasks in this process, where no child can; a signal ends what takes too long, if Python gets to see it."""
+
+    is_apart = False
 
     def __init__(self, do: Do, seconds: float, ends_at: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._do, self._seconds, self._ends_at, self._clock = do, seconds, ends_at, clock

@@ -15,7 +15,7 @@ from remote_kernel.namespace.files.objects import ObjectWriter
 from remote_kernel.namespace.files.packs import SMALL_BYTES, Group, Lost, Variable, encode_pack, shared_out
 from remote_kernel.namespace.files.records import MANIFEST, OBJECTS, Reporter, data_folder, write_json
 from remote_kernel.namespace.grouping import Grouping
-from remote_kernel.namespace.pickling import refusals
+from remote_kernel.namespace.pickling import loading, refusals
 from remote_kernel.namespace.pickling.standing import definitions_of
 from remote_kernel.namespace.pickling.taking import Taker, Unsaved
 from remote_kernel.namespace.variables import type_name, variables_of
@@ -29,6 +29,9 @@ SPOOL = "spool"
 FORMAT = 1
 # As many names stand in a manifest; the packs have them all.
 MAX_NAMES = 50
+
+# What takes longer to load is believed.
+TRIAL_SECONDS = 10.0
 
 # Does tasks one by one; `processes.Workers` or `processes.InPlace`.
 Runner = Callable[..., Any]
@@ -113,8 +116,10 @@ class Saving:
         self._take([(name,) for name in self._values])
         self._reporter.update(step="saving")
         self._take_groups(around)
-        while self._drop_dependents():
-            pass
+        self._drop_dependents()
+        if self._runner.is_apart:
+            self._try(runner, ends_at)
+            self._drop_dependents()
         self._write(around)
 
     def _do(self, names: Sequence[str]) -> dict[str, Any]:
@@ -196,8 +201,29 @@ class Saving:
         self._reporter.update(total=self._reporter.progress.total + len(parts))
         return parts
 
-    def _drop_dependents(self) -> bool:
-        """Lose what wants a function or a class that is lost; return whether there was any."""
+    def _try(self, runner: Runner, ends_at: float) -> None:
+        """Load what may fail to, in a process that ends with it, and lose what does."""
+        tasks = [names for names, piece in self._pieces.items() if piece["can_be_tried"]]
+        seconds = min(TRIAL_SECONDS, self._limits.group_seconds)
+        for names, answer in zip(tasks, runner(self._load, seconds, ends_at).run(tasks)):
+            if "unloadable" in answer:
+                del self._pieces[names]
+                self._lose(names, answer["unloadable"])
+
+    def _load(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """Load what was taken: what a worker does, with the definitions that are there."""
+        try:
+            loading.load(_whole(self._group(names)), self._objects, self._shell, self._values.__getitem__)
+        except loading.Unrestored as error:
+            return {"unloadable": str(error).replace("could not be loaded", "cannot be loaded again", 1)}
+        return {}
+
+    def _drop_dependents(self) -> None:
+        """Lose what wants a function or a class that is lost, and what wants that."""
+        while self._drop_wanting():
+            pass
+
+    def _drop_wanting(self) -> bool:
         wanting = {
             names: [name for name in piece["wants"] if name in self._lost] for names, piece in self._pieces.items()
         }

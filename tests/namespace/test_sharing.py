@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.namespace.conftest import Start
-from tests.namespace.interpreter import Interpreter, reasons
+from tests.namespace.interpreter import Interpreter, contents, reasons
 
 pytestmark = pytest.mark.timeout(400)  # for a machine that does much else
 
@@ -224,3 +224,41 @@ def test_member_that_is_too_large_costs_itself_and_not_what_shares_with_it(start
     why = "it is larger than the 1 MB that are saved of one variable"
     assert reasons(report) == {"a": f"shares objects with 'b', 'c', 'settings', and together: {why}"}
     after.run("assert b['s'] is c[0] is settings")
+
+
+def test_exceptions_keep_what_they_were_raised_from(start: Start, tmp_path: Path) -> None:
+    after, lost = through(
+        start, tmp_path,
+        "class Failed(Exception):\n    def __init__(self, code, *, where): super().__init__(f'code {code}'); "
+        "self.code, self.where = code, where",
+        "failed = Failed(3, where='here'); failed.me = [failed]; plain = KeyError('a'); stop = StopIteration(5)",
+        "try:\n    try: 1 / 0\n    except ZeroDivisionError as inner: raise Failed(4, where='there') from inner\n"
+        "except Failed as error: caught = error",
+        "try:\n    try: 1 / 0\n    finally: [].pop()\nexcept IndexError as error: second = error",
+    )  # fmt: skip
+    assert lost == {}
+    after.run(
+        "assert (str(failed), failed.code, failed.where, failed.me[0] is failed) == ('code 3', 3, 'here', True)",
+        "assert repr(plain) == \"KeyError('a')\" and stop.value == 5 and stop.__context__ is None",
+        "assert type(caught.__cause__) is ZeroDivisionError and caught.__suppress_context__ and caught.code == 4",
+        "assert type(second.__context__) is ZeroDivisionError and second.__cause__ is None",
+    )
+
+
+def test_what_cannot_be_loaded_is_not_counted_as_saved(start: Start, tmp_path: Path) -> None:
+    with start() as interpreter:
+        interpreter.run(
+            "import ctypes; three = (ctypes.c_int * 3)(1, 2, 3); five = ctypes.c_int(5)",
+            "class Key:\n    def __init__(self, v): self.v = v\n    def __hash__(self): return hash(self.v)\n"
+            "    def __eq__(self, other): return self.v == other.v",
+            "key = Key(1); keys = {key}; key.all = keys; alone = {Key(2)}",
+            f"loads = {str(tmp_path / 'loads')!r}\nclass Writes:\n    def __setstate__(self, state): open(loads, 'w')\n"
+            "writes = Writes(); writes.a = 1",
+        )
+        manifest = interpreter.save(tmp_path / "saved")
+        assert not (tmp_path / "loads").exists()
+        lost = {each.name: each.reason for each in contents(tmp_path / "saved", manifest)[1]}
+    assert set(lost) == {"three", "key", "keys"}
+    assert all("cannot be loaded again: AttributeError: " in reason for reason in lost.values())
+    report = start().restore(tmp_path / "restored", tmp_path / "saved")
+    assert (reasons(report), manifest["saved"]) == (lost, len(report["restored"]))

@@ -113,6 +113,22 @@ def _init_subclass(base: Any, kind: Any, **_: Any) -> None:
     super(base, kind).__init_subclass__()
 
 
+def make_exception(kind: Any, arguments: tuple[Any, ...]) -> Any:
+    """Return an exception of a class whose own `__init__` may want other arguments than it keeps."""
+    error = kind.__new__(kind, *arguments)
+    library = next(
+        base for base in kind.__mro__ if not isinstance(vars(base).get("__init__"), (type(None), types.FunctionType))
+    )
+    library.__init__(error, *arguments)
+    return error
+
+
+def set_exception(error: Any, state: tuple[Any, Any, Any, bool]) -> None:
+    """Give an exception its attributes, and those that it was raised from."""
+    names, error.__cause__, error.__context__, error.__suppress_context__ = state
+    error.__dict__.update(names)
+
+
 def make_proxy(item: Any) -> Any:
     """Return a weak proxy."""
     return weakref.proxy(item)

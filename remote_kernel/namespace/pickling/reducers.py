@@ -112,6 +112,8 @@ class Reducers:
         return self._reducer_of_library(kind)
 
     def _reducer_of_library(self, kind: type) -> Callable[[Any], Any]:
+        if issubclass(kind, BaseException) and kind.__reduce__ is BaseException.__reduce__:
+            return _exception
         numpy = sys.modules.get("numpy")
         if numpy is not None and issubclass(kind, numpy.ndarray):
             return self._array if kind is numpy.ndarray else self._array_of_class
@@ -295,6 +297,13 @@ def _answers_for_all(kind: type) -> bool:
 def _quietly(item: Any) -> Any:
     reduced = item.__reduce_ex__(5)
     return (*reduced, *(None,) * (5 - len(reduced)), rebuilding.set_state)
+
+
+def _exception(error: BaseException) -> Any:
+    others = error.__cause__, error.__context__, error.__suppress_context__
+    kind = type(error)
+    make = (kind, error.args) if kind.__module__ != "__main__" else (rebuilding.make_exception, (kind, error.args))
+    return *make, ({**vars(error)}, *others), None, None, rebuilding.set_exception
 
 
 def _weak_proxy(proxy: Any) -> Any:

@@ -23,6 +23,11 @@ _ATOMS = (
     int, float, complex, bool, types.ModuleType, types.BuiltinFunctionType, types.CodeType, enum.Enum, re.Pattern,
     datetime.tzinfo, datetime.date, datetime.time, datetime.timedelta,
 )  # fmt: skip
+# They are called when an object is loaded.
+_METHODS = (
+    "__new__", "__setstate__", "__reduce__", "__reduce_ex__", "__setitem__", "__setattr__", "append", "extend", "add",
+    "update",
+)  # fmt: skip
 _KNOWN_BY_NAME = (type, types.FunctionType)
 
 
@@ -37,6 +42,7 @@ class Memo:
         objects: those that the pickler made itself, on its way, are not among them.
         modules: names of the modules that the pickle wants.
         has_code: there is code in it, which another Python could not run.
+        is_harmless: loading it runs no code of the notebook's that is there for that.
     """
 
     def __init__(self, pickler: Any, values: list[Any]) -> None:
@@ -46,6 +52,7 @@ class Memo:
         self._reducers: Reducers = pickler
         self.modules: set[str] = set()
         self.has_code = False
+        self.is_harmless = True
         self.objects: dict[int, Any] = {}
         self._atoms = _ATOMS + tuple(_atoms_of_libraries())
         self._sort(entries)
@@ -71,6 +78,8 @@ class Memo:
         return {id(value) for base in bases.values() for value in vars(base).values()}
 
     def _note(self, item: Any) -> None:
+        if _is_of_notebook(item) and not _is_made_plainly(type(item)):
+            self.is_harmless = False
         if isinstance(item, types.CodeType):
             self.has_code = True
         elif isinstance(item, types.ModuleType):
@@ -95,6 +104,12 @@ class Memo:
 def _is_of_notebook(item: Any) -> bool:
     """Return whether an object is of a class of the notebook, so that it is the notebook's, whatever it is else."""
     return type(item).__module__ == "__main__" and not isinstance(item, (type, enum.Enum))
+
+
+def _is_made_plainly(kind: type) -> bool:
+    """Return whether objects of a class of the notebook are made again, and filled, without methods of its own."""
+    theirs = [vars(base) for base in kind.__mro__ if base.__module__ == "__main__"]
+    return not any(name in names for names in theirs for name in _METHODS)
 
 
 def holders_of(entry: tuple[int, Any]) -> int:

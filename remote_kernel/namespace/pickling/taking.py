@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from remote_kernel.namespace.files.objects import ObjectWriter, Reference
 
 PROTOCOL = 5
+# What loading objects of other libraries does is not known.
+_TRIED = {"python", "numpy"}
 # Smaller ones stay in the pickle.
 BUFFER_BYTES = 64 << 10
 
@@ -50,6 +52,7 @@ class Taken:
         requires: versions by top-level module; of "python", if there is code in it.
         distributions: names by which pip knows some of those.
         wants: variables whose functions or classes it names, which are to be there when it is loaded.
+        can_be_tried: it may fail to load, and to try that harms nothing.
     """
 
     serialiser: str
@@ -61,6 +64,7 @@ class Taken:
     requires: dict[str, str]
     distributions: dict[str, str]
     wants: Sequence[str]
+    can_be_tried: bool
 
 
 class Taker:
@@ -184,9 +188,12 @@ class Pickling:
         if self.memo.has_code:
             requires["python"] = "{}.{}".format(*sys.version_info)
         pickle = self._file.getvalue()
+        can_fail = bool(self.memo.modules or self.pickler.wants)
+        is_known = not self._buffers and requires.keys() <= _TRIED
         return Taken(
             serialiser, pickle, self._buffers, self._size + len(pickle), list(self.memo.objects),
             self.pickler.spans, requires, distributions, sorted(self.pickler.wants),
+            can_fail and is_known and self.memo.is_harmless,
         )  # fmt: skip
 
 
