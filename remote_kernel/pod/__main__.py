@@ -20,7 +20,7 @@ from remote_kernel.core.interpreter_api.versions import SYNC_LIMIT_SECONDS
 from remote_kernel.core.pools.flavor import Flavor, Sandbox
 from remote_kernel.core.settings import log_level
 from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC
-from remote_kernel.io.activity import ActivityFile
+from remote_kernel.io.activity import ActivityWriter
 from remote_kernel.io.http1.listening import open_listener, parse_port, reason
 from remote_kernel.io.http1.serving import Server, stop_on_signals
 from remote_kernel.io.log_files import log_to_stderr
@@ -73,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="'strict': code can neither write files nor start programs (default: %(default)s)",
     )  # fmt: skip
     add("--sync-limit", type=float, default=SYNC_LIMIT_SECONDS, help=argparse.SUPPRESS)
+    add("--activity", metavar="FILE", type=Path, help=argparse.SUPPRESS)
     add("--supervised", action="store_true", help="say on standard output when ready; end with stdin")
     return parser
 
@@ -89,7 +90,7 @@ async def serve(
     with _naming_what_fails():
         data = arguments.data or (AZURE_DATA if os.access(AZURE_DATA, os.W_OK) else Path.cwd())
         data.mkdir(parents=True, exist_ok=True)
-        activity = ActivityFile(scratch) if arguments.supervised else None
+        activity = ActivityWriter(arguments.activity) if arguments.activity else None
     name = f"pod-{secrets.token_hex(3)}"
     is_strict = arguments.sandbox == Sandbox.STRICT
     cooldown = cooldown_seconds(environ)

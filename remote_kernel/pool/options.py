@@ -101,7 +101,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--mount-data", action=argparse.BooleanOptionalAction,
         help="give each pod a /mnt/data of its own, where Azure's pods have their files, also where this machine has "
-        "one, or give it none (default: where Linux lets us, and this machine has none)",
+        "files in /mnt, or give it none (default: where Linux lets us, and this machine has none there)",
     )  # fmt: skip
     # For tests, which have no 220 s.
     add("--sync-limit", type=_seconds, metavar="SECONDS", help=argparse.SUPPRESS)

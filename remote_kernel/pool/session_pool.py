@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from remote_kernel.core.errors import PoolFull
@@ -123,10 +124,8 @@ class SessionPool:
         """Start the pods that wait for new identifiers."""
         self._act(self._sessions.refill())
 
-    async def acquire(self, identifier: Identifier, *, gives_socket: bool = False) -> Pod:
+    async def acquire(self, identifier: Identifier) -> Pod:
         """Begin a call: return the identifier's pod when it accepts requests.
-
-        With `gives_socket`, further calls may come to the pod that the pool does not see.
 
         Giving up the wait, by cancellation, leaves the session to its other callers and to the cooldown.
 
@@ -154,8 +153,6 @@ class SessionPool:
             self._is_known_full = False
             self._labels[decision.pod] = self._make_label(identifier)
             self._note(EventKind.ALLOCATED, decision.pod)
-        if gives_socket:
-            self._sessions.give_socket(decision.pod)
         life = self._lives[decision.pod]
         if not life.ready.done():
             either: set[asyncio.Future[Any]] = {life.ready, life.task}
@@ -163,6 +160,14 @@ class SessionPool:
         if not life.ready.done():
             raise PodFailed(life.failure)
         return life.ready.result()
+
+    def give_socket(self, identifier: Identifier, pod: Pod) -> Path | None:
+        """Return the socket of the pod that was just acquired, for calls that this pool does not see; `None` where the
+        pod would not say when they came."""
+        if pod.read_activity() is None:
+            return None
+        self._sessions.give_socket(identifier)
+        return pod.socket
 
     def discard(self, pod: Pod) -> None:
         """Stop a pod that cannot be reached, and forget its session."""
@@ -229,9 +234,11 @@ class SessionPool:
         """Take note of the calls that have passed the pool by, before anything is decided or told about them."""
         for session in self._sessions:
             life = self._lives[session.pod]
-            if session.is_direct and life.ready.done() and (activity := life.ready.result().read_activity()):
-                called_at, calls = activity.called_at, activity.calls
-                self._sessions.note_activity(session, called_at=called_at, calls=calls, now=self._clock())
+            if session.is_direct and life.ready.done():
+                activity, now = life.ready.result().read_activity(), self._clock()
+                # A pod that cannot say when it was called may be in use.
+                called_at, calls = (activity.called_at, activity.calls) if activity else (now, 0)
+                self._sessions.note_activity(session, called_at=called_at, calls=calls, now=now)
 
     def _act(self, changes: Changes, ended_by: EventKind = EventKind.COOLED_DOWN) -> None:
         for number in changes.stop:

@@ -116,9 +116,9 @@ class Sessions:
         session, start = self._new_session(identifier, now)
         return Allocated(pod=session.pod, is_new=True, changes=Changes(start=start + self._refill(), stop=stop))
 
-    def give_socket(self, pod: PodNumber) -> None:
-        """Note that calls for a pod may pass the pool by from now on."""
-        if (session := self._session_of(pod)) is not None:
+    def give_socket(self, identifier: Identifier) -> None:
+        """Note that calls of a session may pass the pool by from now on."""
+        if (session := self._sessions.get(identifier)) is not None:
             session.is_direct = True
 
     def note_activity(self, session: Session, *, called_at: float, calls: int, now: float) -> None:

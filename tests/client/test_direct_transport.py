@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from remote_kernel.client.access import ConfiguredAccess, Endpoint, choose_access
@@ -16,6 +17,7 @@ from remote_kernel.core.identity import Identifier
 from remote_kernel.core.pools.local_pool import SOCKET_PATH
 from remote_kernel.core.settings import Settings
 from remote_kernel.core.wire.frames import LOOK_PARAM, SESSION_PATH
+from remote_kernel.pool.processes.pods import ACTIVITY_FILE
 from tests.client.hostile import hostile, say
 from tests.driver import TIMEOUT_SECONDS, Notebook, Pool, wait_until
 
@@ -142,3 +144,19 @@ def test_a_kernel_whose_cells_pass_the_pool_by_hears_of_a_lost_session(start_not
     pool.stop_session("past-the-pool")
     assert notebook.run("a").reply["ename"] == "SessionLost"
     assert notebook.run("'a' in globals()").result == "False"
+
+
+async def test_what_a_cell_does_to_the_pod_s_folder_hides_no_call_and_stops_nobody() -> None:
+    with Pool.start("--max-sessions", "1", "--cooldown", "1") as pool:
+        direct = PoolClient(ConfiguredAccess(pool.endpoint, pool.token, is_direct=True), Identifier("kept"))
+        try:
+            first = await pod_of(direct)
+            file = Path(psutil.Process(pool.sessions()[0]["pid"]).cwd()).parent / ACTIVITY_FILE
+            file.unlink()
+            os.mkfifo(file)
+            began = time.monotonic()
+            while time.monotonic() - began < 2:
+                assert await pod_of(direct) == first
+            wait_until(lambda: pool.sessions() == [])
+        finally:
+            await direct.aclose()

@@ -91,10 +91,11 @@ def test_pods_have_none_where_that_is_not_wanted() -> None:
 
 
 @needs_mounts
-def test_by_default_pods_of_ours_hide_no_mnt_data_and_those_of_azure_s_do() -> None:
+@pytest.mark.parametrize("mine", ["/mnt/data/mine", "/mnt/mine.csv", "/mnt/.mine/file"])
+def test_by_default_pods_of_ours_hide_nothing_in_mnt_and_those_of_azure_s_do(mine: str) -> None:
     """A machine may have a disk there, with what notebooks read."""
-    code = "import os\nos.path.exists('/mnt/data/mine')"
-    script = 'mount -t tmpfs tmpfs /mnt && mkdir /mnt/data && touch /mnt/data/mine && exec "$@"'
+    code = f"import os\nos.path.exists({mine!r})"
+    script = f'mount -t tmpfs tmpfs /mnt && mkdir {Path(mine).parent} -p && touch {mine} && exec "$@"'
     prefix = (*IN_MOUNTS_OF_ITS_OWN, "sh", "-c", script, "sh")
     with Pool.start(prefix=prefix) as pool, notebook_on(pool) as notebook:
         assert notebook.run(code).result == "True"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from remote_kernel.core.wire.frames import KEEPALIVE_SECONDS, MAX_STREAM_SECONDS
-from remote_kernel.io.activity import ActivityFile
+from remote_kernel.io.activity import ActivityWriter
 from remote_kernel.pod.files.data_folder import DataFolder
 from remote_kernel.pod.kernels.registry import Registry
 
@@ -34,7 +34,7 @@ class Pod:
     clock: Callable[[], float] = time.monotonic
     is_stopping: bool = False
     last_call: float = 0.0
-    activity: ActivityFile | None = None
+    activity: ActivityWriter | None = None
 
     def note_call(self) -> None:
         """Note that somebody uses the pod."""

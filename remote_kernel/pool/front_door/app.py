@@ -132,13 +132,16 @@ class PoolApp:
 
     async def _find_socket(self, scope: Scope) -> Path:
         """Return where a session's pod listens, unless the pool has something to do to its requests."""
-        if self._flavor is Flavor.INTERPRETER or self._request_cap is not None or self._callers.has_issuer:
-            raise Refusal(404, "NotFound", "Requests to this pool's sessions go through its front door.")
-        return (await self._acquire(read_identifier(scope), gives_socket=True)).socket
+        identifier, socket = read_identifier(scope), None
+        if not (self._flavor is Flavor.INTERPRETER or self._request_cap is not None or self._callers.has_issuer):
+            socket = self._pool.give_socket(identifier, await self._acquire(identifier))
+        if socket is None:
+            raise Refusal(404, "NotFound", "Requests to this session go through the front door.")
+        return socket
 
-    async def _acquire(self, identifier: Identifier, *, gives_socket: bool = False) -> Pod:
+    async def _acquire(self, identifier: Identifier) -> Pod:
         try:
-            return await self._pool.acquire(identifier, gives_socket=gives_socket)
+            return await self._pool.acquire(identifier)
         except PoolFull as error:
             raise pool_full(str(error), error.retry_after_seconds or 0.0, error.usage) from None
         except PodFailed as error:

@@ -57,5 +57,10 @@ def can_mount() -> bool:
 
 
 def hides_nothing() -> bool:
-    """Return whether the machine has no `/mnt/data` of its own, in which somebody may keep what cells are to read."""
-    return not os.path.lexists(DATA)
+    """Return whether this machine has nothing in `/mnt` that a `/mnt/data` of the pods' own would hide: files, links,
+    folders that are made there later, or what is in its own `/mnt/data`."""
+    data = Path(DATA)
+    try:
+        return set(data.parent.iterdir()) <= {data} and not (os.path.lexists(data) and any(data.iterdir()))
+    except OSError:
+        return False

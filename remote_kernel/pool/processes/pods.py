@@ -13,7 +13,7 @@ from pathlib import Path
 from remote_kernel.core.errors import PoolError, WireError
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import ANSWER
-from remote_kernel.io.activity import Activity, read_activity
+from remote_kernel.io.activity import Activity, ActivityReader
 from remote_kernel.io.http1 import Client
 from remote_kernel.pool.processes.mounts import DATA, with_data_mounted
 
@@ -26,6 +26,9 @@ KEEPALIVE_SECONDS = 2.0
 
 # A Unix socket's path has room for about 100 bytes; this much of it goes to what stands below the temporary folder.
 MAX_TEMPORARY_FOLDER_LENGTH = 70
+
+# In a pod's folder, of its calls.
+ACTIVITY_FILE = "activity"
 
 # The line has a few words.
 MAX_READY_LINE_BYTES = 4096
@@ -42,6 +45,7 @@ def agent_command(*options: str, mounts_data: bool = False) -> PodCommand:
         # -P: the working folder is the user's data folder, and a file of its own there must not replace a module.
         agent = (sys.executable, "-P", "-m", "remote_kernel.pod", "--supervised", *options)
         places = ("--uds", str(socket), "--scratch", str(scratch), "--data", DATA if mounts_data else str(data))
+        places = (*places, "--activity", str(scratch / ACTIVITY_FILE))
         return with_data_mounted(str(data), [*agent, *places]) if mounts_data else (*agent, *places)
 
     return command
@@ -59,7 +63,10 @@ class Pod:
         socket: where it listens, for this user alone.
     """
 
-    def __init__(self, scratch: Path, transport: asyncio.SubprocessTransport, process: "_Process") -> None:
+    def __init__(
+        self, scratch: Path, activity: ActivityReader, transport: asyncio.SubprocessTransport, process: "_Process"
+    ) -> None:
+        self._activity = activity
         self._scratch = scratch
         self._transport = transport
         self._process = process
@@ -76,12 +83,15 @@ class Pod:
             scratch = Path(tempfile.mkdtemp(prefix="rk-pod-", dir=_short_temporary_folder()))
         except OSError as error:
             raise PodFailed(f"its folder cannot be made: {error.strerror}") from None
+        stack = contextlib.ExitStack()
         try:
             data = scratch / "data"
             data.mkdir(mode=0o700)
             # As in a container, what is put into the temporary folder goes with the pod.
             temporary = scratch / "t"
             temporary.mkdir(mode=0o700)
+            activity = ActivityReader(scratch / ACTIVITY_FILE)
+            stack.callback(activity.close)
             process = _Process(asyncio.get_running_loop())
             # No other child inherits the write end of the pod's standard input: when we are gone, however that came
             # about, the pod reads the end of it and leaves.
@@ -96,11 +106,13 @@ class Pod:
                 start_new_session=True,
             )
         except OSError as error:
+            stack.close()
             with contextlib.suppress(OSError):
+                (scratch / ACTIVITY_FILE).unlink(missing_ok=True)
                 for folder in (scratch / "data", scratch / "t", scratch):  # empty, and removed without a descriptor
                     folder.rmdir()
             raise PodFailed(f"its process cannot be started: {error.strerror}") from None
-        return cls(scratch, transport, process)
+        return cls(scratch, activity, transport, process)
 
     @property
     def pid(self) -> int:
@@ -113,7 +125,7 @@ class Pod:
 
     def read_activity(self) -> Activity | None:
         """Return what the pod says of its calls; `None` where it says nothing."""
-        return read_activity(self._scratch)
+        return self._activity.read()
 
     async def wait_ready(self) -> None:
         """Return when the pod accepts requests; raises `PodFailed` when it ends or is not ready in time."""
@@ -142,6 +154,7 @@ class Pod:
         await self.wait_ended()
         await self.http.aclose()  # not before: a pod that is stopped may still end its streams properly
         self._transport.close()
+        self._activity.close()
         await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
 
 
