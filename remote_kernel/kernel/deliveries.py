@@ -95,10 +95,11 @@ class Deliveries:
             self.do(self.table.replied(said, self.look() if self.table.has_held else None, now))
 
     async def _note_failure(self, error: RemoteKernelError) -> None:
-        if isinstance(error, SessionLost):
-            error = await self.saves.note_loss(error)
         _log.warning(LogEvent("failed", error=error.name, text=str(error)))
-        is_told = self.attachment.fail(error)
-        self.do(self.table.failed(error, self.look(), time.monotonic(), is_told=is_told))
+        is_told, is_loss = self.attachment.fail(error), isinstance(error, SessionLost)
+        # At once: a cell that arrives while the saves are looked at was sent for the session that is lost.
+        self.do(self.table.failed(error, self.look(), time.monotonic(), is_told=is_told, is_described=not is_loss))
         if isinstance(error, SessionLost):
             self.session.note_position()
+            loss = await self.saves.note_loss(error)
+            self.do(self.table.described(loss, self.look()))

@@ -154,6 +154,7 @@ class Requests(RuleBasedStateMachine):
         self.now = 0.0
         self.is_there = self.is_attached = self.is_sought = self.is_shared = False
         self.untold: SessionLost | None = None
+        self.undescribed: SessionLost | None = None
         self.has_died = False
         self.is_cancelled = False
         self.numbers = count(1)
@@ -331,16 +332,31 @@ class Requests(RuleBasedStateMachine):
         self.do(self.table.refused(self.unsent.pop(0), error, self.facts(), self.now))
 
     @precondition(lambda self: self.is_sought)
-    @rule(error=st.sampled_from([SessionLost("gone"), PoolUnreachable("down"), PoolFull("full"), Unauthorized("no")]))
-    def fail(self, error: RemoteKernelError) -> None:
+    @rule(
+        error=st.sampled_from([SessionLost("gone"), PoolUnreachable("down"), PoolFull("full"), Unauthorized("no")]),
+        is_described=st.booleans(),
+    )
+    def fail(self, error: RemoteKernelError, is_described: bool = True) -> None:
+        if self.undescribed is not None:
+            return  # the link waits
         self.is_attached = self.is_sought = False
         self.unsent.clear()
         if isinstance(error, SessionLost | PoolFull):
             self.is_there = False
             self.kernel = Kernel()
             self.files_due.clear()
-        self.do(self.table.failed(error, self.facts(), self.now, is_told=False))
+        if isinstance(error, SessionLost) and not is_described:
+            self.undescribed = error
+        self.do(
+            self.table.failed(error, self.facts(), self.now, is_told=False, is_described=self.undescribed is not error)
+        )
         self.ended_here += 1
+
+    @precondition(lambda self: self.undescribed is not None)
+    @rule()
+    def describe(self) -> None:
+        loss, self.undescribed = SessionLost(f"{self.undescribed}, and saved"), None
+        self.do(self.table.described(loss, self.facts()))
 
     @precondition(lambda self: self.files_due)
     @rule()
@@ -395,7 +411,9 @@ class Requests(RuleBasedStateMachine):
             if self.has_died:
                 return
             is_waiting = self.kernel.waits and not self.kernel.is_unwanted
-            if self.command is not None:
+            if self.undescribed is not None:
+                self.describe()
+            elif self.command is not None:
                 self.end_command(fails=False)
             elif self.preparing is not None:
                 self.end_preparation(error=None)
@@ -465,6 +483,26 @@ def test_note_about_its_files_is_in_the_cell_that_nobody_looks_at() -> None:
     done = world.table.end_now(parse_header(asked.header).msg_id, ["One was not fetched."])
     assert [type(effect) for effect in done] == [effects.Show, effects.Forward, effects.Publish]
     assert world.table.end_now("nobody's", ["Nor was another."]) == [], "it waits for the next cell"
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_what_arrives_while_a_loss_is_described_ends_with_it_in_those_words(is_running: bool) -> None:
+    world = Requests()
+    world.begin(has_session=True, is_shared=False)
+    if is_running:
+        world.cell("wait", is_attended=True, msg_id="")
+        world.progress(steps=4, is_idle_first=False)
+    world.fail(SessionLost("gone"), is_described=False)
+    world.cell("first behind it", is_attended=True, msg_id="")
+    world.cell("second", is_attended=True, msg_id="")
+    assert world.table.deadline == inf
+    told = {each.code: each for each in world.asked.values() if not each.has_ended}
+    assert len(told) == 2 + is_running
+    world.describe()
+    said = world.table.wake(world.facts(), world.now + 10)
+    replies = [each.content for each in said if isinstance(each, effects.Reply)]
+    assert [content["status"] for content in replies] == ["error", *["aborted"] * (len(told) - 1)]
+    assert replies[0]["evalue"] == "gone, and saved"
 
 
 @pytest.mark.parametrize("shown", ["2026-01-01T00:00:02.000000Z", "2026-01-01T00:00:02+00:00"])

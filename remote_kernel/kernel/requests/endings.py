@@ -42,12 +42,12 @@ class Settling:
 
     Attributes:
         loss: what is to be told; `None` for nothing.
-        deadline: when to call `wake`; infinite for never.
     """
 
     def __init__(self) -> None:
         self.loss: SessionLost | None = None
-        self.deadline = inf
+        self._deadline = inf
+        self._is_held = False
         self._count = 0
         self._ends_at = 0.0
 
@@ -55,20 +55,34 @@ class Settling:
         """Note a loss, of a session with so many requests."""
         if self.loss is None:
             self.loss, self._count = loss, count
-            self.deadline, self._ends_at = now + TOGETHER_SECONDS, now + SETTLE_SECONDS
+            self._deadline, self._ends_at = now + TOGETHER_SECONDS, now + SETTLE_SECONDS
+
+    @property
+    def deadline(self) -> float:
+        """Return when to call `wake`; infinite for never."""
+        return inf if self._is_held else self._deadline
+
+    def hold(self) -> None:
+        """Tell nothing before `release`."""
+        self._is_held = True
+
+    def release(self, loss: SessionLost) -> None:
+        """Tell this in the place of what was to be told."""
+        self._is_held = False
+        self.loss = loss if self.loss is not None else None
 
     def wake(self, count: int, now: float) -> SessionLost | None:
         """Return the loss once it is to be told; more requests than before are waited for."""
         if self.deadline > now:
             return None
         if count > self._count and now < self._ends_at:
-            self._count, self.deadline = count, now + TOGETHER_SECONDS
+            self._count, self._deadline = count, now + TOGETHER_SECONDS
             return None
         return self.loss
 
     def end(self) -> None:
         """Note that it is told, or not to be told any more."""
-        self.loss, self.deadline = None, inf
+        self.loss, self._deadline = None, inf
 
 
 class Endings(NamedTuple):

@@ -559,20 +559,30 @@ class RequestTable:
                 effects += self._replies.abort(request)
         return effects
 
-    def failed(self, error: RemoteKernelError, facts: SessionFacts, now: float, *, is_told: bool) -> list[Effect]:
+    def failed(
+        self, error: RemoteKernelError, facts: SessionFacts, now: float, *, is_told: bool, is_described: bool = True
+    ) -> list[Effect]:
         """End what was asked of a session that is lost or cannot be reached.
 
         Args:
             is_told: whether a command has the error, and tells it.
+            is_described: whether the text of a loss is whole; otherwise no cell is told of it before `described`.
         """
         if not isinstance(error, SessionLost):
             return self.fail_all(error, may_go_on=facts.is_there)
+        if not is_described:
+            self._settling.hold()
         has_cell = self._in_flight.first_cell is not None
         effects = [*self._endings.lose_session(), NoteUntold(None if is_told or has_cell else error)]
         if has_cell:
             self._settling.begin(error, len(self._in_flight), now)
             return effects
         return effects + self.fail_all(error)
+
+    def described(self, loss: SessionLost, facts: SessionFacts) -> list[Effect]:
+        """Tell a loss that was noted before in these words."""
+        self._settling.release(loss)
+        return [NoteUntold(loss)] if facts.untold is not None else []
 
     def _hold_to_settle(self, request: Request) -> list[Effect]:
         """Take what was sent before the loss could be seen: it ends with it, and is for no other session."""
