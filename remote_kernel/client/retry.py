@@ -187,6 +187,7 @@ class Retry:
             self._silent_since = None
             self._faulty_since = now if self._faulty_since is None else self._faulty_since
             return self._faulty_since
+        self._faulty_since = None  # for so long it is a fault that is answered with
         self._silent_since = now if self._silent_since is None else self._silent_since
         return self._silent_since
 

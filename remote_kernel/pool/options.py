@@ -34,8 +34,8 @@ class Options:
         request_cap: after how many seconds a request to a pod is cut, as Azure does; `None` for never.
         flavor: what the pods are.
         sandbox: what their code is kept from.
-        mounts_data: whether each pod has a `/mnt/data` of its own; `None` for where the system lets us, and has none
-            that would be hidden. Pods of Azure's interpreter hide it.
+        mounts_data: whether each pod has a `/mnt/data` of its own; `None` for where that costs nothing, and for pods of
+            Azure's interpreter wherever the system lets us.
         sync_limit: how long a synchronous execution may take, in seconds; `None` for as long as in Azure.
         issuer: whose tokens open the pool's sessions, besides the pool's own token; "" for nobody's.
         executors: object ids that have the role to use sessions; empty for everybody with a token of the issuer.
@@ -100,8 +100,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add(
         "--mount-data", action=argparse.BooleanOptionalAction,
-        help="give each pod a /mnt/data of its own, where Azure's pods have their files, also where this machine has "
-        "files in /mnt, or give it none (default: where Linux lets us, and this machine has none there)",
+        help="give each pod a /mnt/data of its own, where Azure's pods have their files, or give it none "
+        "(default: where that costs nothing, for root on a machine with nothing in /mnt)",
     )  # fmt: skip
     # For tests, which have no 220 s.
     add("--sync-limit", type=_seconds, metavar="SECONDS", help=argparse.SUPPRESS)

@@ -107,11 +107,11 @@ def _can_mount() -> bool:
 
 def _mounts_data(options: Options) -> bool:
     """Return whether pods get a `/mnt/data` of their own."""
-    from remote_kernel.pool.processes.mounts import hides_nothing
+    from remote_kernel.pool.processes.mounts import costs_nothing
 
     if options.mounts_data is not None:
         return options.mounts_data  # that it can be done was seen at the start
-    return (options.flavor is Flavor.INTERPRETER or hides_nothing()) and _can_mount()
+    return (options.flavor is Flavor.INTERPRETER or costs_nothing()) and _can_mount()
 
 
 def _pod_command(options: Options) -> "PodCommand":

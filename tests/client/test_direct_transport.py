@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -109,13 +110,15 @@ async def test_what_the_pool_refuses_is_told_as_ever(pool: Pool) -> None:
         await client.aclose()
 
 
-@pytest.mark.parametrize("mode", [0o755, 0o770])
-async def test_no_socket_is_used_where_others_may_put_one(tmp_path: Path, mode: int) -> None:
-    os.chmod(tmp_path, mode)  # noqa: PTH101 - not in a thread
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tmp_path / "s"))
+@pytest.mark.parametrize(("name", "mode"), [("rk-pod-1/s", 0o755), ("rk-pod-1/s", 0o770), ("agent/S.ssh", 0o700)])
+async def test_no_socket_is_used_where_others_may_put_one(name: str, mode: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+        path = os.path.join(folder, name)  # noqa: PTH118 - not in a thread
+        os.mkdir(os.path.dirname(path))  # noqa: PTH102, PTH120
+        os.chmod(os.path.dirname(path), mode)  # noqa: PTH101, PTH120
+        listener.bind(path)
         listener.listen()
-        async with hostile(lambda _asked: say({"socket": str(tmp_path / "s")})) as pool:
+        async with hostile(lambda _asked: say({"socket": path})) as pool:
             client = PoolClient(ConfiguredAccess(pool.endpoint, "t", is_direct=True), Identifier("wary"))
             try:
                 await client.request("GET", SESSION_PATH)

@@ -140,6 +140,7 @@ def test_a_pool_that_has_a_fault_and_no_word_of_the_session_has_its_time() -> No
     assert retry.next_wait(FAULT, 36_299, budget)
     assert retry.next_wait(FAULT, 36_300, budget) is None
     assert retry.next_wait(SILENT, 36_300, budget), "a network that is away may be so for any time"
+    assert retry.next_wait(FAULT, 40_000, budget), "the fault of before may have passed meanwhile"
     assert "status 500 for 5 min" in str(without_word(FAULT, 300))
     assert without_word(FULL, 300) is FULL
 

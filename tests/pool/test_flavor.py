@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from remote_kernel.core.interpreter_api.versions import ApiVersion
-from remote_kernel.pool.processes.mounts import can_mount, hides_nothing, with_data_mounted
+from remote_kernel.pool.processes.mounts import can_mount, costs_nothing, with_data_mounted
 from tests.driver import Content, Notebook, Pool
 
 needs_mounts = pytest.mark.skipif(not can_mount(), reason="this system lets nobody mount")
@@ -72,7 +72,7 @@ def test_each_pod_has_a_mnt_data_of_its_own(client: httpx.Client) -> None:
 
 @needs_mounts
 def test_pods_of_ours_have_one_too_with_debugger_and_processes_as_ever() -> None:
-    with Pool.start(*(() if hides_nothing() else ("--mount-data",))) as pool, notebook_on(pool) as notebook:
+    with Pool.start(*(() if costs_nothing() else ("--mount-data",))) as pool, notebook_on(pool) as notebook:
         code = "import os, psutil, sys\n"
         code += "open('/mnt/data/a.txt', 'w').close()\n"
         code += "os.getcwd(), os.listdir(), os.getpid() in {each.pid for each in psutil.Process().parent().children()}"

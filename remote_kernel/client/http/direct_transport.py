@@ -7,6 +7,7 @@ it. Who finds nobody at the socket goes to the pool, which knows more.
 
 import asyncio
 import os
+import re
 import stat
 import sys
 from http import HTTPStatus
@@ -19,6 +20,9 @@ from remote_kernel.core.limits import ANSWER
 from remote_kernel.core.pools.local_pool import SOCKET_PATH
 from remote_kernel.core.wire.frames import AGENT_PREFIX
 from remote_kernel.io import http1
+
+# A pod's socket in the pod's folder, as `remote_kernel.pool.processes.pods` makes them.
+_POD = re.compile(r"rk-pod-[^/]+/s")
 
 # Servers in pods close a connection that was idle for 5 s.
 KEEPALIVE_SECONDS = 2.0
@@ -117,7 +121,11 @@ def _parse_socket(body: bytes) -> Path | None:
     """Return the socket that a pool names; `None` where it names none in a folder that is this user's alone."""
     try:
         path = Path(str(parse_json_object(body, ANSWER)["socket"]))
-        return path if path.is_absolute() and _is_private(path.parent) else None
+        return (
+            path
+            if path.is_absolute() and _POD.fullmatch("/".join(path.parts[-2:])) and _is_private(path.parent)
+            else None
+        )
     except (WireError, KeyError, OSError, ValueError):
         return None
 

@@ -18,6 +18,7 @@ from functools import partial
 from remote_kernel.core.limits import ANSWER
 from remote_kernel.io.http1.answer import ConnectionBroke, Headers
 from remote_kernel.io.http1.connection import Body, Connection
+from remote_kernel.io.system.peers import check_peer
 
 CONNECT_SECONDS = 10.0
 
@@ -232,6 +233,7 @@ async def _open_unix(path: str) -> tuple[object, Connection]:
     try:
         opened.setblocking(False)
         opened.connect(path)
+        check_peer(opened)
         return await asyncio.get_running_loop().create_unix_connection(Connection, sock=opened)
     except BaseException:
         opened.close()

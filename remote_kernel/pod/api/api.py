@@ -57,14 +57,18 @@ class Api:
 
     def _noted(self, handler: Handler) -> Handler:
         async def handle(call: Call) -> Answer:
+            self._check_not_stopping()
             self._pod.note_call()
             return await handler(call)
 
         return handle
 
-    async def _session(self, call: Call) -> Answer:
+    def _check_not_stopping(self) -> None:
         if self._pod.is_stopping:
             raise PodLeaving("The pod is being stopped: ask again, for another.")
+
+    async def _session(self, call: Call) -> Answer:
+        self._check_not_stopping()
         kernels = [_describe(kernel) for kernel in self._pod.registry.kernels]
         idle_seconds = round(self._pod.clock() - self._pod.last_call, 3) if self._pod.last_call else None
         if call.params.get(wire.LOOK_PARAM) != "1":

@@ -45,6 +45,5 @@ class Pod:
     def stop(self) -> None:
         """Say that the pod is about to go, so that every open stream ends as it should."""
         self.is_stopping = True
-        self.registry.stop()
         for kernel in self.registry.kernels:
             kernel.readers.wakeups.tell()

@@ -1,7 +1,6 @@
 """Registry of a pod's kernels, and how they are started."""
 
 import asyncio
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -161,10 +160,6 @@ class Registry:
     def leave(self, reader: str) -> None:
         """Take in nobody for a moment, in which `reader` has the pod stopped."""
         self._leaver, self._leaves_until = reader, time.monotonic() + LEAVE_SECONDS
-
-    def stop(self) -> None:
-        """Take in nobody any more."""
-        self._leaver, self._leaves_until = "", math.inf
 
     def stay_for(self, reader: str) -> None:
         """Let the pod stay where the one who was about to have it stopped comes back instead."""

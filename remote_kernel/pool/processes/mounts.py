@@ -56,11 +56,15 @@ def can_mount() -> bool:
             return False
 
 
-def hides_nothing() -> bool:
-    """Return whether this machine has nothing in `/mnt` that a `/mnt/data` of the pods' own would hide: files, links,
-    folders that are made there later, or what is in its own `/mnt/data`."""
+def costs_nothing() -> bool:
+    """Return whether pods with a `/mnt/data` of their own can do and see all that others can.
+
+    Whoever is not root is in a user namespace there, without `sudo` and without further groups. And nothing in `/mnt`
+    may be hidden: files, links, folders that are made there later, or what is in this machine's own `/mnt/data`.
+    """
     data = Path(DATA)
     try:
-        return set(data.parent.iterdir()) <= {data} and not (os.path.lexists(data) and any(data.iterdir()))
+        is_bare = set(data.parent.iterdir()) <= {data} and not (os.path.lexists(data) and any(data.iterdir()))
     except OSError:
         return False
+    return is_bare and os.geteuid() == 0

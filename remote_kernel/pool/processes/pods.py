@@ -44,8 +44,8 @@ def agent_command(*options: str, mounts_data: bool = False) -> PodCommand:
     def command(socket: Path, data: Path, scratch: Path) -> Sequence[str]:
         # -P: the working folder is the user's data folder, and a file of its own there must not replace a module.
         agent = (sys.executable, "-P", "-m", "remote_kernel.pod", "--supervised", *options)
-        places = ("--uds", str(socket), "--scratch", str(scratch), "--data", DATA if mounts_data else str(data))
-        places = (*places, "--activity", str(scratch / ACTIVITY_FILE))
+        folders = ("--scratch", str(scratch), "--data", DATA if mounts_data else str(data))
+        places = ("--uds", str(socket), *folders, "--activity", str(scratch / ACTIVITY_FILE))
         return with_data_mounted(str(data), [*agent, *places]) if mounts_data else (*agent, *places)
 
     return command
