@@ -298,9 +298,12 @@ def test_a_link_in_the_place_of_a_folder_costs_nothing_that_it_leads_to(
     folder = store.folder / name
     folder.rename(tmp_path / "moved")
     folder.symlink_to(others)
-    with pytest.raises(NotWritten, match=r"is a link to another folder: remove it"):
+    with pytest.raises(NotWritten, match=r"is a link to another folder"):
         add(store, BUFFER, now=2.0)
-    store.delete(save)
+    (others / f"{save.id}.json").write_text("mine")
+    with pytest.raises(NotWritten, match="remove the link"):
+        store.delete(save)
+    (others / f"{save.id}.json").unlink()
     assert sorted(path.name for path in others.iterdir()) == [".bashrc", "0123abcd.json", "f" * 64, "thesis.txt"]
 
 

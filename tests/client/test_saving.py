@@ -217,6 +217,19 @@ async def test_what_is_named_comes_back_and_nothing_else_is_sent(notebook: Noteb
         await notebook.restore(save, store, "nothing")
 
 
+async def test_what_is_named_comes_with_what_it_cannot_do_without(notebook: Notebook, store: SaveStore) -> None:
+    notebook.run(
+        "import os\nclass Model:\n    def name(self): return 'a model'\n"
+        "model = Model(); model.data = os.urandom(800_000); large = os.urandom(2_000_000); del os"
+    )
+    save = await notebook.save(store)
+    notebook.restart()
+    progress = SaveProgress()
+    assert restored(await notebook.restore(save, store, "model", progress=progress)) == ["model"]
+    assert progress.transfer.moved < 1_500_000
+    assert notebook.run("print(model.name(), len(model.data))") == "a model 800000\n"
+
+
 async def test_other_values_are_replaced_only_by_force(notebook: Notebook, store: SaveStore) -> None:
     notebook.run("x = [1]")
     save = await notebook.save(store)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from remote_kernel.io.system.file_locks import hold
 from remote_kernel.kernel.folders import Folders
 from tests.driver import Cell, Content, Notebook, Pool, wait_until
 
@@ -268,6 +269,17 @@ def test_a_shutdown_waits_for_no_save_and_drops_what_is_not_whole(start_notebook
     assert "1 save of this notebook." in later.run("%session saves").displayed
     assert "Restored: a" in later.run("%session restore").displayed
     assert later.run("a + 1").result == "42"
+
+
+def test_a_shutdown_does_not_wait_for_whoever_holds_the_lock_of_the_saves(start_notebook: Start) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-locked", REMOTE_KERNEL_AUTOSAVE="1")
+    notebook.run("a = 41")
+    saved(notebook)
+    (guard,) = (Folders.of_user().data / "remote-kernel/saves").glob("*/guard")
+    with hold(guard):
+        notebook.run("a = 42")
+        notebook.client.shutdown()
+        wait_until(lambda: not notebook.manager.is_alive())
 
 
 def test_autosave_is_switched_for_the_notebook_and_later_kernels_of_it(start_notebook: Start, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from remote_kernel.client.saves.remote_calls import GONE, PodInterpreter
 from remote_kernel.client.saves.store import SaveStore
 from remote_kernel.client.saves.transfers import Transfers
 from remote_kernel.core.errors import NothingToSave, SaveError, SessionLost, WireError
+from remote_kernel.core.limits import MANIFEST
 from remote_kernel.core.saves.manifest import Manifest
 from remote_kernel.core.saves.names import parse_name
 from remote_kernel.core.saves.save import Save
@@ -19,6 +20,9 @@ from remote_kernel.core.wire.saves import SaveLimits, job_folder
 
 # Behind its time a save has to be written down.
 ENDING_SECONDS = 60.0
+
+# As many as one order takes; of what is not told the session makes files that nobody fetches.
+MAX_KNOWN = MANIFEST.entries or 0
 
 # What is found to be damaged here is asked for once more.
 TRIES = 2
@@ -89,7 +93,7 @@ class Saving:
         """Have the session write down its variables, but for the objects that are here."""
         self._progress.begin(Step.TAKING)
         known = await asyncio.to_thread(self._store.known)
-        arguments = {"known": sorted(known), "limits": limits.to_json(), "fork": True}
+        arguments = {"known": sorted(known)[:MAX_KNOWN], "limits": limits.to_json(), "fork": True}
         seconds = limits.total_seconds + ENDING_SECONDS
         await self._transfers.calls.call(job, "save", arguments, self._progress.hear, seconds=seconds)
 

@@ -196,9 +196,12 @@ class SaveStore:
 
     def delete(self, save: Save) -> None:
         """Remove a save and what no other one needs; raises `NotWritten`."""
+        self._refuse_links()
         with self._writing():
             self._path(save).unlink(missing_ok=True)
-        with contextlib.suppress(OSError, SaveError):  # without a file of ours, which a full disk might not take
+        with contextlib.suppress(
+            OSError, NotWritten, SaveError
+        ):  # without a file of ours, which a full disk might not take
             self._remove_unused()
 
     @contextlib.contextmanager
@@ -217,16 +220,12 @@ class SaveStore:
                 yield
             finally:
                 use.close()
-                with contextlib.suppress(OSError, SaveError):
+                with contextlib.suppress(OSError, NotWritten, SaveError):
                     self._remove_unused()
 
     def _remove_unused(self) -> None:
-        """Remove objects that no save needs, unless somebody uses them, or not all saves say what they need.
-
-        Where a link leads to another folder, nothing is removed: what is in that is not ours.
-        """
-        if any(folder.is_symlink() for folder in self._folders):
-            return
+        """Remove objects that no save needs, unless somebody uses them, or not all saves say what they need."""
+        self._refuse_links()
         with alone(self.folder):
             saves = self.list()
             if is_used(self.folder) or any(save.problem and self._path(save).is_file() for save in saves):
@@ -274,12 +273,17 @@ class SaveStore:
         self._root.make()
         for folder in self._folders:
             make_private_folder(folder)
+            self._refuse_links()
+            close_folder(folder)
+
+    def _refuse_links(self) -> None:
+        """Raise `NotWritten` where a link leads to another folder: what is in that is not ours."""
+        for folder in self._folders:
             if folder.is_symlink():
                 raise NotWritten(
-                    f"Saves are not written to {folder}, which is a link to another folder: remove it, or set "
-                    "REMOTE_KERNEL_SAVES to another folder."
+                    f"Saves are not written to {folder}, nor removed, as it is a link to another folder: remove the "
+                    "link, or set REMOTE_KERNEL_SAVES to another folder."
                 )
-            close_folder(folder)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
