@@ -355,8 +355,8 @@ def test_a_pack_whose_header_has_no_end_is_not_read(store: SaveStore) -> None:
         manifest = manifest_of(first, zeros, packs=((object_of(first), *[object_of(zeros)] * 1000),))
         save = store.add(manifest, now=0.0, notebook=NOTEBOOK, pod_kernel="python3")
     store.object_path(object_of(zeros).hash).unlink()
-    with pytest.raises(SaveError, match="the header of a pack of a save is too long"):
-        store.read_contents(save)
+    (warning,) = store.read_contents(save).warnings
+    assert "the header of a pack of a save is too long" in warning
 
 
 def test_headers_of_all_packs_have_a_bound(store: SaveStore) -> None:
@@ -371,9 +371,9 @@ def test_headers_of_all_packs_have_a_bound(store: SaveStore) -> None:
         packs = tuple((object_of(first), *[object_of(spaces)] * 4) for first in firsts)
         manifest = manifest_of(*firsts, spaces, packs=packs)
         save = store.add(manifest, now=0.0, notebook=NOTEBOOK, pod_kernel="python3")
-    with pytest.raises(SaveError, match="its headers are too long"):
-        store.read_contents(save)
-    assert store.read_contents(replace(save, manifest=replace(manifest, packs=packs[:4]))).restored == []
+    (warning,) = store.read_contents(save).warnings
+    assert "its headers are too long" in warning
+    assert store.read_contents(replace(save, manifest=replace(manifest, packs=packs[:4]))).warnings == []
 
 
 def test_old_saves_go_with_what_only_they_need(store: SaveStore, tmp_path: Path) -> None:

@@ -138,6 +138,8 @@ class Restoring:
                 headers[pack] = PackHeader.from_bytes(self._store.read_header(pack))
             except SaveError as error:
                 problems.append(error)
+            except WireError as error:
+                problems.append(SaveError(f"A part of the save cannot be read: {error}."))
         return headers, problems
 
     def _list_lost(self, packs: Iterable[Pack], names: Collection[str]) -> list[Lost]:

@@ -26,7 +26,7 @@ from remote_kernel.core.saves.objects import Object
 from remote_kernel.core.saves.owner import Owner
 from remote_kernel.core.saves.packs import parse_contents
 from remote_kernel.core.saves.save import Save
-from remote_kernel.core.wire.saves import Report
+from remote_kernel.core.wire.saves import MAX_SENTENCES, Report
 from remote_kernel.io.private_files import close_folder, make_private_folder, read_ordinary, write_private
 
 _SUFFIX = ".json"
@@ -128,28 +128,26 @@ class SaveStore:
         return self._objects.header(pack)
 
     def read_contents(self, save: Save) -> Report:
-        """Return what would be restored of a save, and what not; a warning for each part that is damaged.
-
-        Raises:
-            SaveError: what it consists of is not what a program of ours writes.
-        """
+        """Return what would be restored of a save, and what not, with a warning for each part that cannot be read."""
         told = Report(restored=[], lost=[], warnings=[], conflicts=[])
         room, more_lost = MANIFEST.bytes or 0, 0
         for pack in save.manifest.packs:
             try:
                 header = self.read_header(pack)
                 room -= len(header)
+                if room < 0:
+                    raise WireError("its headers are too long")
                 part = parse_contents(header)
             except SaveError as error:
                 told.warnings.append(str(error))
-                continue
             except WireError as error:
-                raise SaveError(f"A part of the save '{save.label}' cannot be read: {error}.") from error
-            if room < 0:
-                raise SaveError(f"A part of the save '{save.label}' cannot be read: its headers are too long.")
-            told.restored.extend(part.restored)
-            told.lost.extend(part.lost)
-            more_lost += part.more_lost
+                told.warnings.append(f"A part of the save '{save.label}' cannot be read: {error}.")
+            else:
+                told.restored.extend(part.restored)
+                told.lost.extend(part.lost)
+                more_lost += part.more_lost
+            if room < 0 or len(told.warnings) >= MAX_SENTENCES:
+                break
         return replace(told, more_lost=more_lost)
 
     def put_object(self, each: Object, file: bytes) -> None:

@@ -104,7 +104,7 @@ class SessionSaves:
         return saves[0] if saves else None
 
     async def contents(self, save: Save) -> Report:
-        """Return what would be restored of a save, and what not; raises `SaveError`, and as `store`."""
+        """Return what would be restored of a save, and what not; raises as `store`."""
         store = await self.store()
         return await asyncio.to_thread(store.read_contents, save)
 
