@@ -109,6 +109,19 @@ def test_a_session_without_variables_has_nothing_to_save(start_notebook: Start) 
     assert notebook.run("%session restore").displayed.startswith("Variables restored: 1 variable, from")
 
 
+def test_autosave_can_be_switched_off_without_the_folder_of_the_saves(start_notebook: Start, tmp_path: Path) -> None:
+    drive = tmp_path / "drive"
+    drive.mkdir()
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-drive", REMOTE_KERNEL_SAVES=str(drive))
+    notebook.run("a = 1")
+    drive.rename(tmp_path / "gone")
+    for word, is_on in (("on", True), ("off", False)):
+        cell = notebook.run(f"%session autosave {word}")
+        assert cell.displayed.startswith("The notebook saves" if is_on else "The notebook does not save")
+        assert "is not there: make it, or connect its drive." in cell.displayed
+    assert "The session was given back" in notebook.run("%session release").displayed
+
+
 def test_a_restore_asks_before_it_replaces_anything(start_notebook: Start) -> None:
     notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-asks")
     notebook.run("a, b = 1, 2")

@@ -215,7 +215,10 @@ class SaveCommand:
 
     async def _describe_autosave(self) -> str:
         autosaving = self._saves.autosaving
-        save = await self._saves.newest()
+        try:
+            save = await self._saves.newest()
+        except SaveError as error:  # a drive that is not connected: it is switched all the same
+            return f"{ON if autosaving.state.is_on else OFF} {error}"
         last = f" The newest save is of {moment(save.saved_at, time.time())}, {amount(save.manifest)}." if save else ""
         changed = " A cell has run since." if save and autosaving.state.has_changed else ""
         problem = f" The last try has failed: {autosaving.problem}" if autosaving.problem else ""
