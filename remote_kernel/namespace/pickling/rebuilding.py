@@ -139,11 +139,6 @@ def make_dict_view(mapping: Any, name: str, is_ordered: bool) -> Any:
     return getattr(collections.OrderedDict if is_ordered else dict, name)(mapping)
 
 
-def make_attribute(module: str, name: str) -> Any:
-    """Return what a module has, and what is nobody else's copy."""
-    return getattr(importlib.import_module(module), name)
-
-
 def make_later(names: Any, item: Any) -> Any:
     """Return an object that was to be made behind another one, which may hold it."""
     return item

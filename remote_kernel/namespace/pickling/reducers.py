@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import collections
 import copyreg
 import functools
-import gc
 import sys
 import types
-import typing
-import weakref
 from typing import TYPE_CHECKING, Any, Callable
 
-from remote_kernel.namespace.pickling import arrays, classes, rebuilding, refusals
+from remote_kernel.namespace.pickling import arrays, classes, plain, rebuilding, refusals
 from remote_kernel.namespace.pickling.refusals import Refused
-from remote_kernel.namespace.pickling.standing import DEFINITION, is_importable, name_of
+from remote_kernel.namespace.pickling.standing import DEFINITION, is_importable, is_made_by_hand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_CACHED = type(functools.lru_cache(lambda: None))
-_NEW_TYPE = getattr(typing, "NewType", None)
-_DICT_VIEWS = {
-    type(getattr(kind(), name)()): (name, kind is not dict)
-    for kind in (dict, collections.OrderedDict)
-    for name in ("keys", "values", "items")
-}
 _SINGLETONS = (type(None), type(...), type(NotImplemented))
 
 
@@ -92,13 +81,8 @@ class Reducers:
         if issubclass(kind, type):
             return self._class
         ways: dict[type, Callable[[Any], Any]] = {
-            types.FunctionType: self._function, types.CellType: self._cell, memoryview: _memoryview, _CACHED: _cached,
-            types.MappingProxyType: _mapping_proxy, object: self._only_itself,
-            weakref.ProxyType: _weak_proxy, weakref.CallableProxyType: _weak_proxy,
-            **dict.fromkeys(_DICT_VIEWS, _dict_view),
+            **plain.WAYS, types.FunctionType: self._function, types.CellType: self._cell,
             types.ModuleType: self._leave, types.CodeType: self._leave, types.MethodType: self._leave,
-            weakref.ref: _weak, weakref.WeakKeyDictionary: _weak_dictionary,
-            weakref.WeakValueDictionary: _weak_dictionary,
         }  # fmt: skip
         if kind in ways:
             return ways[kind]
@@ -106,27 +90,27 @@ class Reducers:
         if phrase:
             return functools.partial(_refuse, phrase)
         if refusals.is_lock(kind):
-            return _lock
+            return plain.lock
         if refusals.is_file(kind):
             return self._open_file
         return self._reducer_of_library(kind)
 
     def _reducer_of_library(self, kind: type) -> Callable[[Any], Any]:
-        if issubclass(kind, BaseException) and kind.__reduce__ is BaseException.__reduce__:
-            return _exception
+        if plain.is_plain_exception(kind):
+            return plain.exception
         numpy = sys.modules.get("numpy")
         if numpy is not None and issubclass(kind, numpy.ndarray):
             return self._array if kind is numpy.ndarray else self._array_of_class
         if kind.__module__ == "pandas.core.internals.managers" and arrays.copies_on_write():
             return self._frame
-        if kind is _NEW_TYPE:
-            return _new_type
+        if kind is plain.NEW_TYPE:
+            return plain.new_type
         if kind in copyreg.dispatch_table or kind in self.dispatch or kind in _SINGLETONS:
             return self._leave
         has_own_way: bool = getattr(kind, "__reduce__", None) is not object.__reduce__
         if has_own_way:
             return self._other
-        return _quietly if _answers_for_all(kind) else self._leave
+        return plain.quietly if plain.answers_for_all(kind) else self._leave
 
     def _leave(self, item: Any) -> Any:
         return NotImplemented
@@ -139,14 +123,6 @@ class Reducers:
             if getattr(item, "__module__", None) == "__main__":
                 raise Refused(f"known by the name {reduced!r} only", item)
         return reduced
-
-    def _only_itself(self, item: Any) -> Any:
-        """Reduce an `object()`, of which all that matters is which one it is."""
-        name = name_of(item)
-        if name is None:
-            return NotImplemented
-        self.by_name.add(id(item))
-        return rebuilding.make_attribute, name
 
     def _class(self, item: Any) -> Any:
         reduced = self.reduce_by_library(item)
@@ -188,7 +164,11 @@ class Reducers:
             return self._namespace
         name = function.__globals__.get("__name__")
         module = sys.modules.get(name) if isinstance(name, str) else None
-        return name if getattr(module, "__dict__", None) is function.__globals__ else None
+        if getattr(module, "__dict__", None) is not function.__globals__:
+            return None
+        if is_made_by_hand(module):
+            raise Refused("a part of a module that no file has", function)
+        return name
 
     def _cell(self, cell: Any) -> Any:
         """Reduce a cell to an empty one, if what it holds comes with its function, which the cell may hold itself."""
@@ -246,82 +226,3 @@ def _attributes_of(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
             yield name, getattr(function, name)
         except (AttributeError, NameError):
             continue  # of another Python; or annotations with a name that is not there yet
-
-
-def _cached(function: Any) -> Any:
-    if is_importable(function):
-        return NotImplemented
-    return rebuilding.make_cache, (function.__wrapped__, function.cache_parameters())
-
-
-def _lock(lock: Any) -> Any:
-    if refusals.is_held(lock):
-        raise Refused("a lock that is held", lock)
-    return rebuilding.make_lock, (refusals.is_reentrant(type(lock)),)
-
-
-def _memoryview(view: memoryview) -> Any:
-    """Reduce a view of a whole object to that object; of a part, there would be a copy."""
-    whole = memoryview(view.obj)
-    if (view.nbytes, view.shape, view.format) != (whole.nbytes, whole.shape, whole.format):
-        raise Refused("a view of a part of another object's memory", view)
-    return memoryview, (view.obj,)
-
-
-def _new_type(kind: Any) -> Any:
-    if kind.__module__ != "__main__":
-        return NotImplemented
-    return _NEW_TYPE, (kind.__name__, kind.__supertype__)
-
-
-def _dict_view(view: Any) -> Any:
-    (mapping,) = gc.get_referents(view)
-    return rebuilding.make_dict_view, (mapping, *_DICT_VIEWS[type(view)])
-
-
-def _mapping_proxy(proxy: Any) -> Any:
-    (names,) = gc.get_referents(proxy)
-    holders = gc.get_referrers(names) if type(names) is dict and "__module__" in names else ()
-    for kind in holders:
-        if isinstance(kind, type) and gc.get_referents(vars(kind))[0] is names:
-            return vars, (kind,)
-    return types.MappingProxyType, (names,)
-
-
-def _answers_for_all(kind: type) -> bool:
-    """Return whether a class of the notebook would be asked for methods that it may not know, before it has a state."""
-    is_asked = any("__getattr__" in vars(base) or "__getattribute__" in vars(base) for base in kind.__mro__[:-1])
-    return kind.__module__ == "__main__" and is_asked and not hasattr(kind, "__setstate__")
-
-
-def _quietly(item: Any) -> Any:
-    reduced = item.__reduce_ex__(5)
-    return (*reduced, *(None,) * (5 - len(reduced)), rebuilding.set_state)
-
-
-def _exception(error: BaseException) -> Any:
-    others = error.__cause__, error.__context__, error.__suppress_context__
-    kind = type(error)
-    make = (kind, error.args) if kind.__module__ != "__main__" else (rebuilding.make_exception, (kind, error.args))
-    return *make, ({**vars(error)}, *others), None, None, rebuilding.set_exception
-
-
-def _weak_proxy(proxy: Any) -> Any:
-    try:
-        item = getattr(proxy.__sizeof__, "__self__", None) or proxy.__subclasses__.__self__
-    except (ReferenceError, AttributeError):
-        item = None
-    if gc.get_referents(proxy) or not any(each is proxy for each in weakref.getweakrefs(item) if item is not None):
-        raise Refused("a weak proxy", proxy)
-    return rebuilding.make_proxy, (item,)
-
-
-def _weak(reference: Any) -> Any:
-    if reference.__callback__ is not None:
-        raise Refused("a weak reference with a callback", reference)
-    item = reference()
-    return (rebuilding.make_dead_reference, ()) if item is None else (rebuilding.make_reference, (item,))
-
-
-def _weak_dictionary(items: Any) -> Any:
-    return type(items), (), None, None, iter(list(items.items()))

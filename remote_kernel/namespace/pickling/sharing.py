@@ -10,6 +10,9 @@ import types
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from remote_kernel.namespace.pickling.refusals import Refused
+from remote_kernel.namespace.pickling.standing import is_made_by_hand
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -78,6 +81,8 @@ class Memo:
         return {id(value) for base in bases.values() for value in vars(base).values()}
 
     def _note(self, item: Any) -> None:
+        if is_made_by_hand(item if isinstance(item, types.ModuleType) else _module_of(item)):
+            raise Refused("a part of a module that no file has", item)
         if _is_of_notebook(item) and not _is_made_plainly(type(item)):
             self.is_harmless = False
         if isinstance(item, types.CodeType):
@@ -104,6 +109,12 @@ class Memo:
 def _is_of_notebook(item: Any) -> bool:
     """Return whether an object is of a class of the notebook, so that it is the notebook's, whatever it is else."""
     return type(item).__module__ == "__main__" and not isinstance(item, (type, enum.Enum))
+
+
+def _module_of(item: Any) -> Any:
+    """Return the module by which a class or a function is known."""
+    name = item.__module__ if isinstance(item, _KNOWN_BY_NAME) else None
+    return sys.modules.get(name, sys) if isinstance(name, str) else sys
 
 
 def _is_made_plainly(kind: type) -> bool:

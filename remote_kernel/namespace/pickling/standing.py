@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib
 import sys
 import types
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remote_kernel.namespace.pickling.rebuilding import module_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NAMESPACE, SHELL, INPUTS, OUTPUTS = "namespace", "shell", "In", "Out"
 # Before the name of a variable with a function or a class of the notebook, which others name and do not copy.
 DEFINITION = "variable:"
+SENTINEL = "sentinel:"
 
 # Module and attribute. A copy of these would be another stream, another state, or no sentinel any more.
 ATTRIBUTES = (
@@ -38,7 +42,7 @@ ATTRIBUTES = (
 
 def standing_objects(shell: Any) -> dict[int, str]:
     """Return the names of the standing objects, by `id`."""
-    names = {}
+    names = dict(sentinels())
     for module, attribute in ATTRIBUTES:
         value = getattr(sys.modules.get(module), attribute, None)
         if value is not None:
@@ -67,14 +71,21 @@ def _is_definition(value: Any) -> bool:
     return issubclass(kind, type) and module_of(value) == "__main__"
 
 
-def name_of(item: Any) -> tuple[str, str] | None:
-    """Return the module and the name of what a module has, as a value that means itself and nothing else."""
+def sentinels() -> Iterator[tuple[int, str]]:
+    """Yield the `object()`s that modules have, by `id`: all that matters of one is which one it is."""
     for module, found in list(sys.modules.items()):
         if module != "__main__" and isinstance(found, types.ModuleType):
             for name, value in list(vars(found).items()):
-                if value is item:
-                    return module, name
-    return None
+                if type(value) is object:
+                    yield id(value), f"{SENTINEL}{module}:{name}"
+
+
+def is_made_by_hand(module: Any) -> bool:
+    """Return whether a module is known by its name here, and no `import` would find it elsewhere."""
+    name = getattr(module, "__name__", "__main__")
+    found = [getattr(module, each, None) for each in ("__spec__", "__loader__", "__file__")]
+    is_known = bool(sys.modules.get(name) is module)
+    return is_known and not any(found) and name != "__main__" and "." not in name
 
 
 def is_importable(function: Any) -> bool:
@@ -94,6 +105,11 @@ def standing_object(name: str, shell: Any) -> Any:
         return shell.user_ns
     if name in (INPUTS, OUTPUTS):
         return shell.user_ns[name]
+    if name.startswith(SENTINEL):
+        module, _, attribute = name[len(SENTINEL) :].partition(":")
+        found = getattr(importlib.import_module(module), attribute)
+        if type(found) is object:
+            return found
     module, _, attribute = name.partition(":")
     if (module, attribute) not in ATTRIBUTES:
         raise LookupError(f"there is no object {name!r} in every interpreter")
