@@ -265,11 +265,14 @@ def test_what_cannot_be_loaded_is_not_counted_as_saved(start: Start, tmp_path: P
 
 
 def test_parts_of_a_module_that_no_file_has_are_lost(start: Start, tmp_path: Path) -> None:
-    _, lost = through(
+    after, lost = through(
         start, tmp_path,
         "import types, sys; made = types.ModuleType('made'); sys.modules['made'] = made",
         "exec('v = 1\\ndef get(): return v\\nclass K: pass', made.__dict__); get = made.get; k = [made.K()]",
         "other = types.ModuleType('other'); other.a = 5",
+        "divided = types.ModuleType('divided'); exec('v = 1\\ndef get(): return v', divided.__dict__)",
     )  # fmt: skip
     reason = "a part of a module that no file has"
-    assert lost == {"made": f"is {reason}", "get": f"is {reason}", "k": f"holds {reason}"}
+    divided = "is a module that no file has, with functions of its own"
+    assert lost == {"made": f"is {reason}", "get": f"is {reason}", "k": f"holds {reason}", "divided": divided}
+    after.run("assert other.a == 5")

@@ -28,6 +28,7 @@ class Reducers:
         dispatch: types that the library has a way for.
         spans: views, by their owner and what they reach of it; functions of no module, by their names' dict.
         seen_by_functions: such dicts, by `id`.
+        copied: modules that are in the pickle themselves, by the `id` of their names' dict.
         wants: variables whose definitions are named.
     """
 
@@ -47,6 +48,7 @@ class Reducers:
         self._max_bytes = max_bytes
         self._begun: set[int] = set()
         self.seen_by_functions: set[int] = set()
+        self.copied: dict[int, types.ModuleType] = {}
         self._standing, self._namespace, self._shared = standing, namespace, shared
         self._by_type: dict[type, Callable[[Any], Any]] = {}
         self._alone: set[int] = set()
@@ -82,7 +84,7 @@ class Reducers:
             return self._class
         ways: dict[type, Callable[[Any], Any]] = {
             **plain.WAYS, types.FunctionType: self._function, types.CellType: self._cell,
-            types.ModuleType: self._leave, types.CodeType: self._leave, types.MethodType: self._leave,
+            types.ModuleType: self._module, types.CodeType: self._leave, types.MethodType: self._leave,
         }  # fmt: skip
         if kind in ways:
             return ways[kind]
@@ -123,6 +125,17 @@ class Reducers:
             if getattr(item, "__module__", None) == "__main__":
                 raise Refused(f"known by the name {reduced!r} only", item)
         return reduced
+
+    def _module(self, module: types.ModuleType) -> Any:
+        """Note the names of a module that no `import` would find, which is copied."""
+        if sys.modules.get(module.__name__) is not module:
+            self.copied[id(vars(module))] = module
+        return NotImplemented
+
+    def refuse_divided(self) -> None:
+        """Refuse a module that is copied, if functions in the pickle see the names of the one that it is a copy of."""
+        for names in self.copied.keys() & self.seen_by_functions:
+            raise Refused("a module that no file has, with functions of its own", self.copied[names])
 
     def _class(self, item: Any) -> Any:
         reduced = self.reduce_by_library(item)

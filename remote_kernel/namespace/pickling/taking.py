@@ -153,6 +153,7 @@ class Pickling:
 
     def run(self, values: list[Any]) -> None:
         self.pickler.dump(values)
+        self.pickler.refuse_divided()
         self.pickler.last = None
         self.memo = Memo(self.pickler, values)
 
