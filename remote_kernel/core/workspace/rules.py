@@ -49,6 +49,7 @@ class _Rule:
     regex: re.Pattern[str]
     is_ignored: bool
     names_hidden: bool
+    is_of_folders: bool
 
     def matches(self, path: str, *, is_folder: bool) -> bool:
         """Return whether a path is meant itself, and not as something in a folder that is meant.
@@ -56,6 +57,8 @@ class _Rule:
         The library looks for its expressions in paths of files, and of folders with "/" at their end. Those that mean a
         folder with all in it have one group, which matches the "/" at the end of the folder.
         """
+        if self.is_of_folders:
+            return is_folder and self.regex.search(path) is not None
         ends = {
             match.end(1) if match.lastindex else None for match in self.regex.finditer(f"{path}/" * is_folder or path)
         }
@@ -72,8 +75,13 @@ def _parse_rule(line: str) -> _Rule | None:
         return None
     if pattern.include is None or pattern.regex is None:
         return None
+    # The library takes "a/**/" for all that is in "a", and git for the folders in it.
+    parts = line.rstrip(" ").removeprefix("!").removeprefix("/").split("/")
+    is_of_folders = parts[-2:] == ["**", ""] and set(parts) != {"**", ""}
     last = line.strip().removeprefix("!").rstrip("/").rpartition("/")[2]
-    return _Rule(pattern.regex, is_ignored=pattern.include, names_hidden=last.startswith("."))
+    return _Rule(
+        pattern.regex, is_ignored=pattern.include, names_hidden=last.startswith("."), is_of_folders=is_of_folders
+    )
 
 
 def parse_rules(text: str) -> "list[_Rule]":

@@ -36,6 +36,8 @@ def travels(rules: FolderRules, path: str, *, is_folder: bool = False) -> bool:
         ("out/\n!out/result.csv", "out/result.csv", False),
         ("out/*\n!out/result.csv", "out/result.csv", True),
         ("out/", "out", True),
+        ("a/**/", "a/file", True),
+        ("a/**/", "a/b/file", False),
         ("# a remark\n\n*.csv\r\n", "data.csv", False),
         ("\ufeff*.csv", "data.csv", False),
         ("[z-a].csv", "b.csv", True),
@@ -104,7 +106,7 @@ LINES = st.builds(
     st.sampled_from(["", "", "!"]),
     st.sampled_from(["", "", "/"]),
     st.lists(st.one_of(NAMES, GLOBS), min_size=1, max_size=3),
-    st.sampled_from(["", "", "/", " ", "/**", "/*"]),
+    st.sampled_from(["", "", "/", " ", "/**", "/*", "/**/"]),
 )
 TEXTS = st.lists(LINES, max_size=4).map("\n".join)
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
