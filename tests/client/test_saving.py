@@ -44,7 +44,7 @@ from tests.core.saves.examples import MANIFEST, object_of
 from tests.driver import TIMEOUT_SECONDS, Pod, is_alive, run_in_pod, stdout_of, wait_until
 from tests.faults.proxy import FaultProxy, Plan
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 OWNER = Owner.of(bytes(32), user="ada", notebook="/home/ada/report.ipynb", pod_kernel="python3")
 CUTS = 3

@@ -12,6 +12,8 @@ from remote_kernel.io.system.file_locks import hold
 from remote_kernel.kernel.folders import Folders
 from tests.driver import Cell, Content, Notebook, Pool, wait_until
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Notebook]
 
 STATE = """

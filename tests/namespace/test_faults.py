@@ -10,7 +10,7 @@ import pytest
 from tests.namespace.conftest import Start
 from tests.namespace.interpreter import Interpreter, contents, wait_end
 
-pytestmark = pytest.mark.timeout(400)  # for a machine that does much else
+pytestmark = [pytest.mark.timeout(400), pytest.mark.slow]  # the time is for a machine that does much else
 
 FORK = pytest.mark.parametrize("fork", [True, False], ids=["fork", "in place"])
 

@@ -21,6 +21,8 @@ from remote_kernel.core.wire.saves import MAX_VARIABLES, OBJECTS_FOLDER, SAVES_F
 from tests.driver import TIMEOUT_SECONDS, Pod, is_alive, run_in_pod, stdout_of, wait_until
 from tests.saves_program import archive
 
+pytestmark = pytest.mark.slow
+
 
 class Caller:
     """A client that calls the program in the interpreter of one kernel."""
