@@ -273,6 +273,7 @@ def test_two_notebooks_of_a_project_have_one_workspace_and_cross_without_a_word(
         assert notebook.reply_to(request)["status"] == "ok"
     for notebook in (one, two):
         assert notebook.run("pass").displayed == ""
+    wait_until(lambda: len(hashes_here(places.folder)) >= 1 + 2 * 5)
     here = hashes_here(places.folder)
     assert len(here) == 1 + 2 * 5, "nothing is kept twice"
     assert hashes_there(one) == hashes_there(two) == here
