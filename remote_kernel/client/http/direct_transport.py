@@ -1,6 +1,6 @@
 """Transport to a session on this machine, past its pool: the pool says where the pod listens, and the rest goes there.
 
-Of a cell's time through a local pool a quarter is the pool's, which has nothing to do for it. What the pool decides it
+Of a cell's time through a local pool a tenth is the pool's, which has nothing to do for it. What the pool decides it
 goes on deciding: it allocates the pod before it names the socket, reads from the pod when it was last called, and ends
 it. Who finds nobody at the socket goes to the pool, which knows more.
 """
