@@ -143,7 +143,7 @@ def test_local_kernel_loads_what_moves_files_when_it_is_asked_to() -> None:
     loaded = loaded_with("remote_kernel.kernel.relay")
     assert "remote_kernel.kernel.magics.actions" in loaded
     late = ("kernel.magics.transfers", "client.files.download", "client.workspace.sync", "core.wire.packages",
-            "client.early_contact", "client.auth.kept_token", "kernel.saves.session_saves", "kernel.saves.choice",
+            "client.early_contact", "client.auth.kept_token", "kernel.saves.session_saves",
             "client.saves.store", "client.saves.folder", "core.saves.save", "core.wire.saves")  # fmt: skip
     assert not {f"remote_kernel.{name}" for name in late} & set(loaded)
 

@@ -8,7 +8,7 @@ from remote_kernel.core.errors import RemoteKernelError, SettingsError
 from remote_kernel.core.identity import Scope
 from remote_kernel.core.project_settings import ProjectSettings
 from remote_kernel.core.settings import Settings
-from remote_kernel.kernel.session.workspace_choice import ChoiceFile, WorkspacePlace, read_configured
+from remote_kernel.kernel.session.workspace_choice import WorkspacePlace, read_configured
 
 
 @pytest.fixture
@@ -67,21 +67,3 @@ def test_project_sends_no_more_than_itself(tmp_path: Path) -> None:
         assert Path(read_configured(Settings(), named)[0]).resolve() == project
     with pytest.raises(SettingsError, match="leads out of the project"):
         read_configured(Settings(), ProjectSettings(folder=str(project), workspace="above"))
-
-
-def test_choice_is_remembered_for_its_notebook(tmp_path: Path) -> None:
-    file = ChoiceFile(tmp_path, "/a.ipynb")
-    assert file.load() is None
-    file.save("..")
-    assert ChoiceFile(tmp_path, "/a.ipynb").load() == ".."
-    file.save("")
-    assert file.load() == ""
-    assert ChoiceFile(tmp_path, "/b.ipynb").load() is None
-
-
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"workspace": 3}', b"\xff"])
-def test_odd_file_is_no_choice(tmp_path: Path, content: bytes) -> None:
-    ChoiceFile(tmp_path, "/a.ipynb").save(".")
-    (path,) = (tmp_path / "remote-kernel" / "workspaces").iterdir()
-    path.write_bytes(content)
-    assert ChoiceFile(tmp_path, "/a.ipynb").load() is None

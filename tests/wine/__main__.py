@@ -19,6 +19,7 @@ from pathlib import Path
 from tests.wine.windows import COMPILER, FOLDER, PYTHON, environ, run_python
 
 ROOT = Path(__file__).parents[2]
+MADE = FOLDER / "made"  # behind all the rest: what was begun and not ended is begun anew
 VERSION = f"{sys.version_info.major}{sys.version_info.minor}"
 
 # Of the wheel's libraries, what belongs beside the program, and not beside the compiled modules.
@@ -56,11 +57,12 @@ def main(arguments: Sequence[str]) -> int:
     if missing := [name for name in ("wine", COMPILER) if shutil.which(name) is None]:
         print(f"There is no {' and no '.join(missing)}: apt-get install wine gcc-mingw-w64-x86-64", file=sys.stderr)
         return 2
-    if not (FOLDER / "python.exe").exists():
+    if not MADE.exists():
         shutil.rmtree(FOLDER, ignore_errors=True)
         FOLDER.mkdir(parents=True)
         make_interpreter()
         make_library()
+        MADE.touch()
     if not arguments:
         return install_package()
     # It does not take a file for its standard output, nor no input.

@@ -121,11 +121,8 @@ def _parse_socket(body: bytes) -> Path | None:
     """Return the socket that a pool names; `None` where it names none in a folder that is this user's alone."""
     try:
         path = Path(str(parse_json_object(body, ANSWER)["socket"]))
-        return (
-            path
-            if path.is_absolute() and _POD.fullmatch("/".join(path.parts[-2:])) and _is_private(path.parent)
-            else None
-        )
+        is_a_pod_s = path.is_absolute() and _POD.fullmatch("/".join(path.parts[-2:]))
+        return path if is_a_pod_s and _is_private(path.parent) else None
     except (WireError, KeyError, OSError, ValueError):
         return None
 
@@ -134,4 +131,4 @@ def _is_private(folder: Path) -> bool:
     if sys.platform == "win32":
         return False
     found = folder.lstat()
-    return found.st_uid == os.getuid() and not found.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IRWXG | stat.S_IRWXO)

@@ -15,8 +15,9 @@ from remote_kernel.kernel.output.display import Shown
 from remote_kernel.kernel.preparation.error_hints import find_hint
 from remote_kernel.kernel.saves.on_demand import SavesOnDemand
 from remote_kernel.kernel.session.attachment import Attachment
+from remote_kernel.kernel.session.choices import Choice, ChoiceFile
 from remote_kernel.kernel.session.session import Session
-from remote_kernel.kernel.session.workspace_choice import ChoiceFile, WorkspacePlace, read_configured
+from remote_kernel.kernel.session.workspace_choice import WorkspacePlace, read_configured
 
 if TYPE_CHECKING:
     from remote_kernel.client.files.transfer import Progress
@@ -131,7 +132,7 @@ class Preparation:
     def _find_place(self, notebook: str, setting: str | None) -> WorkspacePlace | None:
         """Return the workspace of a setting; `None`: of what was chosen for the notebook, or is configured."""
         if setting is None and notebook:
-            setting = ChoiceFile(self._session.folders.data, notebook).load()
+            setting = ChoiceFile(self._session.folders.data, Choice.WORKSPACE, notebook).load(str)
         folder = _folder_of(notebook)
         settings = self._session.settings
         project = self._read_project(folder)
@@ -189,7 +190,9 @@ class Preparation:
         self._take(await asyncio.to_thread(self._find_place, notebook, setting), notebook)
         if notebook:
             try:
-                await asyncio.to_thread(ChoiceFile(self._session.folders.data, notebook).save, setting)
+                await asyncio.to_thread(
+                    ChoiceFile(self._session.folders.data, Choice.WORKSPACE, notebook).save, setting
+                )
             except OSError as error:
                 raise SettingsError(
                     f"This counts for this kernel alone, as the choice cannot be kept for later: {error.strerror}"

@@ -13,6 +13,7 @@ from remote_kernel.kernel.frontend.question import Question
 from remote_kernel.kernel.identity.notebook_path import Hints
 from remote_kernel.kernel.output.display import Shown
 from remote_kernel.kernel.session.attachment import Attachment
+from remote_kernel.kernel.session.choices import Choice, ChoiceFile
 from remote_kernel.kernel.session.session import Session
 
 if TYPE_CHECKING:
@@ -84,13 +85,11 @@ class SavesOnDemand:
         return not isinstance(language, dict) or language.get("name", "python") == "python"
 
     def _is_autosave_wanted(self) -> bool:
-        from remote_kernel.kernel.saves.choice import AutosaveChoice
-
         binding = self._session.binding.now
         if binding is None or not binding.is_of_its_notebook:
             return False
         notebook = binding.notebook
-        chosen = AutosaveChoice(self._session.folders.data, notebook).load() if notebook else None
+        chosen = ChoiceFile(self._session.folders.data, Choice.AUTOSAVE, notebook).load(bool) if notebook else None
         return self._session.settings.autosaves if chosen is None else chosen
 
     def note_attached(self) -> None:

@@ -26,11 +26,11 @@ from remote_kernel.kernel.output.display import Shown
 from remote_kernel.kernel.requests.request import Interrupted, Request
 from remote_kernel.kernel.saves import bars, lines
 from remote_kernel.kernel.saves.bars import SaveBar
-from remote_kernel.kernel.saves.choice import AutosaveChoice
 from remote_kernel.kernel.saves.lines import AutosaveAction
 from remote_kernel.kernel.saves.on_demand import SavesOnDemand
 from remote_kernel.kernel.saves.report import RestoreCard, describe_lost, show_saves
 from remote_kernel.kernel.saves.words import amount, moment, title
+from remote_kernel.kernel.session.choices import Choice, ChoiceFile
 from remote_kernel.kernel.session.session import Session
 
 NOTHING_TO_SAVE = "There is nothing to save: there is no session, and so no variables."
@@ -207,7 +207,7 @@ class SaveCommand:
         if not notebook:
             return
         try:
-            await asyncio.to_thread(AutosaveChoice(self._session.folders.data, notebook).save, is_on=is_on)
+            await asyncio.to_thread(ChoiceFile(self._session.folders.data, Choice.AUTOSAVE, notebook).save, is_on)
         except OSError as error:
             raise SettingsError(
                 f"This counts for this kernel alone, as the choice cannot be kept for later: {error.strerror}"

@@ -1,8 +1,6 @@
 """Choice of a workspace: which folder of this machine is to be the same in the session, and where it is there."""
 
-import contextlib
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -11,7 +9,6 @@ from remote_kernel.client.files.local_paths import expand_user
 from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.identity import Scope
 from remote_kernel.core.settings import Settings
-from remote_kernel.io.private_files import make_private_folder, write_private
 from remote_kernel.kernel.launch.options import Place
 
 if TYPE_CHECKING:
@@ -101,28 +98,3 @@ def _of_project(project: "ProjectSettings | None") -> str:
             f"'workspace' in {folder}/pyproject.toml is a link that leads out of the project: name a folder in it"
         )
     return str(path)
-
-
-class ChoiceFile:
-    """File of what users have chosen by `%session sync on` and `off`, by notebook.
-
-    Args:
-        data_folder: Jupyter's.
-    """
-
-    def __init__(self, data_folder: Path, notebook: str) -> None:
-        digest = hashlib.sha256(notebook.encode("utf-8", "surrogateescape")).hexdigest()
-        self._path = data_folder / "remote-kernel" / "workspaces" / f"{digest[:32]}.json"
-        self._notebook = notebook
-
-    def load(self) -> str | None:
-        """Return the setting that was chosen, `OFF` for none; `None` where nobody has chosen anything."""
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            chosen = json.loads(self._path.read_text(encoding="utf-8")).get("workspace")
-            return chosen if isinstance(chosen, str) else None
-        return None
-
-    def save(self, setting: str) -> None:
-        """Remember a choice."""
-        make_private_folder(self._path.parent)
-        write_private(self._path, json.dumps({"notebook": self._notebook, "workspace": setting}))

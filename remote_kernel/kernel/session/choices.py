@@ -1,0 +1,44 @@
+"""Choices that users make for a notebook by `%session`, kept for later kernels of it."""
+
+import contextlib
+import hashlib
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+from remote_kernel.io.private_files import make_private_folder, write_private
+
+T = TypeVar("T", str, bool)
+
+
+class Choice(StrEnum):
+    """Kind of choice: the name of the folder of its files."""
+
+    WORKSPACE = "workspaces"
+    AUTOSAVE = "autosave"
+
+
+class ChoiceFile:
+    """File of one choice for one notebook.
+
+    Args:
+        data_folder: Jupyter's.
+    """
+
+    def __init__(self, data_folder: Path, choice: Choice, notebook: str) -> None:
+        digest = hashlib.sha256(notebook.encode("utf-8", "surrogateescape")).hexdigest()
+        self._path = data_folder / "remote-kernel" / choice / f"{digest[:32]}.json"
+        self._notebook = notebook
+
+    def load(self, kind: type[T]) -> T | None:
+        """Return what was chosen, which is of this type; `None` where nobody has chosen anything."""
+        with contextlib.suppress(OSError, ValueError, AttributeError, RecursionError):
+            chosen = json.loads(self._path.read_text(encoding="utf-8")).get("chosen")
+            return chosen if isinstance(chosen, kind) else None
+        return None
+
+    def save(self, chosen: str | bool) -> None:
+        """Remember a choice; raises `OSError`."""
+        make_private_folder(self._path.parent)
+        write_private(self._path, json.dumps({"notebook": self._notebook, "chosen": chosen}))
