@@ -52,6 +52,15 @@ def test_display_ends_the_pending_line() -> None:
     assert lines_of(stream("first"), shown, stream("second")) == ["first", "a", "b", "second"]
 
 
+def test_an_update_of_several_lines_is_shown_whole() -> None:
+    bar, report = (
+        {"msg_type": "update_display_data", "content": {"data": {"text/plain": text}}}
+        for text in ("above\n50%", "3 of 4 restored\n\nNot restored: g")
+    )
+    assert lines_of(bar, report, stream("end")) == ["3 of 4 restored", "", "Not restored: g", "end"]
+    assert lines_of(report, {"msg_type": "clear_output", "content": {}}, stream("end")) == ["end"]
+
+
 def test_updates_of_a_display_overwrite_one_another() -> None:
     updates = [
         {"msg_type": "update_display_data", "content": {"data": {"text/plain": f"step {step}"}}} for step in range(100)

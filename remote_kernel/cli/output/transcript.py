@@ -27,6 +27,7 @@ class Transcript:
 
     def __init__(self) -> None:
         self._pending = ""
+        self._above: list[str] = []  # of an update, the lines before the pending one
         self._stream = ""
 
     @property
@@ -47,14 +48,14 @@ class Transcript:
             case "error", _:
                 return [*self.close(), *_clean_lines("\n".join(traceback_lines(content)))]
             case "clear_output", _:
-                self._pending = ""
+                self._pending, self._above = "", []
         return []
 
     def close(self) -> list[str]:
-        """End the pending line, if there is one, and return it."""
-        text, self._pending = self._pending, ""
-        line = clean(text, keeps_colours=True)
-        return [line] if line else []
+        """End the pending line, if there is one, and return it; of an update, with the lines above it."""
+        lines, self._pending, self._above = [*self._above, self._pending], "", []
+        *above, last = (clean(line, keeps_colours=True) for line in lines)
+        return [*above, last] if above or last else []
 
     def _switch(self, stream: str) -> list[str]:
         """Show the streams as blocks of their own, as a notebook does."""
@@ -74,9 +75,9 @@ class Transcript:
         return [*lines, *(clean(line, keeps_colours=True) for line in complete)]
 
     def _feed_update(self, text: str) -> list[str]:
-        """Show an update as one line that the next update overwrites: it may be the thousandth."""
+        """Hold an update back until something else comes, as the next may take its place: it may be the thousandth."""
         lines = self._switch("update")
-        self._pending = text.rstrip().split("\n")[-1]
+        *self._above, self._pending = text.rstrip().split("\n")
         return lines
 
 
