@@ -1,11 +1,13 @@
 """Numbers and names from outside, checked where they enter.
 
 A dataclass that is read from JSON says in the annotation of a field what it may be: `Annotated[float, COOLDOWN]`. A
-number that has no such annotation is held to `COUNT` or `AMOUNT`; a list must have one. A number that is only shown, or
-only says when to do something of ours, is brought into its range; any other one costs the answer that it stands in.
+number that has no such annotation is held to `COUNT` or `AMOUNT`; what is in a list or a dictionary is looked at where
+it has one. A number that is only shown, or only says when to do something of ours, is brought into its range; any other
+one costs the answer that it stands in.
 """
 
 import math
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -65,10 +67,27 @@ class Text:
         return value
 
 
+class Pattern(NamedTuple):
+    """Form of a text, as a regular expression for all of it."""
+
+    regex: re.Pattern[str]
+
+    def check(self, value: object, name: str) -> str:
+        """Return a text of this form; raises `WireError` for anything else."""
+        if not isinstance(value, str) or self.regex.fullmatch(value) is None:
+            raise WireError(f"{name} does not have the form of one")
+        return value
+
+
 class Items(NamedTuple):
-    """Bounds of a list; each of its items is checked as its own type says."""
+    """Bounds of a list, or of an object as a dictionary; what is in it is checked as its own type says.
+
+    Attributes:
+        is_cut: whether of a longer list the first ones are taken; otherwise it is refused.
+    """
 
     most: int
+    is_cut: bool = False
 
 
 class Below(NamedTuple):

@@ -130,7 +130,7 @@ def test_a_damaged_file_is_no_binding(tmp_path: Path, file: BindingFile, text: s
 @pytest.mark.parametrize(
     "fields",
     [
-        {"epoch": 7}, {"epoch": "e" * 129}, {"epoch": "e\n"}, {"pod": "p\x1b"}, {"pod": None}, {"keep_until": "1"},
+        {"epoch": 7}, {"epoch": "e" * 129}, {"epoch": "e\n"}, {"pod": "p\x1b"}, {"pod": 1}, {"keep_until": "1"},
         {"keep_until": -1}, {"keep_until": True}, {"untold": 5}, {"reader": []},
     ],
 )  # fmt: skip

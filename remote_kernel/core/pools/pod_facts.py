@@ -1,12 +1,11 @@
 """Description of a pod for people: `facts` in the answer to `GET /api/v2/session?facts=1&kernel=NAME`."""
 
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated
 
-from remote_kernel.core.errors import WireError
 from remote_kernel.core.limits import SESSION
-from remote_kernel.core.numbers import AGE, NAME
-from remote_kernel.core.wire.fields import JsonAnswer, from_fields
+from remote_kernel.core.numbers import AGE, NAME, Items
+from remote_kernel.core.wire.fields import JsonAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +28,4 @@ class PodFacts(JsonAnswer):
     memory_bytes: int
     total_memory_bytes: int
     cpus: int
-    packages: dict[str, str]
-
-    @classmethod
-    def from_json(cls, value: object) -> Self:
-        """Read an answer; raises `WireError`."""
-        facts: Self = from_fields(cls, value)
-        packages = facts.packages
-        if len(packages) > (SESSION.entries or 0) or not all(isinstance(version, str) for version in packages.values()):
-            raise WireError("a pod with packages that nothing has")
-        return facts
+    packages: Annotated[dict[str, str], Items(most=SESSION.entries or 0)]

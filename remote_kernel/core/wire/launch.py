@@ -9,12 +9,14 @@ session, and learns from the `Hello` what has become of it.
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from typing import Annotated, NamedTuple
 
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import LAUNCH
+from remote_kernel.core.numbers import Items, Pattern
+from remote_kernel.core.wire.fields import from_fields
 
 LAUNCH_PATH = "/api/v2/launch"
 
@@ -25,10 +27,29 @@ OTHER = "other"
 MAX_LAUNCH_BYTES = LAUNCH.bytes or 0
 MAX_STARTUP_BYTES = 64 * 1024
 MAX_VARIABLES = LAUNCH.entries or 0
-MAX_PATH_CHARS = 4096
-MAX_NAME_CHARS = 255
+MAX_NAME_BYTES = 255
 
-_NAME = re.compile(r"[^=\x00-\x1f]{1,255}")
+
+class _Text(NamedTuple):
+    """Bounds of a text that a file system or an environment can have."""
+
+    most_bytes: int
+
+    def check(self, value: object, name: str) -> str:
+        """Return the text; raises `WireError` for any other."""
+        if not isinstance(value, str) or "\0" in value:
+            raise WireError(f"{name} is no text as it may be")
+        try:
+            size = len(value.encode("utf-8", "surrogateescape"))
+        except UnicodeEncodeError:
+            raise WireError(f"{name} is not Unicode") from None
+        if size > self.most_bytes:
+            raise WireError(f"{name} has more than {self.most_bytes:,} bytes")
+        return value
+
+
+_NAME = Pattern(re.compile(r"[^=\x00-\x1f]{1,255}"))
+_PATH = _Text(4096)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +65,14 @@ class Launch:
         startup_name: name of its file, for tracebacks.
     """
 
-    workspace: str = ""
-    cwd: str = ""
-    notebook: str = ""
-    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
-    startup: str = field(default="", repr=False)
-    startup_name: str = ""
+    workspace: Annotated[str, _PATH] = ""
+    cwd: Annotated[str, _PATH] = ""
+    notebook: Annotated[str, _PATH] = ""
+    environ: Annotated[
+        dict[Annotated[str, _NAME], Annotated[str, _Text(MAX_LAUNCH_BYTES)]], Items(most=MAX_VARIABLES)
+    ] = field(default_factory=dict, repr=False)
+    startup: Annotated[str, _Text(MAX_STARTUP_BYTES)] = field(default="", repr=False)
+    startup_name: Annotated[str, _Text(MAX_NAME_BYTES)] = ""
 
     def makes_same_as(self, other: "Launch") -> bool:
         """Return whether interpreters of both are alike, whatever their notebooks are called."""
@@ -62,33 +85,5 @@ class Launch:
     @classmethod
     def from_bytes(cls, data: bytes) -> "Launch":
         """Read the body of a request; raises `WireError`, whose text holds no value."""
-        fields = parse_json_object(data, LAUNCH)
-        names = ("workspace", "cwd", "notebook")
-        return cls(
-            **{name: _text(fields.get(name, ""), name, MAX_PATH_CHARS) for name in names},
-            environ=_variables(fields.get("environ", {})),
-            startup=_text(fields.get("startup", ""), "startup", MAX_STARTUP_BYTES),
-            startup_name=_text(fields.get("startup_name", ""), "startup_name", MAX_NAME_CHARS),
-        )
-
-
-def _text(value: object, name: str, most: int) -> str:
-    """Return a text that a file system or an environment can have; raises `WireError`."""
-    if not isinstance(value, str) or "\0" in value:
-        raise WireError(f"the field {name!r} of a Launch is no text as it may be")
-    try:
-        size = len(value.encode("utf-8", "surrogateescape"))
-    except UnicodeEncodeError:
-        raise WireError(f"the field {name!r} of a Launch is not Unicode") from None
-    if size > most:
-        raise WireError(f"the field {name!r} of a Launch has more than {most:,} bytes")
-    return value
-
-
-def _variables(value: object) -> dict[str, str]:
-    """Return variables of an environment; raises `WireError`."""
-    if not isinstance(value, dict) or len(value) > MAX_VARIABLES:
-        raise WireError(f"the field 'environ' of a Launch is no object, or has more than {MAX_VARIABLES:,} variables")
-    if not all(_NAME.fullmatch(name) for name in value):
-        raise WireError("the field 'environ' of a Launch has a name that no variable has")
-    return {name: _text(text, "environ", MAX_LAUNCH_BYTES) for name, text in value.items()}
+        launch: Launch = from_fields(cls, parse_json_object(data, LAUNCH))
+        return launch

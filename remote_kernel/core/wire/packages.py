@@ -13,14 +13,12 @@ with the same name. Orders are executed one after the other, and none installs w
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Self
+from typing import Annotated
 
-from remote_kernel.core.errors import WireError
 from remote_kernel.core.limits import SESSION
-from remote_kernel.core.numbers import NAME, REMARK, Text
-from remote_kernel.core.wire.fields import JsonAnswer, from_fields
+from remote_kernel.core.numbers import NAME, REMARK, Items, Pattern, Text
+from remote_kernel.core.wire.fields import JsonAnswer
 
 # In the data folder, where uploads go; hidden, as it is nothing of the user's.
 WHEELS_FOLDER = ".packages"
@@ -37,8 +35,15 @@ MAX_LINES = 20
 DISTRIBUTION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,126}[a-z0-9])?")
 WHEEL = re.compile(r"(?P<name>\w[\w.]*)-(?P<version>\w[\w.!+]*)(?:-\d\w*)?-[\w.]+-[\w.]+-[\w.]+\.whl", re.ASCII)
 
-_PLATFORM = re.compile(r"\w[\w.]{0,99}", re.ASCII)
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+MARKERS = (
+    "implementation_name", "implementation_version", "os_name", "platform_machine", "platform_python_implementation",
+    "platform_release", "platform_system", "platform_version", "python_full_version", "python_version", "sys_platform",
+)  # fmt: skip
+
+_WORD = Pattern(re.compile(r"\w[\w.]{0,99}", re.ASCII))
+_SHA256 = Pattern(re.compile(r"[0-9a-f]{64}"))
+_WHEEL_OR_NONE = Pattern(re.compile(f"({WHEEL.pattern})?", re.ASCII))
+_MARKER = Text(most=1000, is_name=True)
 _LINE = Text(most=500)
 
 
@@ -62,40 +67,23 @@ class Packages(JsonAnswer):
     """
 
     pod: Annotated[str, NAME]
-    python: Annotated[str, NAME]
-    implementation: Annotated[str, NAME]
-    abi: Annotated[str, NAME]
-    platforms: list[str]
-    markers: dict[str, str]
+    python: Annotated[str, _WORD]
+    implementation: Annotated[str, _WORD]
+    abi: Annotated[str, _WORD]
+    platforms: Annotated[list[Annotated[str, _WORD]], Items(most=MAX_PLATFORMS)]
+    markers: Annotated[dict[Annotated[str, _MARKER], Annotated[str, _MARKER]], Items(most=len(MARKERS))]
     installer: Annotated[str, NAME]
-    installed: dict[str, str]
-
-    @classmethod
-    def from_json(cls, value: object) -> Self:
-        """Read an answer, of which some goes into command lines here; raises `WireError`."""
-        packages: Self = from_fields(cls, value)
-        words = (packages.python, packages.implementation, packages.abi, *packages.platforms)
-        if len(packages.platforms) > MAX_PLATFORMS or not all(_is(_PLATFORM, word) for word in words):
-            raise WireError("an interpreter of a platform that nothing has")
-        if not _are_versions(packages.installed) or len(packages.installed) > (SESSION.entries or 0):
-            raise WireError("an interpreter with packages that nothing has")
-        if len(packages.markers) > len(MARKERS) or not _are_texts(packages.markers):
-            raise WireError("an interpreter with markers that nothing has")
-        return packages
-
-
-MARKERS = (
-    "implementation_name", "implementation_version", "os_name", "platform_machine", "platform_python_implementation",
-    "platform_release", "platform_system", "platform_version", "python_full_version", "python_version", "sys_platform",
-)  # fmt: skip
+    installed: Annotated[
+        dict[Annotated[str, Pattern(DISTRIBUTION)], Annotated[str, NAME]], Items(most=SESSION.entries or 0)
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wheel:
     """A wheel that was sent: the name of its file, and its checksum in hex."""
 
-    name: str
-    sha256: str
+    name: Annotated[str, Pattern(WHEEL)]
+    sha256: Annotated[str, _SHA256]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,21 +94,8 @@ class Order(JsonAnswer):
         installer: the name of a sent wheel of pip, to be run where the interpreter has nothing that installs.
     """
 
-    wheels: list[Wheel]
-    installer: str = ""
-
-    @classmethod
-    def from_json(cls, value: object) -> Self:
-        """Read an order; raises `WireError`, also for what is no wheel's name."""
-        fields = value if isinstance(value, Mapping) else {}
-        wheels = fields.get("wheels")
-        if not isinstance(wheels, list) or len(wheels) > MAX_WHEELS:
-            raise WireError("an order has no wheels, or too many")
-        order: Self = from_fields(cls, {**fields, "wheels": [from_fields(Wheel, wheel) for wheel in wheels]})
-        names = [wheel.name for wheel in order.wheels] + ([order.installer] if order.installer else [])
-        if not all(_is(WHEEL, name) for name in names) or not all(_is(_SHA256, wheel.sha256) for wheel in order.wheels):
-            raise WireError("an order has a wheel that is none")
-        return order
+    wheels: Annotated[list[Wheel], Items(most=MAX_WHEELS)]
+    installer: Annotated[str, _WHEEL_OR_NONE] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,35 +121,6 @@ class Installed(JsonAnswer):
     pod: Annotated[str, NAME]
     is_done: bool
     problem: Annotated[str, REMARK] = ""
-    lines: list[str] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-
-    @classmethod
-    def from_json(cls, value: object) -> Self:
-        """Read an answer; raises `WireError`."""
-        fields = value if isinstance(value, Mapping) else {}
-        lines, changes, missing = (fields.get(name) for name in ("lines", "changes", "missing"))
-        if not (isinstance(lines, list) and isinstance(changes, list) and isinstance(missing, list)):
-            raise WireError("an order has no state")
-        if max(len(changes), len(missing)) > MAX_WHEELS or not all(_is(WHEEL, name) for name in missing):
-            raise WireError("an order of more than was asked for")
-        said = [_LINE.check(line, "a line") for line in lines[:MAX_LINES]]
-        read = [from_fields(Change, change) for change in changes]
-        installed: Self = from_fields(cls, {**fields, "lines": said, "changes": read})
-        return installed
-
-
-def _is(pattern: re.Pattern[str], value: object) -> bool:
-    return isinstance(value, str) and pattern.fullmatch(value) is not None
-
-
-def _are_texts(values: Mapping[str, object]) -> bool:
-    return all(isinstance(text, str) and len(text) <= 1000 for pair in values.items() for text in pair)
-
-
-def _are_versions(versions: Mapping[str, object]) -> bool:
-    return all(
-        _is(DISTRIBUTION, name) and isinstance(version, str) and len(version) <= NAME.most and version.isprintable()
-        for name, version in versions.items()
-    )
+    lines: Annotated[list[Annotated[str, _LINE]], Items(most=MAX_LINES, is_cut=True)] = field(default_factory=list)
+    changes: Annotated[list[Change], Items(most=MAX_WHEELS)] = field(default_factory=list)
+    missing: Annotated[list[Annotated[str, Pattern(WHEEL)]], Items(most=MAX_WHEELS)] = field(default_factory=list)

@@ -19,9 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Self
 
-from remote_kernel.core.errors import WireError
 from remote_kernel.core.limits import SAVE_CALL
-from remote_kernel.core.numbers import NAME, REMARK, Items, Text
+from remote_kernel.core.numbers import NAME, REMARK, Items, Pattern, Text
 from remote_kernel.core.wire.fields import JsonAnswer, from_fields
 
 # In the data folder; hidden, as it is nothing of the user's.
@@ -43,9 +42,10 @@ MAX_VARIABLES = SAVE_CALL.entries or 0
 MAX_SENTENCES = 1_000
 AROUND_BYTES = 100_000_000
 
-_PROGRAM = re.compile(r"program-[0-9a-f]{16}\.zip")
+_PROGRAM = Pattern(re.compile(r"program-[0-9a-f]{16}\.zip"))
 _JOB = re.compile(r"[0-9a-f]{8,64}")
-_WORD = re.compile(r"[a-z][a-z_]{0,30}")
+_JOB_OR_NONE = Pattern(re.compile(f"({_JOB.pattern})?"))
+_WORD = Pattern(re.compile(r"[a-z][a-z_]{0,30}"))
 
 _SENTENCE = Text(most=1_000)
 
@@ -104,19 +104,10 @@ class Order(JsonAnswer):
         objects: the name of the folder with the objects of a restore; "" for none.
     """
 
-    program: Annotated[str, NAME]
-    call: Annotated[str, NAME]
+    program: Annotated[str, _PROGRAM]
+    call: Annotated[str, _WORD]
     arguments: dict[str, Any]
-    objects: Annotated[str, NAME] = ""
-
-    @classmethod
-    def from_json(cls, value: object) -> Self:
-        """Read an order; raises `WireError`, also for what may be no name of a file or a call."""
-        order: Self = from_fields(cls, value)
-        is_named = _PROGRAM.fullmatch(order.program) and _WORD.fullmatch(order.call)
-        if not is_named or not (order.objects == "" or is_job(order.objects)):
-            raise WireError("an order of something that there is not")
-        return order
+    objects: Annotated[str, _JOB_OR_NONE] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,13 +149,6 @@ class CallState(JsonAnswer):
     is_busy: bool = False
     progress: CallProgress = CallProgress()
 
-    @classmethod
-    def from_json(cls, value: object) -> Self:
-        """Read an answer; raises `WireError`."""
-        fields = value if isinstance(value, Mapping) else {}
-        state: Self = from_fields(cls, {"answer": {}, **fields})
-        return state
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
@@ -195,10 +179,10 @@ class Report(JsonAnswer):
         more_restored, more_lost, more_conflicts: how many more there are than are listed.
     """
 
-    restored: Annotated[list[Restored], Items(most=MAX_VARIABLES)]
-    lost: Annotated[list[Lost], Items(most=MAX_VARIABLES)]
-    warnings: Annotated[list[Annotated[str, _SENTENCE]], Items(most=MAX_SENTENCES)]
-    conflicts: Annotated[list[Annotated[str, REMARK]], Items(most=MAX_VARIABLES)]
+    restored: Annotated[list[Restored], Items(most=MAX_VARIABLES)] = field(default_factory=list)
+    lost: Annotated[list[Lost], Items(most=MAX_VARIABLES)] = field(default_factory=list)
+    warnings: Annotated[list[Annotated[str, _SENTENCE]], Items(most=MAX_SENTENCES)] = field(default_factory=list)
+    conflicts: Annotated[list[Annotated[str, REMARK]], Items(most=MAX_VARIABLES)] = field(default_factory=list)
     more_restored: int = 0
     more_lost: int = 0
     more_conflicts: int = 0
@@ -206,9 +190,7 @@ class Report(JsonAnswer):
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Read what the program has answered, of very long lists the beginning; raises `WireError`."""
-        fields = cut_report(value if isinstance(value, Mapping) else {}, MAX_VARIABLES)
-        lists = {name: _without_nulls(fields.get(name, [])) for name in ("restored", "lost", "warnings", "conflicts")}
-        report: Self = from_fields(cls, {**fields, **lists})
+        report: Self = from_fields(cls, cut_report(value if isinstance(value, Mapping) else {}, MAX_VARIABLES))
         return report
 
     @property
@@ -235,13 +217,3 @@ def cut_report(fields: Mapping[str, Any], most: int) -> dict[str, Any]:
         if isinstance(rows, list) and len(rows) > most and type(others) is int:
             cut |= {name: rows[:most], more: others + len(rows) - most}
     return cut
-
-
-def _without_nulls(rows: object) -> object:
-    """Return a list whose objects have no field that says nothing."""
-    if not isinstance(rows, list):
-        return rows
-    return [
-        {name: value for name, value in row.items() if value is not None} if isinstance(row, dict) else row
-        for row in rows
-    ]

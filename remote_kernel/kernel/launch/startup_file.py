@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from remote_kernel.client.files.local_paths import current_folder, expand_user
 from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.settings import Settings
-from remote_kernel.core.wire.launch import MAX_NAME_CHARS, MAX_STARTUP_BYTES
+from remote_kernel.core.wire.launch import MAX_NAME_BYTES, MAX_STARTUP_BYTES
 
 if TYPE_CHECKING:
     from remote_kernel.core.project_settings import ProjectSettings
@@ -50,4 +50,4 @@ def _read(path: Path, source: str) -> Startup:
         raise SettingsError(f"{source} is {path}, which has more than {limit} KB: have it import what is longer")
     if "\0" in text:
         raise SettingsError(f"{source} is {path}, which is no text: name a file of Python code")
-    return Startup(path.name[-MAX_NAME_CHARS // 4 :], text)
+    return Startup(path.name[-MAX_NAME_BYTES // 4 :], text)

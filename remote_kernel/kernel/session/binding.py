@@ -10,11 +10,13 @@ import struct
 import sys
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.identity import Identifier, is_identifier
-from remote_kernel.core.numbers import AMOUNT, EPOCH, MAX_SEQUENCE, NAME
+from remote_kernel.core.numbers import MAX_SEQUENCE, NAME, Range
 from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
+from remote_kernel.core.wire.fields import from_fields
 from remote_kernel.core.wire.frames import DEFAULT_KERNEL, FRESH_PREFIX
 from remote_kernel.io.private_files import make_private_folder, open_descriptor, write_private
 from remote_kernel.io.system.file_locks import FileLock, is_held
@@ -25,6 +27,7 @@ BINDINGS_FOLDER = "remote-kernel/kernels"  # inside Jupyter's runtime folder
 MAX_AGE_SECONDS = 30 * 86400.0
 
 _CURSOR = struct.Struct(">Q")
+_PROCESS = Range(least=0, most=2**31 - 1)
 
 # A full or read-only disk costs the memory, not the cell.
 _COSTS_THE_MEMORY = contextlib.suppress(OSError)
@@ -56,18 +59,18 @@ class Binding:
     kernel: str
     kernelspec: str
     is_private: bool = False
-    epoch: str = ""
+    epoch: Annotated[str, NAME] = ""
     restart: bool = False
-    restarted: str = ""
+    restarted: Annotated[str, NAME] = ""
     untold: str = ""
-    pod: str = ""
+    pod: Annotated[str, NAME] = ""
     keep_until: float = 0.0
     reader: str = field(default_factory=lambda: secrets.token_hex(8), compare=False)
     notebook: str = field(default="", compare=False)
     endpoint: str = field(default="", compare=False)
     cooldown_seconds: float = field(default=DEFAULT_COOLDOWN_SECONDS, compare=False)
     connection_file: str = field(default="", compare=False)
-    parent: int = field(default=0, compare=False)
+    parent: Annotated[int, _PROCESS] = field(default=0, compare=False)
     host: str = field(default="", compare=False)
 
     @property
@@ -185,26 +188,10 @@ class BindingFile:
 def read_binding(path: Path) -> Binding | None:
     """Return what a kernel has saved; `None` when there is nothing, or nothing readable."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        binding = Binding(**fields)
-        is_valid = is_identifier(binding.identifier) and _is_readable(binding)
-    except (OSError, ValueError, TypeError, RecursionError, WireError):
+        binding: Binding = from_fields(Binding, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError, WireError):
         return None
-    return binding if is_valid else None
-
-
-def _is_readable(binding: Binding) -> bool:
-    """Return whether what a pod has said of itself, and the rest, is as it may be; raises `WireError` as well."""
-    EPOCH.check(binding.epoch or "none", "an epoch")
-    EPOCH.check(binding.restarted or "none", "an epoch")
-    NAME.check(binding.pod, "a pod's name")
-    AMOUNT.check(binding.keep_until, "a time")
-    AMOUNT.check(binding.cooldown_seconds, "a cooldown")
-    texts = (
-        binding.kernel, binding.kernelspec, binding.untold, binding.reader, binding.notebook, binding.endpoint,
-        binding.connection_file, binding.host,
-    )  # fmt: skip
-    return all(isinstance(text, str) for text in texts) and 0 <= binding.parent < 2**31
+    return binding if is_identifier(binding.identifier) else None
 
 
 def after_restart(binding: Binding, epoch: str = "") -> Binding:

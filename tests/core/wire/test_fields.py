@@ -1,12 +1,13 @@
 """Fields of JSON objects: read as the annotations of their dataclass say, or refused."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import pytest
 
 from remote_kernel.core.errors import WireError
-from remote_kernel.core.numbers import NAME, Items
+from remote_kernel.core.numbers import NAME, Items, Pattern
 from remote_kernel.core.wire.fields import JsonAnswer, from_fields
 
 
@@ -39,6 +40,25 @@ def test_a_whole_number_will_do_where_a_fraction_may_be_and_not_the_other_way_ro
     assert (part.weight, type(part.weight)) == (2.0, float)
     with pytest.raises(WireError, match="the field 'count' of a Whole frame is not int"):
         from_fields(Whole, {"count": 1.0, "parts": []})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bag(JsonAnswer):
+    sizes: Annotated[dict[Annotated[str, Pattern(re.compile("[a-z]+"))], int], Items(most=2)] = field(
+        default_factory=dict
+    )
+    first: Annotated[list[int], Items(most=2, is_cut=True)] = field(default_factory=list)
+
+
+def test_what_is_null_or_not_said_has_its_default_and_of_a_long_list_the_beginning_is_taken() -> None:
+    assert Bag.from_json({"sizes": None}) == Bag()
+    assert Bag.from_json({"sizes": {"a": 1}, "first": [1, 2, 3]}) == Bag(sizes={"a": 1}, first=[1, 2])
+
+
+@pytest.mark.parametrize("sizes", [[], {"A": 1}, {"a": -1}, {"a": 1, "b": 2, "c": 3}], ids=repr)
+def test_a_dictionary_is_held_to_its_bounds_its_names_and_its_values(sizes: object) -> None:
+    with pytest.raises(WireError):
+        Bag.from_json({"sizes": sizes})
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_an_order_of_what_is_no_wheel_is_refused(wrong: Any) -> None:
     "wrong",
     [
         {"lines": [1]},
-        {"lines": None},
+        {"lines": "a"},
         {"changes": [{"name": "a"}]},
         {"changes": [{"name": "a", "before": "", "after": ""}] * (MAX_WHEELS + 1)},
         {"missing": ["nothing"]},
