@@ -130,7 +130,7 @@ def test_a_restore_asks_before_it_replaces_anything(start_notebook: Start) -> No
     saved(notebook, "%session save first")
     notebook.run("a, b = 10, 20")
     cell = notebook.run("%session restore first a", answer="n")
-    assert "a is here already, perhaps with another value than in the save." in cell.displayed
+    assert "a is here already, perhaps with another value than in the save 'first' of " in cell.displayed
     assert "Nothing was restored: the variables are as they were." in cell.displayed
     assert notebook.run("a, b").result == "(10, 20)"
     refused = notebook.run("%session restore first", allow_stdin=False)
@@ -244,6 +244,48 @@ def test_the_session_after_a_loss_begins_with_the_save(start_notebook: Start, po
     assert cell.result == "42"
     assert "Variables restored: 1 variable, from the save of " in cell.displayed
     assert "Variables restored" not in notebook.run("a").displayed
+
+
+def end(notebook: Notebook, pool: Pool, sessions: int) -> None:
+    """Shut a notebook's kernel down, until the pool has its session no more."""
+    notebook.client.shutdown()
+    wait_until(lambda: not notebook.manager.is_alive() and len(pool.sessions()) == sessions)
+
+
+def test_the_first_session_of_a_new_kernel_begins_with_the_save(start_notebook: Start, pool: Pool) -> None:
+    names = {"REMOTE_KERNEL_IDENTIFIER": "saves-morning", "REMOTE_KERNEL_AUTORESTORE": "1"}
+    before = len(pool.sessions())
+    notebook = start_notebook(**names)
+    assert notebook.run("a = 41").displayed == ""
+    saved(notebook)
+    end(notebook, pool, before)
+    later = start_notebook(**names)
+    cell = later.run("a + 1")
+    assert cell.result == "42"
+    assert "Variables restored: 1 variable, from the save of " in cell.displayed
+    beside = start_notebook(**names)  # in a session that has its variables
+    cells = [beside.run("a"), later.run("del a"), later.run("%session reset"), later.run("'a' in globals()")]
+    assert not any("Variables restored" in cell.displayed for cell in cells)
+    assert cells[-1].result == "False"
+
+
+def test_a_new_kernel_says_once_that_there_is_a_save(start_notebook: Start, pool: Pool) -> None:
+    name = "saves-reminder"
+    before = len(pool.sessions())
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER=name)
+    notebook.run("a, rows = 41, (number for number in range(3))")
+    saved(notebook)
+    end(notebook, pool, before)
+    later = start_notebook(REMOTE_KERNEL_IDENTIFIER=name)
+    said = ""
+    while not said:  # it is told when the saves have been looked at, which no cell waits for
+        said = later.run("'a' in globals()").displayed
+    assert re.fullmatch(
+        r"\[This session is new: '%session restore' brings back the save of \d\d:\d\d: 1 of 2 variables\.\]", said
+    ), said  # fmt: skip
+    assert later.run("%session restore").displayed.startswith("Variables restored: 1 of 2 variables")
+    beside = start_notebook(REMOTE_KERNEL_IDENTIFIER=name)  # in a session that is not new
+    assert "This session is new" not in "".join(beside.run("a").displayed for _ in range(2))
 
 
 def test_a_save_that_ends_its_interpreter_is_restored_by_itself_once(start_notebook: Start, pool: Pool) -> None:

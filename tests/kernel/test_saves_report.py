@@ -11,7 +11,7 @@ from remote_kernel.core.saves.manifest import Manifest
 from remote_kernel.core.saves.save import Save
 from remote_kernel.core.wire.saves import Lost, Report, Restored
 from remote_kernel.kernel.saves.report import HOW_TO_RESTORE, RestoreCard, describe_lost, rerun_line, show_saves
-from remote_kernel.kernel.saves.words import amount, moment, title, with_save
+from remote_kernel.kernel.saves.words import amount, moment, remind, title, with_save
 
 NOON = time.mktime((2026, 11, 30, 12, 5, 0, 0, 0, -1))
 HOSTILE = "a\x1b]0;title\x07<script>\u202e\n.csv"
@@ -139,6 +139,12 @@ def test_a_lost_session_names_the_newest_save() -> None:
     assert amount(Manifest(saved=1)) == "1 variable"
 
 
+def test_a_new_session_names_the_newest_save() -> None:
+    assert remind(save(), NOON) == (
+        "This session is new: '%session restore' brings back the save of 12:05: 14 of 15 variables."
+    )
+
+
 def test_a_save_is_called_by_its_name_and_its_time() -> None:
     assert title(save(name="lunch"), NOON) == "the save 'lunch' of 12:05"
     assert title(save(), NOON) == "the save of 12:05"
@@ -149,10 +155,16 @@ def test_the_table_has_each_save_and_says_which_cannot_be_used() -> None:
         save(name="lunch"),
         save(id="deadbeef", manifest=Manifest(), problem="The save x is not used: it was changed."),
     ]
-    shown = show_saves(saves, NOON)
+    shown = show_saves(saves, saves[0], NOON)
     assert shown.text.splitlines() == [
         "lunch     12:05  14 of 15 variables  0 B",
         "deadbeef  12:05  cannot be used",
-        f"2 saves of this notebook. {HOW_TO_RESTORE} The save x is not used: it was changed.",
+        f"2 saves of this notebook. {HOW_TO_RESTORE.format(which='the newest')} "
+        "The save x is not used: it was changed.",
     ]
     assert "<table" in shown.html
+
+
+def test_the_table_says_which_save_is_meant_where_that_is_not_the_newest() -> None:
+    saves = [save(), save(name="lunch")]
+    assert "'%session restore' brings back the save 'lunch' of 12:05, and" in show_saves(saves, saves[1], NOON).text

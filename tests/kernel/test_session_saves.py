@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from remote_kernel.client.saves.progress import SaveProgress
+from remote_kernel.core.saves.save import Save
 from remote_kernel.kernel.identity.notebook_path import Hints
 from remote_kernel.kernel.saves.autosave import Autosave, Pace
 from remote_kernel.kernel.saves.session_saves import SessionSaves
@@ -94,6 +95,28 @@ async def test_what_has_changed_is_saved_at_the_end(pool: Pool, tmp_path: Path) 
         await notebook.saves.autosaving.finish(within_seconds=TIMEOUT_SECONDS)
         (save,) = await notebook.saves.list()
         assert {each.name for each in (await notebook.saves.contents(save)).restored} == {"a", "b"}
+
+
+async def test_what_was_lost_is_meant_until_it_is_restored(pool: Pool, tmp_path: Path) -> None:
+    async def save_by_itself(notebook: Notebook, code: str) -> Save:
+        await notebook.run(code)
+        notebook.saves.autosaving.state.is_on = True
+        await notebook.saves.autosaving.finish(within_seconds=TIMEOUT_SECONDS)
+        newest = await notebook.saves.newest()
+        assert newest is not None
+        return newest
+
+    async with notebook_of(pool, "saves-next", tmp_path) as notebook:
+        lost = await save_by_itself(notebook, "b, c, d = 1, 2, 3")
+        assert await notebook.saves.choose() == lost
+    async with notebook_of(pool, "saves-next", tmp_path) as notebook:
+        assert (await save_by_itself(notebook, "e = 4")).id != lost.id
+        assert await notebook.saves.choose() == lost
+        await notebook.saves.restore(lost, ["b"], SaveProgress(), is_forced=True)
+        assert (await save_by_itself(notebook, "e = 5")).id != lost.id
+        assert await notebook.saves.choose() == lost
+        await notebook.saves.restore(lost, (), SaveProgress(), is_forced=True)
+        assert await save_by_itself(notebook, "del b, c, d") == await notebook.saves.choose()
 
 
 async def test_what_takes_too_long_at_the_end_is_dropped_whole(pool: Pool, tmp_path: Path) -> None:

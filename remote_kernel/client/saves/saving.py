@@ -53,13 +53,14 @@ class Saving:
         self._transfers = Transfers(route, interpreter, store, progress, patience_seconds)
 
     async def run(
-        self, name: str = "", *, limits: SaveLimits, notebook: str = "", files: Mapping[str, str] | None = None
-    ) -> Save:
+        self, name: str = "", *, limits: SaveLimits, notebook: str = "", files: Mapping[str, str] | None = None,
+        is_unasked: bool = False,
+    ) -> Save:  # fmt: skip
         """Save, and return the save. Where it fails, or is cancelled, the saves that are there stay as they are.
 
         Args:
             name: given by the user; "" for none.
-            notebook, files: noted in the save; see `SaveStore.add`.
+            notebook, files, is_unasked: noted in the save; see `SaveStore.add`.
 
         Raises:
             UsageError: it cannot have this name.
@@ -82,6 +83,7 @@ class Saving:
                             return await asyncio.to_thread(
                                 self._store.add, manifest, name=name, now=time.time(), notebook=notebook,
                                 pod_kernel=self._interpreter.kernelspec, files=files,
+                                session=self._interpreter.epoch, is_unasked=is_unasked,
                             )  # fmt: skip
                 raise SaveError(STILL_DAMAGED.format(folder=self._store.folder))
         except WireError as error:

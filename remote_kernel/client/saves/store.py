@@ -163,7 +163,7 @@ class SaveStore:
 
     def add(
         self, manifest: Manifest, *, name: str = "", now: float, notebook: str, pod_kernel: str,
-        files: Mapping[str, str] | None = None,
+        files: Mapping[str, str] | None = None, session: str = "", is_unasked: bool = False,
     ) -> Save:  # fmt: skip
         """Add a save whose objects are here, and remove older ones that are superseded.
 
@@ -171,6 +171,7 @@ class SaveStore:
             name: given by the user; an older save of this name is replaced.
             now: in seconds since 1970.
             files: of the workspace: their SHA-256 by path; `None` for no workspace.
+            session, is_unasked: see `Save`.
 
         Raises:
             UsageError: it cannot have this name.
@@ -184,7 +185,7 @@ class SaveStore:
         with self.keeping_objects(), self._writing(), alone(self.folder):
             save = Save(
                 id=self._new_id(), name=name, saved_at=now, notebook=notebook, pod_kernel=pod_kernel,
-                manifest=manifest, files=files,
+                manifest=manifest, files=files, session=session, is_unasked=is_unasked,
             )  # fmt: skip
             Save.from_bytes(data := save.to_bytes())
             write_private(self._path(save), self._owner.seal(data))

@@ -1,4 +1,8 @@
-"""Retention of saves: how many are kept, and which go first."""
+"""Retention of saves: how many are kept, and which go first.
+
+A session that is lost is followed by one that has hardly anything, and saves itself. So the newest save of each earlier
+session is kept beside the others: nobody may have missed it yet.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +17,7 @@ class Retention:
     """Bounds of the saves of one owner.
 
     Attributes:
-        count: how many are kept.
+        count: how many are kept; of as many earlier sessions the newest one each is kept beside these.
         max_bytes: of their objects on disk; what several have in common counts once.
     """
 
@@ -23,8 +27,8 @@ class Retention:
     def superseded(self, saves: Sequence[Save], added: Save, sizes: Mapping[str, int]) -> list[Save]:
         """Return which saves go, now that one was added: older ones with its name, then what is too much.
 
-        Those without a name go before those with one, the oldest first. The newest never goes, nor the one that was
-        added.
+        Those without a name go before those with one, and those that are the newest of an earlier session behind others
+        like them, the oldest first. The newest never goes, nor the one that was added.
 
         Args:
             saves: all, the newest first.
@@ -36,19 +40,28 @@ class Retention:
 
     def _excess(self, saves: Sequence[Save], added: Save, sizes: Mapping[str, int]) -> Iterator[Save]:
         users = Counter(each.hash for save in saves for each in save.manifest.objects)
-        count, total = len(saves), sum(sizes.get(name, 0) for name in users)
+        beside = self._beside(saves, added)
+        count, total = len(saves) - len(beside), sum(sizes.get(name, 0) for name in users)
         newest = next((save.id for save in saves if not save.problem), "")
         oldest_first = saves[::-1]
-        for save in sorted(oldest_first, key=lambda save: bool(save.name)):
+        for save in sorted(oldest_first, key=lambda save: (bool(save.name), save.id in beside)):
             if count <= self.count and total <= self.max_bytes:
                 return
-            if save.id in (newest, added.id):
+            if save.id in (newest, added.id) or (save.id in beside and total <= self.max_bytes):
                 continue
-            count -= 1
+            count -= save.id not in beside
             for each in save.manifest.objects:
                 users[each.hash] -= 1
                 total -= 0 if users[each.hash] else sizes.get(each.hash, 0)
             yield save
+
+    def _beside(self, saves: Sequence[Save], added: Save) -> set[str]:
+        """Return the newest save of each session before the one of `added`, of as many as are kept."""
+        newest: dict[str, str] = {}
+        for save in saves:
+            if not save.problem and save.session != added.session and _is_older(save, added):
+                newest.setdefault(save.session, save.id)
+        return set(list(newest.values())[: self.count])
 
 
 def _is_older(save: Save, other: Save) -> bool:

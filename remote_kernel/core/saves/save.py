@@ -27,6 +27,8 @@ class Save:
         pod_kernel: kernelspec of the interpreter.
         manifest: empty where there is a problem.
         files: of the workspace at that time: their SHA-256 by path; `None` where there was no workspace.
+        session: epoch of the interpreter whose variables these are; "" where a version before has not noted it.
+        is_unasked: whether the notebook has saved by itself, and nothing had been restored in that session.
         problem: why it cannot be used, as a sentence; "" where it can.
     """
 
@@ -37,6 +39,8 @@ class Save:
     pod_kernel: str = ""
     manifest: Manifest = field(default_factory=Manifest, repr=False)
     files: Mapping[str, str] | None = field(default=None, repr=False)
+    session: str = ""
+    is_unasked: bool = False
     problem: str = ""
 
     @property
@@ -53,6 +57,8 @@ class Save:
             "notebook": self.notebook,
             "pod_kernel": self.pod_kernel,
             "files": None if self.files is None else dict(self.files),
+            "session": self.session,
+            "is_unasked": self.is_unasked,
         }
         return json.dumps(fields, separators=(",", ":")).encode()
 
@@ -71,6 +77,8 @@ class Save:
             pod_kernel=NAME.check(fields.get("pod_kernel"), "a kernelspec"),
             manifest=Manifest.from_json(fields),
             files=None if files is None else _files(files),
+            session=NAME.check(fields.get("session", ""), "an epoch"),
+            is_unasked=fields.get("is_unasked") is True,
         )
 
 

@@ -123,6 +123,7 @@ class Hello:
             names are the interpreter's own.
         launch: what has become of the launch options that were asked for (`core.wire.launch`); "" where none were, or
             the agent does not know of them.
+        is_untouched: whether the interpreter is as it was started: nothing has run in it so far.
     """
 
     epoch: Annotated[str, EPOCH]
@@ -135,6 +136,7 @@ class Hello:
     last: int = 0
     cell_files: str = ""
     launch: str = ""
+    is_untouched: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

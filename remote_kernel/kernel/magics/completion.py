@@ -54,7 +54,7 @@ class Completion:
     def __init__(
         self,
         list_remote: ListRemote,
-        list_saves: Callable[[], Awaitable[list[str]]],
+        list_saves: Callable[[], Awaitable[Sequence[str]]],
         *,
         totals: "Callable[[], Totals | None]",
         answer: Callable[[Request, Mapping[str, Any]], None],

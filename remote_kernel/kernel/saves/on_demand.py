@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from remote_kernel.client.retry import Wait
 from remote_kernel.core.errors import RemoteKernelError, SessionLost
+from remote_kernel.io.tasks import start
 from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.frontend.question import Question
@@ -18,6 +19,8 @@ from remote_kernel.kernel.session.session import Session
 
 if TYPE_CHECKING:
     from remote_kernel.kernel.saves.session_saves import SessionSaves
+
+T = TypeVar("T")
 
 # For somebody who has pressed Tab, or is told of a loss: a network drive that hangs is no reason to wait.
 PATIENCE_SECONDS = 2.0
@@ -48,6 +51,7 @@ class SavesOnDemand:
         self._loaded: SessionSaves | None = None
         self._is_busy = self._has_run = self._has_looked = False
         self._is_lost = session.binding.untold is not None
+        self._is_new = session.binding.now is None  # no earlier process of this kernel has had a session
 
     def load(self) -> "SessionSaves":
         """Return the saves."""
@@ -93,50 +97,65 @@ class SavesOnDemand:
         return self._session.settings.autosaves if chosen is None else chosen
 
     def note_attached(self) -> None:
-        """Note that the session can be reached."""
+        """Note that the session can be reached; in the first one, what is saved of those before is told."""
         if self._loaded is not None:
             self._loaded.autosaving.look_again()
+        elif self._is_new and self._is_untouched and not self._session.settings.autorestores:
+            start(self._remind(), "saves")
+        self._is_new = self._is_new and self._session.settings.autorestores
+
+    @property
+    def _is_untouched(self) -> bool:
+        return self._attachment.hello is not None and self._attachment.hello.is_untouched
+
+    async def _remind(self) -> None:
+        if note := await self._ask(lambda saves: saves.describe_newest(), ""):
+            self._tell(note)
 
     async def note_loss(self, loss: SessionLost) -> SessionLost:
         """Note that the session is gone; return what to say of it, with the newest save."""
         self._is_lost = True
         if self._loaded is not None:
             self._loaded.autosaving.note_gone()
+        return await self._ask(lambda saves: saves.describe_loss(loss), loss)
+
+    async def _ask(self, question: Callable[["SessionSaves"], Awaitable[T]], answer: T) -> T:
+        """Return what the saves answer; else `answer`, where there are none, or they cannot be read in time."""
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                return await self.load().describe_loss(loss) if await self._may_have_any() else loss
+                return await question(self.load()) if await self._may_have_any() else answer
         except (RemoteKernelError, TimeoutError):  # whoever asks for the saves is told
-            return loss
-        except Exception as defect:  # the loss is to be told, whatever is wrong with saves
+            return answer
+        except Exception as defect:  # the rest is to go on, whatever is wrong with saves
             report_defect(defect)
-            return loss
+            return answer
 
     def note_restored(self) -> None:
         """Note that the user has restored what is wanted."""
-        self._is_lost = False
+        self._is_lost = self._is_new = False
 
     def note_reset(self) -> None:
         """Note that the user wants a new session, and nothing in it."""
-        self._is_lost = False
+        self._is_lost = self._is_new = False
         if self._loaded is not None:
             self._loaded.autosaving.note_gone()
 
     async def _may_have_any(self) -> bool:
-        """Return whether there is a folder with saves; else nobody need look into one. Raises `SettingsError`."""
-        from remote_kernel.client.saves.folder import SavesFolder
+        """Return whether the notebook has a folder with saves; else nobody need look into one.
 
-        folder = SavesFolder.of(self._session.settings, self._session.folders.data)
-        return await asyncio.to_thread(folder.path.is_dir)
+        Raises `SettingsError`, and as `Session.open`.
+        """
+        return await self._session.has_saves(self._hints)
 
     # What is done by itself
 
     @property
     def is_restore_due(self) -> bool:
-        """Return whether the session begins with a save, as the one before was lost."""
-        return self._is_lost and self._session.settings.autorestores
+        """Return whether the session begins with a save: the one before was lost, perhaps with an earlier kernel."""
+        return (self._is_lost or self._is_new) and self._session.settings.autorestores
 
     async def restore(self, show: Callable[[Wait], None], present: Callable[[Shown], None]) -> None:
-        """Restore the newest save, if there is one, once.
+        """Restore the newest save, if there is one, once; a new kernel does so where nothing has run in its session.
 
         Args:
             show: says in the cell what it waits for.
@@ -145,8 +164,9 @@ class SavesOnDemand:
         Raises:
             RemoteKernelError: it came to nothing, or was interrupted.
         """
-        self._is_lost = False
-        if await self._may_have_any():
+        is_wanted = self._is_lost or self._is_untouched
+        self._is_lost = self._is_new = False
+        if is_wanted and await self._may_have_any():
             await self.load().restore_by_itself(show, present)
 
     @property
@@ -154,14 +174,9 @@ class SavesOnDemand:
         """Return whether the session is to be saved before it is given back."""
         return self._loaded is not None and self._loaded.autosaving.state.is_due_before_end
 
-    async def names(self) -> list[str]:
+    async def names(self) -> Sequence[str]:
         """Return the names of the notebook's saves; nothing where they cannot be read."""
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                saves = await self.load().list() if await self._may_have_any() else []
-        except (RemoteKernelError, TimeoutError):
-            return []
-        return [save.label for save in saves]
+        return await self._ask(lambda saves: saves.labels(), ())
 
     async def finish(self, *, within_seconds: float) -> None:
         """Save what has changed before the session is given back, where that is wanted."""

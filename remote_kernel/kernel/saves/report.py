@@ -10,7 +10,7 @@ from remote_kernel.core.text.terminal_text import one_line
 from remote_kernel.core.wire.saves import Lost, Report
 from remote_kernel.kernel.output import style
 from remote_kernel.kernel.output.display import Shown
-from remote_kernel.kernel.saves.words import amount, moment
+from remote_kernel.kernel.saves.words import amount, moment, title
 
 # So many rows and names are read; the rest is counted.
 MAX_ROWS = 50
@@ -18,7 +18,7 @@ MAX_NAMES = 40
 MAX_WARNINGS = 10
 
 TITLE = "Variables restored"
-HOW_TO_RESTORE = "'%session restore' brings back the newest, and with its name behind it, another one."
+HOW_TO_RESTORE = "'%session restore' brings back {which}, and with its name behind it, another one."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +77,12 @@ class RestoreCard:
         return "\n".join([*lines, self._footer])
 
 
-def show_saves(saves: Sequence[Save], now: float) -> Shown:
-    """Return the table of a notebook's saves, at `now` (seconds since 1970)."""
+def show_saves(saves: Sequence[Save], meant: Save | None, now: float) -> Shown:
+    """Return the table of a notebook's saves, at `now` (seconds since 1970).
+
+    Args:
+        meant: the one that is brought back where none is named.
+    """
     rows = [
         (
             one_line(save.label),
@@ -89,7 +93,8 @@ def show_saves(saves: Sequence[Save], now: float) -> Shown:
         for save in saves[:MAX_ROWS]
     ]
     problems = [save.problem for save in saves[:MAX_ROWS] if save.problem]
-    count = f"{count_of(len(saves), 'save')} of this notebook. {HOW_TO_RESTORE}"
+    which = "the newest" if meant in (None, saves[0]) else title(meant, now)
+    count = f"{count_of(len(saves), 'save')} of this notebook. {HOW_TO_RESTORE.format(which=which)}"
     footer = " ".join([count, *problems[:MAX_WARNINGS]])
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -134,9 +134,9 @@ class SaveCommand:
         """Return which save, and which of its variables: the first word may name either."""
         saves = await self._saves.list()
         is_named = bool(words) and any(words[0] in (save.name, save.id) for save in saves)
-        newest = None if is_named else await self._saves.newest()  # which a loss has named as well
-        if newest is not None:
-            return newest, words
+        meant = None if is_named else await self._saves.choose()  # behind a loss, the one that it has named
+        if meant is not None:
+            return meant, words
         store = await self._saves.store()
         return await asyncio.to_thread(store.find, words[0] if is_named else ""), words[int(is_named) :]
 
@@ -165,12 +165,13 @@ class SaveCommand:
         async with showing(self._channels, request, bar):
             report = await self._saves.restore(save, names, bar.progress, is_forced=is_forced)
             bar.done = self._show(report, save, began)
-        self._on_demand.note_restored()
+        if not report.conflicts:
+            self._on_demand.note_restored()
         return report
 
     def _show(self, report: Report, save: Save, began: float) -> Shown:
         if report.conflicts:
-            return show_conflicts(report)
+            return show_conflicts(report, title(save, time.time()))
         took = f"Took {format_seconds(time.monotonic() - began)}."
         return RestoreCard(report=report, source=title(save, time.time()), took=took).shown()
 
@@ -188,7 +189,7 @@ class SaveCommand:
         store = await self._saves.store()
         if not name:
             saves = await asyncio.to_thread(store.list)
-            return show_saves(saves, time.time()) if saves else _say(NO_SAVES)
+            return show_saves(saves, await self._saves.choose(), time.time()) if saves else _say(NO_SAVES)
         save = await self._find(name)
         await asyncio.to_thread(store.delete, save)
         return _say(f"Removed {title(save, time.time())}.")
@@ -225,13 +226,17 @@ class SaveCommand:
         return f"{ON if autosaving.state.is_on else OFF}{last}{changed}{problem}"
 
 
-def show_conflicts(report: Report) -> Shown:
-    """Return what is said of variables that are here already; that they have the same values is seen of few."""
+def show_conflicts(report: Report, source: str) -> Shown:
+    """Return what is said of variables that are here already; that they have the same values is seen of few.
+
+    Args:
+        source: which save, for people.
+    """
     names = ", ".join(one_line(name) for name in report.conflicts[:MAX_NAMES])
     more = report.conflict_count - MAX_NAMES
     listed = f"{names} and {more:,} more" if more > 0 else names
     are_here = "is here already, perhaps with another value" if report.conflict_count == 1 else _ARE_HERE
-    text = f"{listed} {are_here} than in the save."
+    text = f"{listed} {are_here} than in {source}."
     return Shown(style.note(text, colour=style.WARNING), text)
 
 

@@ -15,6 +15,7 @@ from remote_kernel.client.saves.restoring import Restoring
 from remote_kernel.client.saves.saving import Saving
 from remote_kernel.client.saves.store import SaveStore
 from remote_kernel.core.errors import NothingToSave, RemoteKernelError, SaveError, SessionBusy, SessionLost
+from remote_kernel.core.saves.choice import choose
 from remote_kernel.core.saves.save import Save
 from remote_kernel.core.wire.saves import Report, SaveLimits
 from remote_kernel.kernel.identity.notebook_path import Hints
@@ -25,7 +26,7 @@ from remote_kernel.kernel.requests.request import Interrupted
 from remote_kernel.kernel.saves.autosave import Autosave
 from remote_kernel.kernel.saves.autosaving import Autosaving
 from remote_kernel.kernel.saves.report import RestoreCard
-from remote_kernel.kernel.saves.words import changed_files, title, with_save
+from remote_kernel.kernel.saves.words import changed_files, remind, title, with_save
 from remote_kernel.kernel.session.attachment import Attachment
 from remote_kernel.kernel.session.session import Session
 
@@ -68,6 +69,7 @@ class SessionSaves:
         self._made: set[str] = set()
         self._store: SaveStore | None = None
         self._harmful: set[str] = set()
+        self._restored_into = ""  # the epoch
         self.autosaving = Autosaving(self._kept_until, self._save_by_itself, tell, state)
 
     def _kept_until(self) -> float | None:
@@ -92,16 +94,26 @@ class SessionSaves:
         store = await self.store()
         return await asyncio.to_thread(store.list)
 
+    async def labels(self) -> Sequence[str]:
+        """Return by what commands know the saves; raises as `list`."""
+        return [save.label for save in await self.list()]
+
     async def newest(self) -> Save | None:
         """Return the newest save of this notebook that can be used; raises as `list`.
 
         Where nobody knows which notebook this is, others have their saves in the same place: there, one that this
         kernel has made.
         """
+        return next(iter(await self._usable()), None)
+
+    async def _usable(self) -> Sequence[Save]:
         binding = self._session.binding.now
         is_known = binding is not None and binding.is_of_its_notebook
-        saves = [save for save in await self.list() if not save.problem and (is_known or save.id in self._made)]
-        return saves[0] if saves else None
+        return [save for save in await self.list() if not save.problem and (is_known or save.id in self._made)]
+
+    async def choose(self) -> Save | None:
+        """Return the save that is meant where none is named, as `newest` does; see `core.saves.choice`."""
+        return choose(await self._usable(), self._interpreter.epoch)
 
     async def contents(self, save: Save) -> Report:
         """Return what would be restored of a save, and what not; raises as `store`."""
@@ -116,6 +128,11 @@ class SessionSaves:
         is_automatic = self._session.settings.autorestores and save.id not in self._harmful
         return with_save(loss, save, time.time(), is_automatic=is_automatic)
 
+    async def describe_newest(self) -> str:
+        """Return what to say of the newest save in a session that has nothing; "" for nothing. Raises as `list`."""
+        save = await self.newest()
+        return remind(save, time.time()) if save is not None else ""
+
     # What is done
 
     async def save(self, progress: SaveProgress, name: str = "") -> Save:
@@ -129,14 +146,16 @@ class SessionSaves:
 
     async def _save_if_any(self, progress: SaveProgress) -> None:
         with contextlib.suppress(NothingToSave):
-            await self._save(progress, "")
+            await self._save(progress, "", is_unasked=self._interpreter.epoch != self._restored_into)
 
-    async def _save(self, progress: SaveProgress, name: str) -> Save:
+    async def _save(self, progress: SaveProgress, name: str, *, is_unasked: bool = False) -> Save:
         settings, store = self._session.settings, await self.store()
         saving = Saving(self._pool, self._interpreter, store, progress, patience_seconds=self._session.wait_seconds)
         limits = SaveLimits(total_bytes=settings.save_max_bytes, total_seconds=settings.save_seconds)
         notebook = self._session.binding.notebook
-        save = await when_free(lambda: saving.run(name, limits=limits, notebook=notebook, files=self._files()))
+        save = await when_free(
+            lambda: saving.run(name, limits=limits, notebook=notebook, files=self._files(), is_unasked=is_unasked)
+        )
         self._made.add(save.id)
         return save
 
@@ -147,6 +166,8 @@ class SessionSaves:
             self._pool, self._interpreter, await self.store(), progress, patience_seconds=self._session.wait_seconds
         )
         report = await when_free(lambda: restoring.run(save, names, force=is_forced))
+        if not names and not report.conflicts:
+            self._restored_into = self._interpreter.epoch
         return replace(report, warnings=[*report.warnings, *changed_files(save, self._files())])
 
     @property

@@ -52,3 +52,8 @@ def with_save(loss: SessionLost, save: Save, now: float, *, is_automatic: bool) 
     saved = f"{title(save, now)}: {amount(save.manifest)}"
     how = "The next cell begins with" if is_automatic else "Or '%session restore' brings back"
     return SessionLost(f"{loss} {how} {saved}.")
+
+
+def remind(save: Save, now: float) -> str:
+    """Return what to say of a save in a session that begins without it."""
+    return f"This session is new: '%session restore' brings back {title(save, now)}: {amount(save.manifest)}."

@@ -240,6 +240,19 @@ class Session:
         notebook = await self.identify(hints)
         return await asyncio.to_thread(self._open_saves, notebook)
 
+    async def has_saves(self, hints: Hints) -> bool:
+        """Return whether the notebook has, or had, any saves; raises as `open` does."""
+        notebook = await self.identify(hints)
+        return await asyncio.to_thread(self._has_saves, notebook)
+
+    def _has_saves(self, notebook: str) -> bool:
+        from remote_kernel.core.saves.owner import DEFAULT_FOLDER  # late, and no more than is needed
+
+        if self.settings.saves:
+            return self._open_saves(notebook).folder.is_dir()
+        root = self.folders.data / DEFAULT_FOLDER
+        return root.is_dir() and (root / self._identification.own_saves(self.settings, notebook).folder).is_dir()
+
     def _open_saves(self, notebook: str) -> "SaveStore":
         # Late, as the start of a kernel waits for imports.
         from remote_kernel.client.saves.folder import SavesFolder

@@ -155,6 +155,7 @@ class Api:
             cell_files=debugger_files.PREFIX if interpreter.cell_files.folder else "",
             last=kernel.journal.last_sequence,
             launch=kernel.launch,
+            is_untouched=kernel.is_untouched,
         )
         compresses = call.params.get(wire.COMPRESS_PARAM) == wire.COMPRESS_ZLIB
         passed_on = _Position(cursor)

@@ -66,6 +66,7 @@ class PodKernel:
         readers: those who follow it.
         silent_calls: the agent's own into its interpreter.
         workspace: the folder whose changes they want to hear of.
+        is_untouched: whether nobody has sent the interpreter of this epoch anything that changes it.
         is_ending: whether to shut it down for good has begun; who asks for a kernel of this name gets another.
         started: when it was first asked for, in monotonic seconds.
     """
@@ -92,7 +93,7 @@ class PodKernel:
         self._start = start
         self._asked: Launching | None = None
         self._begun: Launching | None = None
-        self._is_untouched = True  # the interpreter of this epoch
+        self.is_untouched = True
         self._teller = ""  # the cell that tells of its startup file
         self.workspace = Workspace(self._say_files)
         self.is_ending = False
@@ -122,7 +123,7 @@ class PodKernel:
 
     def note_change(self) -> None:
         """Note that the interpreter has got variables that no cell has made."""
-        self._was_sent_something, self._is_untouched = True, False
+        self._was_sent_something, self.is_untouched = True, False
 
     # Launch options
 
@@ -135,7 +136,7 @@ class PodKernel:
         self._asked = launching
         is_alone = self.readers.claims.others(reader, time.monotonic()) == 0
         is_begun = self.lives.state in (State.STARTING, State.RUNNING)
-        if self.launch == OTHER and is_begun and is_alone and self._is_untouched:
+        if self.launch == OTHER and is_begun and is_alone and self.is_untouched:
             self._end(Event.RESTART)
 
     @property
@@ -209,7 +210,7 @@ class PodKernel:
 
     def _note_epoch(self, reason: str, detail: str) -> None:
         self._cells.clear()
-        self._is_untouched, self._teller = True, ""
+        self.is_untouched, self._teller = True, ""
         self.workspace.note_epoch()
         change = EpochChange(epoch=self.epoch, sequence=self.journal.next_sequence, reason=reason, detail=detail)
         self._record(encode(change), is_essential=True)
@@ -310,7 +311,7 @@ class PodKernel:
     async def _pass_on(self, message: Message, header: Header, epoch: str) -> None:
         self.lives.check(epoch)
         self._was_sent_something = True
-        self._is_untouched = self._is_untouched and header.msg_type in _HARMLESS
+        self.is_untouched = self.is_untouched and header.msg_type in _HARMLESS
         if header.msg_type == "interrupt_request":
             await self._interrupt(message)
         elif header.msg_type == "shutdown_request":

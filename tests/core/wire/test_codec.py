@@ -30,7 +30,8 @@ from remote_kernel.core.wire.frames import (
 )
 
 HELLO = Hello(
-    epoch="e1", cursor=3, cooldown_seconds=300.0, pod="pod-1", is_busy=False, kernel_info={"banner": "☃"}
+    epoch="e1", cursor=3, cooldown_seconds=300.0, pod="pod-1", is_busy=False, kernel_info={"banner": "☃"},
+    is_untouched=True,
 )  # fmt: skip
 CHANGED = ChangedFile(path="out/é\n.csv", size=3, modified=1.5, version="a-3-b-c")
 FILES = Files(folder=".", cell="id", sequence=11, is_whole=True, changed=[CHANGED], removed=["old.csv", "..a/b"])
