@@ -34,7 +34,7 @@ from remote_kernel.kernel.identity.notebook_path import Hints
 from remote_kernel.kernel.magics.actions import Actions
 from remote_kernel.kernel.magics.completion import Completion
 from remote_kernel.kernel.output import style
-from remote_kernel.kernel.output.display import Display, Shown
+from remote_kernel.kernel.output.display import Display, note
 from remote_kernel.kernel.output.waiting_line import WaitingLine
 from remote_kernel.kernel.preparation.preparation import Preparation
 from remote_kernel.kernel.requests import effects
@@ -336,7 +336,7 @@ class Relay:
     async def _explain(self, request: Request, name: str, text: str) -> None:
         try:
             if hint := await self.preparation.explain(name, text):
-                Display(self._channels, request.header).show(Shown(style.note(hint), f"[{hint}]"))
+                Display(self._channels, request.header).show(note(hint, is_aside=True))
         finally:
             self._do(self._table.end_now(request.info.msg_id))
 

@@ -64,6 +64,11 @@ class Progress:
         return self.moved / max(now - self.moving_since, 0.001)
 
     @property
+    def stopping_point(self) -> str:
+        """The place where it is, behind "stopped"."""
+        return f"at {format_bytes(self.bytes_done)} of {format_bytes(self.bytes)}"
+
+    @property
     def fraction(self) -> float:
         """From 0 to 1."""
         if self.bytes:

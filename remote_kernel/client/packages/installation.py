@@ -61,6 +61,11 @@ class InstallProgress:
         return self.transfer.name.rpartition("/")[2] if self.step is Step.SENDING else ""
 
     @property
+    def stopping_point(self) -> str:
+        """The place where it is, behind "stopped"."""
+        return f"while {self.step}"
+
+    @property
     def wait(self) -> Wait | None:
         """The trouble that it waits for to pass."""
         return self.transfer.wait

@@ -62,6 +62,11 @@ class SaveProgress:
         return "" if self.step in _OF_TRANSFER else self.call.name
 
     @property
+    def stopping_point(self) -> str:
+        """The place where it is, behind "stopped"."""
+        return f"while {self.step}"
+
+    @property
     def wait(self) -> Wait | None:
         """The trouble that it waits for to pass."""
         return self.transfer.wait

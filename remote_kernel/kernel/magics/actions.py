@@ -13,7 +13,7 @@ from remote_kernel.kernel.magics import session_command
 from remote_kernel.kernel.magics.session_command import Command, SyncAction, SyncWish, Verb
 from remote_kernel.kernel.magics.status_card import look_around
 from remote_kernel.kernel.output import style
-from remote_kernel.kernel.output.display import Display, Shown
+from remote_kernel.kernel.output.display import Display, Shown, note
 from remote_kernel.kernel.output.orphaned_output import OrphanedOutput
 from remote_kernel.kernel.preparation.preparation import Preparation
 from remote_kernel.kernel.requests.request import Request
@@ -119,7 +119,7 @@ class Actions:
         # Before a session is taken for something that cannot be done; in a thread, as the folder may be a large one.
         plan = await asyncio.to_thread(self._transfers.parse, command)
         if command.verb is not Verb.UPLOAD and not self._session.binding.is_known and self._link is None:
-            return _say(session_command.NO_FILES)
+            return note(session_command.NO_FILES)
         await self._reach()
         hello = self._attachment.hello
         return await plan(request, hello.pod if hello else "")
@@ -133,9 +133,9 @@ class Actions:
     async def _sync(self, request: Request, wish: SyncWish) -> Shown | None:
         workspace = await self._syncing.choose(wish)
         if wish.action is SyncAction.OFF:
-            return _say(session_command.SYNC_OFF)
+            return note(session_command.SYNC_OFF)
         if workspace is None:
-            return _say(session_command.NO_WORKSPACE)
+            return note(session_command.NO_WORKSPACE)
         if wish.action is SyncAction.STATUS:
             return await self._syncing.show_status(workspace)
         await self._reach()
@@ -153,26 +153,26 @@ class Actions:
         for message in self._missed.messages:
             self._channels.publish((message.parts[0], request.header, *message.parts[2:]))
         if not self._missed.messages:
-            return _say(session_command.NOTHING_MISSED)
-        return _say(f"{self._missed.dropped:,} older outputs are not kept.") if self._missed.dropped else None
+            return note(session_command.NOTHING_MISSED)
+        return note(f"{self._missed.dropped:,} older outputs are not kept.") if self._missed.dropped else None
 
     def _keep(self, seconds: float) -> Shown:
         if not seconds:
             self._session.keep_until(0.0)
-            return _say(session_command.KEPT_NO_LONGER)
+            return note(session_command.KEPT_NO_LONGER)
         until = time.time() + seconds
         self._session.keep_until(until)
         if self._link is not None:  # otherwise it is the next cell that takes a session
             self._link.open()
         when = time.strftime("%a %H:%M" if seconds > 43_200 else "%H:%M", time.localtime(until))
         sentence = session_command.KEPT if self._session.binding.is_known or self._link else session_command.KEPT_AHEAD
-        return _say(sentence.format(duration=format_seconds(seconds), when=when))
+        return note(sentence.format(duration=format_seconds(seconds), when=when))
 
     async def _detach(self) -> Shown:
         if (link := self._link) is None:
-            return _say(session_command.NO_SESSION)
+            return note(session_command.NO_SESSION)
         await self._session.pause()
-        return _say(session_command.DETACHED.format(seconds=link.keep_alive.cooldown_seconds))
+        return note(session_command.DETACHED.format(seconds=link.keep_alive.cooldown_seconds))
 
     async def _let_go(self, request: Request, *, is_reset: bool) -> Shown:
         await self._settle()
@@ -181,16 +181,12 @@ class Actions:
         if self._session.binding.restarted and self._link is None:  # there is one that this process has not looked for
             await self._reach()
         if (link := self._link) is None:
-            return _say(session_command.NO_SESSION)
+            return note(session_command.NO_SESSION)
         returned = await self._session.let_go()
         self._saves.note_reset()
         if is_reset:
             link.open()
         sentence = session_command.RESET if is_reset else session_command.RELEASED
-        return _say(
+        return note(
             (session_command.STAYS if returned.kernels else sentence) + session_command.lost_by(returned.others)
         )
-
-
-def _say(sentence: str) -> Shown:
-    return Shown(style.note(sentence), sentence)

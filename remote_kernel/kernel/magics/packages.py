@@ -1,19 +1,17 @@
 """`%session install`: what is seen of it in the cell."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from remote_kernel.client.files.local_paths import current_folder
-from remote_kernel.client.packages.installation import InstallProgress, Outcome
+from remote_kernel.client.packages.installation import InstallProgress
 from remote_kernel.client.packages.requirements import Wanted, parse_wanted
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.magics import session_command
-from remote_kernel.kernel.magics.bar import showing
+from remote_kernel.kernel.magics.bar import Bar, showing
 from remote_kernel.kernel.magics.session_command import Command
 from remote_kernel.kernel.output import style
-from remote_kernel.kernel.output.display import Shown
+from remote_kernel.kernel.output.display import Shown, note
 from remote_kernel.kernel.preparation.preparation import Preparation
 from remote_kernel.kernel.preparation.project_packages import ensure_packages
 from remote_kernel.kernel.requests.request import Request
@@ -47,37 +45,8 @@ class PackageInstalls:
         return lambda request, pod: self._install(request, pod, wanted)
 
     async def _install(self, request: Request, pod: str, wanted: Wanted) -> None:
-        bar = InstallBar(InstallProgress())
+        progress = InstallProgress()
+        bar = Bar(progress, title=TITLE, interrupted=INTERRUPTED)
         async with showing(self._channels, request, bar):
-            bar.outcome = await ensure_packages(self._session, wanted, pod, bar.progress)
-
-
-@dataclass(slots=True)
-class InstallBar:
-    """A `Bar` of an installation."""
-
-    progress: InstallProgress
-    outcome: Outcome | None = None
-    interrupted: str = INTERRUPTED
-
-    def show(self) -> Shown:
-        """See `Bar`."""
-        return self._show(
-            self.progress.describe(time.monotonic()), style.WARNING if self.progress.wait else style.ACCENT
-        )
-
-    def show_stopped(self) -> Shown:
-        """See `Bar`."""
-        return self._show(f"stopped while {self.progress.step}", style.WARNING)
-
-    def show_done(self) -> Shown:
-        """See `Bar`."""
-        assert self.outcome is not None
-        text = self.outcome.summarise()
-        return Shown(style.note(text, colour=style.GOOD), text)
-
-    def _show(self, detail: str, colour: str) -> Shown:
-        name = self.progress.name
-        title = f"{TITLE}: {name}" if name else TITLE
-        fraction = self.progress.fraction
-        return Shown(style.progress(title, detail, fraction, colour=colour), f"{title}: {fraction:.0%}, {detail}")
+            outcome = await ensure_packages(self._session, wanted, pod, progress)
+            bar.done = note(outcome.summarise(), colour=style.GOOD)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,10 +19,10 @@ from remote_kernel.core.text.terminal_text import one_line
 from remote_kernel.core.wire import files as wire
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.magics import session_command
-from remote_kernel.kernel.magics.bar import showing
+from remote_kernel.kernel.magics.bar import Bar, showing
 from remote_kernel.kernel.magics.session_command import Command, Verb
 from remote_kernel.kernel.output import style
-from remote_kernel.kernel.output.display import Shown
+from remote_kernel.kernel.output.display import Shown, note, table
 from remote_kernel.kernel.requests.request import Request
 from remote_kernel.kernel.session.session import Session
 
@@ -91,75 +90,46 @@ class Transfers:
     async def _upload(self, request: Request, pod: str, plan: Callable[[], UploadPlan], to: str) -> None:
         progress = Progress(is_upload=True, place=f"'{to}' in the session" if to else "the session")
         upload = Upload(self._files(pod), progress, patience_seconds=self._session.wait_seconds)
-        async with showing(self._channels, request, TransferBar(progress, upload.told)):
+        async with showing(self._channels, request, bar := TransferBar(progress)):
             await upload.run(await asyncio.to_thread(plan))
+            bar.done = show_done(progress, upload.told)
 
     async def _download(self, request: Request, pod: str, asked: session_command.Transfer, to: Path) -> None:
         progress = Progress(is_upload=False, place=str(to))
         download = Download(self._files(pod), progress, to=to, patience_seconds=self._session.wait_seconds)
-        async with showing(self._channels, request, TransferBar(progress, download.told)):
+        async with showing(self._channels, request, bar := TransferBar(progress)):
             # Nobody can be asked in a cell.
             choice = Choice.REPLACE if asked.is_forced else Choice.KEEP_BOTH
             await download.run(await download.plan(asked.paths), choice)
+            bar.done = show_done(progress, download.told)
 
 
-@dataclass(slots=True)
-class TransferBar:
-    """A `Bar` of a transfer."""
+class TransferBar(Bar):
+    """Bar of a transfer of files."""
 
-    progress: Progress
-    told: Told
-    interrupted: str = INTERRUPTED
+    def __init__(self, progress: Progress, interrupted: str = INTERRUPTED) -> None:
+        super().__init__(progress, title="Uploading" if progress.is_upload else "Downloading", interrupted=interrupted)
+        self._files = progress
 
-    def show(self) -> Shown:
-        """See `Bar`."""
-        return show_progress(self.progress)
-
-    def show_stopped(self) -> Shown:
-        """See `Bar`."""
-        return show_stopped(self.progress)
-
-    def show_done(self) -> Shown:
-        """See `Bar`."""
-        return show_done(self.progress, self.told)
-
-
-def _title(progress: Progress) -> str:
-    doing = "Uploading" if progress.is_upload else "Downloading"
-    number = f" ({progress.files_done + 1:,} of {progress.files:,})" if progress.files > 1 else ""
-    return f"{doing} {one_line(progress.name) or '…'}{number}"
-
-
-def show_progress(progress: Progress) -> Shown:
-    """Return the bar of a transfer that is under way."""
-    title, detail = _title(progress), progress.describe(time.monotonic())
-    colour = style.WARNING if progress.wait else style.ACCENT
-    html = style.progress(title, detail, progress.fraction, colour=colour)
-    return Shown(html, f"{title}: {progress.fraction:.0%}, {detail}")
-
-
-def show_stopped(progress: Progress) -> Shown:
-    """Return the bar of a transfer that has ended early."""
-    title = _title(progress)
-    detail = f"stopped at {format_bytes(progress.bytes_done)} of {format_bytes(progress.bytes)}"
-    return Shown(
-        style.progress(title, detail, progress.fraction, colour=style.WARNING),
-        f"{title}: {progress.fraction:.0%}, {detail}",
-    )
+    @property
+    def title(self) -> str:
+        """The title, with the file that it is at, and which of how many that is."""
+        progress = self._files
+        number = f" ({progress.files_done + 1:,} of {progress.files:,})" if progress.files > 1 else ""
+        return f"{self._title} {one_line(progress.name) or '…'}{number}"
 
 
 def show_done(progress: Progress, told: Told) -> Shown:
     """Return what is left of a transfer when all has arrived that can."""
     failures = [join_sentences(told.failures)] if told.failures else []
     text = " ".join([progress.summarise(time.monotonic()), *told.notes, *failures])
-    return Shown(style.note(text, colour=style.WARNING if failures else style.GOOD), text)
+    return note(text, colour=style.WARNING if failures else style.GOOD)
 
 
 def show_entries(path: str, entries: Sequence[wire.RemoteEntry]) -> Shown:
     """Return the table of a folder."""
     if not entries:
-        empty = f"'{path}' is empty." if path else session_command.NO_FILES
-        return Shown(style.note(empty), empty)
+        return note(f"'{path}' is empty." if path else session_command.NO_FILES)
     rows = [
         (
             one_line(f"{entry.path}/" if entry.is_folder else entry.path),
@@ -174,7 +144,4 @@ def show_entries(path: str, entries: Sequence[wire.RemoteEntry]) -> Shown:
         size = sum(entry.size for entry in entries)
         counts.append(f"{count_of(len(entries) - folders, 'file')}, {format_bytes(size)}")
     more = f", of which the first {MAX_ROWS} are shown" if len(entries) > MAX_ROWS else ""
-    footer = f"{' and '.join(counts)}{more}"
-    width = max(len(name) for name, _, _ in rows)
-    lines = [f"{name:<{width}}  {size:>9}  {modified}" for name, size, modified in rows]
-    return Shown(style.table(("name", "size", "modified"), rows, footer), "\n".join([*lines, footer]))
+    return table(("name", "size", "modified"), rows, f"{' and '.join(counts)}{more}")

@@ -1,10 +1,12 @@
 """Outputs of our own in a cell: HTML for front ends that show it, with a twin in plain text."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from remote_kernel.core.text.terminal_text import escape
 from remote_kernel.kernel.frontend.channels import Channels
+from remote_kernel.kernel.output import style
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +15,19 @@ class Shown:
 
     html: str
     text: str
+
+
+def note(text: str, *, colour: str = style.ACCENT, is_aside: bool = False) -> Shown:
+    """Return a note of one or a few sentences; as text, one beside a cell's own output is in brackets."""
+    return Shown(style.note(text, colour=colour), f"[{text}]" if is_aside else text)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], footer: str, *, is_text: bool = False) -> Shown:
+    """Return a table, its first column to the left, and the others to the right unless they are text."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    signs = ["<", *["<" if is_text else ">"] * len(widths)]
+    lines = ["  ".join(map("{:{}{}}".format, row, signs, widths)).rstrip() for row in rows]
+    return Shown(style.table(heads, rows, footer, is_text=is_text), "\n".join([*lines, footer]))
 
 
 class Display:

@@ -3,7 +3,7 @@
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.text.human_numbers import count_of
 from remote_kernel.core.wire import frames as wire
-from remote_kernel.kernel.output import style
+from remote_kernel.kernel.output import display, style
 from remote_kernel.kernel.output.display import Shown
 from remote_kernel.kernel.requests.effects import Show
 from remote_kernel.kernel.requests.request import Request
@@ -38,7 +38,7 @@ class SessionNotices:
 
     def tell(self, note: str, *, colour: str = style.WARNING) -> None:
         """Have a note shown as soon as a cell runs."""
-        self.put(_as_note(note, colour))
+        self.put(display.note(note, colour=colour, is_aside=True))
 
     def put(self, shown: Shown) -> None:
         """Have something shown as soon as a cell runs; of very many the first are shown."""
@@ -53,13 +53,9 @@ class SessionNotices:
         return [Show(shown, cell.header) for shown in waiting]
 
 
-def show_note(note: str, cell: Request, *, colour: str = style.WARNING) -> Show:
+def show_note(note: str, cell: Request) -> Show:
     """Return what shows a note in a cell."""
-    return Show(_as_note(note, colour), cell.header)
-
-
-def _as_note(note: str, colour: str) -> Shown:
-    return Shown(style.note(note, colour=colour), f"[{note}]")
+    return Show(display.note(note, colour=style.WARNING, is_aside=True), cell.header)
 
 
 def describe_gap(gap: wire.Gap) -> str:

@@ -9,7 +9,7 @@ from remote_kernel.core.text.human_numbers import count_of, format_bytes
 from remote_kernel.core.text.terminal_text import one_line
 from remote_kernel.core.wire.saves import Lost, Report
 from remote_kernel.kernel.output import style
-from remote_kernel.kernel.output.display import Shown
+from remote_kernel.kernel.output.display import Shown, table
 from remote_kernel.kernel.saves.words import amount, moment, title
 
 # So many rows and names are read; the rest is counted.
@@ -96,9 +96,7 @@ def show_saves(saves: Sequence[Save], meant: Save | None, now: float) -> Shown:
     which = "the newest" if meant in (None, saves[0]) else title(meant, now)
     count = f"{count_of(len(saves), 'save')} of this notebook. {HOW_TO_RESTORE.format(which=which)}"
     footer = " ".join([count, *problems[:MAX_WARNINGS]])
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return Shown(style.table(("save", "saved", "has", "size"), rows, footer, is_text=True), "\n".join([*lines, footer]))
+    return table(("save", "saved", "has", "size"), rows, footer, is_text=True)
 
 
 def rerun_line(lost: Iterable[Lost]) -> str:

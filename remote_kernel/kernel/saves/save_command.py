@@ -19,13 +19,12 @@ from remote_kernel.core.text.human_numbers import format_bytes, format_seconds
 from remote_kernel.core.text.terminal_text import one_line
 from remote_kernel.core.wire.saves import Report
 from remote_kernel.kernel.frontend.channels import Channels
-from remote_kernel.kernel.magics.bar import showing
+from remote_kernel.kernel.magics.bar import Bar, showing
 from remote_kernel.kernel.magics.session_command import Command
 from remote_kernel.kernel.output import style
-from remote_kernel.kernel.output.display import Shown
+from remote_kernel.kernel.output.display import Shown, note
 from remote_kernel.kernel.requests.request import Interrupted, Request
-from remote_kernel.kernel.saves import bars, lines
-from remote_kernel.kernel.saves.bars import SaveBar
+from remote_kernel.kernel.saves import lines
 from remote_kernel.kernel.saves.lines import AutosaveAction
 from remote_kernel.kernel.saves.on_demand import SavesOnDemand
 from remote_kernel.kernel.saves.report import RestoreCard, describe_lost, show_saves
@@ -49,6 +48,10 @@ NOT_RESET = (
 )
 ON = "The notebook saves its variables by itself: when it has been idle for a moment, and before they go."
 OFF = "The notebook does not save its variables by itself: '%session autosave on' changes that. What is saved stays."
+SAVE_INTERRUPTED = "The save was interrupted: nothing of it is kept, and the save before stays."
+RESTORE_INTERRUPTED = (
+    "The restore was interrupted: some variables may be back, and others not. Run the cell again to bring back all."
+)
 
 MAX_NAMES = 10
 
@@ -79,19 +82,20 @@ class SaveCommand:
         name = lines.parse_save(command)
         name = parse_name(name) if name else ""
         if self._session.link is None and not self._session.binding.is_known:
-            return _say(NOTHING_TO_SAVE)
+            return note(NOTHING_TO_SAVE)
         await self._reach()
         await self._save(request, name)
         return None
 
     async def _save(self, request: Request, name: str = "") -> None:
-        bar = SaveBar(SaveProgress(), bars.SAVING, bars.SAVE_INTERRUPTED)
+        progress = SaveProgress()
+        bar = Bar(progress, title="Saving variables", interrupted=SAVE_INTERRUPTED)
         began = time.monotonic()
         async with showing(self._channels, request, bar):
             try:
-                save = await self._saves.save(bar.progress, name)
+                save = await self._saves.save(progress, name)
             except NothingToSave as error:
-                bar.done = _say(str(error))
+                bar.done = note(str(error))
                 return
             bar.done = await self._describe(save, time.monotonic() - began)
 
@@ -102,7 +106,7 @@ class SaveCommand:
         size, took = format_bytes(save.manifest.bytes), format_seconds(took_seconds)
         saved = f"Saved {amount(save.manifest)}{name}: {size}, in {took}. '%session restore' brings them back."
         text = f"{saved} Not saved: {describe_lost(told)}." if told.lost else saved
-        return Shown(style.note(text, colour=style.WARNING if told.lost else style.GOOD), text)
+        return note(text, colour=style.WARNING if told.lost else style.GOOD)
 
     async def save_before_end(self, request: Request) -> None:
         """Save what has changed before the session is given back; raises `SaveError`."""
@@ -126,7 +130,7 @@ class SaveCommand:
         if not report.conflicts:
             return None
         if not await self._is_agreed(request):
-            return _say(DECLINED)
+            return note(DECLINED)
         await self._restore(request, save, names, is_forced=True)
         return None
 
@@ -160,10 +164,11 @@ class SaveCommand:
         raise SaveError(NO_SUCH_SAVE.format(name=one_line(name)))
 
     async def _restore(self, request: Request, save: Save, names: Sequence[str], *, is_forced: bool) -> Report:
-        bar = SaveBar(SaveProgress(), bars.RESTORING, bars.RESTORE_INTERRUPTED)
+        progress = SaveProgress()
+        bar = Bar(progress, title="Restoring variables", interrupted=RESTORE_INTERRUPTED)
         began = time.monotonic()
         async with showing(self._channels, request, bar):
-            report = await self._saves.restore(save, names, bar.progress, is_forced=is_forced)
+            report = await self._saves.restore(save, names, progress, is_forced=is_forced)
             bar.done = self._show(report, save, began)
         if not report.conflicts:
             self._on_demand.note_restored()
@@ -189,10 +194,10 @@ class SaveCommand:
         store = await self._saves.store()
         if not name:
             saves = await asyncio.to_thread(store.list)
-            return show_saves(saves, await self._saves.choose(), time.time()) if saves else _say(NO_SAVES)
+            return show_saves(saves, await self._saves.choose(), time.time()) if saves else note(NO_SAVES)
         save = await self._find(name)
         await asyncio.to_thread(store.delete, save)
-        return _say(f"Removed {title(save, time.time())}.")
+        return note(f"Removed {title(save, time.time())}.")
 
     async def switch_autosave(self, command: Command) -> Shown:
         """Switch the autosave on or off, also for later kernels, or tell of it; raises `RemoteKernelError`."""
@@ -202,7 +207,7 @@ class SaveCommand:
         if action is not AutosaveAction.STATUS:
             self._saves.autosaving.switch(is_on=action is AutosaveAction.ON)
             await self._keep_choice(notebook, is_on=action is AutosaveAction.ON)
-        return _say(await self._describe_autosave())
+        return note(await self._describe_autosave())
 
     async def _keep_choice(self, notebook: str, *, is_on: bool) -> None:
         if not notebook:
@@ -236,9 +241,4 @@ def show_conflicts(report: Report, source: str) -> Shown:
     more = report.conflict_count - MAX_NAMES
     listed = f"{names} and {more:,} more" if more > 0 else names
     are_here = "is here already, perhaps with another value" if report.conflict_count == 1 else _ARE_HERE
-    text = f"{listed} {are_here} than in {source}."
-    return Shown(style.note(text, colour=style.WARNING), text)
-
-
-def _say(sentence: str) -> Shown:
-    return Shown(style.note(sentence), sentence)
+    return note(f"{listed} {are_here} than in {source}.", colour=style.WARNING)

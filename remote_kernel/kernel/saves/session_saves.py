@@ -20,7 +20,7 @@ from remote_kernel.core.saves.save import Save
 from remote_kernel.core.wire.saves import Report, SaveLimits
 from remote_kernel.kernel.identity.notebook_path import Hints
 from remote_kernel.kernel.output import style
-from remote_kernel.kernel.output.display import Shown
+from remote_kernel.kernel.output.display import Shown, note
 from remote_kernel.kernel.preparation.progress_line import showing
 from remote_kernel.kernel.requests.request import Interrupted
 from remote_kernel.kernel.saves.autosave import Autosave
@@ -209,8 +209,7 @@ class SessionSaves:
             self._harmful.add(save.id)
             raise SaveError(NOT_RESTORED.format(save=source, error=error)) from error
         if report.conflicts:
-            text = IN_THE_WAY.format(save=source)
-            present(Shown(style.note(text, colour=style.WARNING), f"[{text}]"))
+            present(note(IN_THE_WAY.format(save=source), colour=style.WARNING, is_aside=True))
         else:
             present(RestoreCard(report=report, source=source).shown())
 
