@@ -19,8 +19,9 @@ import psutil
 import pytest
 
 from remote_kernel.client.access import ConfiguredAccess
+from remote_kernel.client.files.patient_files import PatientFiles
 from remote_kernel.client.files.remote_files import RemoteFiles
-from remote_kernel.client.files.transfer import Patience, PieceSize, Progress
+from remote_kernel.client.files.transfer import Progress
 from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.saves.fetching import Fetcher
 from remote_kernel.client.saves.folder import SavesFolder
@@ -508,9 +509,7 @@ class Lying:
         self.root = root
         self.store = store
         self.transfer = Progress(is_upload=False)
-        route = PodFolder(root, piece_bytes=1000)
-        piece = PieceSize(1000)
-        self.fetcher = Fetcher(RemoteFiles(route), self.transfer, piece, Patience(self.transfer, piece, 0.1))
+        self.fetcher = Fetcher(PatientFiles(RemoteFiles(PodFolder(root, piece_bytes=1000)), self.transfer, 0.1))
 
     async def fetch(self, objects: Mapping[str, bytes], size: int) -> None:
         """Fetch objects, given as their files, that are said to have this size."""

@@ -15,9 +15,10 @@ from enum import Enum, auto
 from pathlib import Path
 
 from remote_kernel.client.files.file_fetcher import FileFetcher
+from remote_kernel.client.files.patient_files import PatientFiles, if_there
 from remote_kernel.client.files.remote_files import RemoteFiles
 from remote_kernel.client.files.target_folder import Found, Parts, TargetFolder
-from remote_kernel.client.files.transfer import Patience, PieceSize, Progress, Told, join_sentences, list_names
+from remote_kernel.client.files.transfer import Progress, Told, join_sentences, list_names
 from remote_kernel.core.download_paths import (
     Places,
     System,
@@ -77,14 +78,12 @@ class Download:
     """
 
     def __init__(self, files: RemoteFiles, progress: Progress, *, to: Path, patience_seconds: float) -> None:
-        self._files = files
+        self._files = PatientFiles(files, progress, patience_seconds)
         self._progress = progress
         self._to = to
         self._folder = TargetFolder(to)
         self._system = System.of_platform(sys.platform)
-        piece = PieceSize(files.piece_bytes)
-        self._patience = Patience(progress, piece, patience_seconds)
-        self._fetcher = FileFetcher(files, self._folder, progress, piece, self._patience)
+        self._fetcher = FileFetcher(self._files, self._folder)
         self.told = Told()
 
     async def plan(self, paths: Sequence[str]) -> DownloadPlan:
@@ -145,14 +144,12 @@ class Download:
     async def _find(self, wish: Wish, path: str, places: Places) -> None:
         """Add what a wish means."""
         try:
-            metadata = await self._patience.persist(lambda: self._files.describe(wish.source))
+            metadata = await if_there(self._files.describe(wish.source))
         except PoolRefused as error:
-            if error.code != wire.FILE_MISSING:
-                raise TransferError(f"'{shown(path)}': {error}") from None
-        else:
+            raise TransferError(f"'{shown(path)}': {error}") from None
+        if metadata is not None:
             await self._find_named(wish, metadata, places)
-            return
-        if not await self._find_matching(wish, places):
+        elif not await self._find_matching(wish, places):
             raise TransferError(f"There is no file or folder '{shown(path)}' in the session.")
 
     async def _find_named(self, wish: Wish, metadata: wire.Metadata, places: Places) -> None:
@@ -174,7 +171,7 @@ class Download:
             return False
         entries: list[wire.RemoteEntry] = []
         with contextlib.suppress(PoolRefused):
-            entries = await self._patience.persist(lambda: self._files.list(wish.parent))
+            entries = await self._files.list(wish.parent)
         matching = [entry for entry in entries if wish.matches(entry.path)]
         for entry in matching:
             source = join(wish.parent, entry.path)
@@ -185,7 +182,7 @@ class Download:
 
     async def _find_below(self, wish: Wish, path: str, source: str, places: Places, *, is_named: bool) -> None:
         """Add what is in a folder."""
-        entries = await self._patience.persist(lambda: self._files.list(source, is_recursive=True))
+        entries = await self._files.list(source, is_recursive=True)
 
         def add_all() -> None:
             for entry in entries:
@@ -279,7 +276,7 @@ class Download:
             self._progress.bytes_done += item.size
 
     async def _describe(self, path: str) -> wire.Metadata:
-        metadata = await self._patience.persist(lambda: self._files.describe(path, with_checksum=True))
+        metadata = await self._files.describe(path, with_checksum=True)
         if metadata.is_folder:
             raise TransferError(f"'{shown(path)}' is a folder now, and was a file.")
         return metadata

@@ -3,11 +3,10 @@
 import asyncio
 import hashlib
 
-from remote_kernel.client.files.remote_files import RemoteFiles
+from remote_kernel.client.files.patient_files import PatientFiles
 from remote_kernel.client.files.target_folder import Found, Interfered, Partial, Parts, TargetFolder
-from remote_kernel.client.files.transfer import Patience, PieceSize, Progress
 from remote_kernel.core.download_paths import PARTIAL_PREFIX, shown
-from remote_kernel.core.errors import PoolUnreachable, TransferError
+from remote_kernel.core.errors import TransferError
 from remote_kernel.core.wire import files as wire
 
 
@@ -15,18 +14,13 @@ class FileFetcher:
     """Fetches files one after the other.
 
     Args:
+        files: whose progress is told how many bytes are done.
         folder: where they go.
-        progress: told how many bytes are done.
     """
 
-    def __init__(
-        self, files: RemoteFiles, folder: TargetFolder, progress: Progress, piece: PieceSize, patience: Patience
-    ) -> None:
+    def __init__(self, files: PatientFiles, folder: TargetFolder) -> None:
         self._files = files
         self._folder = folder
-        self._progress = progress
-        self._piece = piece
-        self._patience = patience
 
     async def fetch(
         self,
@@ -50,14 +44,17 @@ class FileFetcher:
             OSError, TransferError: it cannot be written, or its checksum is wrong.
             PoolError, SessionLost.
         """
-        done_before = self._progress.bytes_done
+        progress, done_before = self._files.progress, self._files.progress.bytes_done
         with self._folder.partial(parts, _partial_name(parts[-1], metadata)) as partial:
-            await self._fetch_pieces(source, metadata, partial, done_before)
+            while (offset := partial.size) < metadata.size:
+                progress.bytes_done = done_before + offset
+                piece = await self._files.read(source, offset, metadata.size, metadata.version)
+                await asyncio.to_thread(partial.append, piece)
             if await asyncio.to_thread(partial.digest) != metadata.sha256:
                 partial.remove()
                 raise TransferError(f"'{shown(source)}' arrived with a wrong checksum: download it again.")
             found = self._finish(partial, replaces=replaces, modified=modified, is_executable=is_executable)
-        self._progress.bytes_done = done_before + metadata.size
+        progress.bytes_done = done_before + metadata.size
         return found
 
     def put(
@@ -80,21 +77,6 @@ class FileFetcher:
         except Interfered:
             partial.remove()  # what is fetched next may be another file, or go elsewhere
             raise
-
-    async def _fetch_pieces(self, path: str, metadata: wire.Metadata, partial: Partial, done_before: int) -> None:
-        """Append to a file what is missing in it."""
-        while (offset := partial.size) < metadata.size:
-            self._progress.bytes_done = done_before + offset
-            piece = await self._patience.move(lambda: self._read(path, offset, metadata))
-            await asyncio.to_thread(partial.append, piece)
-            self._progress.moved += len(piece)
-
-    async def _read(self, path: str, offset: int, metadata: wire.Metadata) -> bytes:
-        length = min(self._piece.bytes, metadata.size - offset)
-        piece = await self._files.read(path, offset, length, version=metadata.version)
-        if not piece:
-            raise PoolUnreachable("The session sent nothing.")
-        return piece
 
 
 def _partial_name(target: str, metadata: wire.Metadata) -> str:

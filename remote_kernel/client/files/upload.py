@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from remote_kernel.client.files.local_paths import expand_user
+from remote_kernel.client.files.patient_files import PatientFiles
 from remote_kernel.client.files.remote_files import RemoteFiles
-from remote_kernel.client.files.transfer import Patience, PieceSize, Progress, Told, list_names
+from remote_kernel.client.files.transfer import Progress, Told, list_names
 from remote_kernel.core.download_paths import shown
 from remote_kernel.core.errors import PoolRefused, TransferError
 from remote_kernel.core.jupyter.messages import is_unicode
@@ -21,9 +22,6 @@ LEADS_OUT = "Links that lead out of their folder were not sent: {names}. Name th
 NO_FILE = "Links that lead to no file were not sent: {names}. Name those to folders to send what is in them."
 SPECIAL = "Pipes, sockets and devices were not sent: {names}."
 NO_UNICODE = "Names that are no Unicode were not sent: {names}. Rename them first."
-
-# A pod keeps what it is sent; only one that was replaced, which is told by its name, begins anew.
-MAX_VAIN_PIECES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,76 +166,39 @@ class Sent:
     was_there: bool
 
 
-class FileSender:
-    """Sends files one after the other, each in pieces, and goes on where it was cut.
+async def send_file(files: PatientFiles, item: LocalItem) -> Sent | None:
+    """Send a file; return `None` where it changed meanwhile, and is not there.
 
-    Args:
-        progress: told how many bytes are done.
+    Raises:
+        TransferError: it cannot be read, or the session does not take it.
+        PoolRefused: another file is there than it may replace (`wire.FILE_CHANGED`).
+        PoolError, SessionLost.
     """
+    progress, done_before = files.progress, files.progress.bytes_done
+    moved_before, received = progress.moved, None
 
-    def __init__(self, files: RemoteFiles, progress: Progress, piece: PieceSize, patience: Patience) -> None:
-        self._files = files
-        self._progress = progress
-        self._piece = piece
-        self._patience = patience
+    def note(count: int) -> None:
+        progress.bytes_done = done_before + count
 
-    async def send(self, item: LocalItem) -> Sent | None:
-        """Send a file; return `None` where it changed meanwhile, and is not there.
+    def read(offset: int, most: int) -> Awaitable[bytes]:
+        return asyncio.to_thread(read_piece, item.source, offset, most)
 
-        Raises:
-            TransferError: it cannot be read, or the session does not take it.
-            PoolRefused: another file is there than it may replace (`wire.FILE_CHANGED`).
-            PoolError, SessionLost.
-        """
-        done_before = self._progress.bytes_done
-        with _explaining(item):
-            sha256 = await asyncio.to_thread(digest, item.source)
-            received = await self._find_out(item, sha256)
-            was_there = received.is_complete
-            try:
-                version = await self._send_rest(item, received, sha256, done_before)
-            except PoolRefused as error:
-                if error.code != wire.CHECKSUM_MISMATCH:
-                    raise
-                version = None
-        if version is None:
-            self._progress.bytes_done = done_before
-            return None
-        self._progress.bytes_done = done_before + item.size
-        return Sent(sha256, version, was_there)
-
-    async def _send_rest(self, item: LocalItem, received: wire.Received, sha256: str, done_before: int) -> str | None:
-        """Send what the pod has not; return the file's version there, `None` where its end is not here any more."""
-        furthest, vain = received.bytes, 0
-        while not received.is_complete:
-            self._progress.bytes_done = done_before + received.bytes
-            piece = await asyncio.to_thread(read_piece, item.source, received.bytes, self._piece.bytes)
-            if not piece and item.size:
-                return None
-            received = await self._send_piece(item, received.bytes, piece, sha256)
-            vain = 0 if received.bytes > furthest else vain + 1
-            furthest = max(furthest, received.bytes)
-            if vain > MAX_VAIN_PIECES and not received.is_complete:
-                raise TransferError(f"The session does not keep what it is sent of '{shown(item.target)}'.")
-        return received.version
-
-    async def _find_out(self, item: LocalItem, sha256: str) -> wire.Received:
-        """Return how much of a file the pod has; of a small one it is quicker to send it."""
-        if item.size <= self._piece.bytes:
-            return wire.Received(pod="", bytes=0, is_complete=False)
-        return await self._patience.persist(lambda: self._write(item, item.size, b"", sha256))
-
-    async def _send_piece(self, item: LocalItem, offset: int, piece: bytes, sha256: str) -> wire.Received:
-        # A line that is cut again and again carries smaller pieces, so each try may send less.
-        received = await self._patience.move(lambda: self._write(item, offset, piece[: self._piece.bytes], sha256))
-        self._progress.moved += max(received.bytes - offset, 0)
-        return received
-
-    async def _write(self, item: LocalItem, offset: int, piece: bytes, sha256: str) -> wire.Received:
-        return await self._files.write(
-            item.target, offset, piece, size=item.size, sha256=sha256,
-            modified=item.modified, is_executable=item.is_executable, replaces=item.replaces,
-        )  # fmt: skip
+    with _explaining(item):
+        sha256 = await asyncio.to_thread(digest, item.source)
+        try:
+            received = await files.send(
+                item.target, item.size, sha256, read, note=note,
+                modified=item.modified, is_executable=item.is_executable, replaces=item.replaces,
+            )  # fmt: skip
+        except PoolRefused as error:
+            if error.code != wire.CHECKSUM_MISMATCH:
+                raise
+    note(item.size if received else 0)
+    return (
+        Sent(sha256, received.version, was_there=bool(item.size) and progress.moved == moved_before)
+        if received
+        else None
+    )
 
 
 class Upload:
@@ -249,11 +210,8 @@ class Upload:
     """
 
     def __init__(self, files: RemoteFiles, progress: Progress, *, patience_seconds: float) -> None:
-        self._files = files
+        self._files = PatientFiles(files, progress, patience_seconds)
         self._progress = progress
-        piece = PieceSize(files.piece_bytes)
-        self._patience = Patience(progress, piece, patience_seconds)
-        self._sender = FileSender(files, progress, piece, self._patience)
         self.told = Told()
 
     async def run(self, plan: UploadPlan) -> None:
@@ -270,16 +228,13 @@ class Upload:
         for item in plan.items:
             progress.name = item.target
             if item.is_folder:
-                await self._make_folder(item.target)
+                await self._files.make_folder(item.target)
             else:
                 await self._send(item)
                 progress.files_done += 1
 
-    async def _make_folder(self, path: str) -> None:
-        await self._patience.persist(lambda: self._files.make_folder(path))
-
     async def _send(self, item: LocalItem) -> None:
-        sent = await self._sender.send(item)
+        sent = await send_file(self._files, item)
         if sent is None:
             raise TransferError(f"'{item.source}' changed while it was sent: upload it again once it is complete.")
         self._progress.unchanged += sent.was_there

@@ -4,14 +4,13 @@ import asyncio
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from remote_kernel.client.files.remote_files import RemoteFiles
-from remote_kernel.client.files.transfer import Patience, PieceSize, Progress
+from remote_kernel.client.files.patient_files import PatientFiles, if_there
 from remote_kernel.client.saves.store import SaveStore
-from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SaveError, WireError
+from remote_kernel.core.errors import PoolRefused, SaveError, WireError
 from remote_kernel.core.limits import MANIFEST
 from remote_kernel.core.saves.manifest import Manifest, parse_manifest
 from remote_kernel.core.saves.objects import Object, max_file_bytes
-from remote_kernel.core.wire.file_batches import MAX_FILES, FileVersion, packed_bytes
+from remote_kernel.core.wire.file_batches import FileVersion, take_batch
 from remote_kernel.core.wire.files import FILE_CHANGED, FILE_MISSING, RemoteEntry
 from remote_kernel.core.wire.saves import MANIFEST_FILE, OBJECTS_FOLDER
 
@@ -21,35 +20,26 @@ INCOMPLETE = "The session does not have what it has saved any more: save it agai
 DAMAGED = "What the session has saved is not what it should be ({error}): save it again."
 
 
-async def list_files(
-    files: RemoteFiles, folder: str, patience: Patience, *, is_recursive: bool = False
-) -> Entries:  # fmt: skip
+async def list_files(files: PatientFiles, folder: str, *, is_recursive: bool = False) -> Entries:
     """Return the files in a folder of the session, by path; raises `PoolError` and `SessionLost`."""
-    try:
-        entries = await patience.persist(lambda: files.list(folder, is_recursive=is_recursive))
-    except PoolRefused as error:
-        if error.code != FILE_MISSING:
-            raise
-        return {}
-    return {entry.path: entry for entry in entries if not entry.is_folder}
+    entries = await if_there(files.list(folder, is_recursive=is_recursive))
+    return {entry.path: entry for entry in entries or () if not entry.is_folder}
 
 
 class Fetcher:
     """Fetches a manifest and objects.
 
     Args:
-        progress: told how many bytes are done.
+        files: whose progress is told how many bytes are done.
     """
 
-    def __init__(self, files: RemoteFiles, progress: Progress, piece: PieceSize, patience: Patience) -> None:
+    def __init__(self, files: PatientFiles) -> None:
         self._files = files
-        self._progress = progress
-        self._piece = piece
-        self._patience = patience
+        self._progress = files.progress
 
     async def list(self, folder: str) -> Entries:
         """Return what is in a folder and in those below it, by path; raises `PoolError` and `SessionLost`."""
-        return await list_files(self._files, folder, self._patience, is_recursive=True)
+        return await list_files(self._files, folder, is_recursive=True)
 
     async def fetch_manifest(self, folder: str, entries: Entries, max_bytes: int) -> Manifest:
         """Return the manifest in a folder.
@@ -95,13 +85,12 @@ class Fetcher:
 
     async def _fetch_some(self, folder: str, queue: "deque[RemoteEntry]") -> dict[str, bytes]:
         """Take one or more from the queue, and return them."""
-        batch = _next_batch(queue, self._piece.bytes)
+        batch = take_batch(queue, self._files.piece.bytes, lambda entry: (entry.path, entry.size))
         if len(batch) < 2:
             entry = batch[0] if batch else queue.popleft()
             return {entry.path: await self._read(f"{folder}/{entry.path}", entry.size, entry.version)}
         asked = [FileVersion(path=entry.path, version=entry.version) for entry in batch]
-        # A line that is cut again and again carries smaller pieces, so each try may ask for less.
-        found = await self._patience.move(lambda: self._files.read_batch(folder, asked, self._piece.bytes))
+        found = await self._files.read_batch(folder, asked)
         queue.extendleft(reversed(batch[len(found) :]))
         if not all(file.version for file in found):
             raise SaveError(INCOMPLETE)
@@ -111,21 +100,11 @@ class Fetcher:
     async def _read(self, path: str, size: int, version: str) -> bytes:
         content = bytearray()
         while len(content) < size:
-            piece = await self._move_piece(path, len(content), size, version)
+            piece = await self._files.read(path, len(content), size, version)
             content += piece
-            self._progress.moved += len(piece)
             self._progress.bytes_done += len(piece)
         self._progress.bytes_done -= size  # until it is whole, and is kept
         return bytes(content)
-
-    async def _move_piece(self, path: str, offset: int, size: int, version: str) -> bytes:
-        return await self._patience.move(lambda: self._read_piece(path, offset, size, version))
-
-    async def _read_piece(self, path: str, offset: int, size: int, version: str) -> bytes:
-        piece = await self._files.read(path, offset, min(self._piece.bytes, size - offset), version=version)
-        if not piece:
-            raise PoolUnreachable("The session sent nothing.")
-        return piece
 
     async def _keep(self, found: Sequence[tuple[Object, bytes]], store: SaveStore) -> None:
         try:
@@ -144,17 +123,6 @@ def _put(objects: Iterable[tuple[Object, bytes]], store: SaveStore) -> None:
 def _is_there(entry: RemoteEntry | None, each: Object) -> bool:
     """Return whether the session has an object's file that is no larger than it may be."""
     return entry is not None and entry.size <= max_file_bytes(each.size)
-
-
-def _next_batch(queue: "deque[RemoteEntry]", room: int) -> list[RemoteEntry]:
-    """Take from the queue for as long as all of it fits into one answer."""
-    batch: list[RemoteEntry] = []
-    while queue and len(batch) < MAX_FILES:
-        room -= packed_bytes(queue[0].path, queue[0].size)
-        if room < 0:
-            break
-        batch.append(queue.popleft())
-    return batch
 
 
 def _explain(error: PoolRefused) -> PoolRefused | SaveError:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from remote_kernel.client.files.transfer import Patience
+from remote_kernel.client.files.patient_files import PatientFiles
 from remote_kernel.client.routes.route import Route
 from remote_kernel.client.saves.program import program_archive
-from remote_kernel.client.saves.sending import ContentSender
+from remote_kernel.client.saves.sending import send_content
 from remote_kernel.core.errors import (
     PoolError,
     PoolRefused,
@@ -84,15 +84,13 @@ class RemoteCalls:
     """Calls the program in an interpreter, and sends it before where it is missing.
 
     Args:
-        patience: for requests that do not get through.
-        sender: sends the program.
+        files: of the interpreter's pod.
     """
 
-    def __init__(self, route: Route, interpreter: PodInterpreter, patience: Patience, sender: ContentSender) -> None:
+    def __init__(self, route: Route, interpreter: PodInterpreter, files: PatientFiles) -> None:
         self._route = route
         self._interpreter = interpreter
-        self._patience = patience
-        self._sender = sender
+        self._files = files
         self._ending: asyncio.Task[None] | None = None
 
     @asynccontextmanager
@@ -138,7 +136,7 @@ class RemoteCalls:
         try:
             state = await self._request("POST", job, order)
         except _Missing:
-            await self._sender.send(f"{wire.SAVES_FOLDER}/{name}", archive)
+            await send_content(self._files, f"{wire.SAVES_FOLDER}/{name}", archive)
             state = await self._request("POST", job, order)
         while not (state.is_done or state.is_busy):
             hear(state)
@@ -156,7 +154,7 @@ class RemoteCalls:
         return state.answer
 
     async def _request(self, method: str, job: str, content: bytes = b"") -> CallState:
-        return await self._patience.persist(lambda: self._ask(method, CALLS_PATH, job, content))
+        return await self._files.patience.persist(lambda: self._ask(method, CALLS_PATH, job, content))
 
     async def _tidy(self, job: str) -> None:
         with contextlib.suppress(PoolError, SaveError, SessionLost, TimeoutError):

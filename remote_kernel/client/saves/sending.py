@@ -5,76 +5,43 @@ import hashlib
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from remote_kernel.client.files.remote_files import RemoteFiles
-from remote_kernel.client.files.transfer import Patience, PieceSize, Progress
+from remote_kernel.client.files.patient_files import PatientFiles
 from remote_kernel.client.saves.fetching import list_files
 from remote_kernel.client.saves.store import SaveStore
-from remote_kernel.core.errors import PoolRefused, SaveError
+from remote_kernel.core.errors import PoolRefused, SaveError, TransferError
 from remote_kernel.core.wire import files as wire
-from remote_kernel.core.wire.file_batches import MAX_FILES, BatchFile, packed_bytes
-
-# A pod keeps what it is sent; only one that was replaced, which is told by its name, begins anew.
-MAX_VAIN_PIECES = 10
+from remote_kernel.core.wire.file_batches import BatchFile, take_batch
 
 NO_ROOM = "The session does not take what it is sent: {error}"
 
 
-class ContentSender:
-    """Sends files from memory, in pieces, and goes on where it was cut.
+async def send_content(files: PatientFiles, path: str, content: bytes) -> None:
+    """Send a file from memory; raises `SaveError`, `PoolError` and `SessionLost`."""
+    sha256 = await asyncio.to_thread(lambda: hashlib.sha256(content).hexdigest())
 
-    Args:
-        progress: told how many bytes have gone over the line.
-    """
+    async def read(offset: int, most: int) -> bytes:
+        return content[offset : offset + most]
 
-    def __init__(self, files: RemoteFiles, progress: Progress, piece: PieceSize, patience: Patience) -> None:
-        self._files = files
-        self._progress = progress
-        self._piece = piece
-        self._patience = patience
-
-    async def send(self, path: str, content: bytes) -> None:
-        """Send one file; raises `SaveError`, `PoolError` and `SessionLost`."""
-        sha256 = await asyncio.to_thread(lambda: hashlib.sha256(content).hexdigest())
-        received, vain = wire.Received(pod="", bytes=0, is_complete=False), 0
-        try:
-            while not received.is_complete:
-                before = received.bytes
-                received = await self._move_piece(path, before, content, sha256)
-                self._progress.moved += max(received.bytes - before, 0)
-                vain = 0 if received.bytes > before else vain + 1
-                if vain > MAX_VAIN_PIECES:
-                    raise SaveError("The session does not keep what it is sent.")
-        except PoolRefused as error:
-            raise explain(error) from None
-
-    async def _move_piece(self, path: str, offset: int, content: bytes, sha256: str) -> wire.Received:
-        return await self._patience.move(lambda: self._write(path, offset, content, sha256))
-
-    async def _write(self, path: str, offset: int, content: bytes, sha256: str) -> wire.Received:
-        # A line that is cut again and again carries smaller pieces, so each try may send less.
-        piece = content[offset : offset + self._piece.bytes]
-        return await self._files.write(path, offset, piece, size=len(content), sha256=sha256)
+    try:
+        await files.send(path, len(content), sha256, read)
+    except PoolRefused as error:
+        raise explain(error) from None
+    except TransferError as error:
+        raise SaveError(str(error)) from None
 
 
 class ObjectSender:
     """Sends objects that the session has not.
 
     Args:
+        files: whose progress is told how many bytes are done.
         store: where they are.
-        sender: of those that are not small.
-        progress: told how many bytes are done.
     """
 
-    def __init__(
-        self, files: RemoteFiles, store: SaveStore, sender: ContentSender, progress: Progress, piece: PieceSize,
-        patience: Patience,
-    ) -> None:  # fmt: skip
+    def __init__(self, files: PatientFiles, store: SaveStore) -> None:
         self._files = files
         self._store = store
-        self._sender = sender
-        self._progress = progress
-        self._piece = piece
-        self._patience = patience
+        self._progress = files.progress
 
     async def send(self, folder: str, names: Collection[str]) -> Mapping[str, SaveError]:
         """Send objects to a folder, each once its content is found to be what its name says.
@@ -86,7 +53,7 @@ class ObjectSender:
             PoolError, SessionLost.
         """
         damaged: dict[str, SaveError] = {}
-        there = await list_files(self._files, folder, self._patience)
+        there = await list_files(self._files, folder)
         sizes = await asyncio.to_thread(self._store.sizes)
         progress = self._progress
         progress.files, progress.bytes = len(names), sum(sizes.get(name, 0) for name in names)
@@ -95,7 +62,8 @@ class ObjectSender:
         self._count(is_there, sizes)
         queue = deque(sorted((name for name in names if name not in is_there), key=lambda name: sizes.get(name, 0)))
         while queue:
-            batch = self._next_batch(queue, sizes)
+            batch = take_batch(queue, self._files.piece.bytes, lambda name: (name, sizes.get(name, 0)))
+            batch = batch or [queue.popleft()]
             try:
                 damaged |= await self._send(folder, batch)
             except PoolRefused as error:
@@ -103,25 +71,14 @@ class ObjectSender:
             self._count(batch, sizes)
         return damaged
 
-    def _next_batch(self, queue: "deque[str]", sizes: Mapping[str, int]) -> list[str]:
-        """Take one or more from the queue: as many as fit into one request."""
-        batch = [queue.popleft()]
-        room = self._piece.bytes - packed_bytes(batch[0], sizes.get(batch[0], 0))
-        while queue and len(batch) < MAX_FILES:
-            room -= packed_bytes(queue[0], sizes.get(queue[0], 0))
-            if room < 0:
-                break
-            batch.append(queue.popleft())
-        return batch
-
     async def _send(self, folder: str, names: Sequence[str]) -> dict[str, SaveError]:
         contents, damaged = await asyncio.to_thread(self._read, names)
         if len(contents) == 1:
             ((name, content),) = contents.items()
-            await self._sender.send(f"{folder}/{name}", content)
+            await send_content(self._files, f"{folder}/{name}", content)
         elif contents:
             batch = [BatchFile(path=name, content=content, modified=0.0) for name, content in contents.items()]
-            await self._patience.move(lambda: self._files.write_batch(folder, batch))
+            await self._files.write_batch(folder, lambda: batch)
             self._progress.moved += sum(map(len, contents.values()))
         return damaged
 

@@ -1,12 +1,12 @@
 """Parts of a save or a restore that speak to the session, with one patience."""
 
+from remote_kernel.client.files.patient_files import PatientFiles
 from remote_kernel.client.files.remote_files import RemoteFiles
-from remote_kernel.client.files.transfer import Patience, PieceSize
 from remote_kernel.client.routes.route import Route
 from remote_kernel.client.saves.fetching import Fetcher
 from remote_kernel.client.saves.progress import SaveProgress
 from remote_kernel.client.saves.remote_calls import PodInterpreter, RemoteCalls
-from remote_kernel.client.saves.sending import ContentSender, ObjectSender
+from remote_kernel.client.saves.sending import ObjectSender
 from remote_kernel.client.saves.store import SaveStore
 
 
@@ -26,10 +26,7 @@ class Transfers:
         self, route: Route, interpreter: PodInterpreter, store: SaveStore, progress: SaveProgress,
         patience_seconds: float,
     ) -> None:  # fmt: skip
-        files, transfer = RemoteFiles(route, interpreter.pod), progress.transfer
-        piece = PieceSize(files.piece_bytes)
-        patience = Patience(transfer, piece, patience_seconds)
-        sender = ContentSender(files, transfer, piece, patience)
-        self.calls = RemoteCalls(route, interpreter, patience, sender)
-        self.fetcher = Fetcher(files, transfer, piece, patience)
-        self.sender = ObjectSender(files, store, sender, transfer, piece, patience)
+        files = PatientFiles(RemoteFiles(route, interpreter.pod), progress.transfer, patience_seconds)
+        self.calls = RemoteCalls(route, interpreter, files)
+        self.fetcher = Fetcher(files)
+        self.sender = ObjectSender(files, store)

@@ -14,16 +14,16 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from remote_kernel.client.files.file_fetcher import FileFetcher
-from remote_kernel.client.files.remote_files import RemoteFiles
+from remote_kernel.client.files.patient_files import PatientFiles, if_there
 from remote_kernel.client.files.target_folder import Found, Interfered, Parts, TargetFolder
-from remote_kernel.client.files.transfer import Patience, PieceSize, Progress, Told, list_names
+from remote_kernel.client.files.transfer import Told, list_names
 from remote_kernel.client.workspace.local_files import LocalFiles, Measured, Snapshot, folders_above, is_racy
 from remote_kernel.client.workspace.state_file import StateFile
 from remote_kernel.core.download_paths import System, join, names_beside, shown
 from remote_kernel.core.errors import PoolRefused, TransferError
 from remote_kernel.core.text.human_numbers import format_bytes
 from remote_kernel.core.wire import files as wire
-from remote_kernel.core.wire.file_batches import MAX_FILES, BatchFile, FileVersion, packed_bytes
+from remote_kernel.core.wire.file_batches import BatchFile, FileVersion, take_batch
 from remote_kernel.core.workspace.base import EXECUTABLE, NO_STAMP, Agreed, Base
 from remote_kernel.core.workspace.limits import WorkspaceLimits
 from remote_kernel.core.workspace.plan import Action, Change, decide
@@ -83,16 +83,7 @@ class Down:
     """
 
     def __init__(
-        self,
-        files: RemoteFiles,
-        folder: str,
-        local: LocalFiles,
-        base: Base,
-        state_file: StateFile,
-        progress: Progress,
-        patience: Patience,
-        piece: PieceSize,
-        told: Told,
+        self, files: PatientFiles, folder: str, local: LocalFiles, base: Base, state_file: StateFile, told: Told
     ) -> None:
         self._files = files
         self._folder = folder
@@ -100,30 +91,21 @@ class Down:
         self._base = base
         self._state_file = state_file
         self._others: list[Base] | None = None
-        self._progress = progress
-        self._patience = patience
-        self._piece = piece
+        self._progress = files.progress
         self._told = told
         self.failed: set[str] = set()
         self._target = TargetFolder(local.root)
         self._fetched_bytes = 0
-        self._fetcher = FileFetcher(files, self._target, progress, piece, patience)
+        self._fetcher = FileFetcher(files, self._target)
 
     async def list_there(self) -> dict[str, There | None]:
         """Return what is in the workspace there, by path; folders are `None`."""
         # Where nothing was ever agreed on, all of it may be the same on both sides, as another notebook has sent it.
         is_first = not self._base.files
-        try:
-            entries = await self._patience.persist(
-                lambda: self._files.list(self._folder, is_recursive=True, with_checksums=is_first)
-            )
-        except PoolRefused as error:
-            if error.code != wire.FILE_MISSING:
-                raise
-            return {}
+        entries = await if_there(self._files.list(self._folder, is_recursive=True, with_checksums=is_first))
         return {
             entry.path: None if entry.is_folder else There(size=entry.size, version=entry.version, sha256=entry.sha256)
-            for entry in entries
+            for entry in entries or ()
         }
 
     def note_gone(self, path: str) -> None:
@@ -140,25 +122,14 @@ class Down:
         wanted = self._choose(there, snapshot)
         self._progress.files = len(wanted)
         self._progress.bytes = sum(each.size for each in wanted.values())
-        queue = deque(sorted(wanted, key=lambda path: wanted[path].size >= self._piece.bytes))
+        queue = deque(sorted(wanted, key=lambda path: wanted[path].size >= self._files.piece.bytes))
         while queue:
-            batch = self._next_batch(queue, wanted)
+            batch = take_batch(queue, self._files.piece.bytes, lambda path: (path, wanted[path].size))
             if len(batch) > 1:
                 queue.extendleft(reversed(await self._take_together(batch, wanted)))
             else:
                 path = batch[0] if batch else queue.popleft()
                 await self._take_alone(path, wanted[path])
-
-    def _next_batch(self, queue: "deque[str]", wanted: Mapping[str, There]) -> list[str]:
-        """Take files from the queue for as long as they are small and fit into one answer."""
-        batch: list[str] = []
-        room = self._piece.bytes
-        while queue and len(batch) < MAX_FILES:
-            room -= packed_bytes(queue[0], wanted[queue[0]].size)
-            if room < 0:
-                break
-            batch.append(queue.popleft())
-        return batch
 
     async def _take_together(self, paths: Sequence[str], wanted: Mapping[str, There]) -> list[str]:
         """Bring files in one request; return those that are left for another one."""
@@ -170,8 +141,7 @@ class Down:
             return []
         files = [FileVersion(path=path, version=wanted[path].version) for path in asked]
         try:
-            # A line that is cut again and again carries smaller pieces, so each try may ask for less.
-            found = await self._patience.move(lambda: self._files.read_batch(self._folder, files, self._piece.bytes))
+            found = await self._files.read_batch(self._folder, files)
         except (PoolRefused, TransferError):  # one of them is at fault, or the agent is older
             found = [replace(_NOT_SENT, path=path) for path in asked]
         for start in range(0, len(found), TOGETHER):
@@ -326,7 +296,7 @@ class Down:
         """Bring a file; return `False` where it changed meanwhile."""
         source = join(self._folder, path)
         try:
-            metadata = await self._patience.persist(lambda: self._files.describe(source, with_checksum=True))
+            metadata = await self._files.describe(source, with_checksum=True)
             if not metadata.is_folder and self._base.change_there(path, metadata.version) is Change.CHANGED:
                 await self._put(path, _Remote(source, metadata))
         except PoolRefused as error:

@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from remote_kernel.client.files.patient_files import PatientFiles
 from remote_kernel.client.files.remote_files import RemoteFiles
-from remote_kernel.client.files.transfer import Patience, PieceSize, Progress, Told, list_names
+from remote_kernel.client.files.transfer import Progress, Told, list_names
 from remote_kernel.client.workspace.comparison import Changes, compare
 from remote_kernel.client.workspace.down import Down, There
 from remote_kernel.client.workspace.local_files import LocalFiles, Snapshot
@@ -295,20 +296,19 @@ class WorkspaceSync:
         self, files: RemoteFiles, progress: Progress, told: Told
     ) -> AsyncIterator[tuple[Up, Down, bool]]:
         """Give both ways to a pod, and say whether it is another one than before; keep the base in the end."""
-        piece = PieceSize(files.piece_bytes)
-        patience = Patience(progress, piece, self._patience_seconds)
+        patient = PatientFiles(files, progress, self._patience_seconds)
         try:
             if not files.pod or self._base.pod not in ("", files.pod):  # which may be one that is gone by now
-                await patience.persist(lambda: files.describe(""))
+                await patient.describe("")
             is_new = self._base.pod != files.pod
             self._unchanged = None
             if is_new:
                 self._begin(Base(files.pod))
                 await self._run(self._state_file.remove_stale, time.time())
             base = self._base
-            down = Down(files, self.folder, self._local, base, self._state_file, progress, patience, piece, told)
+            down = Down(patient, self.folder, self._local, base, self._state_file, told)
             yield (
-                Up(files, self.folder, self._local, base, progress, patience, piece, down, told, self._failed),
+                Up(patient, self.folder, self._local, base, down, told, self._failed),
                 down,
                 is_new,
             )

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import accumulate
 
-from remote_kernel.client.files.remote_files import RemoteFiles
-from remote_kernel.client.files.transfer import Patience, PieceSize, Progress, Told
-from remote_kernel.client.files.upload import FileSender, LocalItem
+from remote_kernel.client.files.patient_files import PatientFiles, if_there
+from remote_kernel.client.files.transfer import Told
+from remote_kernel.client.files.upload import LocalItem, send_file
 from remote_kernel.client.workspace.comparison import Changes
 from remote_kernel.client.workspace.down import Down, There
 from remote_kernel.client.workspace.local_files import LocalFiles, Measured, folders_above, is_racy
 from remote_kernel.core.download_paths import join, shown
 from remote_kernel.core.errors import PoolRefused, TransferError
 from remote_kernel.core.wire import files as wire
-from remote_kernel.core.wire.file_batches import MAX_FILES, BatchFile, FileVersion, packed_bytes
+from remote_kernel.core.wire.file_batches import MAX_FILES, BatchFile, FileVersion, packed_bytes, take_batch
 from remote_kernel.core.workspace.base import EXECUTABLE, NO_STAMP, Agreed, Base, Stamp
 from remote_kernel.core.workspace.plan import Action, Change, decide
 
@@ -41,30 +41,18 @@ class Up:
     """
 
     def __init__(
-        self,
-        files: RemoteFiles,
-        folder: str,
-        local: LocalFiles,
-        base: Base,
-        progress: Progress,
-        patience: Patience,
-        piece: PieceSize,
-        down: Down,
-        told: Told,
+        self, files: PatientFiles, folder: str, local: LocalFiles, base: Base, down: Down, told: Told,
         failed: dict[str, Stamp],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._files = files
         self._folder = folder
         self._local = local
         self._base = base
-        self._progress = progress
-        self._patience = patience
-        self._piece = piece
+        self._progress = files.progress
         self._down = down
         self._told = told
         self._failed = failed
         self._settled: Counter[str] = Counter()
-        self._sender = FileSender(files, progress, piece, patience)
 
     async def run(self, changes: Changes) -> None:
         """Make the session have what is here.
@@ -107,12 +95,7 @@ class Up:
         return "/" not in path or (agreed is not None and bool(agreed.version))
 
     async def _describe(self, path: str) -> wire.Metadata | None:
-        try:
-            return await self._patience.persist(lambda: self._files.describe(join(self._folder, path)))
-        except PoolRefused as error:
-            if error.code != wire.FILE_MISSING:
-                raise
-            return None
+        return await if_there(self._files.describe(join(self._folder, path)))
 
     async def _settle(
         self, changed: Mapping[str, Stamp], there: Mapping[str, There | None]
@@ -159,7 +142,7 @@ class Up:
 
     async def _remove_some(self, files: Sequence[FileVersion]) -> None:
         try:
-            answer = await self._patience.persist(lambda: self._files.remove(files, folder=self._folder))
+            answer = await self._files.remove(files, folder=self._folder)
         except PoolRefused as error:
             self._told.failures.append(f"What was removed here stays in the session: {error}")
             return
@@ -178,7 +161,7 @@ class Up:
 
     async def _make_folder(self, folder: str) -> None:
         try:
-            await self._patience.persist(lambda: self._files.make_folder(join(self._folder, folder)))
+            await self._files.make_folder(join(self._folder, folder))
         except PoolRefused as error:
             if error.status != HTTPStatus.BAD_REQUEST:  # where a file is there, that is what will be told
                 self._told.failures.append(f"The folder '{shown(folder)}' was not made in the session: {error}")
@@ -186,25 +169,18 @@ class Up:
 
     async def _send_all(self, files: Iterable[tuple[str, Stamp]]) -> None:
         """Send files: small ones together, the others one by one."""
-        queue = deque(sorted(files, key=lambda file: file[1][2] >= self._piece.bytes))
+        queue = deque(sorted(files, key=lambda file: file[1][2] >= self._files.piece.bytes))
         while queue:
-            batch = await asyncio.to_thread(self._read_batch, queue)
-            if batch:
+            small = take_batch(queue, self._files.piece.bytes, lambda file: (file[0], file[1][2]))
+            if not small:
+                await self._send_large(*queue.popleft())
+            elif batch := await asyncio.to_thread(self._read_all, small):
                 queue.extendleft(reversed(await self._send_batch(batch)))
-            elif queue:
-                path, stamp = queue.popleft()
-                await self._send_large(path, stamp)
 
-    def _read_batch(self, queue: "deque[tuple[str, Stamp]]") -> "list[_Read]":
-        """Take files from the queue for as long as they are small and fit into one request, and read them."""
+    def _read_all(self, files: Iterable[tuple[str, Stamp]]) -> "list[_Read]":
+        """Read small files that can be read."""
         batch: list[_Read] = []
-        room = self._piece.bytes
-        while queue and len(batch) < MAX_FILES:
-            path, stamp = queue[0]
-            room -= packed_bytes(path, stamp[2])
-            if room < 0:
-                break
-            queue.popleft()
+        for path, stamp in files:
             try:
                 measured = self._local.measure(path, max_content=stamp[2])
             except FileNotFoundError:
@@ -221,13 +197,8 @@ class Up:
     async def _send_batch(self, batch: "Sequence[_Read]") -> list[tuple[str, Stamp]]:
         """Send files in one request; return those that are left for another one."""
         self._progress.name = batch[0].path
-
-        async def attempt() -> Sequence[FileVersion]:
-            # A line that is cut again and again carries smaller pieces, so each try may send less.
-            return await self._files.write_batch(self._folder, self._fitting(batch))
-
         try:
-            received = await self._patience.move(attempt)
+            received = await self._files.write_batch(self._folder, lambda: self._fitting(batch))
         except PoolRefused:
             for read in batch:  # one of them is at fault
                 await self._send_large(read.path, read.measured.stamp)
@@ -269,7 +240,7 @@ class Up:
                 stamp = await asyncio.to_thread(self._local.stamp, path)
                 if stamp is None:
                     return  # removed meanwhile
-                sent = await self._sender.send(self._item(path, stamp))
+                sent = await send_file(self._files, self._item(path, stamp))
                 if sent is not None:
                     self._base.files[path] = Agreed(sent.sha256, stamp, sent.version, is_racy(stamp, seen))
                     self._progress.files_done += 1
@@ -292,7 +263,7 @@ class Up:
     def _fitting(self, batch: "Sequence[_Read]") -> list[BatchFile]:
         """Return the first files of a batch that fit into a piece, and one at least."""
         sizes = [packed_bytes(read.path, len(read.measured.content)) for read in batch]
-        count = sum(total <= self._piece.bytes for total in accumulate(sizes))
+        count = sum(total <= self._files.piece.bytes for total in accumulate(sizes))
         return [read.to_wire(self._replaces(read.path)) for read in batch[: max(count, 1)]]
 
     def _item(self, path: str, stamp: Stamp) -> LocalItem:

@@ -11,15 +11,18 @@ file costs beside its bytes is its path and some forty more; in a tar it is a th
 """
 
 import json
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.limits import FILE_NAMES
 from remote_kernel.core.numbers import BELOW, MOMENT, NAME, VERSION, Items
 from remote_kernel.core.wire import blobs
 from remote_kernel.core.wire.fields import JsonAnswer
+
+T = TypeVar("T")
 
 # Files in one request.
 MAX_FILES = FILE_NAMES.entries or 0
@@ -100,6 +103,22 @@ class Removed(JsonAnswer):
 def packed_bytes(path: str, size: int) -> int:
     """Return how many bytes a file of this size adds to a batch at most."""
     return len(json.dumps(path)) + _FIELD_BYTES + size
+
+
+def take_batch(queue: deque[T], room: int, file_of: Callable[[T], tuple[str, int]]) -> list[T]:
+    """Take files from a queue for as long as they fit into one request.
+
+    Args:
+        room: bytes that it may have.
+        file_of: returns the path and size of one.
+    """
+    batch: list[T] = []
+    while queue and len(batch) < MAX_FILES:
+        room -= packed_bytes(*file_of(queue[0]))
+        if room < 0:
+            break
+        batch.append(queue.popleft())
+    return batch
 
 
 def pack(files: Sequence[BatchFile]) -> bytes:
