@@ -14,7 +14,11 @@ UNIX_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "te
 UNIX_PARTS = ("pod/", "pool/", "injected/", "namespace/", "client/pool_daemon.py", "io/system/open_files.py")
 
 # What runs everywhere and imports one of them behind a look at the system.
-GUARDED = {"io/system/file_locks.py": {"fcntl"}, "kernel/frontend/subscribers.py": {"fcntl", "termios"}}
+GUARDED = {
+    "io/system/durability.py": {"fcntl"},
+    "io/system/file_locks.py": {"fcntl"},
+    "kernel/frontend/subscribers.py": {"fcntl", "termios"},
+}
 
 
 def names_of(path: Path) -> str:

@@ -72,9 +72,13 @@ def read_ordinary(path: Path, max_bytes: int) -> bytes:
         return _read(file, max_bytes + 1)
 
 
-def write_private(path: Path, content: str | bytes) -> None:
-    """Replace `path` in one step by a file of mode 0600, so that a reader sees the old content or the new one."""
-    _put(path, content, replace)
+def write_private(path: Path, content: str | bytes, *, flush: Callable[[int], None] | None = None) -> None:
+    """Replace `path` in one step by a file of mode 0600, so that a reader sees the old content or the new one.
+
+    Args:
+        flush: is given the open file, with its content, before it takes its place; see `io.system.durability`.
+    """
+    _put(path, content, replace, flush)
 
 
 def create_private(path: Path, text: str) -> None:
@@ -107,11 +111,17 @@ def _read(file: FileIO, size: int) -> bytes:
     return bytes(content)
 
 
-def _put(path: Path, content: str | bytes, take_place: Callable[[str, Path], None]) -> None:
+def _put(
+    path: Path, content: str | bytes, take_place: Callable[[str, Path], None],
+    flush: Callable[[int], None] | None = None,
+) -> None:  # fmt: skip
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # always made with 0600
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
+            if flush is not None:
+                file.flush()
+                flush(file.fileno())
         take_place(name, path)
     finally:
         Path(name).unlink(missing_ok=True)

@@ -14,7 +14,7 @@ import pytest
 from remote_kernel.client.saves.disk.locks import alone
 from remote_kernel.client.saves.store import SaveStore
 from remote_kernel.core.errors import NotWritten
-from tests.client.test_saves import add, store_in
+from tests.client.test_saves import add, file_of_save, store_in
 from tests.core.saves.examples import BUFFER, PACKED, object_of
 
 
@@ -49,7 +49,7 @@ with store.keeping_objects():
 
 WRITER = """
 import pathlib, sys
-from tests.client.test_saves import add, store_in
+from tests.client.test_saves import add, file_of_save, store_in
 store = store_in(pathlib.Path(sys.argv[1]), count=4)
 for number in range(6):
     with store.keeping_objects():
@@ -96,3 +96,38 @@ def test_a_disk_that_is_full_costs_the_new_save_alone(store: SaveStore) -> None:
     with limited_files(0):
         store.delete(save)
     assert (store.list(), store.known()) == ([], set())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS flushes by another call, Windows no folders")
+def test_the_disk_has_all_of_a_save_before_it_has_its_file(store: SaveStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but the calls of the system tells of this, so they are noted on their way to it."""
+    fsync, replace = os.fsync, os.replace
+    calls: list[tuple[str, object]] = []
+    add(store, PACKED, name="first", now=1.0)
+
+    def note_flush(descriptor: int) -> None:
+        calls.append(("flush", os.fstat(descriptor).st_ino))
+        fsync(descriptor)
+
+    def note_replace(source: str, target: Path) -> None:
+        calls.append(("replace", target.suffix))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_flush)
+    monkeypatch.setattr(os, "replace", note_replace)
+    save = add(store, PACKED, BUFFER, name="first", now=2.0)
+    (kept,) = store.list()
+    assert kept == save
+    new = store.object_path(object_of(BUFFER).hash)
+    root = store.folder.parent
+    assert calls == [
+        ("replace", ""),
+        ("flush", new.stat().st_ino),
+        ("flush", new.parent.stat().st_ino),
+        ("flush", file_of_save(store, save).stat().st_ino),
+        ("replace", ".json"),
+        *(("flush", folder.stat().st_ino) for folder in (store.folder, root, root.parent)),
+    ]
+    calls.clear()
+    add(store, PACKED, BUFFER, now=3.0)
+    assert [name for name, _ in calls] == ["flush", "replace", "flush", "flush", "flush"]

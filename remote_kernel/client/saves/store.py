@@ -4,8 +4,9 @@
     <folder>/<owner>/objects/<hash>      what saves consist of, each object once
     <folder>/<owner>/guard, use-<hex>    locks
 
-A save is there whole or not at all: its file is written last, in one step. What is read again is checked again, as the
-folder may be on a drive of others: the file of a save by its code, an object by its name. Nothing is unpickled here.
+A save is there whole or not at all, also behind a power cut: its file is written last, in one step, and the disk has
+what it needs before. What is read again is checked again, as the folder may be on a drive of others: the file of a save
+by its code, an object by its name. Nothing is unpickled here.
 """
 
 import contextlib
@@ -28,6 +29,7 @@ from remote_kernel.core.saves.packs import parse_contents
 from remote_kernel.core.saves.save import Save
 from remote_kernel.core.wire.saves import MAX_SENTENCES, Report
 from remote_kernel.io.private_files import close_folder, make_private_folder, read_ordinary, write_private
+from remote_kernel.io.system.durability import flush, flush_folder
 
 _SUFFIX = ".json"
 
@@ -182,16 +184,29 @@ class SaveStore:
         known = self.known()
         if any(each.hash not in known for each in manifest.objects):
             raise WireError("a save names objects that were not sent")
-        with self.keeping_objects(), self._writing(), alone(self.folder):
-            save = Save(
-                id=self._new_id(), name=name, saved_at=now, notebook=notebook, pod_kernel=pod_kernel,
-                manifest=manifest, files=files, session=session, is_unasked=is_unasked,
-            )  # fmt: skip
-            Save.from_bytes(data := save.to_bytes())
-            write_private(self._path(save), self._owner.seal(data))
-            for superseded in self._root.retention.superseded(self.list(), save, self.sizes()):
-                remove_file(self._path(superseded))
+        with self.keeping_objects(), self._writing():
+            self._flush_objects(manifest)  # which may take long: others may be alone meanwhile
+            with alone(self.folder):
+                save = Save(
+                    id=self._new_id(), name=name, saved_at=now, notebook=notebook, pod_kernel=pod_kernel,
+                    manifest=manifest, files=files, session=session, is_unasked=is_unasked,
+                )  # fmt: skip
+                self._write(save)
+                for superseded in self._root.retention.superseded(self.list(), save, self.sizes()):
+                    remove_file(self._path(superseded))
         return save
+
+    def _flush_objects(self, manifest: Manifest) -> None:
+        """Have the disk take what no save has so far, before it has one that needs it."""
+        flushed = {each.hash for save in self.list() for each in save.manifest.objects}
+        self._objects.flush([each.hash for each in manifest.objects if each.hash not in flushed])
+
+    def _write(self, save: Save) -> None:
+        """Write the file of a save, which is on the disk then; raises `WireError` and `OSError`."""
+        Save.from_bytes(data := save.to_bytes())
+        write_private(self._path(save), self._owner.seal(data), flush=flush)
+        for folder in (self.folder, self._root.path, self._root.path.parent):  # those above may be as new
+            flush_folder(folder)
 
     def delete(self, save: Save) -> None:
         """Remove a save and what no other one needs; raises `NotWritten`."""

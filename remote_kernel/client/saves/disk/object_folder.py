@@ -15,6 +15,7 @@ from remote_kernel.core.errors import SaveError, WireError
 from remote_kernel.core.saves.objects import MAX_FILE_BYTES, Object, check_object, content_of, is_hash, parse_hash
 from remote_kernel.core.saves.packs import header_bytes
 from remote_kernel.io.private_files import read_ordinary, write_private
+from remote_kernel.io.system.durability import flush_files
 
 # Of an object that is not what its name says: it is of no use, but may be of interest while a save needs it.
 _DAMAGED_SUFFIX = ".damaged"
@@ -101,6 +102,11 @@ class ObjectFolder:
             remove_file(path.with_suffix(_DAMAGED_SUFFIX))
             if (stamp := _stamp_of(path)) is not None:
                 self._checked[each.hash] = stamp
+
+    def flush(self, names: Collection[str]) -> None:
+        """Return when the disk has these objects; raises `OSError`."""
+        if names:
+            flush_files(self.path, names)
 
     def remove_others(self, needed: Collection[str]) -> None:
         """Remove what is ours, and belongs to no object that is needed; raises `OSError`."""
