@@ -38,7 +38,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _measure_all(options: argparse.Namespace) -> dict[str, dict[str, Outcome]]:
-    kishu = options.kishu if options.kishu and Path(options.kishu).exists() else ""
+    path = Path(options.kishu).absolute()  # kernels are started in folders of their own
+    kishu = str(path) if options.kishu and path.exists() else ""
     namespaces = [arrays(options.megabytes), variables(options.variables), of_everyday()]
     outcomes: dict[str, dict[str, Outcome]] = {}
     with private_home(), tempfile.TemporaryDirectory(prefix="rk-") as name, ways(Path(name), kishu) as found:
