@@ -136,3 +136,14 @@ def test_nothing_is_unpickled_outside_a_session() -> None:
     paths = [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] != "namespace"]
     found = {path.relative_to(PACKAGE).as_posix(): imports_in(tree_of(path)) & UNPICKLING for path in paths}
     assert {name: modules for name, modules in found.items() if modules} == {}
+
+
+def test_no_thread_that_is_waited_for_reads_saves() -> None:
+    """They may be on a drive that hangs; see `io.threads`."""
+    found = {
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in (PACKAGE / "client/saves").rglob("*.py")
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Attribute) and node.attr in ("to_thread", "run_in_executor")
+    }
+    assert found == set()

@@ -16,7 +16,7 @@ REASONS = {
     ("cli/run/execution.py", "_execute_cell"): AWAITED,
     ("cli/run/execution.py", "_take_inventory"): AWAITED,
     ("cli/run/execution.py", "_watch"): AWAITED,
-    ("client/auth/tokens.py", "_call_in_thread"): "whatever the thread raises goes to the future that is returned",
+    ("io/threads.py", "call_in_thread"): "whatever the thread raises goes to the future that is returned",
     ("client/workspace/sync.py", "_run"): "who waits for it or, when they are interrupted, the end of their turn",
     ("kernel/interrupt_event.py", "watch_interrupt_event"): "a handle that is no event ends it, and nothing else can",
     ("kernel/before_session/history.py", "_append"): "the thread outlives whatever a cell brings up, and logs it",

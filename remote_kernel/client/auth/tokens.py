@@ -1,9 +1,7 @@
 """Bearer tokens: held, asked for once however many wait, and renewed before they end."""
 
 import asyncio
-import contextlib
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +9,7 @@ from typing import Protocol
 
 from remote_kernel.core.errors import PoolUnreachable
 from remote_kernel.core.text.log_lines import LogEvent
+from remote_kernel.io.threads import call_in_thread
 
 _log = logging.getLogger(__name__)
 
@@ -94,7 +93,7 @@ class Tokens:
 
     def _ask(self) -> "asyncio.Future[Token]":
         if self._asking is None:
-            self._asking = _call_in_thread(self._login.get_token)
+            self._asking = call_in_thread("azure-login", self._login.get_token)
             self._asking.add_done_callback(self._keep)
         return self._asking
 
@@ -109,34 +108,3 @@ class Tokens:
         self._ahead = min(REFRESH_AHEAD_SECONDS, lifetime * REFRESH_AHEAD_SHARE)
         self._renew_at = token.expires_at - self._ahead
         _log.info(LogEvent("token", expires_in_seconds=lifetime))
-
-
-def _call_in_thread(call: Callable[[], Token]) -> "asyncio.Future[Token]":
-    """Call in a thread of its own, which does not keep the process from ending.
-
-    The event loop's own threads are waited for when the loop ends: a kernel whose login hangs, or waits for somebody to
-    sign in, would outlive its shutdown and be killed.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Token] = loop.create_future()
-
-    def settle(token: Token | None, error: BaseException | None) -> None:
-        if future.cancelled():
-            return
-        if token is None:
-            assert error is not None
-            future.set_exception(error)
-        else:
-            future.set_result(token)
-
-    def work() -> None:
-        token, error = None, None
-        try:
-            token = call()
-        except BaseException as raised:
-            error = raised
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, token, error)
-
-    threading.Thread(target=work, name="azure-login", daemon=True).start()
-    return future

@@ -1,6 +1,5 @@
 """Manifest and objects of a session's save, to this machine, as far as they are not here."""
 
-import asyncio
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -13,6 +12,7 @@ from remote_kernel.core.saves.objects import Object, max_file_bytes
 from remote_kernel.core.wire.file_batches import FileVersion, take_batch
 from remote_kernel.core.wire.files import FILE_CHANGED, FILE_MISSING, RemoteEntry
 from remote_kernel.core.wire.saves import MANIFEST_FILE, OBJECTS_FOLDER
+from remote_kernel.io.threads import in_own_thread
 
 Entries = Mapping[str, RemoteEntry]
 
@@ -57,7 +57,7 @@ class Fetcher:
             raise SaveError(DAMAGED.format(error="its list of objects is too long"))
         try:
             content = await self._read(f"{folder}/{MANIFEST_FILE}", entry.size, entry.version)
-            manifest = await asyncio.to_thread(parse_manifest, content)
+            manifest = await in_own_thread(parse_manifest, content)
         except PoolRefused as error:
             raise _explain(error) from None
         except WireError as error:
@@ -108,7 +108,7 @@ class Fetcher:
 
     async def _keep(self, found: Sequence[tuple[Object, bytes]], store: SaveStore) -> None:
         try:
-            await asyncio.to_thread(_put, found, store)
+            await in_own_thread(_put, found, store)
         except WireError as error:
             raise SaveError(DAMAGED.format(error=error)) from None
         self._progress.files_done += len(found)

@@ -30,6 +30,7 @@ from remote_kernel.core.wire import saves as wire
 from remote_kernel.core.wire.frames import CALLS_PATH, CANCEL_PATH, DEFAULT_KERNEL, DEFAULT_KERNELSPEC, EPOCH_MISMATCH
 from remote_kernel.core.wire.saves import CallState, Order
 from remote_kernel.io.tasks import start
+from remote_kernel.io.threads import in_own_thread
 
 # An interpreter that nobody has used so far may have to start.
 READ_SECONDS = 100.0
@@ -128,7 +129,7 @@ class RemoteCalls:
             SessionLost: the interpreter is another one.
             PoolError.
         """
-        name, archive = await asyncio.to_thread(program_archive)
+        name, archive = await in_own_thread(program_archive)
         order = json.dumps(
             Order(program=name, call=call, arguments=dict(arguments), objects=objects).to_json()
         ).encode()

@@ -1,6 +1,5 @@
 """Restoring of one session's variables: what is needed is chosen, checked, sent, and put together there."""
 
-import asyncio
 import contextlib
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from remote_kernel.core.saves.manifest import Pack
 from remote_kernel.core.saves.packs import PackHeader, parse_contents, wanted_with
 from remote_kernel.core.saves.save import Save
 from remote_kernel.core.wire.saves import MAX_SENTENCES, Lost, Report, objects_folder
+from remote_kernel.io.threads import in_own_thread
 
 # Gigabytes take minutes; what hangs in a group ends after a time of its own.
 CALL_SECONDS = 3600.0
@@ -74,14 +74,14 @@ class Restoring:
             async with contextlib.AsyncExitStack() as stack:
                 with contextlib.suppress(NotWritten):  # a drive that can only be read
                     await stack.enter_async_context(in_threads(self._store.keeping_objects()))
-                return await self._restore(await asyncio.to_thread(self._store.read, save), names, force=force)
+                return await self._restore(await in_own_thread(self._store.read, save), names, force=force)
         except WireError as error:
             raise SaveError(f"The save '{save.label}' cannot be used: {error}.") from None
         except SessionLost:
             raise SessionLost(GONE) from None
 
     async def _restore(self, save: Save, names: Collection[str], *, force: bool) -> Report:
-        parts = await asyncio.to_thread(self._choose, save, names)
+        parts = await in_own_thread(self._choose, save, names)
         versions = {"python": save.manifest.python, "libraries": dict(save.manifest.libraries)}
         self._progress.warnings = _sentences((await self._call(new_job(), "compare", versions)).get("warnings"))
         self._progress.begin(Step.SENDING)
@@ -100,7 +100,7 @@ class Restoring:
         async with self._transfers.calls.job() as job:
             report = _parse_report(await self._call(job, "restore", arguments, objects=folder))
         hurt = [pack for pack in parts.packs if pack not in packs]
-        lost = await asyncio.to_thread(self._list_lost, hurt, names)
+        lost = await in_own_thread(self._list_lost, hurt, names)
         warnings = dict.fromkeys([*self._progress.warnings, *map(str, damaged.values()), *report.warnings])
         return replace(report, warnings=list(warnings)[:MAX_SENTENCES], lost=[*report.lost, *lost])
 

@@ -1,6 +1,5 @@
 """Saving of one session's variables: asked for, followed, fetched, and kept here whole or not at all."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
@@ -17,6 +16,7 @@ from remote_kernel.core.saves.manifest import Manifest
 from remote_kernel.core.saves.names import parse_name
 from remote_kernel.core.saves.save import Save
 from remote_kernel.core.wire.saves import SaveLimits, job_folder
+from remote_kernel.io.threads import in_own_thread
 
 # Behind its time a save has to be written down.
 ENDING_SECONDS = 60.0
@@ -80,7 +80,7 @@ class Saving:
                         if not manifest.variables:  # it would be the newest, and stand before those that have some
                             raise NothingToSave(NOTHING)
                         if not await self._is_damaged(manifest):
-                            return await asyncio.to_thread(
+                            return await in_own_thread(
                                 self._store.add, manifest, name=name, now=time.time(), notebook=notebook,
                                 pod_kernel=self._interpreter.kernelspec, files=files,
                                 session=self._interpreter.epoch, is_unasked=is_unasked,
@@ -94,7 +94,7 @@ class Saving:
     async def _take(self, job: str, limits: SaveLimits) -> None:
         """Have the session write down its variables, but for the objects that are here."""
         self._progress.begin(Step.TAKING)
-        known = await asyncio.to_thread(self._store.known)
+        known = await in_own_thread(self._store.known)
         arguments = {"known": sorted(known)[:MAX_KNOWN], "limits": limits.to_json(), "fork": True}
         seconds = limits.total_seconds + ENDING_SECONDS
         await self._transfers.calls.call(job, "save", arguments, self._progress.hear, seconds=seconds)
@@ -105,7 +105,7 @@ class Saving:
         fetcher, folder = self._transfers.fetcher, job_folder(job)
         entries = await fetcher.list(folder)
         manifest = await fetcher.fetch_manifest(folder, entries, limits.max_bytes)
-        known = await asyncio.to_thread(self._store.known)
+        known = await in_own_thread(self._store.known)
         new = [each for each in manifest.objects if each.hash not in known]
         await fetcher.fetch_objects(folder, entries, new, self._store)
         return manifest
@@ -114,7 +114,7 @@ class Saving:
         """Return whether something that was here already, and so was not fetched, is of no use; it is known no more."""
         names = [each.hash for each in manifest.objects]
         found = [
-            await asyncio.to_thread(self._store.damaged, names[start : start + AT_ONCE])
+            await in_own_thread(self._store.damaged, names[start : start + AT_ONCE])
             for start in range(0, len(names), AT_ONCE)
         ]
         return any(found)
@@ -124,8 +124,8 @@ class Saving:
 async def in_threads(context: AbstractContextManager[object]) -> AsyncIterator[None]:
     """Enter and leave a context that reads and writes files."""
     stack = ExitStack()
-    await asyncio.to_thread(stack.enter_context, context)
+    await in_own_thread(stack.enter_context, context)
     try:
         yield
     finally:
-        await asyncio.to_thread(stack.close)
+        await in_own_thread(stack.close)

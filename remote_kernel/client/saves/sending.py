@@ -1,6 +1,5 @@
 """Program and objects, to the session: from memory, in pieces, and many small objects at a time."""
 
-import asyncio
 import hashlib
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -11,13 +10,14 @@ from remote_kernel.client.saves.store import SaveStore
 from remote_kernel.core.errors import PoolRefused, SaveError, TransferError
 from remote_kernel.core.wire import files as wire
 from remote_kernel.core.wire.file_batches import BatchFile, take_batch
+from remote_kernel.io.threads import in_own_thread
 
 NO_ROOM = "The session does not take what it is sent: {error}"
 
 
 async def send_content(files: PatientFiles, path: str, content: bytes) -> None:
     """Send a file from memory; raises `SaveError`, `PoolError` and `SessionLost`."""
-    sha256 = await asyncio.to_thread(lambda: hashlib.sha256(content).hexdigest())
+    sha256 = await in_own_thread(lambda: hashlib.sha256(content).hexdigest())
 
     async def read(offset: int, most: int) -> bytes:
         return content[offset : offset + most]
@@ -54,7 +54,7 @@ class ObjectSender:
         """
         damaged: dict[str, SaveError] = {}
         there = await list_files(self._files, folder)
-        sizes = await asyncio.to_thread(self._store.sizes)
+        sizes = await in_own_thread(self._store.sizes)
         progress = self._progress
         progress.files, progress.bytes = len(names), sum(sizes.get(name, 0) for name in names)
         is_there = {name for name in names if name in there and there[name].size == sizes.get(name)}
@@ -72,7 +72,7 @@ class ObjectSender:
         return damaged
 
     async def _send(self, folder: str, names: Sequence[str]) -> dict[str, SaveError]:
-        contents, damaged = await asyncio.to_thread(self._read, names)
+        contents, damaged = await in_own_thread(self._read, names)
         if len(contents) == 1:
             ((name, content),) = contents.items()
             await send_content(self._files, f"{folder}/{name}", content)

@@ -18,6 +18,7 @@ from remote_kernel.core.saves.save import Save
 from remote_kernel.core.text.human_numbers import format_bytes, format_seconds
 from remote_kernel.core.text.terminal_text import one_line
 from remote_kernel.core.wire.saves import Report
+from remote_kernel.io.threads import in_own_thread
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.magics.bar import Bar, showing
 from remote_kernel.kernel.magics.session_command import Command
@@ -142,7 +143,7 @@ class SaveCommand:
         if meant is not None:
             return meant, words
         store = await self._saves.store()
-        return await asyncio.to_thread(store.find, words[0] if is_named else ""), words[int(is_named) :]
+        return await in_own_thread(store.find, words[0] if is_named else ""), words[int(is_named) :]
 
     async def _check_names(self, save: Save, names: Sequence[str]) -> None:
         """Raise `UsageError` for a variable that is not in a save."""
@@ -193,10 +194,10 @@ class SaveCommand:
         name = lines.parse_saves(command)
         store = await self._saves.store()
         if not name:
-            saves = await asyncio.to_thread(store.list)
+            saves = await in_own_thread(store.list)
             return show_saves(saves, await self._saves.choose(), time.time()) if saves else note(NO_SAVES)
         save = await self._find(name)
-        await asyncio.to_thread(store.delete, save)
+        await in_own_thread(store.delete, save)
         return note(f"Removed {title(save, time.time())}.")
 
     async def switch_autosave(self, command: Command) -> Shown:

@@ -18,6 +18,7 @@ from remote_kernel.core.errors import NothingToSave, RemoteKernelError, SaveErro
 from remote_kernel.core.saves.choice import choose
 from remote_kernel.core.saves.save import Save
 from remote_kernel.core.wire.saves import Report, SaveLimits
+from remote_kernel.io.threads import in_own_thread
 from remote_kernel.kernel.identity.notebook_path import Hints
 from remote_kernel.kernel.output import style
 from remote_kernel.kernel.output.display import Shown, note
@@ -92,7 +93,7 @@ class SessionSaves:
     async def list(self) -> Sequence[Save]:
         """Return the saves, the newest first; raises `SaveError`, and as `store`."""
         store = await self.store()
-        return await asyncio.to_thread(store.list)
+        return await in_own_thread(store.list)
 
     async def labels(self) -> Sequence[str]:
         """Return by what commands know the saves; raises as `list`."""
@@ -118,7 +119,7 @@ class SessionSaves:
     async def contents(self, save: Save) -> Report:
         """Return what would be restored of a save, and what not; raises as `store`."""
         store = await self.store()
-        return await asyncio.to_thread(store.read_contents, save)
+        return await in_own_thread(store.read_contents, save)
 
     async def describe_loss(self, loss: SessionLost) -> SessionLost:
         """Return a loss that names the newest save, where there is one; raises as `list`."""

@@ -238,15 +238,19 @@ class Session:
     async def open_saves(self, hints: Hints) -> "SaveStore":
         """Return the saves of the notebook; raises as `open` does."""
         notebook = await self.identify(hints)
-        return await asyncio.to_thread(self._open_saves, notebook)
+        from remote_kernel.io.threads import in_own_thread  # late, as the start of a kernel waits for imports
+
+        return await in_own_thread(self._open_saves, notebook)
 
     async def has_saves(self, hints: Hints) -> bool:
         """Return whether the notebook has, or had, any saves; raises as `open` does."""
         notebook = await self.identify(hints)
-        return await asyncio.to_thread(self._has_saves, notebook)
+        from remote_kernel.io.threads import in_own_thread
+
+        return await in_own_thread(self._has_saves, notebook)
 
     def _has_saves(self, notebook: str) -> bool:
-        from remote_kernel.core.saves.owner import DEFAULT_FOLDER  # late, and no more than is needed
+        from remote_kernel.core.saves.owner import DEFAULT_FOLDER  # and no more than is needed
 
         if self.settings.saves:
             return self._open_saves(notebook).folder.is_dir()
@@ -254,7 +258,6 @@ class Session:
         return root.is_dir() and (root / self._identification.own_saves(self.settings, notebook).folder).is_dir()
 
     def _open_saves(self, notebook: str) -> "SaveStore":
-        # Late, as the start of a kernel waits for imports.
         from remote_kernel.client.saves.folder import SavesFolder
         from remote_kernel.client.saves.store import SaveStore
 

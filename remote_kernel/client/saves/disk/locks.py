@@ -14,7 +14,7 @@ from remote_kernel.io.system.file_locks import FileLock
 # Where a file system has no locks, whoever began to use objects so long ago counts as gone.
 MAX_USE_SECONDS = 86_400.0
 
-# What is done alone takes a moment. A kernel that ends waits for its threads, and has a few seconds.
+# What is done alone takes a moment: whoever is alone for longer is stopped.
 WAIT_SECONDS = 3.0
 _LOOK_AGAIN_SECONDS = 0.02
 
