@@ -12,10 +12,9 @@ import pytest
 from remote_kernel.core.identity import Identifier
 from remote_kernel.kernel.session.binding import Binding, BindingFile
 from remote_kernel.kernel.session.known_sessions import KnownSession
-from remote_kernel.kernel.session.leftovers import Outlook, can_reclaim, collect, describe_users
+from remote_kernel.kernel.session.leftovers import can_reclaim, collect, describe_users
 from remote_kernel.kernel.session.releases import Releases
 
-GONE = Outlook(is_alive=False, has_file=False, has_parent=False)
 PRIVATE = Binding(
     identifier=Identifier("nb-private"), kernel="main", kernelspec="python3", is_private=True, host="here"
 )
@@ -23,27 +22,23 @@ OF_NOTEBOOK = replace(PRIVATE, is_private=False, notebook="/n.ipynb")
 
 
 @pytest.mark.parametrize(
-    ("binding", "outlook", "expected"),
+    ("binding", "can_come_back", "expected"),
     [
-        (PRIVATE, GONE, True),
-        (replace(OF_NOTEBOOK, kernel="run-1"), GONE, True),
-        (replace(OF_NOTEBOOK, kernel="a-name-at-random", notebook=""), GONE, True),
+        (PRIVATE, False, True),
+        (replace(OF_NOTEBOOK, kernel="run-1"), False, True),
+        (replace(OF_NOTEBOOK, kernel="a-name-at-random", notebook=""), False, True),
         # Somebody can come back to it.
-        (OF_NOTEBOOK, GONE, False),
-        (replace(OF_NOTEBOOK, notebook=""), GONE, False),  # a pinned identifier
-        (replace(OF_NOTEBOOK, kernel="of-the-notebook"), GONE, False),
-        (PRIVATE, replace(GONE, is_alive=True), False),
-        (PRIVATE, replace(GONE, has_file=True, has_parent=True), False),
-        # A successor needs both.
-        (PRIVATE, replace(GONE, has_file=True), True),
-        (PRIVATE, replace(GONE, has_parent=True), True),
+        (OF_NOTEBOOK, False, False),
+        (replace(OF_NOTEBOOK, notebook=""), False, False),  # a pinned identifier
+        (replace(OF_NOTEBOOK, kernel="of-the-notebook"), False, False),
+        (PRIVATE, True, False),
         # Another machine's, or another pool's.
-        (replace(PRIVATE, host="there"), GONE, False),
-        (replace(PRIVATE, endpoint="https://another"), GONE, False),
+        (replace(PRIVATE, host="there"), False, False),
+        (replace(PRIVATE, endpoint="https://another"), False, False),
     ],
 )
-def test_what_can_be_reclaimed(binding: Binding, outlook: Outlook, expected: bool) -> None:
-    assert can_reclaim(binding, outlook, endpoint="", host="here") is expected
+def test_what_can_be_reclaimed(binding: Binding, can_come_back: bool, expected: bool) -> None:
+    assert can_reclaim(binding, can_come_back=can_come_back, endpoint="", host="here") is expected
 
 
 class Left:

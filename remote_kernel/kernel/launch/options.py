@@ -25,11 +25,6 @@ class Place(NamedTuple):
     cwd: str = ""
     notebook: str = ""
 
-    @classmethod
-    def without_workspace(cls, notebook: str) -> "Place":
-        """Return the place of a notebook by its name alone; `notebook` is its path here, "" where nobody knows it."""
-        return cls(notebook=Path(notebook).name)
-
 
 class LaunchOptions:
     """Sources of a kernel's launch options, which are read anew for each session.
@@ -54,7 +49,7 @@ class LaunchOptions:
 
     def read(self, place: Place | None = None) -> Launch:
         """Return the options of today; raises `SettingsError`. It reads files."""
-        place = place or Place.without_workspace(self._notebook)
+        place = place or Place(notebook=Path(self._notebook).name)
         project = self.project()
         startup = read_startup(self._settings, project)
         launch = Launch(

@@ -1,12 +1,12 @@
 """The sessions that this user's kernels are, or were, bound to, as their binding files tell."""
 
-import json
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from remote_kernel.core.identity import Identifier, is_identifier
+from remote_kernel.core.identity import Identifier
 from remote_kernel.io.system.file_locks import is_held
-from remote_kernel.kernel.session.binding import BINDINGS_FOLDER
+from remote_kernel.kernel.session.binding import BINDINGS_FOLDER, read_binding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,18 +41,16 @@ def known_sessions(runtime_folder: Path) -> list[KnownSession]:
 
 
 def _read(path: Path) -> KnownSession | None:
-    cursor = path.with_suffix(".cursor")
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        if not is_identifier(fields["identifier"]):
-            return None
+    binding, cursor = read_binding(path), path.with_suffix(".cursor")
+    if binding is None:  # written by another version, or gone meanwhile
+        return None
+    with contextlib.suppress(OSError):
         return KnownSession(
-            identifier=Identifier(fields["identifier"]),
-            notebook=str(fields.get("notebook", "")),
-            endpoint=str(fields.get("endpoint", "")),
+            identifier=binding.identifier,
+            notebook=binding.notebook,
+            endpoint=binding.endpoint,
             is_alive=is_held(cursor),
             heard_at=max(file.stat().st_mtime for file in (path, cursor) if file.exists()),
             files=(path, cursor),
         )
-    except (OSError, ValueError, KeyError, TypeError):  # written by another version, or gone meanwhile
-        return None
+    return None

@@ -5,7 +5,6 @@ import json
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from remote_kernel.core.text.human_numbers import format_seconds
@@ -22,29 +21,16 @@ LIKELY_SECONDS = 600.0
 SHOWN_NOTEBOOKS = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
-    """Outlook for a kernel whose binding is on disk.
+def can_reclaim(binding: Binding, *, can_come_back: bool, endpoint: str, host: str) -> bool:
+    """Decide whether the session of a kernel that is gone is of no use to anybody, so that another may give it back.
 
-    Attributes:
-        is_alive: whether its process lives.
-        has_file: whether its connection file is there, with its key.
-        has_parent: whether the process lives that started it.
+    Of another machine nothing is known.
+
+    Args:
+        can_come_back: whether a successor has its connection file, and somebody who starts it.
     """
-
-    is_alive: bool
-    has_file: bool
-    has_parent: bool
-
-
-def can_reclaim(binding: Binding, outlook: Outlook, *, endpoint: str, host: str) -> bool:
-    """Decide whether a kernel's session is of no use to anybody, so that another kernel of the user may give it back.
-
-    A successor needs the connection file, and somebody who starts it. Of another machine nothing is known.
-    """
-    can_come_back = outlook.has_file and outlook.has_parent
     is_ours = binding.endpoint == endpoint and binding.host == host
-    return is_ours and not (binding.can_be_found or outlook.is_alive or can_come_back)
+    return is_ours and not (binding.can_be_found or can_come_back)
 
 
 def release_of(binding: Binding, now: float) -> Release:
@@ -72,7 +58,8 @@ def collect(runtime_folder: Path, releases: Releases, *, endpoint: str, only_rec
             with try_hold(path.with_suffix(".cursor")) as is_left:
                 if not is_left or (binding := read_binding(path)) is None:
                     continue
-                if not can_reclaim(binding, _look_at(runtime_folder, path, binding), endpoint=endpoint, host=host):
+                can_come_back = _has_file(runtime_folder, path, binding) and _has_parent(binding)
+                if not can_reclaim(binding, can_come_back=can_come_back, endpoint=endpoint, host=host):
                     continue
                 heard_at = max(path.stat().st_mtime, path.with_suffix(".cursor").stat().st_mtime)
                 if only_recent and now - heard_at > binding.cooldown_seconds:
@@ -80,14 +67,6 @@ def collect(runtime_folder: Path, releases: Releases, *, endpoint: str, only_rec
                 if releases.add(release_of(binding, now)) is not None:
                     path.unlink()
                     path.with_suffix(".cursor").unlink()
-
-
-def _look_at(runtime_folder: Path, path: Path, binding: Binding) -> Outlook:
-    return Outlook(
-        is_alive=False,  # its file could be locked
-        has_file=_has_file(runtime_folder, path, binding),
-        has_parent=not binding.parent or lives(binding.parent),
-    )
 
 
 def _has_file(runtime_folder: Path, path: Path, binding: Binding) -> bool:
@@ -100,6 +79,10 @@ def _has_file(runtime_folder: Path, path: Path, binding: Binding) -> bool:
     except (OSError, ValueError, KeyError, TypeError):
         return True  # nobody knows
     return BindingFile(runtime_folder, connection_file=connection_file, key=key).path == path
+
+
+def _has_parent(binding: Binding) -> bool:
+    return not binding.parent or lives(binding.parent)
 
 
 def describe_users(sessions: Sequence[KnownSession], *, endpoint: str, own: str, now: float) -> str:

@@ -14,9 +14,9 @@ from pathlib import Path
 from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, WireError
 from remote_kernel.core.identity import Identifier, is_identifier
-from remote_kernel.core.numbers import AMOUNT
 from remote_kernel.core.pools.front_door import counts_as_gone
 from remote_kernel.core.wire import frames as wire
+from remote_kernel.core.wire.fields import from_fields
 from remote_kernel.io.private_files import make_private_folder, write_private
 
 RELEASES_FOLDER = "remote-kernel/releases"  # inside Jupyter's runtime folder
@@ -144,9 +144,7 @@ class Releases:
 
 def _read(path: Path) -> Release | None:
     try:
-        release = Release(**json.loads(path.read_text(encoding="utf-8")))
-        AMOUNT.check(release.expires_at, "a time")
-        is_valid = is_identifier(release.identifier)
-    except (OSError, ValueError, TypeError, RecursionError, WireError):
+        release: Release = from_fields(Release, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError, WireError):
         return None
-    return release if is_valid else None
+    return release if is_identifier(release.identifier) else None
