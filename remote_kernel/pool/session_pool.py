@@ -151,7 +151,7 @@ class SessionPool:
         self._act(decision.changes)
         if decision.is_new:
             self._is_known_full = False
-            self._labels[decision.pod] = self._make_label(identifier)
+            self._labels[decision.pod] = session_label(self._label_key, identifier)
             self._note(EventKind.ALLOCATED, decision.pod)
         life = self._lives[decision.pod]
         if not life.ready.done():
@@ -314,9 +314,6 @@ class SessionPool:
             if self._timer is None:  # without one, no session would ever be stopped again
                 again = self._timings.expire_again_seconds
                 self._timer = asyncio.get_running_loop().call_later(again, self._expire)
-
-    def _make_label(self, identifier: Identifier) -> str:
-        return session_label(self._label_key, identifier)
 
     def _make_etag(self, pod: PodNumber) -> str:
         """Return a name for a pod, of no use elsewhere, in the form that Azure's have."""

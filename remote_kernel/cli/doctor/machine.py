@@ -27,7 +27,7 @@ _SHOWN = ("jupyter_client", "ipykernel", "pyzmq", "httpx")
 
 def check_machine(environ: Mapping[str, str]) -> Iterator[Finding]:
     """Give the findings in the order of the checks; ends after one that failed."""
-    checks: tuple[tuple[str, Callable[[Mapping[str, str]], Finding]], ...] = (
+    checks: tuple[tuple[str, Callable[[Mapping[str, str]], tuple[Status, str]]], ...] = (
         ("versions", _check_versions),
         ("kernels", _check_kernels),
         ("folders", _check_folders),
@@ -36,29 +36,25 @@ def check_machine(environ: Mapping[str, str]) -> Iterator[Finding]:
     )
     for name, check in checks:
         try:
-            finding = check(environ)
+            status, text = check(environ)
         except RemoteKernelError as error:
-            finding = Finding(check=name, status=Status.FAILED, text=str(error))
+            status, text = Status.FAILED, str(error)
         except RuntimeError as error:
             if not is_homeless(error):
                 raise
-            finding = Finding(check=name, status=Status.FAILED, text=HOMELESS)
-        yield finding
-        if finding.status is Status.FAILED:
+            status, text = Status.FAILED, HOMELESS
+        yield Finding(check=name, status=status, text=text)
+        if status is Status.FAILED:
             return
 
 
-def _check_versions(_environ: Mapping[str, str]) -> Finding:
+def _check_versions(_environ: Mapping[str, str]) -> tuple[Status, str]:
     wrong = [text for text in map(_describe_wrong, requires(DISTRIBUTION) or ()) if text]
     if wrong:
         text = f"{'; '.join(wrong)}: run 'pip install --upgrade {DISTRIBUTION}'"
-        return Finding(check="versions", status=Status.FAILED, text=text)
+        return Status.FAILED, text
     found = ", ".join(f"{name} {version(name)}" for name in _SHOWN)
-    return Finding(
-        check="versions",
-        status=Status.OK,
-        text=f"{DISTRIBUTION} {__version__}, Python {platform.python_version()}, {found}",
-    )
+    return Status.OK, f"{DISTRIBUTION} {__version__}, Python {platform.python_version()}, {found}"
 
 
 def _describe_wrong(line: str) -> str:
@@ -74,30 +70,30 @@ def _describe_wrong(line: str) -> str:
     return "" if fits else f"{requirement.name} is {found}, and must be {requirement.specifier}"
 
 
-def _check_kernels(_environ: Mapping[str, str]) -> Finding:
+def _check_kernels(_environ: Mapping[str, str]) -> tuple[Status, str]:
     kernels = find_installed()
     if not kernels:
         text = "Jupyter finds no kernel of ours: run 'remote-kernel install'"
-        return Finding(check="kernels", status=Status.FAILED, text=text)
+        return Status.FAILED, text
     broken = [f"{kernel.name!r}: {kernel.problem}" for kernel in kernels if kernel.problem]
     if broken:
-        return Finding(check="kernels", status=Status.NOTE, text="; ".join(broken))
-    return Finding(check="kernels", status=Status.OK, text=", ".join(kernel.name for kernel in kernels))
+        return Status.NOTE, "; ".join(broken)
+    return Status.OK, ", ".join(kernel.name for kernel in kernels)
 
 
-def _check_folders(environ: Mapping[str, str]) -> Finding:
+def _check_folders(environ: Mapping[str, str]) -> tuple[Status, str]:
     folders = Folders.of_user()
     for variable, folder in (("JUPYTER_RUNTIME_DIR", folders.runtime), ("JUPYTER_DATA_DIR", folders.data)):
         if not _is_writable(folder):
             text = f"{folder} cannot be written: make it yours, or set {variable} to a folder that is"
-            return Finding(check="folders", status=Status.FAILED, text=text)
+            return Status.FAILED, text
     logs = log_folder(environ, folders.runtime)
     if not _is_writable(logs):
         text = (
             f"{logs} cannot be written, so there are no logs: make it yours, or set REMOTE_KERNEL_LOG to another folder"
         )
-        return Finding(check="folders", status=Status.NOTE, text=text)
-    return Finding(check="folders", status=Status.OK, text=f"{folders.runtime}, {folders.data}, logs in {logs}")
+        return Status.NOTE, text
+    return Status.OK, f"{folders.runtime}, {folders.data}, logs in {logs}"
 
 
 def _is_writable(folder: Path) -> bool:
@@ -106,24 +102,24 @@ def _is_writable(folder: Path) -> bool:
     return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
-def _check_settings(environ: Mapping[str, str]) -> Finding:
+def _check_settings(environ: Mapping[str, str]) -> tuple[Status, str]:
     settings = Settings.from_environ(environ)
     known = {f"REMOTE_KERNEL_{name}" for name in ("ENDPOINT", "TOKEN", "IDENTITY_KEY", "IDENTIFIER")}
     given = {name for name in environ if name.startswith("REMOTE_KERNEL_") and environ[name]}
     shown = sorted(given - known)
     text = f"scope {settings.scope}, kernel in the pod {settings.pod_kernel!r}"
-    return Finding(check="settings", status=Status.OK, text=f"{text}; set: {', '.join(shown)}" if shown else text)
+    return Status.OK, f"{text}; set: {', '.join(shown)}" if shown else text
 
 
-def _check_identity(environ: Mapping[str, str]) -> Finding:
+def _check_identity(environ: Mapping[str, str]) -> tuple[Status, str]:
     if Settings.from_environ(environ).identifier is not None:
-        return Finding(check="identity", status=Status.NOTE, text="REMOTE_KERNEL_IDENTIFIER pins one session for all")
+        return Status.NOTE, "REMOTE_KERNEL_IDENTIFIER pins one session for all"
     user = user_name(environ, login_name())
     if text := environ.get("REMOTE_KERNEL_IDENTITY_KEY"):
         parse_key(text)
-        return Finding(check="identity", status=Status.OK, text=f"user {user}, key from REMOTE_KERNEL_IDENTITY_KEY")
+        return Status.OK, f"user {user}, key from REMOTE_KERNEL_IDENTITY_KEY"
     path = Folders.of_user().data / KEY_FILE
     if not path.exists():
-        return Finding(check="identity", status=Status.OK, text=f"user {user}, key made with the first cell in {path}")
+        return Status.OK, f"user {user}, key made with the first cell in {path}"
     load_key(environ, Folders.of_user().data)
-    return Finding(check="identity", status=Status.OK, text=f"user {user}, key in {path}")
+    return Status.OK, f"user {user}, key in {path}"

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.text import Text
 
 from remote_kernel.cli.output.transcript import Transcript
-from remote_kernel.cli.run.batch import Display, Job, Result
+from remote_kernel.cli.run.batch import Display, Job
 from remote_kernel.cli.run.execution import code_cells
 from remote_kernel.cli.terminal import can_draw, console_for, keeps_colours
 from remote_kernel.core.text.terminal_text import clean
@@ -47,7 +47,7 @@ class Lines:
             self._stream = None
 
 
-class PlainProgress:
+class PlainProgress(Display):
     """Cells and their output as lines of plain text, for files, pipes and logs.
 
     When they cannot be written any more it goes on in silence: the run is worth finishing. A stream of `None` takes
@@ -58,18 +58,6 @@ class PlainProgress:
         self._lines = Lines(stream)
         self._total = total
         self._transcript = Transcript()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def notebook_started(self, job: Job) -> Self:
-        return self
-
-    def notebook_ended(self, result: Result) -> None:
-        pass
 
     def cell_started(self, number: int, source: str) -> None:
         self._lines.write([heading(number, self._total, source)])
@@ -90,7 +78,7 @@ def heading(number: int, total: int, source: str) -> str:
     return f"[{number}/{total}] {first}{' …' if rest else ''}"
 
 
-class TerminalProgress:
+class TerminalProgress(Display):
     """The same above a bar with the number of the cell and the time; a line still being written is above it, too.
 
     Use it as a context manager: the bar goes when it ends, and when there is an error.
@@ -117,12 +105,6 @@ class TerminalProgress:
 
     def __exit__(self, *error: object) -> None:
         self._live.stop()
-
-    def notebook_started(self, job: Job) -> Self:
-        return self
-
-    def notebook_ended(self, result: Result) -> None:
-        pass
 
     def cell_started(self, number: int, source: str) -> None:
         self._bar.update(self._task, description=f"cell {number} of {self._total}")

@@ -4,8 +4,7 @@ What the cells print is in the executed notebooks; shown at the same time it wou
 """
 
 import shutil
-from collections.abc import Mapping
-from typing import Any, Self, TextIO
+from typing import Self, TextIO
 
 from rich.progress import (
     BarColumn,
@@ -22,27 +21,21 @@ from rich.text import Text
 
 from remote_kernel.cli.output.progress import Lines
 from remote_kernel.cli.output.report import count_cells, verdict
-from remote_kernel.cli.run.batch import Job, Result
-from remote_kernel.cli.run.execution import code_cells
+from remote_kernel.cli.run.batch import Display, Job, Result
+from remote_kernel.cli.run.execution import Listener, code_cells
 from remote_kernel.cli.terminal import console_for
 from remote_kernel.core.text.terminal_text import one_line
 
 
-class PlainBatch:
+class PlainBatch(Display):
     """A line when a notebook begins and one when it ends; a stream of `None` shows nothing."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._lines = Lines(stream)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def notebook_started(self, job: Job) -> "_Silence":
+    def notebook_started(self, job: Job) -> Listener:
         self._lines.write([f"{one_line(str(job.path))}: started"])
-        return _Silence()
+        return Listener()
 
     def notebook_ended(self, result: Result) -> None:
         outcome = result.outcome
@@ -50,23 +43,7 @@ class PlainBatch:
         self._lines.write([f"{path}: {verdict(result)}, {count_cells(outcome)} in {outcome.seconds:.1f} s"])
 
 
-class _Silence:
-    """Listens to a notebook of which only beginning and end are shown."""
-
-    def cell_started(self, number: int, source: str) -> None:
-        pass
-
-    def message_arrived(self, message: Mapping[str, Any]) -> None:
-        pass
-
-    def cell_interrupted(self) -> None:
-        pass
-
-    def cell_ended(self) -> None:
-        pass
-
-
-class TerminalBatch:
+class TerminalBatch(Display):
     """A bar for all notebooks and one for each that runs; those that went wrong stay to be seen."""
 
     def __init__(self, stream: TextIO, total: int) -> None:
@@ -92,7 +69,7 @@ class TerminalBatch:
     def __exit__(self, *error: object) -> None:
         self._bars.stop()
 
-    def notebook_started(self, job: Job) -> "_Bar":
+    def notebook_started(self, job: Job) -> Listener:
         total = len(code_cells(job.notebook))
         task = self._bars.add_task(one_line(str(job.path)), total=total, state="starting the kernel")
         self._tasks[job] = task
@@ -124,7 +101,7 @@ class _StateColumn(ProgressColumn):
         return state if isinstance(state, Text) else Text(str(state))
 
 
-class _Bar:
+class _Bar(Listener):
     """The bar of one notebook."""
 
     def __init__(self, bars: Progress, task: TaskID, total: int) -> None:
@@ -134,9 +111,6 @@ class _Bar:
 
     def cell_started(self, number: int, source: str) -> None:
         self._bars.update(self._task, state=f"cell {number} of {self._total}")
-
-    def message_arrived(self, message: Mapping[str, Any]) -> None:
-        pass
 
     def cell_interrupted(self) -> None:
         self._bars.update(self._task, state="interrupting")

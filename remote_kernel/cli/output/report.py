@@ -54,7 +54,8 @@ def table(results: Sequence[Result], columns: int | None = None) -> str:
     """
     rows: list[tuple[str, ...]] = [("NOTEBOOK", "RESULT", "CELLS", "TIME")]
     rows += [
-        (one_line(str(result.job.path)), verdict(result), _count(result.outcome), _time(result)) for result in results
+        (one_line(str(result.job.path)), verdict(result), _count(result.outcome), f"{result.outcome.seconds:.1f} s")
+        for result in results
     ]
     if any(map(_moved, results)):
         rows = [(*row, moved) for row, moved in zip(rows, ["WORKSPACE", *map(_moved, results)], strict=True)]
@@ -127,10 +128,6 @@ def _count(outcome: Outcome) -> str:
 def _moved(result: Result) -> str:
     """Return what went to the session and back; "" for nothing."""
     return result.outcome.workspace.describe() if result.outcome.workspace is not None else ""
-
-
-def _time(result: Result) -> str:
-    return f"{result.outcome.seconds:.1f} s"
 
 
 def _explain_failure(failure: Failure, outcome: Outcome, prefix: str) -> str:

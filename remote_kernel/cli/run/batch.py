@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 from nbformat import NotebookNode
 
@@ -63,15 +63,18 @@ class Result:
         return self.outcome.failure.signal if self.outcome.failure is not None else 0
 
 
-class Display(Protocol):
-    """Shows a batch while it runs; a context manager around it."""
+class Display(Listener):
+    """Shows a batch while it runs; a context manager around it. It shows nothing but what a subclass does."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(self, *error: object) -> None: ...
+    def __exit__(self, *error: object) -> None:
+        pass
 
     def notebook_started(self, job: Job) -> Listener:
         """Take note that a notebook begins, and return who listens to it."""
+        return self
 
     def notebook_ended(self, result: Result) -> None:
         """Take note of what came of a notebook."""
@@ -98,8 +101,8 @@ async def execute_batch(jobs: Sequence[Job], at_once: int, display: Display) -> 
 async def _run(job: Job, display: Display, signals: Signals) -> Result:
     executed = notebook_files.without_outputs(job.notebook)
     if signals.received.is_set():
-        failure = Failure(cause=Cause.SIGNAL, signal=signals.number)
-        return Result(job=job, outcome=Outcome(cells=_cells(job), started=0, seconds=0.0, failure=failure))
+        failure, cells = Failure(cause=Cause.SIGNAL, signal=signals.number), tuple(code_cells(job.notebook))
+        return Result(job=job, outcome=Outcome(cells=cells, started=0, seconds=0.0, failure=failure))
     outcome = await execute_notebook(executed, job.plan, display.notebook_started(job), signals)
     written: list[Path] = []
     problems: list[str] = []
@@ -146,7 +149,3 @@ def _compare(job: Job, executed: NotebookNode, outcome: Outcome) -> tuple[Differ
     """Compare the cells that ended by themselves; the one that ended the run is explained by its failure."""
     ended = outcome.started - (outcome.failure is not None)
     return tuple(compare(job.notebook, executed, outcome.cells[:ended]))
-
-
-def _cells(job: Job) -> tuple[int, ...]:
-    return tuple(code_cells(job.notebook))

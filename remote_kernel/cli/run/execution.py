@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from jupyter_core.utils import ensure_async
 from nbclient import NotebookClient
@@ -117,16 +117,20 @@ class Outcome:
         return len(self.cells)
 
 
-class Listener(Protocol):
+class Listener:
     """Is told what happens, as it happens, but for the error that ends the run: that is in the outcome."""
 
-    def cell_started(self, number: int, source: str) -> None: ...
+    def cell_started(self, number: int, source: str) -> None:
+        """Take note that a cell begins."""
 
-    def message_arrived(self, message: Mapping[str, Any]) -> None: ...
+    def message_arrived(self, message: Mapping[str, Any]) -> None:
+        """Take note of what a cell says."""
 
-    def cell_interrupted(self) -> None: ...
+    def cell_interrupted(self) -> None:
+        """Take note that the cell is asked to end."""
 
-    def cell_ended(self) -> None: ...
+    def cell_ended(self) -> None:
+        """Take note that the cell has ended."""
 
 
 async def execute_notebook(notebook: NotebookNode, plan: Plan, listener: Listener, signals: Signals) -> Outcome:

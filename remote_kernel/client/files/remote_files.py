@@ -3,11 +3,12 @@
 import asyncio
 import json
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 from remote_kernel.client.http.transport import Broke
-from remote_kernel.client.routes.route import Route
+from remote_kernel.client.routes.route import Route, understood
 from remote_kernel.core.download_paths import shown
 from remote_kernel.core.errors import (
     PoolRefused,
@@ -15,7 +16,6 @@ from remote_kernel.core.errors import (
     RemoteKernelError,
     SessionLost,
     TransferError,
-    WireError,
 )
 from remote_kernel.core.limits import LISTING, Limit
 from remote_kernel.core.numbers import NAME
@@ -23,8 +23,6 @@ from remote_kernel.core.wire import file_batches as batches
 from remote_kernel.core.wire import files as wire
 from remote_kernel.core.wire.compression import deflated_bytes, inflate
 from remote_kernel.core.wire.frames import COMPRESS_PARAM, COMPRESS_ZLIB
-
-T = TypeVar("T")
 
 # The pod computes a checksum before it answers: some 300 MB a second on a small machine.
 CHECKSUM_SECONDS = 200.0
@@ -83,7 +81,7 @@ class RemoteFiles:
             is_quick = sum(entry.size for entry in entries) < MAX_CHECKSUM_BYTES
             asked = {"start": str(len(entries)), **({"sha256": "1"} if with_checksums and is_quick else {})}
             answer = await self._request("GET", wire.FILES_PATH, params | asked, read_seconds=CHECKSUM_SECONDS)
-            listing = _parse(wire.Listing.from_json, answer)
+            listing = understood(wire.Listing.from_json, answer)
             entries += listing.entries
             name_chars += sum(len(entry.path) for entry in listing.entries)
             if not listing.next:
@@ -101,7 +99,7 @@ class RemoteFiles:
         """Return what is at `path`."""
         params = {"path": path, "sha256": "1" if with_checksum else "0"}
         answer = await self._request("GET", wire.METADATA_PATH, params, read_seconds=CHECKSUM_SECONDS)
-        return _parse(wire.Metadata.from_json, answer)
+        return understood(wire.Metadata.from_json, answer)
 
     async def make_folder(self, path: str) -> None:
         """Make a folder, with those above it, unless it is there."""
@@ -125,7 +123,7 @@ class RemoteFiles:
         params |= {"executable": "1"} if is_executable else {}
         params |= {} if replaces is None else {"replaces": replaces or wire.NOTHING}
         answer = await self._request("POST", wire.CONTENT_PATH, params, piece, read_seconds=CHECKSUM_SECONDS)
-        return _parse(wire.Received.from_json, answer)
+        return understood(wire.Received.from_json, answer)
 
     async def write_batch(self, folder: str, files: "Sequence[batches.BatchFile]") -> "Sequence[batches.FileVersion]":
         """Send whole files to a folder; return them as they are there, in the same order.
@@ -140,7 +138,7 @@ class RemoteFiles:
         content = await asyncio.to_thread(_pack, files, compresses=compresses)
         params = {"folder": folder, **({COMPRESS_PARAM: COMPRESS_ZLIB} if compresses else {})}
         answer = await self._request("POST", wire.BATCH_PATH, params, content, read_seconds=CHECKSUM_SECONDS)
-        received = _parse(batches.BatchReceived.from_json, answer).files
+        received = understood(batches.BatchReceived.from_json, answer).files
         _check([file.path for file in files], [file.path for file in received])
         return received
 
@@ -162,7 +160,7 @@ class RemoteFiles:
         asked = json.dumps(batches.Fetch(files=[*files]).to_json()).encode()
         size = deflated_bytes(wire.MAX_PIECE_BYTES) if compresses else wire.MAX_PIECE_BYTES
         body = await self._stream("POST", wire.FETCH_PATH, params, asked, name=folder, most=size)
-        return await asyncio.to_thread(_unpack, body, files, is_compressed=compresses)
+        return await asyncio.to_thread(understood, partial(_unpack, asked=files, is_compressed=compresses), body)
 
     async def remove(self, files: "Sequence[batches.FileVersion]", *, folder: str = "") -> batches.Removed:
         """Remove files, each if it is still of the version that is named; it may be made again.
@@ -175,7 +173,7 @@ class RemoteFiles:
         answer = await self._request(
             "POST", wire.REMOVE_PATH, {"folder": folder}, content, read_seconds=CHECKSUM_SECONDS
         )
-        removed = _parse(batches.Removed.from_json, answer)
+        removed = understood(batches.Removed.from_json, answer)
         _check(sorted(file.path for file in files), sorted([*removed.removed, *removed.kept]))
         return removed
 
@@ -237,24 +235,14 @@ def _pack(files: Sequence[batches.BatchFile], *, compresses: bool) -> bytes:
 
 
 def _unpack(body: bytes, asked: Sequence[batches.FileVersion], *, is_compressed: bool) -> Sequence[batches.BatchFile]:
-    try:
-        packed = inflate(body, max_bytes=wire.MAX_PIECE_BYTES, name="a batch") if is_compressed else body
-        return batches.unpack_fetched(packed, asked)
-    except WireError as error:
-        raise PoolUnreachable(f"The session sent something unreadable: {error}.") from None
+    packed = inflate(body, max_bytes=wire.MAX_PIECE_BYTES, name="a batch") if is_compressed else body
+    return batches.unpack_fetched(packed, asked)
 
 
 def _check(asked: Sequence[str], answered: Sequence[str]) -> None:
     """Raise `PoolUnreachable` where an answer is not about the files that were asked about."""
     if asked != answered:
         raise PoolUnreachable("The session speaks of other files than it was asked about.")
-
-
-def _parse(parse: Callable[[Mapping[str, Any]], T], answer: Mapping[str, Any]) -> T:
-    try:
-        return parse(answer)
-    except WireError as error:
-        raise PoolUnreachable(f"The session sent something unreadable: {error}.") from None
 
 
 def _translate(error: PoolRefused) -> RemoteKernelError:

@@ -123,7 +123,7 @@ def _add(plan: UploadPlan, source: Path, target: PurePosixPath, *, root: Path) -
             plan.leave_out(NO_UNICODE, source)
         elif is_link and not source.is_file():
             plan.leave_out(NO_FILE, source)
-        elif is_link and not _leads_into(source, root):
+        elif is_link and not source.resolve().is_relative_to(root.resolve()):
             plan.leave_out(LEADS_OUT, source)
         elif source.is_dir():
             plan.add(LocalItem(source=source, target=_text(target), size=0, is_folder=True))
@@ -133,10 +133,6 @@ def _add(plan: UploadPlan, source: Path, target: PurePosixPath, *, root: Path) -
             plan.add(LocalItem(source=source, target=_text(target), size=source.stat().st_size))
         elif source.exists():
             plan.leave_out(SPECIAL, source)
-
-
-def _leads_into(link: Path, root: Path) -> bool:
-    return link.resolve().is_relative_to(root.resolve())
 
 
 @contextlib.contextmanager

@@ -4,17 +4,15 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from remote_kernel.client.files.transfer import Patience
-from remote_kernel.client.routes.route import Route
-from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SessionLost, TransferError, WireError
+from remote_kernel.client.routes.route import Route, understood
+from remote_kernel.core.errors import PoolRefused, SessionLost, TransferError
 from remote_kernel.core.wire import files
 from remote_kernel.core.wire.frames import PACKAGES_PATH
 from remote_kernel.core.wire.packages import Installed, Order, Packages
-
-T = TypeVar("T")
 
 # The interpreter of a machine with a slow disk takes seconds to start.
 READ_SECONDS = 100.0
@@ -52,7 +50,7 @@ class RemotePackages:
 
     async def describe(self) -> Packages:
         """Return what the interpreter is and has."""
-        packages = _parse(Packages.from_json, await self._request("GET", {}))
+        packages = understood(Packages.from_json, await self._request("GET", {}))
         self.pod = packages.pod
         return packages
 
@@ -62,7 +60,7 @@ class RemotePackages:
         ends_at = time.monotonic() + self._order_seconds
         while time.monotonic() < ends_at:
             asked_at = time.monotonic()
-            installed = _parse(Installed.from_json, await self._request("POST", {"job": job}, content))
+            installed = understood(Installed.from_json, await self._request("POST", {"job": job}, content))
             if installed.is_done:
                 return installed
             # An agent of ours has waited before it answers.
@@ -85,10 +83,3 @@ class RemotePackages:
             if error.code == files.NO_AGENT:
                 raise TransferError(f"{error} {AZURE_MAY_INSTALL}") from None
             raise
-
-
-def _parse(parse: Callable[[Mapping[str, Any]], T], answer: Mapping[str, Any]) -> T:
-    try:
-        return parse(answer)
-    except WireError as error:
-        raise PoolUnreachable(f"The session sent something unreadable: {error}.") from None

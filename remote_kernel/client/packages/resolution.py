@@ -120,9 +120,11 @@ class _Resolution:
             names = [name for name in open_names if name in self._chosen] or open_names
             lines = [self._line(name) for name in names]
             if not lines:
-                return sorted(filter(self._is_new, self._reached()), key=lambda found: found.name)
-            for found in await self._find(lines):
-                self._chosen[found.name] = found
+                installed, reached = self._target.installed, self._asked.keys() & self._chosen.keys()
+                found = (self._chosen[name] for name in sorted(reached))
+                return [each for each in found if installed.get(each.name) != each.version]
+            for each in await self._find(lines):
+                self._chosen[each.name] = each
         raise UsageError("The requirements lead in circles: pin the versions of some of them.")
 
     def _ask_anew(self) -> None:
@@ -193,13 +195,6 @@ class _Resolution:
                     raise UsageError(
                         f"{one} asks for {name} {version}, and {two} for {name}{other.specifier}: both cannot be had."
                     )
-
-    def _reached(self) -> list[Found]:
-        """Return what is chosen and still asked for."""
-        return [found for name, found in self._chosen.items() if name in self._asked]
-
-    def _is_new(self, found: Found) -> bool:
-        return self._target.installed.get(found.name) != found.version
 
 
 def _who(by: str) -> str:

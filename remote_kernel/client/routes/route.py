@@ -1,8 +1,13 @@
 """Route protocol: request/response and streams of wire version 2."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+from remote_kernel.core.errors import PoolUnreachable, WireError
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 
 class Body(Protocol):
@@ -49,3 +54,11 @@ class Route(Protocol):
 
     async def aclose(self) -> None:
         """Close every connection."""
+
+
+def understood(read: Callable[[A], T], answer: A) -> T:
+    """Return what `read` makes of an answer; one that it cannot read may be another the next time."""
+    try:
+        return read(answer)
+    except WireError as error:
+        raise PoolUnreachable(f"The session sent something unreadable: {error}.") from None

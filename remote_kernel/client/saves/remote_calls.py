@@ -12,18 +12,16 @@ from http import HTTPStatus
 from typing import Any
 
 from remote_kernel.client.files.patient_files import PatientFiles
-from remote_kernel.client.routes.route import Route
+from remote_kernel.client.routes.route import Route, understood
 from remote_kernel.client.saves.program import program_archive
 from remote_kernel.client.saves.sending import send_content
 from remote_kernel.core.errors import (
     PoolError,
     PoolRefused,
-    PoolUnreachable,
     RemoteKernelError,
     SaveError,
     SessionBusy,
     SessionLost,
-    WireError,
 )
 from remote_kernel.core.wire import files
 from remote_kernel.core.wire import saves as wire
@@ -166,11 +164,9 @@ class RemoteCalls:
         params = self._interpreter.params(job=job)
         try:
             answer = await self._route.request(method, path, params=params, content=content, read_seconds=READ_SECONDS)
-            return CallState.from_json(answer)
         except PoolRefused as error:
             raise _translate(error) from None
-        except WireError as error:
-            raise PoolUnreachable(f"The session sent something unreadable: {error}.") from None
+        return understood(CallState.from_json, answer)
 
 
 class _Missing(SaveError):

@@ -247,12 +247,8 @@ async def _connected(connecting: Awaitable[tuple[object, Connection]]) -> Connec
     except TimeoutError:
         raise NoConnection("it does not answer") from None
     except OSError as error:
-        raise _no_connection(error) from error
+        raise NoConnection(_reason(error), is_absent=error.errno in _ABSENT) from error
     return connection
-
-
-def _no_connection(error: OSError) -> NoConnection:
-    return NoConnection(_reason(error), is_absent=error.errno in _ABSENT)
 
 
 def _reason(error: OSError) -> str:

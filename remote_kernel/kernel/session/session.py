@@ -36,7 +36,7 @@ from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.identity.identification import Identification
 from remote_kernel.kernel.identity.notebook_path import Hints
 from remote_kernel.kernel.launch.asking import LaunchAsking
-from remote_kernel.kernel.launch.options import LaunchOptions, Place
+from remote_kernel.kernel.launch.options import LaunchOptions
 from remote_kernel.kernel.requests.request import Interrupted
 from remote_kernel.kernel.session.binding import Binding, BindingFile
 from remote_kernel.kernel.session.current_binding import CurrentBinding
@@ -187,7 +187,7 @@ class Session:
         pool = self._route(settings, access, binding.identifier, connects_ahead=True)
         make_room = partial(self._tidying.make_room, settings, access, binding.identifier)
         options = LaunchOptions(settings=settings, environ=self._environ, notebook=binding.notebook)
-        self.launch = LaunchAsking(options, self._place)
+        self.launch = LaunchAsking(options, lambda: self.workspace.in_session if self.workspace else None)
         link = Link(
             pool,
             on_event,
@@ -269,10 +269,6 @@ class Session:
         self._watched = folder
         if self.link is not None:
             self.link.watch(folder)
-
-    def _place(self) -> Place | None:
-        """Return where the notebook is in the session, if that is in a workspace."""
-        return self.workspace.in_session if self.workspace else None
 
     async def _run(self, link: Link) -> None:
         """Run the link; a defect of ours must end in the cell, not in silence."""

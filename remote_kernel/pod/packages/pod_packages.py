@@ -117,7 +117,7 @@ class PodPackages:
     async def _install(self, program: Program, folder: Path, order: Order) -> Installed:
         packages = (await self._probe(program)).packages
         before = packages.installed
-        wheels = [wheel for wheel in order.wheels if before.get(_name(wheel)) != _version(wheel)]
+        wheels = [wheel for wheel in order.wheels if before.get(_name(wheel)) != wheel.name.split("-")[1]]
         files = [self._folder.resolve(f"{wire.WHEELS_FOLDER}/{wheel.name}") for wheel in wheels]
         missing = await asyncio.to_thread(_missing, wheels, files)
         if missing or not wheels:
@@ -160,10 +160,6 @@ def _source_of_probe() -> str:
 
 def _name(wheel: Wheel) -> str:
     return normalized(wheel.name.partition("-")[0])
-
-
-def _version(wheel: Wheel) -> str:
-    return wheel.name.split("-")[1]
 
 
 def _missing(wheels: Sequence[Wheel], files: Sequence[Path]) -> list[str]:
