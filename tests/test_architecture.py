@@ -139,15 +139,6 @@ def loaded_with(module: str) -> list[str]:
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
 
 
-def test_local_kernel_loads_what_moves_files_when_it_is_asked_to() -> None:
-    loaded = loaded_with("remote_kernel.kernel.relay")
-    assert "remote_kernel.kernel.magics.actions" in loaded
-    late = ("kernel.magics.transfers", "client.files.download", "client.workspace.sync", "core.wire.packages",
-            "client.early_contact", "client.auth.kept_token", "kernel.saves.session_saves",
-            "client.saves.store", "client.saves.folder", "core.saves.save", "core.wire.saves")  # fmt: skip
-    assert not {f"remote_kernel.{name}" for name in late} & set(loaded)
-
-
 def test_local_kernel_binds_its_sockets_before_it_loads_the_rest() -> None:
     parts = {"cli", "client", "http1", "log_files", "pod", "pool"}
     loaded = loaded_with("remote_kernel.kernel.app")

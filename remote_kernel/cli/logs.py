@@ -3,7 +3,6 @@
 import argparse
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from remote_kernel.core.errors import UsageError
@@ -154,7 +153,7 @@ class Tail:
         """Return a line; what is none, such as the last words of a process that died, goes with the line before it."""
         line = LogLine.from_json(text)
         if line is None:
-            return replace(self._last, level="error", event=LogEvent("output", text=text))
+            return self._last._replace(level="error", event=LogEvent("output", text=text))
         self._last = line
         return line
 

@@ -5,22 +5,21 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from jupyter_core.paths import jupyter_runtime_dir
 
-from remote_kernel.client.auth.azure_login import AzureLogin
-from remote_kernel.client.auth.tokens import Tokens
-from remote_kernel.client.http.certificates import find_bundle
-from remote_kernel.client.http.proxy import find_proxy
 from remote_kernel.client.http.transport import Transport, transport_to
-from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.core.errors import PoolUnreachable, SettingsError
 from remote_kernel.core.pools.credential import CredentialKind
 from remote_kernel.core.pools.local_pool import LOOPBACK_NAMES, NOT_ON_WINDOWS
-from remote_kernel.core.pools.proxies import Proxy
 from remote_kernel.core.settings import Settings
+
+if TYPE_CHECKING:
+    from remote_kernel.client.auth.tokens import Tokens
+    from remote_kernel.client.local_pool import LocalPool
+    from remote_kernel.core.pools.proxies import Proxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class Endpoint:
     url: str
     token: str = field(repr=False)
     must_prove: bool = False
-    proxy: Proxy | None = None
+    proxy: "Proxy | None" = None
     bundle: Path | None = None
     is_direct: bool = False
 
@@ -63,7 +62,7 @@ class ConfiguredAccess:
     """An endpoint and a ready-made token from the settings."""
 
     def __init__(
-        self, url: str, token: str, proxy: Proxy | None = None, bundle: Path | None = None, *, is_direct: bool = False
+        self, url: str, token: str, proxy: "Proxy | None" = None, bundle: Path | None = None, *, is_direct: bool = False
     ) -> None:
         self._endpoint = Endpoint(url, token, proxy=proxy, bundle=bundle, is_direct=is_direct)
         self.is_here = is_here(url)
@@ -85,7 +84,7 @@ class ConfiguredAccess:
 class AzureAccess(ConfiguredAccess):
     """An endpoint from the settings, and tokens of an Azure login."""
 
-    def __init__(self, url: str, tokens: Tokens, proxy: Proxy | None = None, bundle: Path | None = None) -> None:
+    def __init__(self, url: str, tokens: "Tokens", proxy: "Proxy | None" = None, bundle: Path | None = None) -> None:
         super().__init__(url, "", proxy, bundle)
         self._tokens = tokens
 
@@ -111,7 +110,7 @@ class LocalAccess:
     is_here = True
 
     def __init__(
-        self, pool: LocalPool, environ: Mapping[str, str] | None = None, *, is_direct: bool = False
+        self, pool: "LocalPool", environ: Mapping[str, str] | None = None, *, is_direct: bool = False
     ) -> None:  # fmt: skip
         self._is_direct = is_direct
         self._pool = pool
@@ -153,9 +152,10 @@ def choose_access(settings: Settings, environ: Mapping[str, str]) -> Access:
     if not settings.endpoint:
         if sys.platform == "win32":
             raise SettingsError(NOT_ON_WINDOWS)
+        from remote_kernel.client.local_pool import LocalPool  # late, as below
+
         return LocalAccess(LocalPool(), environ, is_direct=settings.is_direct is not False)
-    proxy = find_proxy(settings.endpoint, environ)
-    bundle = find_bundle(environ) if settings.endpoint.startswith("https:") else None
+    proxy, bundle = _find_way(settings.endpoint, environ)
     if settings.token:
         is_direct = settings.is_direct is True and proxy is None and is_here(settings.endpoint)
         return ConfiguredAccess(settings.endpoint, settings.token, proxy, bundle, is_direct=is_direct)
@@ -164,12 +164,25 @@ def choose_access(settings: Settings, environ: Mapping[str, str]) -> Access:
     # A test pool on this machine gets an Azure token when somebody asks for that in so many words.
     if parts.scheme == "http" and not (is_local and settings.credential.kind is not CredentialKind.DEFAULT):
         raise SettingsError(_in_the_clear(is_local))
-    from remote_kernel.client.auth.kept_token import keep_token  # late: most kernels use the local pool
+    # Late, as every start of a kernel waits for imports, and most use the local pool.
+    from remote_kernel.client.auth.azure_login import AzureLogin
+    from remote_kernel.client.auth.kept_token import keep_token
+    from remote_kernel.client.auth.tokens import Tokens
 
     path = Path(jupyter_runtime_dir()) / "remote-kernel" / "azure-token"
     login = AzureLogin(settings.credential, settings.token_scope, environ)
     tokens = Tokens(keep_token(login, settings.credential, settings.token_scope, environ, path))
     return AzureAccess(settings.endpoint, tokens, proxy, bundle)
+
+
+def _find_way(endpoint: str, environ: Mapping[str, str]) -> "tuple[Proxy | None, Path | None]":
+    """Return the proxy on the way to a pool, and the certificates to trust there; raises `SettingsError`."""
+    if not endpoint.startswith("https:"):
+        return None, None
+    from remote_kernel.client.http.certificates import find_bundle
+    from remote_kernel.client.http.proxy import find_proxy
+
+    return find_proxy(endpoint, environ), find_bundle(environ)
 
 
 def _in_the_clear(is_here: bool) -> str:

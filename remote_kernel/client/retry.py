@@ -6,7 +6,7 @@ go in, a number of seconds comes out.
 
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from remote_kernel.core.errors import (
     Forbidden,
@@ -42,8 +42,7 @@ TOKEN_SECONDS = 5.0
 NEVER_READY_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class Budget(NamedTuple):
     """Bounds on how long to go on trying.
 
     Waiting in a queue and not getting through are two things, with a time each: who has been cut off for hours has not
@@ -80,8 +79,7 @@ def first_contact(wait_seconds: float, access_seconds: float = 0.0) -> Budget:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class Room(NamedTuple):
     """Room in a full pool: what was done for it, and what the user can do.
 
     Attributes:
@@ -171,7 +169,7 @@ class Retry:
         if room.freed:
             self._freed += room.freed
             self._freed_at = now
-        return replace(room, freed=self._freed)
+        return room._replace(freed=self._freed)
 
     def _since(self, error: RemoteKernelError, now: float) -> float:
         """Return since when it has been like this."""
@@ -231,8 +229,7 @@ def is_passing(error: RemoteKernelError) -> bool:
     return isinstance(error, PoolUnreachable | PoolFull | Forbidden | PoolNotReady)
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """Words of the waiting line: some before the time, perhaps some after it, perhaps sentences."""
 
     reason: str

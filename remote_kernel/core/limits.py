@@ -5,15 +5,14 @@ What reads an answer finds its bounds here by the path that was asked for (`limi
 request has to think of them. What is larger is not taken: it costs that answer, and no memory beyond the bound.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 KILOBYTE = 1024
 MEGABYTE = 1024 * KILOBYTE
 GIGABYTE = 1024 * MEGABYTE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
+class Limit(NamedTuple):
     """Bounds of one kind of answer; `None` where there is nothing of that to bound.
 
     Attributes:

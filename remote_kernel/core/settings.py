@@ -6,7 +6,6 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from remote_kernel.core.errors import SettingsError
-from remote_kernel.core.forwarding import parse_patterns
 from remote_kernel.core.identity import Identifier, Scope, parse_identifier
 from remote_kernel.core.pools.credential import DEFAULT_TOKEN_SCOPE, Credential, parse_credential, parse_token_scope
 from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC
@@ -18,6 +17,8 @@ DEFAULT_WAIT_SECONDS = 300.0
 DEFAULT_ACCESS_WAIT_SECONDS = 120.0
 DEFAULT_KEEPALIVE_MINUTES = 30.0
 
+# Inside Jupyter's data folder.
+DEFAULT_SAVES_FOLDER = "remote-kernel/saves"
 # A save is as large as what the notebook holds; a laptop's disk bears a few of those.
 DEFAULT_SAVES_KEPT = 5
 DEFAULT_SAVES_BYTES = 5_000_000_000
@@ -122,7 +123,7 @@ class Settings:
             is_fresh=_parse_switch(environ, "REMOTE_KERNEL_FRESH", default=False),
             start=_parse_start(environ.get("REMOTE_KERNEL_START", "")),
             keeps_history=_parse_switch(environ, "REMOTE_KERNEL_HISTORY", default=True),
-            forwarded=parse_patterns(environ.get(FORWARD_ENV, ""), FORWARD_ENV),
+            forwarded=_parse_forwarded(environ.get(FORWARD_ENV, "")),
             startup=environ.get("REMOTE_KERNEL_STARTUP", ""),
             hash_seed=_parse_hash_seed(environ.get("REMOTE_KERNEL_HASH_SEED", "")),
             wait_seconds=_parse_number(environ, "REMOTE_KERNEL_WAIT_SECONDS", DEFAULT_WAIT_SECONDS),
@@ -165,6 +166,14 @@ def _parse_start(text: str) -> Start:
     except ValueError:
         names = ", ".join(Start)
         raise SettingsError(f"REMOTE_KERNEL_START is {text!r}: use one of {names}") from None
+
+
+def _parse_forwarded(text: str) -> tuple[str, ...]:
+    if not text:
+        return ()
+    from remote_kernel.core.forwarding import parse_patterns  # late: every start of a kernel waits for imports
+
+    return parse_patterns(text, FORWARD_ENV)
 
 
 def _parse_endpoint(text: str) -> str:

@@ -4,11 +4,10 @@ A front end tries to connect as soon as it has started the process, and then, as
 or two. So this binds the sockets first; the rest is loaded while nobody could be heard anyway.
 """
 
-import argparse
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from remote_kernel.core.errors import RemoteKernelError
@@ -37,24 +36,34 @@ async def run(connection_file: Path, environ: Mapping[str, str]) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the kernel; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m remote_kernel",
-        description="A Jupyter kernel whose cells run in a remote session; front ends start it.",
-    )
-    parser.add_argument("-f", metavar="FILE", dest="connection_file", type=Path, required=True, help="connection file")
-    arguments, _ = parser.parse_known_args(argv)
+    connection_file = _parse_arguments(sys.argv[1:] if argv is None else argv)
     environ = dict(os.environ)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # until there is something to interrupt
     try:
-        return run_in_loop(run(arguments.connection_file, environ))
+        return run_in_loop(run(connection_file, environ))
     except RemoteKernelError as error:
         print(f"remote-kernel: {error}", file=sys.stderr)
         from remote_kernel.kernel.own_log import log_refusal
 
-        log_refusal(arguments.connection_file, environ, error)
+        log_refusal(connection_file, environ, error)
         return 2
     except Exception as error:
         from remote_kernel.kernel.defects import report_defect
 
         report_defect(error)
         return 1
+
+
+def _parse_arguments(argv: Sequence[str]) -> Path:
+    """Return the connection file that the command line names."""
+    if len(argv) == 2 and argv[0] == "-f":  # as every front end has it
+        return Path(argv[1])
+    import argparse  # late, as every start of a kernel waits for imports
+
+    parser = argparse.ArgumentParser(
+        prog="python -m remote_kernel",
+        description="A Jupyter kernel whose cells run in a remote session; front ends start it.",
+    )
+    parser.add_argument("-f", metavar="FILE", dest="connection_file", type=Path, required=True, help="connection file")
+    connection_file: Path = parser.parse_known_args(argv)[0].connection_file
+    return connection_file

@@ -1,13 +1,12 @@
 """Jupyter's folders of this user."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from remote_kernel.core.errors import HOMELESS, SettingsError, is_homeless
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Folders:
+class Folders(NamedTuple):
     """Jupyter's folders for data (the identity key) and for what belongs to running programs."""
 
     data: Path

@@ -15,11 +15,10 @@ import logging
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.jupyter.messages import write_header
@@ -31,8 +30,7 @@ from remote_kernel.kernel.deliveries import Deliveries
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
 from remote_kernel.kernel.identity.notebook_path import Hints
-from remote_kernel.kernel.magics.actions import Actions
-from remote_kernel.kernel.magics.completion import Completion
+from remote_kernel.kernel.magics.on_demand import CommandsOnDemand
 from remote_kernel.kernel.output import style
 from remote_kernel.kernel.output.display import Display, note
 from remote_kernel.kernel.output.waiting_line import WaitingLine
@@ -44,8 +42,7 @@ from remote_kernel.kernel.requests.request import Interrupted, Request
 from remote_kernel.kernel.requests.table import LINK_IS_DOWN, MAX_WAITING_BYTES, NOT_SENT, STARTING, RequestTable
 from remote_kernel.kernel.saves.on_demand import SavesOnDemand
 from remote_kernel.kernel.session.attachment import Attachment
-from remote_kernel.kernel.session.restarts import FAREWELL_SECONDS
-from remote_kernel.kernel.session.session import Session
+from remote_kernel.kernel.session.session import FAREWELL_SECONDS, Session
 from remote_kernel.kernel.uplink import Uplink
 
 _log = logging.getLogger(__name__)
@@ -63,8 +60,7 @@ SAVE_SECONDS = 1.2
 END_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Farewell:
+class Farewell(NamedTuple):
     """A `shutdown_request`, and whether it asks for a restart."""
 
     message: Message
@@ -110,7 +106,7 @@ class Relay:
         self._wakes_at = inf
         attachment = Attachment()
         self._saves = SavesOnDemand(
-            channels, session, attachment, self._hints,
+            session, attachment, self._hints,
             files=lambda: self.preparation.files, tell=lambda note: self._do(self._table.tell(note)),
         )  # fmt: skip
         self.preparation = Preparation(session, attachment, self._hints, self._saves, self._reach)
@@ -122,7 +118,7 @@ class Relay:
         self._uplink = Uplink(
             channels, session, self._table, attachment, self.deliveries.take, self._hints, self.preparation
         )
-        self._actions = Actions(
+        self._commands = CommandsOnDemand(
             channels,
             session,
             self._table.orphaned,
@@ -131,11 +127,6 @@ class Relay:
             self._saves,
             reach=self._reach,
             settle=self._settle,
-        )
-        self._completion = Completion(
-            self._actions.list_remote,
-            self._saves.names,
-            totals=lambda: self.preparation.totals,
             answer=self._answer,
             fail=self._fail,
         )
@@ -176,9 +167,9 @@ class Relay:
                 return
             case "interrupt_request":
                 _log.info(LogEvent("interrupt"))
-            case "complete_request" | "inspect_request" if self._completion.takes(request):
+            case "complete_request" | "inspect_request" if self._commands.completes(request):
                 return
-            case "input_reply" if self._saves.question.takes(request):
+            case "input_reply" if self._commands.takes_reply(request):
                 return
         facts = self._uplink.look(begins_cell=request.is_execute)
         if request.is_execute:
@@ -345,7 +336,7 @@ class Relay:
     async def _run_command(self, asked: RunCommand) -> None:
         error: RemoteKernelError | None = None
         try:
-            await self._actions.perform(asked.request, asked.command)
+            await self._commands.perform(asked.request, asked.command)
         except asyncio.CancelledError:
             error = Interrupted(NOT_DONE)
         except RemoteKernelError as failure:
@@ -388,7 +379,7 @@ class Relay:
         saving_seconds = await self._save_at_end()
         if self._fetching:
             await asyncio.wait(self._fetching, timeout=FETCH_SECONDS)
-        await self._completion.aclose()
+        await self._commands.aclose()
         await self._uplink.aclose()
         self._table.close()
         self._stop_timer()

@@ -25,7 +25,6 @@ from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.frontend.connection_file import Connection
 from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
-from remote_kernel.kernel.interrupt_event import watch_interrupt_event
 from remote_kernel.kernel.own_log import open_log
 from remote_kernel.kernel.parent import Parent
 from remote_kernel.kernel.relay import Relay
@@ -67,7 +66,10 @@ async def serve(connection: Connection, channels: Channels, parent: Parent, envi
     known = KernelInfoCache(folders.runtime, endpoint=endpoint, kernelspec=kernelspec)
     relay = Relay(channels, session, known, kernelspec=kernelspec, is_eager=settings.start is Start.EAGER)
     interrupt = partial(_interrupt, relay, Author(f"signals-{secrets.token_hex(8)}"))
-    watch_interrupt_event(environ, interrupt)
+    if sys.platform == "win32":
+        from remote_kernel.kernel.interrupt_event import watch_interrupt_event
+
+        watch_interrupt_event(environ, interrupt)
     with handling(dict.fromkeys(wanted(), relay.stopped.set) | {signal.SIGINT: interrupt}):
         try:
             async with asyncio.TaskGroup() as tasks:  # whose failure ends this process: Jupyter starts another then

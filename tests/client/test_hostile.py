@@ -9,7 +9,6 @@ import time
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -494,7 +493,7 @@ async def test_a_listing_without_an_end_is_given_up(listing: object, text: str) 
     async with hostile(answer) as server:
         pool = server.pool()
         with pytest.raises(TransferError, match=text):
-            await RemoteFiles(pool, limit=replace(limits.LISTING, entries=5000, name_chars=100_000, pages=100)).list(
+            await RemoteFiles(pool, limit=limits.LISTING._replace(entries=5000, name_chars=100_000, pages=100)).list(
                 "folder"
             )
         await pool.aclose()

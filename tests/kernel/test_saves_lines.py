@@ -3,7 +3,7 @@
 import pytest
 
 from remote_kernel.core.errors import UsageError
-from remote_kernel.kernel.magics.session_command import Command, parse
+from remote_kernel.kernel.magics.command import Command, parse_command
 from remote_kernel.kernel.saves.lines import (
     AutosaveAction,
     Restore,
@@ -15,7 +15,7 @@ from remote_kernel.kernel.saves.lines import (
 
 
 def command(line: str) -> Command:
-    parsed = parse(line)
+    parsed = parse_command(line)
     assert parsed is not None
     assert parsed.verb
     return parsed

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remote_kernel.core.errors import UsageError
+from remote_kernel.kernel.magics.command import Command
 from remote_kernel.kernel.magics.command_line import IS_WINDOWS, quoted, scan, split
 from remote_kernel.kernel.magics.completion import match_local, match_paths
-from remote_kernel.kernel.magics.session_command import Command, parse_install, parse_sync, parse_transfer
+from remote_kernel.kernel.magics.session_command import parse_install, parse_sync, parse_transfer
 
 
 @pytest.mark.parametrize(

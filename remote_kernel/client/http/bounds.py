@@ -6,7 +6,6 @@ from remote_kernel.core import limits
 from remote_kernel.core.limits import Limit
 from remote_kernel.core.pools.front_door import LIST_MANAGED_PATH
 from remote_kernel.core.pools.local_pool import STATUS_PATH
-from remote_kernel.core.wire import files
 from remote_kernel.core.wire import frames as wire
 
 _UNBOUNDED = Limit(kind="", reason="A stream has no end; what reads it bounds its frames.")
@@ -15,17 +14,14 @@ _OF_AGENT = {
     wire.EVENTS_PATH: _UNBOUNDED,
     wire.SESSION_PATH: limits.SESSION,
     wire.EXECUTE_PATH: limits.TRIAL,
-    files.FILES_PATH: limits.LISTING,
-    files.CONTENT_PATH: limits.FILE_PIECE,
     wire.PACKAGES_PATH: limits.SESSION,
-    files.BATCH_PATH: limits.FILE_NAMES,
-    files.FETCH_PATH: limits.FILE_PIECE,
-    files.REMOVE_PATH: limits.FILE_NAMES,
     wire.CALLS_PATH: limits.SAVE_CALL,
     wire.CANCEL_PATH: limits.SAVE_CALL,
     STATUS_PATH: limits.SESSION,
     LIST_MANAGED_PATH: limits.SESSION_LIST,
 }
+
+_FILES = "/api/v2/files"
 
 # Every other path of ours begins so.
 _NOT_OF_INTERPRETERS = ("/api/", "/.")
@@ -36,11 +32,25 @@ def limit_of(path: str, status: int = HTTPStatus.OK, method: str = "GET") -> Lim
     if status >= HTTPStatus.MULTIPLE_CHOICES:
         return limits.REFUSAL
     path = path.partition("?")[0]
-    if path == files.CONTENT_PATH and method != "GET":
-        return limits.ANSWER
+    if path.startswith(_FILES):
+        return _of_files(path, method)
     if path in _OF_AGENT:
         return _OF_AGENT[path]
     return limits.ANSWER if path.startswith(_NOT_OF_INTERPRETERS) else _of_interpreter(path)
+
+
+def _of_files(path: str, method: str) -> Limit:
+    from remote_kernel.core.wire import files  # late, as every start of a kernel waits for imports
+
+    if path == files.CONTENT_PATH and method != "GET":
+        return limits.ANSWER
+    return {
+        files.FILES_PATH: limits.LISTING,
+        files.CONTENT_PATH: limits.FILE_PIECE,
+        files.BATCH_PATH: limits.FILE_NAMES,
+        files.FETCH_PATH: limits.FILE_PIECE,
+        files.REMOVE_PATH: limits.FILE_NAMES,
+    }.get(path, limits.ANSWER)
 
 
 def _of_interpreter(path: str) -> Limit:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from remote_kernel.client.access import Access, Endpoint
-from remote_kernel.client.http.rejections import describe_forbidden, describe_in_the_making, describe_unauthorized
 from remote_kernel.client.http.transport import (
     DEFAULT_TIMINGS,
     WRITE_SECONDS,
@@ -37,7 +36,6 @@ from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import REFUSAL, Limit
 from remote_kernel.core.numbers import RETRY_AFTER
 from remote_kernel.core.pools.front_door import Meaning, meaning_of
-from remote_kernel.core.text.shown_address import host_of
 from remote_kernel.core.text.terminal_text import one_line
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.io.tasks import start
@@ -205,6 +203,9 @@ async def _read_error(response: Response, endpoint: Endpoint, identifier: Identi
     fields = fields if isinstance(fields, dict) else {}
     code, message = error_words(fields)
     message, status = message.replace(identifier, "…"), response.status
+    # Late, as every start of a kernel waits for imports.
+    from remote_kernel.client.http.rejections import describe_forbidden, describe_in_the_making, describe_unauthorized
+
     if status == HTTPStatus.UNAUTHORIZED:
         return Unauthorized(describe_unauthorized(endpoint.token, response.header("www-authenticate")))
     if status == HTTPStatus.FORBIDDEN:
@@ -266,6 +267,8 @@ def parse_object(body: bytes, limit: Limit) -> dict[str, Any]:
 
 def _no_connection(endpoint: Endpoint, error: NoConnection) -> PoolError:
     """Say why there is no connection, and what to do."""
+    from remote_kernel.core.text.shown_address import host_of  # late, as above
+
     host, reason = host_of(endpoint.url), str(error)
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         return PoolUntrusted(

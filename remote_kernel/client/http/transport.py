@@ -14,19 +14,19 @@ import importlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 from urllib.parse import urlsplit
 
 from remote_kernel.client.http.bounds import limit_of
 from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.limits import Limit
-from remote_kernel.core.pools.proxies import Proxy
 from remote_kernel.io import http1
 
 if TYPE_CHECKING:
     import httpx
+
+    from remote_kernel.core.pools.proxies import Proxy
 
 WRITE_SECONDS = http1.WRITE_SECONDS
 
@@ -40,8 +40,7 @@ MIN_BYTES_PER_SECOND = 1000
 USER_AGENT = "remote-session-kernel"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timings:
+class Timings(NamedTuple):
     """Timings of requests: how long what is at the other end may take.
 
     Attributes:
@@ -122,7 +121,7 @@ class Transport(Protocol):
 
 
 def transport_to(
-    url: str, secret: str = "", *, proxy: Proxy | None = None, bundle: Path | None = None,
+    url: str, secret: str = "", *, proxy: "Proxy | None" = None, bundle: Path | None = None,
     timings: Timings = DEFAULT_TIMINGS,
 ) -> Transport:  # fmt: skip
     """Return a transport to the server at this URL (http:// or https://).
@@ -251,7 +250,7 @@ class TlsTransport:
     """See `Transport`; httpx, which takes a quarter of a second to import, is loaded with the first request."""
 
     def __init__(
-        self, url: str, proxy: Proxy | None = None, bundle: Path | None = None, timings: Timings = DEFAULT_TIMINGS
+        self, url: str, proxy: "Proxy | None" = None, bundle: Path | None = None, timings: Timings = DEFAULT_TIMINGS
     ) -> None:  # fmt: skip
         self._url = url
         self._timings = timings

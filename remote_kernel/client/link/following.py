@@ -1,6 +1,5 @@
 """Following of a pod's journal: where a link is in it, and what the pod has said of itself."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from remote_kernel.core.errors import WireError
@@ -17,8 +16,7 @@ class Position(NamedTuple):
     cursor: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connect:
+class Connect(NamedTuple):
     """Order to ask the pod for its events.
 
     Attributes:

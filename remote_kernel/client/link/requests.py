@@ -4,9 +4,8 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from remote_kernel.client.http.pool_client import ALLOCATE_SECONDS
 from remote_kernel.client.http.transport import Broke, NoConnection
@@ -31,8 +30,7 @@ ReadLaunch = Callable[[], Awaitable[Launch | None]]
 _NOT_KNOWN = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 
 
-@dataclass(frozen=True, slots=True)
-class EventStream:
+class EventStream(NamedTuple):
     """The answer of an agent, and what decodes it."""
 
     body: Body

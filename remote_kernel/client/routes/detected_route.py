@@ -11,12 +11,8 @@ from remote_kernel.client.http.transport import WRITE_SECONDS
 from remote_kernel.client.routes.pool_kind import PoolKind, PoolKindStore
 from remote_kernel.client.routes.route import Body, Route
 from remote_kernel.core.errors import NoAgent, NoAnswer, PoolError, PoolRefused
-from remote_kernel.core.wire.files import FILE_MISSING
 from remote_kernel.core.wire.frames import AGENT_PREFIX, SESSION_PATH
 from remote_kernel.core.wire.launch import LAUNCH_PATH
-
-# With status 404, of a pod that runs an agent: the request was understood.
-_AGENT_CODES = frozenset({"UnknownKernel", FILE_MISSING})
 
 
 class DetectedRoute:
@@ -160,7 +156,11 @@ def _plain(pool: PoolClient, reason: str) -> Route:
 
 def _is_not_understood(error: PoolRefused) -> bool:
     """Return whether nobody there knows such a request."""
-    return error.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED} and error.code not in _AGENT_CODES
+    from remote_kernel.core.wire.files import FILE_MISSING  # late, as every start of a kernel waits for imports
+
+    # With status 404, of a pod that runs an agent: the request was understood.
+    of_agent = {"UnknownKernel", FILE_MISSING}
+    return error.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED} and error.code not in of_agent
 
 
 def not_python(runtime: str) -> PoolRefused:

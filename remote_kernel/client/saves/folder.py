@@ -6,9 +6,9 @@ from typing import Self
 
 from remote_kernel.client.files.local_paths import expand_user
 from remote_kernel.core.errors import SaveError, SettingsError
-from remote_kernel.core.saves.owner import DEFAULT_FOLDER, Owner
+from remote_kernel.core.saves.owner import Owner
 from remote_kernel.core.saves.retention import Retention
-from remote_kernel.core.settings import Settings
+from remote_kernel.core.settings import DEFAULT_SAVES_FOLDER, Settings
 from remote_kernel.io.private_files import make_private_folder
 
 
@@ -37,7 +37,7 @@ class SavesFolder:
         """
         retention = Retention(count=settings.saves_kept, max_bytes=settings.saves_max_bytes)
         if not settings.saves:
-            return cls(path=data_folder / DEFAULT_FOLDER, retention=retention)
+            return cls(path=data_folder / DEFAULT_SAVES_FOLDER, retention=retention)
         path = expand_user(settings.saves)
         if not path.is_absolute():
             raise SettingsError(f"REMOTE_KERNEL_SAVES is {settings.saves!r}: use an absolute path.")

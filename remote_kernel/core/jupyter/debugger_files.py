@@ -10,8 +10,7 @@ Source: "Debug request" in "Messaging in Jupyter"; the Debug Adapter Protocol.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.jupyter.messages import parse_object
@@ -30,8 +29,7 @@ _FIELDS = frozenset({"path", "source", "sourcePath", "tmpFilePrefix"})
 Parts = tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CellFiles:
+class CellFiles(NamedTuple):
     """Translates between `PREFIX` and the folder of one interpreter.
 
     Attributes:

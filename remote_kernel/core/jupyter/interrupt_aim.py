@@ -4,15 +4,14 @@ It is in the content of an `interrupt_request`, which is empty in the messaging 
 """
 
 import json
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from remote_kernel.core.jupyter.messages import parse_object
 
 _CELLS, _ONLY = "cells", "only_these"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aim:
+class Aim(NamedTuple):
     """Aim of an interrupt: the cells that it is for.
 
     Attributes:

@@ -2,9 +2,8 @@
 
 import base64
 import json
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from remote_kernel.core.errors import SettingsError
 
@@ -26,8 +25,7 @@ class CredentialKind(StrEnum):
     BROWSER = "browser"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credential:
+class Credential(NamedTuple):
     """A login, and for managed identities which one; "" leaves that to `AZURE_CLIENT_ID`."""
 
     kind: CredentialKind = CredentialKind.DEFAULT

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 POOLS_FOLDER = "remote-kernel/pools"  # inside Jupyter's runtime folder; below it is a folder for each environment
@@ -31,8 +32,7 @@ PAGE_PREFIX = "/.local/page/"
 PAGE_LINK_PATH = PAGE_PREFIX + "link"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
+class Environment(NamedTuple):
     """An interpreter with its packages, and the version of this one among them; all three by their real paths.
 
     The version belongs to it so that after an upgrade nobody talks to a pool that runs the old code; where the package

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 
 from remote_kernel.core.errors import WireError
 
-DEFAULT_FOLDER = "remote-kernel/saves"  # inside Jupyter's data folder, unless the user says otherwise
-
 _ID_CHARS, _CHECK_CHARS = 24, 8
 
 # The file of a save is JSON whose bytes are all accounted for: these, the code, and what the code is of.

@@ -7,9 +7,8 @@ characters in the texts of others are shown, as `\\x1b`: people read logs on ter
 
 import json
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from remote_kernel.core.text.terminal_text import escape, one_line
 
@@ -58,8 +57,7 @@ class LogEvent:
         return " ".join([self.name, *(f"{key}={_show(value)}" for key, value in self.fields.items())])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogLine:
+class LogLine(NamedTuple):
     """One line of a log.
 
     Attributes:

@@ -6,7 +6,7 @@ nothing any more of what comes faster than 1,000 messages a second.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from remote_kernel.core.wire.frames import Channel, Frame, Message
 
@@ -29,8 +29,7 @@ _TYPE = re.compile(rb'"msg_type": ?"stream"')
 _CONTENT = re.compile(rb'(\{"name": ?"(?:stdout|stderr)", ?"text": ?")([^"\\]*(?:\\.[^"\\]*)*)"\}')
 
 
-@dataclass(frozen=True, slots=True)
-class _Printed:
+class _Printed(NamedTuple):
     """A short `stream` message: its content is `opening`, then `text`, then the end of both."""
 
     message: Message

@@ -1,8 +1,7 @@
 """Limits of a workspace: a folder that is larger was hardly meant, and nothing of it is sent."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from remote_kernel.core.download_paths import shown
 from remote_kernel.core.errors import TransferError
 from remote_kernel.core.text.human_numbers import format_bytes
 
@@ -15,8 +14,7 @@ MAX_FILE_BYTES = 250_000_000
 _LOOKS_PER_FILE = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkspaceLimits:
+class WorkspaceLimits(NamedTuple):
     """Limits of a workspace.
 
     Attributes:
@@ -50,7 +48,7 @@ class WorkspaceLimits:
         """
         if largest > self.max_file_bytes:
             what = (
-                f"'{shown(path)}' has {format_bytes(largest)}, and a file may have {format_bytes(self.max_file_bytes)}"
+                f"'{_shown(path)}' has {format_bytes(largest)}, and a file may have {format_bytes(self.max_file_bytes)}"
             )
             raise _error(folder, what, "MAX_FILE_MB")
         if total > self.max_bytes:
@@ -60,9 +58,15 @@ class WorkspaceLimits:
 
 def _error(folder: str, what: str, setting: str) -> TransferError:
     return TransferError(
-        f"Nothing of '{shown(folder)}' was sent to the session, as {what}: name what is not needed there in a file "
+        f"Nothing of '{_shown(folder)}' was sent to the session, as {what}: name what is not needed there in a file "
         f"'.remoteignore' (written as '.gitignore' is), choose a smaller folder, or raise {_SETTINGS}{setting}."
     )
 
 
 _SETTINGS = "REMOTE_KERNEL_WORKSPACE_"
+
+
+def _shown(path: str) -> str:
+    from remote_kernel.core.download_paths import shown  # late: the settings of every kernel have limits
+
+    return shown(path)

@@ -5,10 +5,8 @@ from typing import Any
 
 from remote_kernel import __version__
 from remote_kernel.core.errors import RemoteKernelError
-from remote_kernel.core.jupyter import debugger_files
 from remote_kernel.core.jupyter.messages import PROTOCOL_VERSION, parse_reply
 from remote_kernel.core.numbers import MAX_SEQUENCE
-from remote_kernel.kernel.before_session.completeness import judge
 
 _NO_SESSION = {
     "status": "error", "ename": "NoSession", "evalue": "The remote session has not started.", "traceback": [],
@@ -59,7 +57,7 @@ def without_session(msg_type: str, content: Mapping[str, Any], *, is_python: boo
         case "inspect_request":
             return {"status": "ok", "found": False, "data": {}, "metadata": {}}
         case "is_complete_request":
-            return dict(judge(str(content.get("code", "")))) if is_python else {"status": "unknown"}
+            return _judge(str(content.get("code", ""))) if is_python else {"status": "unknown"}
         case "comm_info_request":
             return {"status": "ok", "comms": {}}
         case "history_request":
@@ -79,6 +77,14 @@ def _object(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def _judge(code: str) -> dict[str, Any]:
+    from remote_kernel.kernel.before_session.completeness import (
+        judge,  # late, as the start of a kernel waits for imports
+    )
+
+    return dict(judge(code))
+
+
 def _debug_reply(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of a `debug_reply`; only `debugInfo` can be answered before there is a session.
 
@@ -89,6 +95,8 @@ def _debug_reply(request: Mapping[str, Any]) -> dict[str, Any]:
     if command != "debugInfo":
         message = "The remote session was not there yet; it is now: switch the debugger on again."
         return reply | {"success": False, "message": message, "body": {}}
+    from remote_kernel.core.jupyter import debugger_files
+
     body = {
         "isStarted": False,
         "hashMethod": debugger_files.HASH_METHOD,

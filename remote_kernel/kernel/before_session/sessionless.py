@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from remote_kernel.core.jupyter import debugger_files
 from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC, Hello
 from remote_kernel.kernel.before_session import local_answers
 from remote_kernel.kernel.before_session.first_requests import Treatment, debug_command, treatment_of
@@ -128,7 +127,7 @@ class Sessionless:
             return [Step.OPEN_SESSION]
         if command == "debugInfo":
             self._has_made_up_debug_info = False  # its own answer is the right one from now on
-        if hello is not None and command == "initialize" and hello.cell_files != debugger_files.PREFIX:
+        if hello is not None and command == "initialize" and not _translates_files(hello):
             return self._refuse_debugger(request)
         return None
 
@@ -152,7 +151,7 @@ class Sessionless:
         for request in debugging:
             if request not in self._in_flight:
                 continue  # it was interrupted meanwhile
-            if hello.cell_files == debugger_files.PREFIX:
+            if _translates_files(hello):
                 effects.append(self._in_flight.send(request))
             else:
                 effects += self._refuse_debugger(request)
@@ -161,3 +160,10 @@ class Sessionless:
     def forget_waiting(self) -> None:
         """Keep nothing of requests that have ended otherwise."""
         self._debugging.clear()
+
+
+def _translates_files(hello: Hello) -> bool:
+    """Return whether cells' files are in the session where a front end has been told that they are."""
+    from remote_kernel.core.jupyter.debugger_files import PREFIX  # late: few debug
+
+    return hello.cell_files == PREFIX

@@ -11,8 +11,8 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from remote_kernel.kernel.frontend.timings import Timings
 
@@ -28,8 +28,7 @@ _BYTES_ACKED = (struct.Struct("Q"), 120)  # where Linux's struct tcp_info has tc
 Inode = int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
+class Connection(NamedTuple):
     """State of one connection, as the system knows it.
 
     Attributes:

@@ -1,10 +1,9 @@
 """Timings towards front ends: how long ports are waited for, and those who do not read."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timings:
+class Timings(NamedTuple):
     """Timings of the channels.
 
     Attributes:

@@ -1,6 +1,5 @@
 """Decision which session a kernel is bound to, by its notebook, its user and the settings."""
 
-import getpass
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -59,6 +58,8 @@ def _project(settings: Settings, notebook: Path | None) -> str:
 
 def login_name() -> str:
     """Return the login name, or "" where the account has none, as in many containers."""
+    import getpass  # late, as the start of a kernel waits for imports
+
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):

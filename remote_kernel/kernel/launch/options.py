@@ -1,16 +1,15 @@
 """Launch options of this kernel's interpreters, put together from settings, environment and project."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from remote_kernel.client.files.local_paths import current_folder
 from remote_kernel.core.errors import SettingsError, UsageError
-from remote_kernel.core.forwarding import select
 from remote_kernel.core.settings import Settings
 from remote_kernel.core.wire.launch import MAX_LAUNCH_BYTES, MAX_VARIABLES, Launch
 from remote_kernel.kernel.launch.project_file import find_project
-from remote_kernel.kernel.launch.startup_file import read_startup
 
 if TYPE_CHECKING:
     from remote_kernel.core.project_settings import ProjectSettings
@@ -51,15 +50,14 @@ class LaunchOptions:
         """Return the options of today; raises `SettingsError`. It reads files."""
         place = place or Place(notebook=Path(self._notebook).name)
         project = self.project()
-        startup = read_startup(self._settings, project)
         launch = Launch(
             workspace=place.workspace,
             cwd=place.cwd,
             notebook=place.notebook,
             environ=self._variables(self._settings.forwarded or (project.env if project else ())),
-            startup=startup.text,
-            startup_name=startup.name,
         )
+        if self._settings.startup or (project is not None and project.startup):
+            launch = self._with_startup(launch, project)
         if len(launch.to_bytes()) > MAX_LAUNCH_BYTES or len(launch.environ) > MAX_VARIABLES:
             raise SettingsError(
                 f"The forwarded variables are more than {MAX_VARIABLES:,}, or have more than "
@@ -67,8 +65,20 @@ class LaunchOptions:
             )
         return launch
 
+    def _with_startup(self, launch: Launch, project: "ProjectSettings | None") -> Launch:
+        from remote_kernel.kernel.launch.startup_file import read_startup  # late: most kernels have none
+
+        startup = read_startup(self._settings, project)
+        return replace(launch, startup=startup.text, startup_name=startup.name)
+
     def _variables(self, patterns: tuple[str, ...]) -> dict[str, str]:
-        forwarded = select(patterns, self._environ)
+        forwarded = _select(patterns, self._environ) if patterns else {}
         if not self._settings.hash_seed:
             return forwarded
         return {**forwarded, HASH_SEED: self._environ.get(HASH_SEED) or self._settings.hash_seed}
+
+
+def _select(patterns: tuple[str, ...], environ: Mapping[str, str]) -> dict[str, str]:
+    from remote_kernel.core.forwarding import select  # late: most kernels forward nothing
+
+    return select(patterns, environ)

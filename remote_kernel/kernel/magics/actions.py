@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from remote_kernel.client.link.link import Link
 from remote_kernel.core.text.human_numbers import format_seconds
 from remote_kernel.kernel.frontend.channels import Channels
+from remote_kernel.kernel.frontend.question import Question
 from remote_kernel.kernel.magics import session_command
-from remote_kernel.kernel.magics.session_command import Command, SyncAction, SyncWish, Verb
+from remote_kernel.kernel.magics.command import Command, Verb
+from remote_kernel.kernel.magics.session_command import SyncAction, SyncWish
 from remote_kernel.kernel.magics.status_card import look_around
 from remote_kernel.kernel.output import style
 from remote_kernel.kernel.output.display import Display, Shown, note
@@ -34,6 +36,9 @@ class Actions:
     Args:
         reach: returns when the session can be reached; raises `RemoteKernelError` when it cannot be.
         settle: ends what stands between a session and its end: an error that was to be told, an opening under way.
+
+    Attributes:
+        question: of a command to the user.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class Actions:
         self._saves = saves
         self._reach = reach
         self._settle = settle
+        self.question = Question(channels)
 
     @cached_property
     def _transfers(self) -> "Transfers":
@@ -72,7 +78,7 @@ class Actions:
     def _saving(self) -> "SaveCommand":
         from remote_kernel.kernel.saves.save_command import SaveCommand
 
-        return SaveCommand(self._channels, self._session, self._saves, self._reach)
+        return SaveCommand(self._channels, self._session, self._saves, self.question, self._reach)
 
     @property
     def _link(self) -> Link | None:

@@ -10,8 +10,9 @@ from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.io.tasks import start
 from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.magics import session_command
+from remote_kernel.kernel.magics.command import Verb
 from remote_kernel.kernel.magics.command_line import IS_WINDOWS, Typed, quoted, scan
-from remote_kernel.kernel.magics.session_command import SyncAction, Verb
+from remote_kernel.kernel.magics.session_command import SyncAction
 from remote_kernel.kernel.requests.request import Request
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from remote_kernel.client.packages.requirements import Wanted, parse_wanted
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.magics import session_command
 from remote_kernel.kernel.magics.bar import Bar, showing
-from remote_kernel.kernel.magics.session_command import Command
+from remote_kernel.kernel.magics.command import Command
 from remote_kernel.kernel.output import style
 from remote_kernel.kernel.output.display import Shown, note
 from remote_kernel.kernel.preparation.preparation import Preparation

@@ -1,8 +1,4 @@
-"""`%session`: what a user can ask of the session from a cell, answered by the local kernel.
-
-A cell that is one such line is ours, whatever stands behind the name. A line magic of the same name in the pod's kernel
-is called by `get_ipython().run_line_magic`.
-"""
+"""`%session`: its help, what may stand behind its verbs, and the sentences of its answers."""
 
 import re
 from dataclasses import dataclass
@@ -10,58 +6,7 @@ from enum import StrEnum
 
 from remote_kernel.core.errors import UsageError
 from remote_kernel.kernel.magics import command_line
-
-
-class Verb(StrEnum):
-    """The first word behind `%session`."""
-
-    CARD = ""
-    FILES = "files"
-    UPLOAD = "upload"
-    DOWNLOAD = "download"
-    INSTALL = "install"
-    SYNC = "sync"
-    SAVE = "save"
-    RESTORE = "restore"
-    SAVES = "saves"
-    AUTOSAVE = "autosave"
-    KEEP = "keep"
-    RESET = "reset"
-    RELEASE = "release"
-    DETACH = "detach"
-    MISSED = "missed"
-    HELP = "help"
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A `%session` line.
-
-    Attributes:
-        word: the first word behind `%session`, of which some are verbs.
-        rest: what stands behind that, as it was typed.
-    """
-
-    word: str
-    rest: str = ""
-
-    @property
-    def verb(self) -> Verb:
-        """Return what is to be done; raises `UsageError` where the line does not say."""
-        try:
-            verb = Verb(self.word)
-        except ValueError:
-            from difflib import get_close_matches  # late, as the start of a kernel waits for imports
-
-            near = get_close_matches(self.word.lower(), [verb for verb in Verb if verb], n=1, cutoff=0.5)
-            meant = f"Did you mean '%session {near[0]}'? " if near else ""
-            raise UsageError(
-                f"There is no '%session {self.word}'. {meant}'%session help' lists what there is."
-            ) from None
-        if self.rest and verb not in _TAKE_ARGUMENTS:
-            raise UsageError(f"Nothing may stand behind '%session {verb}'. '%session help' lists what there is.")
-        return verb
-
+from remote_kernel.kernel.magics.command import Command, Verb
 
 USAGE = {
     Verb.CARD: ("%session", "where the cells run, since when, for how long, and how the pod is"),
@@ -132,27 +77,10 @@ NO_WORKSPACE = (
 SYNC_OFF = "The workspace is off for this notebook. What was sent stays in the session until that ends."
 NOTHING_MISSED = "Nothing was missed."
 
-_LINE = re.compile(
-    r"\s*%session(?![^\s?])(?:[ \t]+(?P<word>[^\s?]\S*?)(?P<rest>[ \t][^\n]*)?)?[ \t]*(?P<question>\?{0,2})\s*"
-)
-_TAKE_ARGUMENTS = frozenset(
-    {
-        *(Verb.FILES, Verb.UPLOAD, Verb.DOWNLOAD, Verb.INSTALL, Verb.SYNC, Verb.KEEP),
-        *(Verb.SAVE, Verb.RESTORE, Verb.SAVES, Verb.AUTOSAVE),
-    }
-)
 _UNITS = {"": 60.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?P<number>\d{1,6}(?:\.\d{1,6})?)\s*(?P<unit>s|m|min|h|d|)")
 
 MAX_KEEP_SECONDS = 7 * 86400.0
-
-
-def parse(code: object) -> Command | None:
-    """Return the command that a cell consists of; `None` when it is for the pod."""
-    match = _LINE.fullmatch(code) if isinstance(code, str) else None
-    if match is None:
-        return None
-    return Command(Verb.HELP) if match["question"] else Command(match["word"] or "", (match["rest"] or "").strip())
 
 
 def split(text: str) -> list[str]:

@@ -20,7 +20,7 @@ from remote_kernel.core.wire import files as wire
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.magics import session_command
 from remote_kernel.kernel.magics.bar import Bar, showing
-from remote_kernel.kernel.magics.session_command import Command, Verb
+from remote_kernel.kernel.magics.command import Command, Verb
 from remote_kernel.kernel.output import style
 from remote_kernel.kernel.output.display import Shown, note, table
 from remote_kernel.kernel.requests.request import Request

@@ -2,15 +2,14 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from remote_kernel.core.text.terminal_text import escape
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.output import style
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """One thing to show, in both forms."""
 
     html: str

@@ -6,7 +6,6 @@ grounds bear, for nbconvert and whatever else shows HTML.
 """
 
 from collections.abc import Sequence
-from html import escape
 
 ACCENT = "var(--jp-brand-color1, var(--vscode-progressBar-background, #2186d8))"
 GOOD = "var(--jp-success-color1, var(--vscode-testing-iconPassed, #3c9a4b))"
@@ -21,6 +20,13 @@ _FONT = (
 )
 _MONO = "font-family: var(--jp-code-font-family, var(--vscode-editor-font-family, monospace)); font-size: 12px;"
 _DIM = "opacity: 0.68;"
+
+
+def escape(text: str) -> str:
+    """Return text as HTML."""
+    import html  # late, as the start of a kernel waits for imports, and this one has two thousand names of characters
+
+    return html.escape(text)
 
 
 def dot(colour: str) -> str:

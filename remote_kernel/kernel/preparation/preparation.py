@@ -12,12 +12,10 @@ from remote_kernel.core.wire.frames import Files
 from remote_kernel.kernel.identity.notebook_path import Hints
 from remote_kernel.kernel.launch.project_file import find_project
 from remote_kernel.kernel.output.display import Shown
-from remote_kernel.kernel.preparation.error_hints import find_hint
 from remote_kernel.kernel.saves.on_demand import SavesOnDemand
 from remote_kernel.kernel.session.attachment import Attachment
 from remote_kernel.kernel.session.choices import Choice, ChoiceFile
 from remote_kernel.kernel.session.session import Session
-from remote_kernel.kernel.session.workspace_choice import WorkspacePlace, read_configured
 
 if TYPE_CHECKING:
     from remote_kernel.client.files.transfer import Progress
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from remote_kernel.core.workspace.totals import Totals
     from remote_kernel.kernel.preparation.project_packages import ProjectPackages
     from remote_kernel.kernel.preparation.workspace import Workspace
+    from remote_kernel.kernel.session.workspace_choice import WorkspacePlace
 
 
 class Preparation:
@@ -129,13 +128,17 @@ class Preparation:
             notebook = await self._session.identify(self._hints)
             self._take(await asyncio.to_thread(self._find_place, notebook, None), notebook)
 
-    def _find_place(self, notebook: str, setting: str | None) -> WorkspacePlace | None:
+    def _find_place(self, notebook: str, setting: str | None) -> "WorkspacePlace | None":
         """Return the workspace of a setting; `None`: of what was chosen for the notebook, or is configured."""
         if setting is None and notebook:
             setting = ChoiceFile(self._session.folders.data, Choice.WORKSPACE, notebook).load(str)
         folder = _folder_of(notebook)
         settings = self._session.settings
         project = self._read_project(folder)
+        if setting is None and not (settings.workspace or (project is not None and project.workspace)):
+            return None
+        from remote_kernel.kernel.session.workspace_choice import WorkspacePlace, read_configured  # late, as below
+
         configured, brings_back = read_configured(settings, project)
         return WorkspacePlace.choose(
             configured if setting is None else setting,
@@ -165,7 +168,7 @@ class Preparation:
             self._packages = ProjectPackages(self._session, project)
         return project
 
-    def _take(self, place: WorkspacePlace | None, notebook: str) -> None:
+    def _take(self, place: "WorkspacePlace | None", notebook: str) -> None:
         self._has_looked, self.workspace = True, None
         if place is not None:
             # Late, as the start of a kernel waits for imports.
@@ -223,6 +226,8 @@ class Preparation:
             folder = current_folder()
         except RemoteKernelError:  # somebody has removed it
             return ""
+        from remote_kernel.kernel.preparation.error_hints import find_hint  # late: most cells end without an error
+
         return await asyncio.to_thread(find_hint, name, text, folder, has_workspace=has_workspace)
 
 

@@ -12,7 +12,7 @@ from remote_kernel.client.retry import Wait
 from remote_kernel.core.errors import SessionLost
 from remote_kernel.core.jupyter.interrupt_aim import Aim
 from remote_kernel.core.wire.frames import Channel, Message
-from remote_kernel.kernel.magics.session_command import Command
+from remote_kernel.kernel.magics.command import Command
 from remote_kernel.kernel.output.display import Shown
 from remote_kernel.kernel.requests.request import Request
 

@@ -1,8 +1,8 @@
 """Interrupts on their way to the pod, and what the user is told of one that does not arrive."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from math import inf
+from typing import NamedTuple
 
 from remote_kernel.client.retry import Wait
 from remote_kernel.core.jupyter.interrupt_aim import Aim
@@ -18,8 +18,7 @@ INTERRUPT_SECONDS = 2.0
 SHUTDOWN_FOLLOWS_SECONDS = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """An interrupt that waits for whether a shutdown follows."""
 
     message: Message

@@ -15,7 +15,7 @@ from remote_kernel.core.jupyter.messages import (
     parse_type,
 )
 from remote_kernel.core.wire.frames import Channel, Message
-from remote_kernel.kernel.magics.session_command import Command
+from remote_kernel.kernel.magics.command import Command
 
 # In the metadata of a request: who sent it shows the waiting line and takes it away, although nobody may be looking.
 SHOWS_WAITING = "remote_kernel_shows_waiting"

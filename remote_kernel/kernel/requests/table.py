@@ -15,8 +15,7 @@ from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.frames import Channel, Message
 from remote_kernel.kernel.before_session import local_answers
 from remote_kernel.kernel.before_session.sessionless import Known, Sessionless
-from remote_kernel.kernel.magics import session_command
-from remote_kernel.kernel.magics.session_command import Verb
+from remote_kernel.kernel.magics.command import Verb, parse_command
 from remote_kernel.kernel.output import style
 from remote_kernel.kernel.output.display import Shown
 from remote_kernel.kernel.output.orphaned_output import OrphanedOutput
@@ -248,7 +247,7 @@ class RequestTable:
         # an extension's own.
         request.is_attended = takes_input or (self._has_page and content.get("store_history", True) is True)
         request.shows_waiting = request.is_marked(SHOWS_WAITING)
-        request.command = session_command.parse(content.get("code"))
+        request.command = parse_command(content.get("code"))
         self._replies.note_audience(request)
         if takes_input:
             self._prompts.note_asked(request)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from remote_kernel.core.errors import UsageError
-from remote_kernel.kernel.magics.session_command import USAGE, Command, Verb, split
+from remote_kernel.kernel.magics.command import Command, Verb
+from remote_kernel.kernel.magics.session_command import USAGE, split
 
 FORCE = "--force"
 DELETE = "delete"

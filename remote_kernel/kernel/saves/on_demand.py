@@ -9,8 +9,6 @@ from remote_kernel.client.retry import Wait
 from remote_kernel.core.errors import RemoteKernelError, SessionLost
 from remote_kernel.io.tasks import start
 from remote_kernel.kernel.defects import report_defect
-from remote_kernel.kernel.frontend.channels import Channels
-from remote_kernel.kernel.frontend.question import Question
 from remote_kernel.kernel.identity.notebook_path import Hints
 from remote_kernel.kernel.output.display import Shown
 from remote_kernel.kernel.session.attachment import Attachment
@@ -33,16 +31,12 @@ class SavesOnDemand:
         hints: what cells have told of the notebook.
         files: returns the SHA-256 of each file of the workspace; `None` where there is none.
         tell: says something in the next cell.
-
-    Attributes:
-        question: to the user, who is asked before a restore replaces anything.
     """
 
     def __init__(
-        self, channels: Channels, session: Session, attachment: Attachment, hints: Hints,
+        self, session: Session, attachment: Attachment, hints: Hints,
         files: Callable[[], Mapping[str, str] | None], tell: Callable[[str], None],
     ) -> None:  # fmt: skip
-        self.question = Question(channels)
         self._session = session
         self._attachment = attachment
         self._hints = hints

@@ -20,8 +20,9 @@ from remote_kernel.core.text.terminal_text import one_line
 from remote_kernel.core.wire.saves import Report
 from remote_kernel.io.threads import in_own_thread
 from remote_kernel.kernel.frontend.channels import Channels
+from remote_kernel.kernel.frontend.question import Question
 from remote_kernel.kernel.magics.bar import Bar, showing
-from remote_kernel.kernel.magics.session_command import Command
+from remote_kernel.kernel.magics.command import Command
 from remote_kernel.kernel.output import style
 from remote_kernel.kernel.output.display import Shown, note
 from remote_kernel.kernel.requests.request import Interrupted, Request
@@ -64,15 +65,18 @@ class SaveCommand:
     """Performs the lines about saves of one kernel.
 
     Args:
+        question: to the user, who is asked before a restore replaces anything.
         reach: returns when the session can be reached; raises `RemoteKernelError` when it cannot be.
     """
 
     def __init__(
-        self, channels: Channels, session: Session, saves: SavesOnDemand, reach: Callable[[], Awaitable[None]]
-    ) -> None:
+        self, channels: Channels, session: Session, saves: SavesOnDemand, question: Question,
+        reach: Callable[[], Awaitable[None]],
+    ) -> None:  # fmt: skip
         self._channels = channels
         self._session = session
         self._on_demand = saves
+        self._question = question
         self._saves = saves.load()
         self._reach = reach
 
@@ -182,7 +186,7 @@ class SaveCommand:
         return RestoreCard(report=report, source=title(save, time.time()), took=took).shown()
 
     async def _is_agreed(self, request: Request) -> bool:
-        answer = await self._on_demand.question.ask(request, ASKED)
+        answer = await self._question.ask(request, ASKED)
         if answer is None:
             raise UsageError(USE_FORCE)
         return answer.strip().lower() in _YES

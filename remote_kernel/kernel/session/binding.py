@@ -1,7 +1,6 @@
 """Binding of a kernel to its session: decided once, then remembered for as long as the kernel lives."""
 
 import contextlib
-import glob
 import hashlib
 import json
 import os
@@ -176,13 +175,19 @@ class BindingFile:
     def remove_stale(self, now: float) -> None:
         """Remove what kernels that are gone left behind long before `now` (seconds since 1970)."""
         with contextlib.suppress(OSError):
-            names = {path.stem for path in self._folder.iterdir()}
-            for name in names:
-                files = list(self._folder.glob(f"{glob.escape(name)}.*"))
+            left: dict[str, list[Path]] = {}
+            for path in self._folder.iterdir():
+                left.setdefault(path.stem, []).append(path)
+            for name, files in left.items():
                 last_used = max((path.stat().st_mtime for path in files), default=now)
                 if now - last_used > MAX_AGE_SECONDS and not is_held(self._folder / f"{name}.cursor"):
                     for path in files:
                         path.unlink(missing_ok=True)
+
+
+def count_bindings(runtime_folder: Path) -> int:
+    """Return how many kernels have a binding, this one perhaps among them; raises `OSError`."""
+    return sum(1 for _ in (runtime_folder / BINDINGS_FOLDER).glob("*.json"))
 
 
 def read_binding(path: Path) -> Binding | None:

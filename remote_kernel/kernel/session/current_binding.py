@@ -7,8 +7,7 @@ from remote_kernel.client.link.following import Position
 from remote_kernel.core.errors import SessionLost
 from remote_kernel.core.wire.frames import DEFAULT_KERNEL, DEFAULT_KERNELSPEC
 from remote_kernel.kernel.session.binding import Binding, BindingFile, after_restart
-from remote_kernel.kernel.session.leftovers import release_of
-from remote_kernel.kernel.session.releases import Release, Releases
+from remote_kernel.kernel.session.releases import Release, Releases, release_of
 
 
 class CurrentBinding:

@@ -13,7 +13,7 @@ from remote_kernel.io.system.file_locks import try_hold
 from remote_kernel.io.system.processes import lives
 from remote_kernel.kernel.session.binding import BINDINGS_FOLDER, Binding, BindingFile, read_binding
 from remote_kernel.kernel.session.known_sessions import KnownSession
-from remote_kernel.kernel.session.releases import Release, Releases
+from remote_kernel.kernel.session.releases import Releases, release_of
 
 # A kernel that is gone has its session for the pool's cooldown, and perhaps for as long as it waited for a cell before.
 LIKELY_SECONDS = 600.0
@@ -31,19 +31,6 @@ def can_reclaim(binding: Binding, *, can_come_back: bool, endpoint: str, host: s
     """
     is_ours = binding.endpoint == endpoint and binding.host == host
     return is_ours and not (binding.can_be_found or can_come_back)
-
-
-def release_of(binding: Binding, now: float) -> Release:
-    """Return the release of a session that may have been used just before `now` (seconds since 1970)."""
-    return Release(
-        endpoint=binding.endpoint,
-        identifier=binding.identifier,
-        kernel=binding.kernel,
-        kernelspec=binding.kernelspec,
-        epoch=binding.epoch or binding.restarted,
-        expires_at=now + binding.cooldown_seconds,
-        reader=binding.reader,
-    )
 
 
 def collect(runtime_folder: Path, releases: Releases, *, endpoint: str, only_recent: bool) -> None:

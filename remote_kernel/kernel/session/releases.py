@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, WireError
@@ -18,6 +19,7 @@ from remote_kernel.core.pools.front_door import counts_as_gone
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.fields import from_fields
 from remote_kernel.io.private_files import make_private_folder, write_private
+from remote_kernel.kernel.session.binding import Binding
 
 RELEASES_FOLDER = "remote-kernel/releases"  # inside Jupyter's runtime folder
 
@@ -42,8 +44,7 @@ class Release:
     reader: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Returned:
+class Returned(NamedTuple):
     """Result of giving a session back.
 
     Attributes:
@@ -55,6 +56,19 @@ class Returned:
     stopped: bool
     others: int
     kernels: int
+
+
+def release_of(binding: Binding, now: float) -> Release:
+    """Return the release of a session that may have been used just before `now` (seconds since 1970)."""
+    return Release(
+        endpoint=binding.endpoint,
+        identifier=binding.identifier,
+        kernel=binding.kernel,
+        kernelspec=binding.kernelspec,
+        epoch=binding.epoch or binding.restarted,
+        expires_at=now + binding.cooldown_seconds,
+        reader=binding.reader,
+    )
 
 
 async def give_back(pool: Route, release: Release, *, is_order: bool = False) -> Returned:

@@ -13,15 +13,12 @@ from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import PoolError, PoolFull, PoolRefused
 from remote_kernel.core.wire.frames import EPOCH_MISMATCH, Channel, Message
 
-# jupyter_client terminates a kernel 2.5 s after it asked it to shut down.
-FAREWELL_SECONDS = 1.5
 
-
-async def send_farewell(link: Link, message: Message) -> str | None:
+async def send_farewell(link: Link, message: Message, *, within_seconds: float) -> str | None:
     """Send the last message; return the epoch after it, "" where it has nobody to go to any more, `None` where it may
     not have arrived."""
     try:
-        async with asyncio.timeout(FAREWELL_SECONDS):
+        async with asyncio.timeout(within_seconds):
             return await link.send_now(message)
     except PoolRefused as error:
         return "" if error.code == EPOCH_MISMATCH else None

@@ -23,9 +23,8 @@ from remote_kernel.core.errors import PoolFull, PoolUnreachable, RemoteKernelErr
 from remote_kernel.core.identity import Identifier
 from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.pools.flavor import has_interpreter_address
-from remote_kernel.core.settings import DEFAULT_WAIT_SECONDS, Settings
+from remote_kernel.core.settings import DEFAULT_SAVES_FOLDER, DEFAULT_WAIT_SECONDS, Settings
 from remote_kernel.core.text.log_lines import LogEvent
-from remote_kernel.core.text.shown_address import host_of
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.io.local_pools import this_environment
 from remote_kernel.io.log_files import log_folder, remove_old
@@ -41,15 +40,17 @@ from remote_kernel.kernel.requests.request import Interrupted
 from remote_kernel.kernel.session.binding import Binding, BindingFile
 from remote_kernel.kernel.session.current_binding import CurrentBinding
 from remote_kernel.kernel.session.releases import Release, Releases, Returned, give_back
-from remote_kernel.kernel.session.restarts import FAREWELL_SECONDS, catch_up, send_farewell
 from remote_kernel.kernel.session.tidying import Tidying
-from remote_kernel.kernel.session.workspace_choice import WorkspacePlace
 
 if TYPE_CHECKING:
     from remote_kernel.client.early_contact import EarlyContact
     from remote_kernel.client.saves.store import SaveStore
+    from remote_kernel.kernel.session.workspace_choice import WorkspacePlace
 
 log = logging.getLogger(__name__)
+
+# jupyter_client terminates a kernel 2.5 s after it asked it to shut down.
+FAREWELL_SECONDS = 1.5
 
 # Where no front end waits for the end of this process, a session that is still being made is waited for, to be given
 # back: as long as a pod takes that is slow, and shorter than service managers wait between SIGTERM and SIGKILL.
@@ -153,6 +154,8 @@ class Session:
         """Return which pool, for people."""
         if self.is_local:
             return "local pool on this machine"
+        from remote_kernel.core.text.shown_address import host_of  # late, as the start of a kernel waits for imports
+
         return f"session pool at {host_of(self._environ['REMOTE_KERNEL_ENDPOINT'].strip())}"
 
     def keep_until(self, when: float) -> None:
@@ -205,6 +208,8 @@ class Session:
         )
         link.keep_alive.keep_until = binding.keep_until
         if binding.restart:
+            from remote_kernel.kernel.session.restarts import catch_up  # late, as a start waits for imports
+
             try:
                 restarted = (
                     await catch_up(link, pool, make_room, wait_seconds=self.wait_seconds) if binding.epoch else ""
@@ -250,11 +255,9 @@ class Session:
         return await in_own_thread(self._has_saves, notebook)
 
     def _has_saves(self, notebook: str) -> bool:
-        from remote_kernel.core.saves.owner import DEFAULT_FOLDER  # and no more than is needed
-
         if self.settings.saves:
             return self._open_saves(notebook).folder.is_dir()
-        root = self.folders.data / DEFAULT_FOLDER
+        root = self.folders.data / DEFAULT_SAVES_FOLDER
         return root.is_dir() and (root / self._identification.own_saves(self.settings, notebook).folder).is_dir()
 
     def _open_saves(self, notebook: str) -> "SaveStore":
@@ -323,7 +326,10 @@ class Session:
         self.binding.ask_restart()
         restarted = None
         if self.link is not None:
-            restarted = "" if self.link.position is None else await send_farewell(self.link, message)
+            from remote_kernel.kernel.session.restarts import send_farewell
+
+            is_there = self.link.position is not None
+            restarted = await send_farewell(self.link, message, within_seconds=FAREWELL_SECONDS) if is_there else ""
         if restarted is not None:
             self.binding.note_restart(restarted)
         log.info(LogEvent("restarting", is_done=restarted is not None))

@@ -17,8 +17,7 @@ from remote_kernel.core.settings import Settings
 from remote_kernel.io.local_pools import this_environment
 from remote_kernel.io.tasks import start
 from remote_kernel.kernel.defects import report_defect
-from remote_kernel.kernel.session.known_sessions import known_sessions
-from remote_kernel.kernel.session.leftovers import collect, describe_users
+from remote_kernel.kernel.session.binding import count_bindings
 from remote_kernel.kernel.session.releases import Release, Releases, give_back
 
 # The first cell waits for what an earlier kernel could not finish; it may be for the same session.
@@ -91,10 +90,14 @@ class Tidying:
             report_defect(error)
 
     async def _reclaim(self, settings: Settings, access: Access, *, only_recent: bool) -> None:
-        await asyncio.to_thread(
-            collect, self._runtime_folder, self._releases, endpoint=_pool_of(settings), only_recent=only_recent
-        )
+        await asyncio.to_thread(self._collect, _pool_of(settings), only_recent=only_recent)
         await self.catch_up(settings, access)
+
+    def _collect(self, endpoint: str, *, only_recent: bool) -> None:
+        if count_bindings(self._runtime_folder) > 1:  # than this kernel's own
+            from remote_kernel.kernel.session.leftovers import collect  # late, as the first cell waits for imports
+
+            collect(self._runtime_folder, self._releases, endpoint=endpoint, only_recent=only_recent)
 
     async def make_room(self, settings: Settings, access: Access, own: Identifier) -> Room:
         """Give back what nobody can come back to, for a kernel with the session `own` that meets a full pool."""
@@ -103,6 +106,9 @@ class Tidying:
             await asyncio.wait([self._task])
         freed, self._freed = self._freed, 0
         freed = freed if time.monotonic() - self._freed_at < NEWS_SECONDS else 0
+        from remote_kernel.kernel.session.known_sessions import known_sessions
+        from remote_kernel.kernel.session.leftovers import describe_users
+
         sessions = await asyncio.to_thread(known_sessions, self._runtime_folder)
         return Room(freed=freed, hint=describe_users(sessions, endpoint=_pool_of(settings), own=own, now=time.time()))
 

@@ -1,0 +1,72 @@
+"""What a kernel has loaded when its first cell has run: every start waits for it, and it stays in memory."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+
+from tests.driver import TIMEOUT_SECONDS, write_connection_file
+from tests.kernel.scripted_pod import ScriptedPod
+from tests.kernel.test_cell_costs import run_cell
+
+# Each of ours takes 0.2 to 0.5 ms of a start, and some 20 KB.
+MAX_MODULES = 150
+
+# What few cells need is loaded when one does. Some milliseconds each, or many together.
+LATE = (
+    "client.auth", "client.early_contact", "client.files.download", "client.http.certificates", "client.http.proxy",
+    "client.http.rejections", "client.interpreter", "client.local_pool", "client.packages", "client.saves",
+    "client.workspace", "core.download_paths", "core.forwarding", "core.jupyter.debugger_files",
+    "core.pools.pod_facts", "core.project_settings", "core.saves", "core.wire.files", "core.wire.packages",
+    "core.wire.saves", "kernel.before_session.completeness", "kernel.frontend.question", "kernel.interrupt_event",
+    "kernel.launch.startup_file", "kernel.magics.actions", "kernel.magics.command_line", "kernel.magics.completion",
+    "kernel.magics.session_command", "kernel.magics.status_card", "kernel.magics.transfers",
+    "kernel.preparation.error_hints", "kernel.preparation.workspace", "kernel.saves.session_saves",
+    "kernel.session.known_sessions", "kernel.session.leftovers", "kernel.session.restarts",
+    "kernel.session.workspace_choice",
+)  # fmt: skip
+OF_PYTHON = {"argparse", "codeop", "difflib", "email", "gettext", "html", "shlex", "tomllib", "zipfile"}
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Names of the modules, in the order in which they were loaded."""
+    folder = tmp_path_factory.mktemp("started")
+    connection_file, log = folder / "c.json", folder / "importtime"
+    write_connection_file(connection_file, key=b"key")
+    command = [sys.executable, "-X", "importtime", "-m", "remote_kernel", "-f", str(connection_file)]
+    with ScriptedPod.serve() as pod, log.open("wb") as stderr:
+        environ = {**os.environ, "REMOTE_KERNEL_ENDPOINT": pod.endpoint, "REMOTE_KERNEL_TOKEN": "t"}
+        with subprocess.Popen(command, env=environ, stderr=stderr, cwd=folder) as kernel:
+            client = BlockingKernelClient(connection_file=str(connection_file))
+            client.load_connection_file()
+            client.start_channels(hb=False)
+            client.wait_for_ready(TIMEOUT_SECONDS)
+            run_cell(client, pod)
+            text = log.read_text()
+            client.shutdown()
+            kernel.wait(TIMEOUT_SECONDS)
+            client.stop_channels()
+    return re.findall(r"import time:.*\|\s+([\w.]+)$", text, re.MULTILINE)
+
+
+def test_a_first_cell_takes_no_more_modules_than_it_must(loaded: list[str]) -> None:
+    ours = [name for name in loaded if name.split(".")[0] == "remote_kernel"]
+    assert "remote_kernel.kernel.relay" in ours
+    assert len(ours) <= MAX_MODULES, ours
+
+
+def test_what_few_cells_need_is_loaded_when_one_does(loaded: list[str]) -> None:
+    late = tuple(f"remote_kernel.{name}" for name in LATE)
+    assert [name for name in loaded if name.startswith(late)] == []
+    assert OF_PYTHON & set(loaded) == set()
+
+
+def test_each_late_module_is_one_of_ours() -> None:
+    package = Path(__file__).parents[2] / "remote_kernel"
+    paths = [package / name.replace(".", "/") for name in LATE]
+    assert [path for path in paths if not (path.is_dir() or path.with_suffix(".py").exists())] == []
