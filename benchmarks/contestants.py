@@ -54,6 +54,15 @@ class Contestant:
         front_end.run("pass")
         return front_end
 
+    @contextmanager
+    def second(self) -> Iterator[FrontEnd]:
+        """Give another kernel beside the one that stays, for as long as it is wanted."""
+        front_end = self.start_ready()
+        try:
+            yield front_end
+        finally:
+            front_end.close()
+
     def close(self) -> None:
         """Give up the kernel that stays; whoever asks for it again gets a new one."""
         front_end, self._front_end = self._front_end, None

@@ -3,10 +3,11 @@
 Every function takes a contestant. Times are in milliseconds, from the call that sends to the message that counts.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from statistics import median, quantiles
 
 from benchmarks.contestants import Contestant
 from benchmarks.front_end import FrontEnd, Message, text_of
@@ -198,6 +199,20 @@ def flushed_prints(count: int) -> Callable[[Contestant], float]:
     return sample
 
 
+def displayed_text(size: int) -> Callable[[Contestant], float]:
+    """Return the sample of one display of so many characters."""
+
+    def sample(contestant: Contestant) -> float:
+        began = time.perf_counter()
+        said = contestant.front_end.run(f"display({{'text/plain': 'x' * {size}}}, raw=True)")
+        took = elapsed(began)
+        sizes = [len(m["content"]["data"]["text/plain"]) for m in said if m["msg_type"] == "display_data"]
+        check(sizes == [size], "the text is missing")
+        return took
+
+    return sample
+
+
 def displayed(count: int, size: int) -> Callable[[Contestant], float]:
     """Return the sample of so many pictures of `size` bytes each."""
 
@@ -234,13 +249,40 @@ def memory_after_output(contestant: Contestant) -> float:
         front_end.close()
 
 
-def together(kernels: int, cells: int) -> Callable[[Contestant], float]:
-    """Return the sample of so many kernels that run so many cells each at the same time, in seconds."""
+def completion_beside(code: str) -> Callable[[Contestant], float]:
+    """Return the sample of completions while `code` runs in another kernel: the slowest of twenty (p95)."""
 
     def sample(contestant: Contestant) -> float:
-        front_ends = [contestant.start_ready() for _ in range(kernels)]
+        front_end = contestant.front_end
+        with contestant.second() as other, ThreadPoolExecutor(1) as threads:
+            running = threads.submit(other.run, code)
+            took = [_complete(front_end) for _ in iter(running.done, True)]
+            check(bool(text_of(running.result())), "the other kernel has said nothing")
+        return quantiles(took, n=20)[-1]
+
+    return sample
+
+
+def _complete(front_end: FrontEnd) -> float:
+    began = time.perf_counter()
+    found: list[Message] = []
+    msg_id = front_end.send("shell", "complete_request", {"code": "prin", "cursor_pos": 4})
+    front_end.finish(msg_id, lambda channel, message: found.append(message) if channel == "shell" else None)
+    took = elapsed(began)
+    check("print" in found[0]["content"]["matches"], "the completion found nothing")
+    return took
+
+
+def started_together(kernels: int) -> Callable[[Contestant], float]:
+    """Return the sample of so many kernels that start at the same time, to the first cell of the last, in seconds."""
+
+    def sample(contestant: Contestant) -> float:
+        contestant.prepare()
+        began = time.perf_counter()
+        front_ends = [contestant.start() for _ in range(kernels)]
         try:
-            return _run_together(front_ends, cells)
+            _at_once(front_ends, _first_cell)
+            return elapsed(began) / 1000
         finally:
             for front_end in front_ends:
                 front_end.close()
@@ -248,18 +290,35 @@ def together(kernels: int, cells: int) -> Callable[[Contestant], float]:
     return sample
 
 
-def _run_together(front_ends: list[FrontEnd], cells: int) -> float:
-    done: list[int] = []
+def _first_cell(front_end: FrontEnd) -> bool:
+    front_end.wait_ready()
+    return text_of(front_end.run("print(6 * 7)")) == "42\n"
 
-    def run(front_end: FrontEnd) -> None:
-        done.append(sum(text_of(front_end.run(f"print({i})")) == f"{i}\n" for i in range(cells)))
 
-    threads = [threading.Thread(target=run, args=(front_end,)) for front_end in front_ends]
+def together(kernels: int, cells: int) -> Callable[[Contestant], float]:
+    """Return the sample of so many kernels that run so many cells each at the same time: the median of all cells."""
+
+    def sample(contestant: Contestant) -> float:
+        front_ends = [contestant.start_ready() for _ in range(kernels)]
+        took: list[float] = []
+        try:
+            _at_once(front_ends, lambda front_end: all(_numbered_cell(front_end, i, took) for i in range(cells)))
+            return median(took)
+        finally:
+            for front_end in front_ends:
+                front_end.close()
+
+    return sample
+
+
+def _numbered_cell(front_end: FrontEnd, number: int, took: list[float]) -> bool:
     began = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    seconds = elapsed(began) / 1000
-    check(done == [cells] * len(front_ends), "a cell's output is missing")
-    return seconds
+    is_whole = text_of(front_end.run(f"print({number})")) == f"{number}\n"
+    took.append(elapsed(began))
+    return is_whole
+
+
+def _at_once(front_ends: Sequence[FrontEnd], work: Callable[[FrontEnd], bool]) -> None:
+    """Do the work at all of them, each in a thread; it returns whether all has arrived."""
+    with ThreadPoolExecutor(len(front_ends)) as threads:
+        check(all(threads.map(work, front_ends)), "a cell's output is missing")

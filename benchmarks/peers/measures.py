@@ -16,6 +16,7 @@ ROUNDS = {
     "start": 6,
     "first-result": 5,
     "cell": 20,
+    "live-output": 15,
     "inspection": 30,
     "comm": 30,
     "input": 20,
@@ -25,7 +26,10 @@ ROUNDS = {
     "prints": 3,
     "pictures": 3,
     "large-display": 4,
+    "large-text": 4,
     "large-comm": 20,
+    "started-together": 2,
+    "together": 2,
 }
 
 FEWER_LINES = LINES // 5

@@ -7,7 +7,7 @@ import pytest
 from benchmarks import samples
 from benchmarks.contestants import POOL, Contestant, start_remote
 from benchmarks.front_end import ConnectionLost, FrontEnd, Message
-from benchmarks.measures import Goal, Measure, ratio, ratio_of
+from benchmarks.measures import FLOOD, Goal, Measure, ratio, ratio_of
 from benchmarks.report import rows_of, to_markdown
 from benchmarks.rounds import take
 from tests.driver import Pool
@@ -36,6 +36,8 @@ def contestant(pool: Pool) -> Iterator[Contestant]:
         samples.printed(100_000, 3, flush=True),
         samples.flushed_prints(50),
         samples.displayed(3, 10_000),
+        samples.displayed_text(10_000),
+        samples.completion_beside(FLOOD),
     ],
 )
 def test_a_sample_is_a_number_when_everything_has_arrived(
@@ -48,6 +50,7 @@ def test_kernels_that_start_and_run_together_are_measured(pool: Pool) -> None:
     fresh = Contestant(POOL, lambda: start_remote(pool.endpoint, pool.token))
     assert samples.start_to_info(fresh) > 0
     assert samples.start_to_result(fresh) > 0
+    assert samples.started_together(2)(fresh) > 0
     assert samples.together(2, 3)(fresh) > 0
     assert samples.idle_memory(fresh) > 10
 
@@ -74,6 +77,7 @@ class LossyFrontEnd:
         (samples.printed(100_000, 3, flush=True), "stream"),
         (samples.flushed_prints(50), "stream"),
         (samples.displayed(3, 10_000), "display_data"),
+        (samples.displayed_text(10_000), "display_data"),
     ],
 )
 def test_a_message_that_is_missing_fails_the_measure(
