@@ -46,7 +46,7 @@ PYTHON ?= $(shell for name in $(CANDIDATES); do \
 	if $$name -c '$(IS_NEW_ENOUGH)' 2>/dev/null; then echo $$name; break; fi; done)
 
 # What runs nowhere but on Linux and macOS: the local pool, and what runs in pods.
-UNIX_ONLY := ^remote_kernel/(pod/|injected/|namespace/|pool/(?!__init__|options|sessions|timings)|client/pool_daemon|io/system/open_files|io/http1/serving)
+UNIX_ONLY := ^remote_kernel/(pod/|injected/|namespace/|pool/(?!__init__|options|sessions|timings)|client/pool_daemon|io/system/(open_files|fork_server|forking)|io/http1/serving)
 
 REPORT := $(BUILD)/quickstart.html
 EXECUTED := $(BUILD)/quickstart.ipynb

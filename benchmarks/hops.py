@@ -5,6 +5,7 @@ where to look for what a hop costs, and whether a change has made it cheaper.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -71,10 +72,8 @@ def processes_of(contestant: Contestant) -> dict[str, psutil.Process]:
         return {"front end": psutil.Process(), "interpreter": kernel}
     said = contestant.front_end.run("import os; print(os.getpid())")
     interpreter = psutil.Process(int(text_of(said)))
-    agent = interpreter.parent()
-    assert agent is not None
-    pool = agent.parent()
-    assert pool is not None
+    agent = psutil.Process(os.getsid(interpreter.ppid()))  # its parent, or beside that one
+    pool = next(each for each in agent.parents() if "remote_kernel.pool" in each.cmdline())
     return {
         "front end": psutil.Process(), "local kernel": kernel, "pool": pool, "pod agent": agent,
         "interpreter": interpreter,

@@ -11,7 +11,10 @@ PACKAGE = Path(remote_kernel.__file__).parent
 UNIX_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
 
 # What runs nowhere else: pods, the local pool, and what starts it.
-UNIX_PARTS = ("pod/", "pool/", "injected/", "namespace/", "client/pool_daemon.py", "io/system/open_files.py")
+UNIX_PARTS = (
+    "pod/", "pool/", "injected/", "namespace/", "client/pool_daemon.py", "io/system/open_files.py",
+    "io/system/fork_server.py", "io/system/forking.py",
+)  # fmt: skip
 
 # What runs everywhere and imports one of them behind a look at the system.
 GUARDED = {

@@ -17,6 +17,8 @@ READERS_OF_THE_ENVIRONMENT = {
     "pool/__main__.py": "the local pool",
     "pod/__main__.py": "the pod's agent",
     "pod/brought_agent.py": "the agent that a kernel brings along",
+    "pod/fork_server.py": "what pods are copies of",
+    "io/system/forking.py": "a copy of a fork server",
     "pod/interpreters/set_up.py": "what an interpreter runs first",
     "injected/cell.py": "what a built-in interpreter runs",
 }

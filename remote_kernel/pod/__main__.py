@@ -10,7 +10,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import anyio.lowlevel
@@ -25,6 +25,7 @@ from remote_kernel.io.http1.listening import open_listener, parse_port, reason
 from remote_kernel.io.http1.serving import Server, stop_on_signals
 from remote_kernel.io.log_files import log_to_stderr
 from remote_kernel.io.private_files import make_private_folder
+from remote_kernel.io.system.fork_server import ForkServer
 from remote_kernel.io.system.open_files import allow_many_files
 from remote_kernel.io.tasks import start
 from remote_kernel.pod.api.pod import Pod
@@ -84,8 +85,9 @@ def strict_environ(scratch: Path) -> dict[str, str]:
 
 
 async def serve(
-    arguments: argparse.Namespace, scratch: Path, listener: socket.socket | None, environ: Mapping[str, str]
-) -> None:
+    arguments: argparse.Namespace, scratch: Path, listener: socket.socket | None, environ: Mapping[str, str],
+    forks: ForkServer | None,
+) -> None:  # fmt: skip
     """Run until a signal, or, when supervised, until standard input ends; without `listener` on the Unix socket."""
     with _naming_what_fails():
         data = arguments.data or (AZURE_DATA if os.access(AZURE_DATA, os.W_OK) else Path.cwd())
@@ -95,7 +97,7 @@ async def serve(
     is_strict = arguments.sandbox == Sandbox.STRICT
     cooldown = cooldown_seconds(environ)
     of_kernels = kernel_environ(environ, name) | (strict_environ(scratch) if is_strict else {})
-    registry = Registry(folder=scratch, data=data, environ=of_kernels, cooldown_seconds=cooldown)
+    registry = Registry(folder=scratch, data=data, environ=of_kernels, cooldown_seconds=cooldown, forks=forks)
     folder = DataFolder(data, is_read_only=is_strict)
     pod = Pod(registry=registry, folder=folder, name=name, cooldown_seconds=cooldown, activity=activity)
     executions = Executions(registry, kernelspec=arguments.kernel, sync_limit_seconds=arguments.sync_limit)
@@ -162,27 +164,27 @@ def _call_at_end_of_input(stop: Callable[[], None]) -> None:
     loop.add_reader(descriptor, read)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the agent; returns the exit status."""
+def main(argv: Sequence[str] | None = None, forks: ForkServer | None = None) -> int:
+    """Run the agent, with what forks interpreters for it where there is such a one; returns the exit status."""
     arguments = build_parser().parse_args(argv)
     environ = dict(os.environ)
     log_to_stderr("pod", log_level(environ), is_json=not sys.stderr.isatty())
     try:
-        _run(arguments, environ)
+        _run(arguments, environ, forks)
     except CannotStart as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def _run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
+def _run(arguments: argparse.Namespace, environ: Mapping[str, str], forks: ForkServer | None) -> None:
     """Serve between the making and the removal of the private folder; raises `CannotStart`."""
     listener = None if arguments.uds else _listen(arguments.host, arguments.port)
     with listener or contextlib.nullcontext():
         scratch = _make_scratch(arguments.scratch)
         try:
             with contextlib.suppress(KeyboardInterrupt):
-                asyncio.run(serve(arguments, scratch, listener, environ))
+                asyncio.run(serve(arguments, scratch, listener, environ, forks))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 

@@ -36,6 +36,7 @@ class Options:
         sandbox: what their code is kept from.
         mounts_data: whether each pod has a `/mnt/data` of its own; `None` for where that costs nothing, and for pods of
             Azure's interpreter wherever the system lets us.
+        forks: whether pods are copies of one process that has loaded what they need, where that can be.
         sync_limit: how long a synchronous execution may take, in seconds; `None` for as long as in Azure.
         issuer: whose tokens open the pool's sessions, besides the pool's own token; "" for nobody's.
         executors: object ids that have the role to use sessions; empty for everybody with a token of the issuer.
@@ -52,6 +53,7 @@ class Options:
     flavor: Flavor = Flavor.CUSTOM
     sandbox: Sandbox = Sandbox.NONE
     mounts_data: bool | None = None
+    forks: bool = True
     sync_limit: float | None = None
     issuer: str = ""
     executors: frozenset[str] = frozenset()
@@ -103,6 +105,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="give each pod a /mnt/data of its own, where Azure's pods have their files, or give it none "
         "(default: where that costs nothing, for root on a machine with nothing in /mnt)",
     )  # fmt: skip
+    add("--no-fork", action="store_true", help="start each pod from nothing, not as a copy of one process (Linux)")
     # For tests, which have no 220 s.
     add("--sync-limit", type=_seconds, metavar="SECONDS", help=argparse.SUPPRESS)
     add("--json", action="store_true", help="print one line of JSON with endpoint and token when ready")
@@ -126,6 +129,7 @@ def options_from(arguments: argparse.Namespace) -> Options:
         flavor=Flavor(arguments.flavor),
         sandbox=Sandbox(arguments.sandbox),
         mounts_data=arguments.mount_data,
+        forks=not arguments.no_fork,
         sync_limit=arguments.sync_limit,
         issuer=arguments.issuer or "",
         executors=frozenset(arguments.executor),

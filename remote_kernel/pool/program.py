@@ -27,6 +27,7 @@ from remote_kernel.pool.daemon.registration import Registration
 from remote_kernel.pool.options import Options
 
 if TYPE_CHECKING:
+    from remote_kernel.pool.processes.pod_forks import PodForks
     from remote_kernel.pool.processes.pods import PodCommand
 
 _log = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ def _run(options: Options, environ: Mapping[str, str]) -> int:
                         _pod_command(options),
                         # So that who has the token, and may do anything, can tell the sessions from one another.
                         label_key=pool.token.encode(),
+                        forks=_forks(options),
                     ),
                     partial(_announce, options, pool, registration, other),
                 )
@@ -121,6 +123,12 @@ def _pod_command(options: Options) -> "PodCommand":
     return agent_command(
         "--flavor", options.flavor, "--sandbox", options.sandbox, *limit, mounts_data=_mounts_data(options)
     )
+
+
+def _forks(options: Options) -> "PodForks | None":
+    from remote_kernel.pool.processes.pod_forks import PodForks
+
+    return PodForks() if options.forks and sys.platform == "linux" else None
 
 
 def _announce(options: Options, pool: RunningPool, registration: Registration, other: RunningPool | None) -> None:

@@ -21,6 +21,8 @@ from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.io.http1 import Client
 from remote_kernel.io.tasks import start
 from remote_kernel.pool.history import EventKind, History
+from remote_kernel.pool.processes.pod_forks import PodForks
+from remote_kernel.pool.processes.pod_process import start_program
 from remote_kernel.pool.processes.pods import Pod, PodCommand, PodFailed
 from remote_kernel.pool.sessions import Changes, Full, Limits, PodNumber, Session, Sessions
 from remote_kernel.pool.timings import DEFAULT_TIMINGS, Timings
@@ -88,6 +90,7 @@ class SessionPool:
     Args:
         environment: what pods see, before the pool adds its cooldown.
         command: how to start a pod.
+        forks: what starts pods as copies of one process; `None` for programs of their own.
         clock: seconds, monotonic. One that stands still while the machine sleeps keeps sessions over a sleep.
 
     Attributes:
@@ -104,8 +107,11 @@ class SessionPool:
         *,
         label_key: bytes = b"",
         timings: Timings = DEFAULT_TIMINGS,
+        forks: PodForks | None = None,
     ) -> None:
         self._timings = timings
+        self._forks = forks
+        self._start_pod = start_program if forks is None else forks.start
         self.history = History(clock())
         self._sessions = Sessions(limits, clock())
         self._environment = {**environment, COOLDOWN_VARIABLE: f"{limits.cooldown_seconds:g}"}
@@ -229,6 +235,8 @@ class SessionPool:
         tasks = [life.task for life in self._lives.values()]  # also those that are already stopping
         self._act(self._sessions.stop_all(self._clock()), EventKind.STOPPED)
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._forks is not None:
+            await self._forks.aclose()
 
     def _hear_pods(self) -> None:
         """Take note of the calls that have passed the pool by, before anything is decided or told about them."""
@@ -272,7 +280,7 @@ class SessionPool:
 
     async def _run(self, number: PodNumber, ready: asyncio.Future[Pod]) -> None:
         # A task of its own, which is never cancelled: half a process could not be cleaned up.
-        spawning = asyncio.create_task(Pod.spawn(self._command, self._environment))
+        spawning = asyncio.create_task(Pod.spawn(self._command, self._environment, self._start_pod))
         try:
             pod = await asyncio.shield(spawning)
             await pod.wait_ready()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from remote_kernel.pod.interpreters.hold import Hold
+from remote_kernel.pod.interpreters.processes.hold import Hold
 
 Process = subprocess.Popen[bytes]
 

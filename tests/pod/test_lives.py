@@ -26,9 +26,9 @@ from remote_kernel.pod.api.pod import Pod
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.environment import kernel_environ
 from remote_kernel.pod.files.data_folder import DataFolder
-from remote_kernel.pod.interpreters.guard import Guard
 from remote_kernel.pod.interpreters.interpreter import Interpreter
 from remote_kernel.pod.interpreters.launching import Launching
+from remote_kernel.pod.interpreters.processes.guard import Guard
 from remote_kernel.pod.interpreters.shutdowns import Shutdowns
 from remote_kernel.pod.kernels.lives import EpochMismatch
 from remote_kernel.pod.kernels.pod_kernel import PodKernel

@@ -182,7 +182,7 @@ def test_signal_ends_it_at_once_with_an_answer_open(signum: signal.Signals, stat
         cell = {"code": "import time; print('begun', flush=True); time.sleep(60)"}
         with pool.client() as client, client.stream("POST", "/api/v2/execute", json=cell) as answer:
             next(line for line in answer.iter_lines() if "begun" in line)
-            pods = psutil.Process(process.pid).children()
+            pods = psutil.Process(process.pid).children(recursive=True)
             begin = time.monotonic()
             process.send_signal(signum)
             assert process.wait(DEADLINE_SECONDS) == status

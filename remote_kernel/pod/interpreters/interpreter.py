@@ -19,11 +19,13 @@ from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.jupyter.debugger_files import CellFiles
 from remote_kernel.core.jupyter.messages import Author
 from remote_kernel.core.wire.frames import Channel
+from remote_kernel.io.system.fork_server import ForkServer
 from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreters.channels import Channels, Receive, choose_transport
-from remote_kernel.pod.interpreters.guard import Guard
-from remote_kernel.pod.interpreters.hold import Hold
 from remote_kernel.pod.interpreters.launching import Launching, describe_failure
+from remote_kernel.pod.interpreters.processes.forked import ForkProvisioner
+from remote_kernel.pod.interpreters.processes.guard import Guard
+from remote_kernel.pod.interpreters.processes.hold import Hold
 from remote_kernel.pod.interpreters.readiness import Readiness
 from remote_kernel.pod.interpreters.silent_code import SilentCode
 
@@ -52,6 +54,8 @@ class Interpreter:
         launching: how it is to be started.
         environ: the pod's, on top of which it has its own variables.
         guard: ends it when this process is killed.
+        forks: who may have a process of IPython's kernel ready; `None` where there is nobody.
+        packages: folder of packages that it is to find besides.
 
     Attributes:
         is_python: whether it is one of Python's.
@@ -67,7 +71,8 @@ class Interpreter:
     startup_failure = ""
 
     def __init__(
-        self, kernelspec: str, *, folder: Path, launching: Launching, environ: Mapping[str, str], guard: Guard
+        self, kernelspec: str, *, folder: Path, launching: Launching, environ: Mapping[str, str], guard: Guard,
+        forks: ForkServer | None = None, packages: Path | None = None,
     ) -> None:  # fmt: skip
         self.kernelspec = kernelspec
         self.kernel_info: dict[str, Any] = {}
@@ -75,6 +80,8 @@ class Interpreter:
         self.exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.pid: int | None = None
         self._guard = guard
+        self._forks = forks
+        self._packages = packages
         self._launching = launching
         name = secrets.token_hex(4)
         self._manager = AsyncKernelManager(kernel_name=kernelspec, connection_file=str(folder / f"{name}.json"))
@@ -104,6 +111,8 @@ class Interpreter:
         """
         try:
             await self._launching.make_folder()
+            if self._forks is not None and self._packages is not None and self._launching.can_be_told(is_ipython=True):
+                self._manager.provisioner = ForkProvisioner(self._manager, self._forks, self._packages)
             await self._manager.start_kernel(
                 cwd=str(self._launching.cwd),
                 env=self._environ,

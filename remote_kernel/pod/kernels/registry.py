@@ -11,9 +11,10 @@ from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.journal.journal import Journal
 from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.wire.launch import Launch
-from remote_kernel.pod.interpreters.guard import Guard
+from remote_kernel.io.system.fork_server import ForkServer
 from remote_kernel.pod.interpreters.interpreter import Interpreter
 from remote_kernel.pod.interpreters.launching import Launching
+from remote_kernel.pod.interpreters.processes.guard import Guard
 from remote_kernel.pod.interpreters.shutdowns import Shutdowns
 from remote_kernel.pod.kernels.lives import EpochMismatch
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
@@ -61,16 +62,18 @@ class Registry:
         folder: private folder for connection files and sockets.
         data: the working folder of every interpreter that is not to have another.
         environ: their environment, beside where packages are installed.
+        forks: who may have interpreters ready; `None` where there is nobody.
         cooldown_seconds: how long the pool keeps a pod without a call, and so a reader's claim to a kernel lasts.
     """
 
     def __init__(
         self, *, folder: Path, data: Path, environ: Mapping[str, str],
-        cooldown_seconds: float = DEFAULT_COOLDOWN_SECONDS,
+        cooldown_seconds: float = DEFAULT_COOLDOWN_SECONDS, forks: ForkServer | None = None,
     ) -> None:  # fmt: skip
         self._folder = folder
         self._plain = Launching(launch=Launch(), cwd=data)
         self._environ = dict(environ)
+        self._forks = forks
         self._cooldown_seconds = cooldown_seconds
         self._kernels: dict[str, PodKernel] = {}
         self._shutdowns = Shutdowns()
@@ -199,8 +202,9 @@ class Registry:
         packages = packages_folder(self._folder, kernelspec)
         environ = with_packages(self._environ, packages)
         interpreter = Interpreter(
-            kernelspec, folder=self._folder, launching=launching, environ=environ, guard=self._guard
-        )
+            kernelspec, folder=self._folder, launching=launching, environ=environ, guard=self._guard,
+            forks=self._forks, packages=packages,
+        )  # fmt: skip
 
         async def start() -> Interpreter:
             try:

@@ -24,6 +24,8 @@ mount --bind "$0" {DATA} && exec "$@"
 """
 
 _MOUNTS = ("--mount", "--propagation", "slave")
+_SHELL = ("sh", "-c", _SCRIPT)
+_OF_ROOT = ("unshare", *_MOUNTS, *_SHELL)
 
 _PROBE_SECONDS = 5.0
 
@@ -34,11 +36,24 @@ def with_data_mounted(folder: str, command: Sequence[str]) -> tuple[str, ...]:
     What the system mounts elsewhere comes and goes there as well. Whoever is not root is for as long as mounting takes,
     in a user namespace, and in one within it is who he was.
     """
-    shell = ("sh", "-c", _SCRIPT, folder)
     if os.geteuid() == 0:
-        return ("unshare", *_MOUNTS, *shell, *command)
+        return (*_OF_ROOT, folder, *command)
     oneself = (f"--map-user={os.geteuid()}", f"--map-group={os.getegid()}")
-    return ("unshare", "--map-root-user", *_MOUNTS, *shell, "unshare", "--user", *oneself, *command)
+    return ("unshare", "--map-root-user", *_MOUNTS, *_SHELL, folder, "unshare", "--user", *oneself, *command)
+
+
+def mounting_of(command: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Take a command of `with_data_mounted` apart, where root runs it.
+
+    Returns:
+        A program that does the mounting in a namespace that is there, and the command that follows: nothing, and the
+        command as it is, where nothing is mounted or the way there is another.
+    """
+    size = len(_OF_ROOT)
+    if tuple(command[:size]) != _OF_ROOT:
+        return (), command
+    shell, folder = command[1 + len(_MOUNTS) : size], command[size]
+    return (*shell, folder, "true"), command[size + 1 :]
 
 
 def can_mount() -> bool:

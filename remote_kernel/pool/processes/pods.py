@@ -10,12 +10,11 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from remote_kernel.core.errors import PoolError, WireError
-from remote_kernel.core.json_text import parse_json_object
-from remote_kernel.core.limits import ANSWER
+from remote_kernel.core.errors import PoolError
 from remote_kernel.io.activity import Activity, ActivityReader
 from remote_kernel.io.http1 import Client
 from remote_kernel.pool.processes.mounts import DATA, with_data_mounted
+from remote_kernel.pool.processes.pod_process import PodProcess, StartPod, start_program
 
 # A cold machine may take many seconds to import what a pod needs; a pod that hangs must not hold a slot for ever.
 START_TIMEOUT_SECONDS = 60.0
@@ -30,8 +29,8 @@ MAX_TEMPORARY_FOLDER_LENGTH = 70
 # In a pod's folder, of its calls.
 ACTIVITY_FILE = "activity"
 
-# The line has a few words.
-MAX_READY_LINE_BYTES = 4096
+# -P: the working folder is the user's data folder, and a file of its own there must not replace a module.
+AGENT = (sys.executable, "-P", "-m", "remote_kernel.pod")
 
 # From socket, data folder and scratch folder to the command of a pod. It serves HTTP on the socket, prints the line
 # {"ready": true, …} when it does, and ends when its standard input does.
@@ -42,8 +41,7 @@ def agent_command(*options: str, mounts_data: bool = False) -> PodCommand:
     """Return the command of the pod agent, with `options` of its own; `mounts_data` gives it a `/mnt/data`."""
 
     def command(socket: Path, data: Path, scratch: Path) -> Sequence[str]:
-        # -P: the working folder is the user's data folder, and a file of its own there must not replace a module.
-        agent = (sys.executable, "-P", "-m", "remote_kernel.pod", "--supervised", *options)
+        agent = (*AGENT, "--supervised", *options)
         folders = ("--scratch", str(scratch), "--data", DATA if mounts_data else str(data))
         places = ("--uds", str(socket), *folders, "--activity", str(scratch / ACTIVITY_FILE))
         return with_data_mounted(str(data), [*agent, *places]) if mounts_data else (*agent, *places)
@@ -63,18 +61,15 @@ class Pod:
         socket: where it listens, for this user alone.
     """
 
-    def __init__(
-        self, scratch: Path, activity: ActivityReader, transport: asyncio.SubprocessTransport, process: "_Process"
-    ) -> None:
+    def __init__(self, scratch: Path, activity: ActivityReader, process: PodProcess) -> None:
         self._activity = activity
         self._scratch = scratch
-        self._transport = transport
         self._process = process
         self.socket = scratch / "s"
         self.http = Client.unix(str(self.socket), keepalive_seconds=KEEPALIVE_SECONDS)
 
     @classmethod
-    async def spawn(cls, command: PodCommand, environment: Mapping[str, str]) -> "Pod":
+    async def spawn(cls, command: PodCommand, environment: Mapping[str, str], start: StartPod = start_program) -> "Pod":
         """Start the process of a pod; `wait_ready` says when it accepts requests.
 
         Its standard error is ours. Raises `PodFailed` when the system has no room for another process or folder.
@@ -92,18 +87,8 @@ class Pod:
             temporary.mkdir(mode=0o700)
             activity = ActivityReader(scratch / ACTIVITY_FILE)
             stack.callback(activity.close)
-            process = _Process(asyncio.get_running_loop())
-            # No other child inherits the write end of the pod's standard input: when we are gone, however that came
-            # about, the pod reads the end of it and leaves.
-            transport, _ = await asyncio.get_running_loop().subprocess_exec(
-                lambda: process,
-                *command(scratch / "s", data, scratch),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=None,
-                cwd=data,
-                env={**environment, "TMPDIR": str(temporary)},
-                start_new_session=True,
+            process = await start(
+                command(scratch / "s", data, scratch), cwd=data, environ={**environment, "TMPDIR": str(temporary)}
             )
         except OSError as error:
             stack.close()
@@ -112,16 +97,16 @@ class Pod:
                 for folder in (scratch / "data", scratch / "t", scratch):  # empty, and removed without a descriptor
                     folder.rmdir()
             raise PodFailed(f"its process cannot be started: {error.strerror}") from None
-        return cls(scratch, activity, transport, process)
+        return cls(scratch, activity, process)
 
     @property
     def pid(self) -> int:
-        return self._transport.get_pid()
+        return self._process.pid
 
     @property
     def exit_status(self) -> int | None:
         """The exit status, negative for a signal; `None` while the pod lives."""
-        return self._transport.get_returncode()
+        return self._process.exit_status
 
     def read_activity(self) -> Activity | None:
         """Return what the pod says of its calls; `None` where it says nothing."""
@@ -142,8 +127,7 @@ class Pod:
 
     async def stop(self, grace_seconds: float) -> None:
         """End the process if it lives, by force after a while, and remove the pod's folder."""
-        if (stdin := self._transport.get_pipe_transport(0)) is not None:
-            stdin.close()
+        self._process.close_stdin()
         if not self._process.ended.done():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
@@ -153,36 +137,9 @@ class Pod:
             os.killpg(self.pid, signal.SIGKILL)
         await self.wait_ended()
         await self.http.aclose()  # not before: a pod that is stopped may still end its streams properly
-        self._transport.close()
+        self._process.close()
         self._activity.close()
         await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
-
-
-class _Process(asyncio.SubprocessProtocol):
-    """Events of a process, as two futures."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.ready: asyncio.Future[None] = loop.create_future()
-        self.ended: asyncio.Future[None] = loop.create_future()
-        self._line = b""
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        if self.ready.done():
-            return  # read and dropped, so that a pod that prints never blocks
-        *lines, rest = (self._line + data).split(b"\n")
-        self._line = rest[:MAX_READY_LINE_BYTES]  # a pod that prints something else without an end is not ready
-        if any(_is_ready_line(line) for line in lines):
-            self.ready.set_result(None)
-
-    def process_exited(self) -> None:
-        self.ended.set_result(None)
-
-
-def _is_ready_line(line: bytes) -> bool:
-    try:
-        return parse_json_object(line, ANSWER).get("ready") is True
-    except WireError:
-        return False
 
 
 def _short_temporary_folder() -> str | None:

@@ -1,0 +1,1 @@
+"""Processes of interpreters: where they come from, how they are held, and who ends them."""
