@@ -132,7 +132,7 @@ def pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
 @pytest.fixture(scope="module")
 def shared_notebook(pool: Pool) -> Iterator[Notebook]:
     """One kernel for the tests of a file that leave it as they found it."""
-    notebook = Notebook.start(environ={"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token})
+    notebook = Notebook.start(environ=pool.environ())
     yield notebook
     notebook.close()
 

@@ -68,6 +68,10 @@ class Pool:
                 process.send_signal(signal.SIGTERM)
                 process.wait(TIMEOUT_SECONDS)
 
+    def environ(self, endpoint: str = "") -> dict[str, str]:
+        """Return what leads a kernel to the pool, past whoever is at an endpoint before it."""
+        return {"REMOTE_KERNEL_ENDPOINT": endpoint or self.endpoint, "REMOTE_KERNEL_TOKEN": self.token}
+
     def client(self) -> httpx.Client:
         """Return an HTTP client that holds the pool's token."""
         return httpx.Client(
@@ -232,6 +236,12 @@ class Notebook:
             notebook.close()
             raise
         return notebook
+
+    def __enter__(self) -> "Notebook":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def describe(self) -> str:
         """Say what became of the kernel's process."""

@@ -10,6 +10,7 @@ import pytest
 
 from tests.browser.lab import Lab, OpenNotebook
 from tests.driver import Pool, wait_until
+from tests.faults.proxy import FaultProxy
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -45,10 +46,22 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.fixture(scope="module")
-def lab(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def proxy(pool: Pool) -> Iterator[FaultProxy]:
+    """A line between the kernels and the pool, for those whose `lab_environ` leads through it."""
+    with FaultProxy.before(pool.endpoint) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lab_environ(pool: Pool) -> dict[str, str]:
+    """What JupyterLab's kernels find in their environment."""
+    return pool.environ()
+
+
+@pytest.fixture(scope="module")
+def lab(lab_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     pytest.importorskip("jupyterlab", reason="needs JupyterLab: pip install -e .[browser]")
-    environ = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-    with Lab.start(tmp_path_factory.mktemp("lab"), environ) as running:
+    with Lab.start(tmp_path_factory.mktemp("lab"), lab_environ) as running:
         yield running
 
 

@@ -29,11 +29,8 @@ def azure() -> Iterator[AzurePool]:
 
 
 @pytest.fixture(scope="module")
-def lab(azure: AzurePool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    pytest.importorskip("jupyterlab", reason="needs JupyterLab: pip install -e .[browser]")
-    environ = {**azure.environ, "REMOTE_KERNEL_ACCESS_WAIT_SECONDS": "12"}
-    with Lab.start(tmp_path_factory.mktemp("lab"), environ) as running:
-        yield running
+def lab_environ(azure: AzurePool) -> dict[str, str]:
+    return {**azure.environ, "REMOTE_KERNEL_ACCESS_WAIT_SECONDS": "12"}
 
 
 def refuse(azure: AzurePool, refused: Refused | None) -> None:

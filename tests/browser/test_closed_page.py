@@ -47,7 +47,7 @@ def lab(extension: str, pool: Pool, tmp_path_factory: pytest.TempPathFactory) ->
     if not python.exists():
         pytest.skip("needs environments of its own: make tools")
     home = tmp_path_factory.mktemp("lab")
-    environ = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+    environ = pool.environ()
     if extension == COLLABORATION:
         page = home / "without-nbmodel/labconfig/page_config.json"
         page.parent.mkdir(parents=True)
@@ -144,14 +144,11 @@ def test_a_page_that_is_loaded_anew_shows_the_running_cell_go_on(lab: Lab, page:
 
 
 def test_the_line_of_a_cell_that_waits_is_not_in_the_notebook_later(lab: Lab, page: "Page", pool: Pool) -> None:
-    other = Notebook.start(environ={"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token})
-    try:
+    with Notebook.start(environ=pool.environ()) as other:
         other.run("pass")
         notebook = open_notebook(lab, page, "waits.ipynb", "print('arrived')")
         notebook.run(0)
         expect(notebook.output(0)).to_contain_text("waiting for a free session")
-    finally:
-        other.close()
     expect(notebook.output(0)).to_have_text(re.compile(r"^arrived\s*$"))
     wait_until(lambda: "arrived" in stored(lab, "waits.ipynb"))
     assert "waiting" not in stored(lab, "waits.ipynb")

@@ -1,13 +1,13 @@
 """Variables that outlive their pod, as a user of JupyterLab sees it: saves, a loss, the report, in light and dark."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.lab import Lab, OpenNotebook
+from tests.browser.lab import OpenNotebook
 from tests.browser.test_session_commands import choose_theme
 from tests.driver import Pool
 
@@ -38,17 +38,10 @@ data = {"rows": (n for n in range(3)), "more": [1]}
 
 
 @pytest.fixture(scope="module")
-def lab(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A JupyterLab whose kernels have the one session that a test can name."""
-    pytest.importorskip("jupyterlab", reason="needs JupyterLab: pip install -e .[browser]")
-    environ = {
-        "REMOTE_KERNEL_ENDPOINT": pool.endpoint,
-        "REMOTE_KERNEL_TOKEN": pool.token,
-        "REMOTE_KERNEL_IDENTIFIER": "the-stations",
-        "REMOTE_KERNEL_SAVES": str(tmp_path_factory.mktemp("saves")),
-    }
-    with Lab.start(tmp_path_factory.mktemp("lab"), environ) as running:
-        yield running
+def lab_environ(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The one session that a test can name."""
+    saves = str(tmp_path_factory.mktemp("saves"))
+    return {**pool.environ(), "REMOTE_KERNEL_IDENTIFIER": "the-stations", "REMOTE_KERNEL_SAVES": saves}
 
 
 def assert_legible(notebook: OpenNotebook, index: int, *, is_light: bool) -> None:

@@ -1,7 +1,7 @@
 """`%session` as its user sees it in JupyterLab, in light and dark."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,18 +22,8 @@ Shoot = Callable[[str], None]
 
 
 @pytest.fixture(scope="module")
-def proxy(pool: Pool) -> Iterator[FaultProxy]:
-    """The line between the kernels and the pool."""
-    with FaultProxy.before(pool.endpoint) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def lab(pool: Pool, proxy: FaultProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    pytest.importorskip("jupyterlab", reason="needs JupyterLab: pip install -e .[browser]")
-    environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-    with Lab.start(tmp_path_factory.mktemp("lab"), environ) as running:
-        yield running
+def lab_environ(pool: Pool, proxy: FaultProxy) -> dict[str, str]:
+    return pool.environ(proxy.endpoint)
 
 
 def choose_theme(page: "Page", theme: str) -> None:

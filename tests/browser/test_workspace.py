@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -29,18 +29,8 @@ threading.Thread(target=write).start()"""
 
 
 @pytest.fixture(scope="module")
-def proxy(pool: Pool) -> Iterator[FaultProxy]:
-    """The line between the kernels and the pool."""
-    with FaultProxy.before(pool.endpoint) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def lab(pool: Pool, proxy: FaultProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    pytest.importorskip("jupyterlab", reason="needs JupyterLab: pip install -e .[browser]")
-    environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-    with Lab.start(tmp_path_factory.mktemp("lab"), environ) as running:
-        yield running
+def lab_environ(pool: Pool, proxy: FaultProxy) -> dict[str, str]:
+    return pool.environ(proxy.endpoint)
 
 
 def test_the_hint_the_line_the_table_and_a_conflict(

@@ -59,12 +59,9 @@ def test_installed_kernel_runs_in_its_pool(pool: Pool) -> None:
     environ = ["--env", f"REMOTE_KERNEL_TOKEN={pool.token}", "--env", "REMOTE_KERNEL_IDENTIFIER=of-this-kernel"]
     assert run_command("install", "--name", "mine", "--endpoint", pool.endpoint, *environ).status == 0
     before = len(pool.sessions())
-    notebook = Notebook.start("mine")
-    try:
+    with Notebook.start("mine") as notebook:
         assert notebook.run("6 * 7").result == "42"
         assert len(pool.sessions()) == before + 1
-    finally:
-        notebook.close()
 
 
 @pytest.mark.parametrize("option", ["--sys-prefix", "--prefix"])

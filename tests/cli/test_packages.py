@@ -28,11 +28,8 @@ def test_packages_of_a_file_are_in_the_session_that_the_notebook_s_kernel_has(no
     done = run_command("install-packages", notebook, "-r", "requirements.txt")
     assert (done.status, done.stderr) == (0, "")
     assert done.stdout == "Installed 2 packages in the session: rk-beside 1.0, rk-cli 1.0.\n"
-    kernel = Notebook.start(environ={"REMOTE_KERNEL_NOTEBOOK": str(notebook)})
-    try:
+    with Notebook.start(environ={"REMOTE_KERNEL_NOTEBOOK": str(notebook)}) as kernel:
         assert kernel.run("import rk_cli, rk_beside; rk_cli.version").result == "'1.0'"
-    finally:
-        kernel.close()
 
 
 def test_what_is_there_is_told_also_as_json(notebook: Path, folder: Path) -> None:

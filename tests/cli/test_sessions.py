@@ -35,8 +35,7 @@ def listed() -> list[dict[str, Any]]:
 def test_session_is_shown_with_its_notebook_and_stopped_by_its_name(local_pool: Pool, tmp_path: Path) -> None:
     path = tmp_path / "my report.ipynb"
     path.touch()
-    notebook = Notebook.start(environ={"REMOTE_KERNEL_NOTEBOOK": str(path)})
-    try:
+    with Notebook.start(environ={"REMOTE_KERNEL_NOTEBOOK": str(path)}) as notebook:
         notebook.run("1")
         (row,) = listed()
         (session,) = local_pool.sessions()
@@ -63,8 +62,6 @@ def test_session_is_shown_with_its_notebook_and_stopped_by_its_name(local_pool: 
         assert (done.status, done.stdout) == (0, f"Stopped the session {row['label']} of {path}.\n")
         assert local_pool.sessions() == []
         assert listed() == []
-    finally:
-        notebook.close()
 
 
 def test_session_of_several_kernels_is_shown_once_and_what_is_left_of_all_goes_with_it(
@@ -89,8 +86,7 @@ def test_session_of_several_kernels_is_shown_once_and_what_is_left_of_all_goes_w
 
 
 def test_stopped_session_of_a_living_kernel_is_told_as_lost(local_pool: Pool) -> None:
-    notebook = Notebook.start()
-    try:
+    with Notebook.start() as notebook:
         notebook.run("x = 1")
         (row,) = listed()
         assert (row["kernel"], row["notebook"]) == ("alive", "")
@@ -100,8 +96,6 @@ def test_stopped_session_of_a_living_kernel_is_told_as_lost(local_pool: Pool) ->
         assert notebook.run("x").reply["ename"] == "SessionLost"
         assert notebook.run("6 * 7").result == "42"
         assert [row["state"] for row in listed()] == ["warm"]
-    finally:
-        notebook.close()
     assert listed() == [], "a kernel that is shut down leaves nothing"
 
 
@@ -131,9 +125,7 @@ def test_pool_of_custom_containers_is_asked_without_allocating_for_the_question(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REMOTE_KERNEL_TOKEN", pool.token)
-    environ = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-    notebook = Notebook.start(environ=environ)
-    try:
+    with Notebook.start(environ=pool.environ()) as notebook:
         notebook.run("1")
         (before,) = pool.sessions()
         (row,) = listed()
@@ -142,8 +134,6 @@ def test_pool_of_custom_containers_is_asked_without_allocating_for_the_question(
         assert (after["label"], after["calls"]) == (before["label"], before["calls"])
         assert run_command("sessions", "stop", row["label"]).status == 0
         assert pool.sessions() == []
-    finally:
-        notebook.close()
 
 
 def test_without_sessions_says_so_and_starts_no_pool(private_folders: Path) -> None:

@@ -19,13 +19,10 @@ def test_files_go_to_the_session_that_the_notebook_s_kernel_has_and_come_back(no
     done = run_command("upload", notebook, "in", "--to", "sub")
     assert done.status == 0
     assert done.stdout.startswith("Uploaded 1 file, 9 B, to 'sub' in the session in ")
-    kernel = Notebook.start(environ={"REMOTE_KERNEL_NOTEBOOK": str(notebook)})
-    try:
+    with Notebook.start(environ={"REMOTE_KERNEL_NOTEBOOK": str(notebook)}) as kernel:
         assert kernel.run("open('sub/in/a.txt').read()").result == "'from here'"
         kernel.run("open('b.txt', 'w').write('from there')")
         done = run_command("download", notebook, "b.txt", "sub", "--to", "out")
-    finally:
-        kernel.close()
     assert done.status == 0
     assert (folder / "out/b.txt").read_text() == "from there"
     assert (folder / "out/sub/in/a.txt").read_text() == "from here"

@@ -134,8 +134,7 @@ async def test_client_that_knew_the_pool_sends_a_stranger_on_its_port_nothing() 
 
 
 def test_cell_of_a_kernel_whose_pools_port_was_taken_is_not_told_to_a_stranger_and_a_new_pool_is_started() -> None:
-    notebook = Notebook.start()
-    try:
+    with Notebook.start() as notebook:
         notebook.run("a = 1")
         known = asyncio.run(LocalPool().find())
         assert known is not None
@@ -151,8 +150,6 @@ def test_cell_of_a_kernel_whose_pools_port_was_taken_is_not_told_to_a_stranger_a
         assert requests_in(stranger.received) == {f"GET {PROOF_PATH}?challenge=…"}
         for secret in (known.token, "identifier", "nb-", "secrets_of_mine"):
             assert secret.encode() not in stranger.received
-    finally:
-        notebook.close()
 
 
 async def test_stranger_who_passes_the_challenge_on_to_the_pool_proves_nothing() -> None:

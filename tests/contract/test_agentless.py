@@ -68,17 +68,15 @@ def test_an_interrupt_is_told_to_be_none(start: Start) -> None:
 
 @pytest.mark.contract
 def test_a_cell_that_takes_too_long_is_told_what_ended_it() -> None:
-    with Pool.start("--flavor", "interpreter", "--sandbox", "strict", "--sync-limit", "2") as pool:
-        environ = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-        notebook = Notebook.start(environ=environ)
-        try:
-            notebook.run("import time; kept = 1")
-            cell = notebook.run("time.sleep(30)")
-            assert cell.reply["ename"] == "KeyboardInterrupt"
-            assert "ended from outside" in stderr_of(cell)
-            assert notebook.run("kept").result == "1"
-        finally:
-            notebook.close()
+    with (
+        Pool.start("--flavor", "interpreter", "--sandbox", "strict", "--sync-limit", "2") as pool,
+        Notebook.start(environ=pool.environ()) as notebook,
+    ):
+        notebook.run("import time; kept = 1")
+        cell = notebook.run("time.sleep(30)")
+        assert cell.reply["ename"] == "KeyboardInterrupt"
+        assert "ended from outside" in stderr_of(cell)
+        assert notebook.run("kept").result == "1"
 
 
 @pytest.mark.contract
@@ -128,12 +126,8 @@ def test_a_kernel_that_was_killed_has_a_successor_with_the_variables(start: Star
 
 @pytest.mark.contract
 def test_an_interpreter_of_one_s_own_is_refused_with_a_sentence(locked: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    environ = {"REMOTE_KERNEL_ENDPOINT": locked.endpoint, "REMOTE_KERNEL_TOKEN": locked.token}
-    notebook = Notebook.start(
-        environ={**environ, "REMOTE_KERNEL_IDENTIFIER": "plain-fresh", "REMOTE_KERNEL_FRESH": "1"}
-    )
-    try:
+    with Notebook.start(
+        environ={**locked.environ(), "REMOTE_KERNEL_IDENTIFIER": "plain-fresh", "REMOTE_KERNEL_FRESH": "1"}
+    ) as notebook:
         reply = notebook.run("1").reply
         assert "REMOTE_KERNEL_FRESH" in reply["evalue"]
-    finally:
-        notebook.close()

@@ -158,7 +158,7 @@ _PREPARE: Mapping[str, Callable[[ExitStack, Pools], Prepared]] = {
 
 
 def _environ_of(pool: Pool) -> dict[str, str]:
-    return {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+    return pool.environ()
 
 
 def _delete(client: httpx.Client, name: str) -> None:

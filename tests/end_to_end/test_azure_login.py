@@ -24,11 +24,8 @@ def guarded_pool(issuer: Issuer) -> Iterator[Pool]:
 @contextmanager
 def notebook_on(pool: Pool, issuer: Issuer, **environ: str) -> Iterator[Notebook]:
     settings = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_CREDENTIAL": "managed-identity"}
-    notebook = Notebook.start(environ=settings | issuer.environ | environ)
-    try:
+    with Notebook.start(environ=settings | issuer.environ | environ) as notebook:
         yield notebook
-    finally:
-        notebook.close()
 
 
 def error_of(notebook: Notebook, code: str) -> str:

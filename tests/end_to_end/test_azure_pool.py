@@ -22,11 +22,8 @@ NAME = "azure-notebook"
 
 @contextmanager
 def notebook_on(pool: AzurePool, name: str = NAME, **environ: str) -> Iterator[Notebook]:
-    notebook = Notebook.start(environ={**pool.environ, "REMOTE_KERNEL_IDENTIFIER": name, **environ})
-    try:
+    with Notebook.start(environ={**pool.environ, "REMOTE_KERNEL_IDENTIFIER": name, **environ}) as notebook:
         yield notebook
-    finally:
-        notebook.close()
 
 
 def run_waiting(notebook: Notebook, line: str, then: Callable[[], None]) -> Cell:

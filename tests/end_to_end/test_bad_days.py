@@ -67,7 +67,7 @@ def test_an_error_that_nobody_may_be_there_to_read_is_whole_in_its_traceback(sta
 def crowded(**environ: str) -> Iterator[tuple[Notebook, Notebook]]:
     """Two notebooks, of which the first has the only session of the pool; the second gets further settings."""
     with Pool.start("--max-sessions", "1") as pool:
-        settings = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+        settings = pool.environ()
         first, second = Notebook.start(environ=settings), Notebook.start(environ=settings | environ)
         try:
             first.run("pass")
@@ -230,9 +230,8 @@ def test_a_loss_that_no_cell_was_told_of_is_told_by_the_next_process(
 def test_a_restart_without_a_network_waits_for_a_free_session_where_its_own_is_gone() -> None:
     options = ("--max-sessions", "1", "--cooldown", "2")
     with Pool.start(*options) as pool, FaultProxy.before(pool.endpoint) as proxy, pool.client() as client:
-        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-        notebook = Notebook.start(environ={**environ, "REMOTE_KERNEL_IDENTIFIER": "restart-full"})
-        try:
+        environ = pool.environ(proxy.endpoint)
+        with Notebook.start(environ={**environ, "REMOTE_KERNEL_IDENTIFIER": "restart-full"}) as notebook:
             notebook.run("a = 1")
             proxy.refuse(True)
             notebook.manager.restart_kernel()
@@ -244,29 +243,21 @@ def test_a_restart_without_a_network_waits_for_a_free_session_where_its_own_is_g
             notebook.wait_iopub(lambda message: "waiting for a free session" in str(message["content"]))
             notebook.wait_iopub(lambda message: stdout_of([message]) == "False\n")
             assert notebook.reply_to(msg_id)["status"] == "ok"
-        finally:
-            notebook.close()
 
 
 def test_a_restart_without_a_network_happens_before_the_next_cell(pool: Pool) -> None:
-    with FaultProxy.before(pool.endpoint) as proxy:
-        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-        notebook = Notebook.start(environ=environ)
-        try:
-            notebook.run("a = 1")
-            proxy.refuse(True)
-            notebook.manager.restart_kernel()
-            notebook.client.wait_for_ready(timeout=60)
-            proxy.refuse(False)
-            assert notebook.run("'a' in globals()").result == "False"
-        finally:
-            notebook.close()
+    with FaultProxy.before(pool.endpoint) as proxy, Notebook.start(environ=pool.environ(proxy.endpoint)) as notebook:
+        notebook.run("a = 1")
+        proxy.refuse(True)
+        notebook.manager.restart_kernel()
+        notebook.client.wait_for_ready(timeout=60)
+        proxy.refuse(False)
+        assert notebook.run("'a' in globals()").result == "False"
 
 
 def test_the_kernel_answers_and_leaves_quickly_with_the_network_down(pool: Pool) -> None:
     with FaultProxy.before(pool.endpoint) as proxy:
-        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-        notebook = Notebook.start(environ=environ)
+        notebook = Notebook.start(environ=pool.environ(proxy.endpoint))
         try:
             notebook.run("pass")
             proxy.stall(True)
@@ -282,24 +273,19 @@ def test_the_kernel_answers_and_leaves_quickly_with_the_network_down(pool: Pool)
 
 
 def test_the_second_interrupt_frees_a_cell_whose_session_cannot_be_reached(pool: Pool) -> None:
-    with FaultProxy.before(pool.endpoint) as proxy:
-        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-        notebook = Notebook.start(environ=environ)
-        try:
-            notebook.run("a = 42")
-            proxy.refuse(True)
-            msg_id = notebook.client.execute("b = 1")
-            notebook.wait_iopub(lambda message: message["msg_type"] == "display_data")
-            notebook.manager.interrupt_kernel()
-            notebook.wait_iopub(lambda message: "interrupt again" in str(message["content"]))
-            notebook.manager.interrupt_kernel()
-            reply = notebook.reply_to(msg_id)
-            assert reply["ename"] == "KeyboardInterrupt"
-            assert "may still run there" in reply["evalue"]
-            proxy.refuse(False)
-            assert notebook.run("a").result == "42"
-        finally:
-            notebook.close()
+    with FaultProxy.before(pool.endpoint) as proxy, Notebook.start(environ=pool.environ(proxy.endpoint)) as notebook:
+        notebook.run("a = 42")
+        proxy.refuse(True)
+        msg_id = notebook.client.execute("b = 1")
+        notebook.wait_iopub(lambda message: message["msg_type"] == "display_data")
+        notebook.manager.interrupt_kernel()
+        notebook.wait_iopub(lambda message: "interrupt again" in str(message["content"]))
+        notebook.manager.interrupt_kernel()
+        reply = notebook.reply_to(msg_id)
+        assert reply["ename"] == "KeyboardInterrupt"
+        assert "may still run there" in reply["evalue"]
+        proxy.refuse(False)
+        assert notebook.run("a").result == "42"
 
 
 def run_and_interrupt(notebook: Notebook, proxy: FaultProxy, code: str, *, times: int = 2) -> str:
@@ -322,8 +308,7 @@ def reach_again(proxy: FaultProxy) -> None:
 
 def test_a_cell_that_was_freed_is_interrupted_once_when_the_session_is_back(pool: Pool) -> None:
     with FaultProxy.before(pool.endpoint) as proxy:
-        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-        notebook = Notebook.start(environ=environ)
+        notebook = Notebook.start(environ=pool.environ(proxy.endpoint))
         try:
             tidying = "finally:\n    time.sleep(0.3); tidy = True"
             code = f"import time\ntry:\n    print('go', flush=True); time.sleep(600)\n{tidying}"
@@ -349,8 +334,7 @@ def test_an_interrupt_that_comes_late_hits_nobody_else_s_cell(pool: Pool, times:
         def help_along(code: str) -> None:
             run_in_pod(client, code, identifier=identifier, kernel="other")
 
-        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-        notebook = Notebook.start(environ={**environ, "REMOTE_KERNEL_IDENTIFIER": identifier})
+        notebook = Notebook.start(environ={**pool.environ(proxy.endpoint), "REMOTE_KERNEL_IDENTIFIER": identifier})
         try:
             wait = "import os, time\nwhile not os.path.exists('{}'): time.sleep(0.01)\n"
             msg_id = run_and_interrupt(notebook, proxy, f"print('go', flush=True)\n{wait.format('end')}", times=times)
@@ -381,8 +365,7 @@ def is_idle(message: Content) -> bool:
 def test_an_interrupt_that_the_pod_does_not_acknowledge_is_not_taken_for_done(pool: Pool) -> None:
     """The link looks well, but nothing gets through: as in the first seconds after a Wi-Fi network has gone."""
     with FaultProxy.before(pool.endpoint) as proxy:
-        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-        notebook = Notebook.start(environ={**environ, "REMOTE_KERNEL_IDENTIFIER": "deaf"})
+        notebook = Notebook.start(environ={**pool.environ(proxy.endpoint), "REMOTE_KERNEL_IDENTIFIER": "deaf"})
         try:
             msg_id = notebook.client.execute("print('go', flush=True)\nimport time; time.sleep(600)")
             notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
@@ -454,20 +437,15 @@ def test_ending_a_notebook_whose_session_is_gone_takes_no_new_one(
 
 
 def test_a_stalled_link_comes_back_with_nothing_lost(pool: Pool) -> None:
-    with FaultProxy.before(pool.endpoint) as proxy:
-        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-        notebook = Notebook.start(environ=environ)
-        try:
-            msg_id = notebook.client.execute(
-                "import time\nfor i in range(20):\n    print(i, flush=True)\n    time.sleep(0.05)"
-            )
-            notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
-            proxy.stall(True)
-            proxy.cut()
-            proxy.stall(False)
-            assert notebook.reply_to(msg_id)["status"] == "ok"
-        finally:
-            notebook.close()
+    with FaultProxy.before(pool.endpoint) as proxy, Notebook.start(environ=pool.environ(proxy.endpoint)) as notebook:
+        msg_id = notebook.client.execute(
+            "import time\nfor i in range(20):\n    print(i, flush=True)\n    time.sleep(0.05)"
+        )
+        notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
+        proxy.stall(True)
+        proxy.cut()
+        proxy.stall(False)
+        assert notebook.reply_to(msg_id)["status"] == "ok"
 
 
 def test_a_fresh_run_leaves_the_open_notebook_alone(start_notebook: Start, pool: Pool, tmp_path: Path) -> None:

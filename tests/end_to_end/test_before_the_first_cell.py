@@ -216,7 +216,7 @@ def test_a_first_click_without_a_session_to_be_had_says_why(start_notebook: Star
 
 def test_a_pool_whose_kernels_have_no_debugger_refuses_the_click() -> None:
     with Pool.start("--flavor", "interpreter", "--sandbox", "strict") as pool:
-        settings = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+        settings = pool.environ()
         notebook = Notebook.start(environ=settings)
         lab = Lab(notebook)
         lab.body("debugInfo")

@@ -44,37 +44,36 @@ def watched(*pids: int) -> Iterator[list[int]]:
 
 
 def test_a_front_end_that_does_not_read_costs_no_memory_and_is_told_what_it_missed() -> None:
-    with Pool.start() as pool, pool.client() as client:
-        environ = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-        notebook = Notebook.start(environ={**environ, "REMOTE_KERNEL_IDENTIFIER": "flooded"}, receives=10)
-        try:
-            notebook.run("pass")
-            (session,) = pool.sessions()
+    with (
+        Pool.start() as pool,
+        pool.client() as client,
+        Notebook.start(environ={**pool.environ(), "REMOTE_KERNEL_IDENTIFIER": "flooded"}, receives=10) as notebook,
+    ):
+        notebook.run("pass")
+        (session,) = pool.sessions()
 
-            def status() -> dict[str, int]:
-                answer = client.get("/api/v2/session?identifier=flooded").raise_for_status()
-                status: dict[str, int] = answer.json()["kernels"][0]
-                return status
+        def status() -> dict[str, int]:
+            answer = client.get("/api/v2/session?identifier=flooded").raise_for_status()
+            status: dict[str, int] = answer.json()["kernels"][0]
+            return status
 
-            with watched(notebook.pid, session["pid"]) as peaks:
-                started = status()["cursor"]
-                msg_id = notebook.client.execute(FLOOD)
-                # More than memory and disk may hold: the cell was slowed down, then let go on without its reader.
-                wait_until(lambda: status()["cursor"] > started + 400)
-                notebook.manager.interrupt_kernel()
-                wait_until(lambda: not status()["is_busy"])
-            kernel_bytes, agent_bytes = peaks
-            assert kernel_bytes < MAX_KERNEL_BYTES
-            assert agent_bytes < MAX_AGENT_BYTES
+        with watched(notebook.pid, session["pid"]) as peaks:
+            started = status()["cursor"]
+            msg_id = notebook.client.execute(FLOOD)
+            # More than memory and disk may hold: the cell was slowed down, then let go on without its reader.
+            wait_until(lambda: status()["cursor"] > started + 400)
+            notebook.manager.interrupt_kernel()
+            wait_until(lambda: not status()["is_busy"])
+        kernel_bytes, agent_bytes = peaks
+        assert kernel_bytes < MAX_KERNEL_BYTES
+        assert agent_bytes < MAX_AGENT_BYTES
 
-            received, dropped = read_to_the_end(notebook, msg_id)
-            assert dropped > 0
-            # The replies to the cell and to the interrupt came on other channels.
-            assert received + dropped == status()["cursor"] - started - 2
-            assert notebook.reply_to(msg_id)["ename"] == "KeyboardInterrupt"
-            assert notebook.run("1 + 1").result == "2"
-        finally:
-            notebook.close()
+        received, dropped = read_to_the_end(notebook, msg_id)
+        assert dropped > 0
+        # The replies to the cell and to the interrupt came on other channels.
+        assert received + dropped == status()["cursor"] - started - 2
+        assert notebook.reply_to(msg_id)["ename"] == "KeyboardInterrupt"
+        assert notebook.run("1 + 1").result == "2"
 
 
 def test_a_reply_is_not_lost_with_the_output_behind_it(pool: Pool, tmp_path: Path) -> None:
@@ -92,21 +91,16 @@ threading.Thread(target=flood).start()
 print("begun", flush=True)
 while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.01)
 """
-    with FaultProxy.before(pool.endpoint) as proxy:
-        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-        notebook = Notebook.start(environ=environ)
-        try:
-            msg_id = notebook.client.execute(code)
-            notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
-            proxy.refuse(True)
-            proxy.cut()
-            go.touch()
-            wait_until(done.exists)
-            proxy.refuse(False)
-            assert notebook.reply_to(msg_id)["status"] == "ok"
-            assert notebook.run("1 + 1").result == "2"
-        finally:
-            notebook.close()
+    with FaultProxy.before(pool.endpoint) as proxy, Notebook.start(environ=pool.environ(proxy.endpoint)) as notebook:
+        msg_id = notebook.client.execute(code)
+        notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
+        proxy.refuse(True)
+        proxy.cut()
+        go.touch()
+        wait_until(done.exists)
+        proxy.refuse(False)
+        assert notebook.reply_to(msg_id)["status"] == "ok"
+        assert notebook.run("1 + 1").result == "2"
 
 
 def read_to_the_end(notebook: Notebook, msg_id: str) -> tuple[int, int]:
@@ -124,7 +118,7 @@ def read_to_the_end(notebook: Notebook, msg_id: str) -> tuple[int, int]:
 
 
 def test_a_flood_leaves_the_pod_s_other_kernels_their_turn_and_can_be_interrupted(pool: Pool) -> None:
-    environ = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+    environ = pool.environ()
     environ |= {"REMOTE_KERNEL_SCOPE": "project", "REMOTE_KERNEL_PROJECT": "flood"}
     flooding, other = (
         Notebook.start(environ={**environ, "REMOTE_KERNEL_NOTEBOOK": f"/{name}.ipynb"}) for name in ("a", "b")

@@ -30,7 +30,7 @@ def test_requests_before_any_cell_are_the_session_s(start_notebook: Start) -> No
 
 def test_a_session_that_cannot_be_had_is_told_in_the_first_cell() -> None:
     with Pool.start("--max-sessions", "1") as pool:
-        settings = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+        settings = pool.environ()
         first = Notebook.start(environ=settings)
         first.run("pass")
         eager = {"REMOTE_KERNEL_START": "eager", "REMOTE_KERNEL_WAIT_SECONDS": "0.2"}

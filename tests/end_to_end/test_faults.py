@@ -57,14 +57,11 @@ def test_a_cell_outlives_the_limit_on_executions(interpreters: Pool) -> None:
 
 def check_long_cell(pool: Pool) -> None:
     """Run a cell of four seconds that prints all the while: once, and whole."""
-    notebook = Notebook.start(environ={"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token})
-    try:
+    with Notebook.start(environ=pool.environ()) as notebook:
         code = "import time\nfor i in range(80): print(i, flush=True); time.sleep(0.05)"
         cell = notebook.run(f"runs = globals().get('runs', 0) + 1\n{code}")
         assert cell.stdout == "".join(f"{number}\n" for number in range(80))
         assert notebook.run("runs").result == "1"
-    finally:
-        notebook.close()
 
 
 def test_a_seed_decides_what_is_injected() -> None:
@@ -75,37 +72,35 @@ def test_a_seed_decides_what_is_injected() -> None:
 
 
 def test_a_laptop_that_sleeps_finds_everything_when_it_wakes(pool: Pool) -> None:
-    with FaultProxy.before(pool.endpoint) as proxy, pool.client() as client:
-        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-        notebook = Notebook.start(environ={**environ, "REMOTE_KERNEL_IDENTIFIER": "asleep"})
+    with (
+        FaultProxy.before(pool.endpoint) as proxy,
+        pool.client() as client,
+        Notebook.start(environ={**pool.environ(proxy.endpoint), "REMOTE_KERNEL_IDENTIFIER": "asleep"}) as notebook,
+    ):
+        code = (
+            "open('count', 'a').write('x\\n')\nimport os, time\nfor i in range(100):\n    print(i, flush=True)\n"
+            "    while i == 20 and not os.path.exists('wake'): time.sleep(0.01)\n"
+        )
+        msg_id = notebook.client.execute(code)
+        printed = wait_for_line(notebook, "20\n")
+        os.kill(notebook.pid, signal.SIGSTOP)
         try:
-            code = (
-                "open('count', 'a').write('x\\n')\nimport os, time\nfor i in range(100):\n    print(i, flush=True)\n"
-                "    while i == 20 and not os.path.exists('wake'): time.sleep(0.01)\n"
-            )
-            msg_id = notebook.client.execute(code)
-            printed = wait_for_line(notebook, "20\n")
-            os.kill(notebook.pid, signal.SIGSTOP)
-            try:
-                proxy.cut()
-                run_in_pod(client, "open('wake', 'w').close()", identifier="asleep", kernel="other")
-                session = "/api/v2/session?identifier=asleep"
-                wait_until(lambda: not any(kernel["is_busy"] for kernel in client.get(session).json()["kernels"]))
-            finally:
-                os.kill(notebook.pid, signal.SIGCONT)
-            printed += wait_for_line(notebook, "99\n")
-            assert notebook.reply_to(msg_id)["status"] == "ok"
-            assert printed == "".join(f"{number}\n" for number in range(100))
-            assert notebook.run(f"print({RUN_COUNT})").stdout == "1\n"
+            proxy.cut()
+            run_in_pod(client, "open('wake', 'w').close()", identifier="asleep", kernel="other")
+            session = "/api/v2/session?identifier=asleep"
+            wait_until(lambda: not any(kernel["is_busy"] for kernel in client.get(session).json()["kernels"]))
         finally:
-            notebook.close()
+            os.kill(notebook.pid, signal.SIGCONT)
+        printed += wait_for_line(notebook, "99\n")
+        assert notebook.reply_to(msg_id)["status"] == "ok"
+        assert printed == "".join(f"{number}\n" for number in range(100))
+        assert notebook.run(f"print({RUN_COUNT})").stdout == "1\n"
 
 
 def test_a_cell_that_runs_while_the_pool_turns_us_away_is_said_to_go_on(pool: Pool) -> None:
     with FaultProxy.before(pool.endpoint) as proxy, Pool.start() as other:
-        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-        notebook = Notebook.start(environ={**environ, "REMOTE_KERNEL_IDENTIFIER": "turned-away"})
-        try:
+        environ = pool.environ(proxy.endpoint)
+        with Notebook.start(environ={**environ, "REMOTE_KERNEL_IDENTIFIER": "turned-away"}) as notebook:
             code = (
                 "open('count', 'a').write('x\\n')\nimport os, time\nprint('begun', flush=True)\n"
                 "while not os.path.exists('go'): time.sleep(0.01)\nprint('gone on'); ended = True"
@@ -128,8 +123,6 @@ def test_a_cell_that_runs_while_the_pool_turns_us_away_is_said_to_go_on(pool: Po
             assert cell.stdout == "True 1\n"
             assert "%session missed" in cell.displayed
             assert notebook.run("%session missed").stdout == "gone on\n"
-        finally:
-            notebook.close()
 
 
 def wait_for_line(notebook: Notebook, line: str) -> str:

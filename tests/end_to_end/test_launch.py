@@ -12,12 +12,11 @@ NAME = "import os; print(os.environ['JPY_SESSION_NAME'] == __session__ == os.pat
 
 @contextmanager
 def opened(pool: Pool, folder: Path, **environ: str) -> Iterator[Notebook]:
-    access = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-    notebook = Notebook.start(environ={**access, "REMOTE_KERNEL_NOTEBOOK": str(folder / "report.ipynb"), **environ})
-    try:
+    access = pool.environ()
+    with Notebook.start(
+        environ={**access, "REMOTE_KERNEL_NOTEBOOK": str(folder / "report.ipynb"), **environ}
+    ) as notebook:
         yield notebook
-    finally:
-        notebook.close()
 
 
 def restart(notebook: Notebook) -> None:

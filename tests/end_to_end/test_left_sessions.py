@@ -25,7 +25,7 @@ SOON_SECONDS = 30.0
 
 
 def environ_of(pool: Pool) -> dict[str, str]:
-    return {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+    return pool.environ()
 
 
 def fresh(tmp_path: Path) -> dict[str, str]:
@@ -64,11 +64,8 @@ def slow_pool(tmp_path: Path) -> Iterator[Pool]:
 def types_said(pool: Pool, *, is_attended: bool) -> list[str]:
     """Return the types of all messages about a kernel's first cell."""
     types: list[str] = []
-    notebook = Notebook.start(environ=environ_of(pool))
-    try:
+    with Notebook.start(environ=environ_of(pool)) as notebook:
         notebook.run("1", allow_stdin=is_attended, on_message=lambda message: types.append(message["msg_type"]))
-    finally:
-        notebook.close()
     return types
 
 
@@ -80,16 +77,12 @@ def test_a_session_that_takes_its_time_adds_no_output_where_nobody_looks(tmp_pat
 
 
 def test_a_session_that_is_still_being_made_is_given_back_at_a_signal(tmp_path: Path) -> None:
-    with slow_pool(tmp_path) as pool:
-        notebook = Notebook.start(environ=environ_of(pool))
-        try:
-            notebook.client.execute("1")
-            wait_until(lambda: len(pool.sessions()) == 1)
-            os.kill(notebook.pid, signal.SIGTERM)
-            wait_until(lambda: not pool.sessions(), timeout_seconds=SOON_SECONDS)
-            wait_until(lambda: not notebook.manager.is_alive())
-        finally:
-            notebook.close()
+    with slow_pool(tmp_path) as pool, Notebook.start(environ=environ_of(pool)) as notebook:
+        notebook.client.execute("1")
+        wait_until(lambda: len(pool.sessions()) == 1)
+        os.kill(notebook.pid, signal.SIGTERM)
+        wait_until(lambda: not pool.sessions(), timeout_seconds=SOON_SECONDS)
+        wait_until(lambda: not notebook.manager.is_alive())
 
 
 def test_a_notebook_s_kernel_that_is_terminated_leaves_its_session_to_the_next(
@@ -117,15 +110,12 @@ def test_a_kernel_under_nohup_lives_on(start_notebook: Start) -> None:
 def test_private_kernels_that_are_killed_one_after_another_never_fill_the_pool() -> None:
     with Pool.start("--max-sessions", "1") as pool:
         for number in range(3):
-            notebook = Notebook.start(environ=environ_of(pool))
-            try:
+            with Notebook.start(environ=environ_of(pool)) as notebook:
                 started = time.monotonic()
                 assert notebook.run(str(number)).result == str(number)
                 assert time.monotonic() - started < SOON_SECONDS
                 notebook.client.stop_channels()
                 notebook.manager.shutdown_kernel(now=True)  # SIGKILL, as by 'pytest --nbval'
-            finally:
-                notebook.close()
 
 
 def test_what_killed_kernels_left_is_given_back_when_the_pool_is_full_and_the_line_says_so(tmp_path: Path) -> None:

@@ -141,23 +141,16 @@ def test_the_command_and_the_kernel_agree_on_the_identifier(pool: Pool, tmp_path
         for spelling in (path, path.name, tmp_path / "." / path.name)
     ]  # fmt: skip
     assert len(set(printed)) == 1
-    settings = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-    notebook = Notebook.start(environ={**settings, "JPY_SESSION_NAME": str(path)})
-    try:
-        with pool.client() as client:
-            assert notebook.run(WHICH_POD).stdout == which_pod(client, identifier=printed[0])
-    finally:
-        notebook.close()
+    settings = pool.environ()
+    with Notebook.start(environ={**settings, "JPY_SESSION_NAME": str(path)}) as notebook, pool.client() as client:
+        assert notebook.run(WHICH_POD).stdout == which_pod(client, identifier=printed[0])
 
 
 def test_a_rename_and_a_restart_stay_in_the_pod(pool: Pool, tmp_path: Path) -> None:
-    settings = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-    notebook = Notebook.start(environ={**settings, "JPY_SESSION_NAME": str(tmp_path / "before.ipynb")})
-    try:
+    settings = pool.environ()
+    with Notebook.start(environ={**settings, "JPY_SESSION_NAME": str(tmp_path / "before.ipynb")}) as notebook:
         before = notebook.run(WHICH_POD).stdout
         environ = {**os.environ, **settings, "JPY_SESSION_NAME": str(tmp_path / "after.ipynb")}
         notebook.manager.restart_kernel(env=environ)
         notebook.client.wait_for_ready(timeout=60)
         assert notebook.run(WHICH_POD).stdout == before
-    finally:
-        notebook.close()

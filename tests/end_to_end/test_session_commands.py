@@ -73,17 +73,12 @@ def test_the_card_takes_no_session(start_notebook: Start, pool: Pool) -> None:
 
 
 def test_the_card_tells_what_it_knows_with_the_network_down(pool: Pool) -> None:
-    with FaultProxy.before(pool.endpoint) as proxy:
-        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-        notebook = Notebook.start(environ=environ)
-        try:
-            notebook.run("pass")
-            proxy.refuse(True)
-            text = notebook.run("%session").displayed
-            assert "Remote session: not reachable" in text
-            assert re.search(r"pod-\w{6} in the session pool at 127", text)
-        finally:
-            notebook.close()
+    with FaultProxy.before(pool.endpoint) as proxy, Notebook.start(environ=pool.environ(proxy.endpoint)) as notebook:
+        notebook.run("pass")
+        proxy.refuse(True)
+        text = notebook.run("%session").displayed
+        assert "Remote session: not reachable" in text
+        assert re.search(r"pod-\w{6} in the session pool at 127", text)
 
 
 def test_files_go_up_are_listed_used_and_come_down(notebook: Notebook, folder: Path) -> None:
@@ -164,59 +159,47 @@ def test_what_cannot_be_done_is_one_sentence(notebook: Notebook, line: str, said
 def test_a_bar_is_updated_in_place_through_a_line_that_is_cut_five_times(pool: Pool, folder: Path) -> None:
     content = os.urandom(3_000_000)
     (folder / "big.bin").write_bytes(content)
-    with FaultProxy.before(pool.endpoint) as proxy:
-        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-        notebook = Notebook.start(environ=environ)
-        try:
-            notebook.run("pass")
-            first = proxy.connections
-            # One of these connections is the link's own, which never sends so much that it is cut.
-            proxy.plan = lambda number: Plan(
-                cut_up_after=400_000 if number <= first + 5 else None, bytes_per_second=6e6
-            )
-            proxy.cut()
-            cell = notebook.run("%session upload big.bin")
-            assert cell.reply["status"] == "ok"
-            assert proxy.connections > first + 5
-            digest = "import hashlib; hashlib.sha256(open('big.bin', 'rb').read()).hexdigest()"
-            assert notebook.run(digest).result == f"'{hashlib.sha256(content).hexdigest()}'"
-            (shown,) = {
-                message["content"]["transient"]["display_id"]
-                for message in cell.messages
-                if message["msg_type"] in {"display_data", "update_display_data"}
-            }
-            texts = displays(cell.messages)
-            assert re.match(r"Uploading big\.bin: \d+%, ", texts[0])
-            assert texts[-1].startswith("Uploaded 1 file, 3.0 MB, to the session in ")
-            percents = [int(found[1]) for text in texts if (found := re.search(r": (\d+)%", text))]
-            assert percents == sorted(percents)
-            assert shown
-        finally:
-            notebook.close()
+    with FaultProxy.before(pool.endpoint) as proxy, Notebook.start(environ=pool.environ(proxy.endpoint)) as notebook:
+        notebook.run("pass")
+        first = proxy.connections
+        # One of these connections is the link's own, which never sends so much that it is cut.
+        proxy.plan = lambda number: Plan(cut_up_after=400_000 if number <= first + 5 else None, bytes_per_second=6e6)
+        proxy.cut()
+        cell = notebook.run("%session upload big.bin")
+        assert cell.reply["status"] == "ok"
+        assert proxy.connections > first + 5
+        digest = "import hashlib; hashlib.sha256(open('big.bin', 'rb').read()).hexdigest()"
+        assert notebook.run(digest).result == f"'{hashlib.sha256(content).hexdigest()}'"
+        (shown,) = {
+            message["content"]["transient"]["display_id"]
+            for message in cell.messages
+            if message["msg_type"] in {"display_data", "update_display_data"}
+        }
+        texts = displays(cell.messages)
+        assert re.match(r"Uploading big\.bin: \d+%, ", texts[0])
+        assert texts[-1].startswith("Uploaded 1 file, 3.0 MB, to the session in ")
+        percents = [int(found[1]) for text in texts if (found := re.search(r": (\d+)%", text))]
+        assert percents == sorted(percents)
+        assert shown
 
 
 def test_an_interrupted_transfer_says_so_and_goes_on_when_it_is_run_again(pool: Pool, folder: Path) -> None:
     (folder / "slow.bin").write_bytes(os.urandom(3_000_000))
-    with FaultProxy.before(pool.endpoint) as proxy:
-        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-        notebook = Notebook.start(environ=environ)
-        try:
-            notebook.run("pass")
-            proxy.plan = lambda _number: Plan(bytes_per_second=2e6)
-            proxy.cut()
-            msg_id = notebook.client.execute("%session upload slow.bin")
-            behind = notebook.client.execute("1")
-            notebook.wait_iopub(lambda message: "3.0 MB" in str(message["content"].get("data")))
-            notebook.request("control", "interrupt_request", {})
-            reply = notebook.reply_to(msg_id)
-            assert reply["ename"] == "KeyboardInterrupt"
-            assert "Run the cell again to go on" in reply["evalue"]
-            assert notebook.reply_to(behind)["status"] == "aborted"
-            proxy.plan = lambda _number: Plan()
-            proxy.cut()
-            assert "Uploaded 1 file, 3.0 MB" in notebook.run("%session upload slow.bin").displayed
-        finally:
-            notebook.close()
+    with FaultProxy.before(pool.endpoint) as proxy, Notebook.start(environ=pool.environ(proxy.endpoint)) as notebook:
+        notebook.run("pass")
+        proxy.plan = lambda _number: Plan(bytes_per_second=2e6)
+        proxy.cut()
+        msg_id = notebook.client.execute("%session upload slow.bin")
+        behind = notebook.client.execute("1")
+        notebook.wait_iopub(lambda message: "3.0 MB" in str(message["content"].get("data")))
+        notebook.request("control", "interrupt_request", {})
+        reply = notebook.reply_to(msg_id)
+        assert reply["ename"] == "KeyboardInterrupt"
+        assert "Run the cell again to go on" in reply["evalue"]
+        assert notebook.reply_to(behind)["status"] == "aborted"
+        proxy.plan = lambda _number: Plan()
+        proxy.cut()
+        assert "Uploaded 1 file, 3.0 MB" in notebook.run("%session upload slow.bin").displayed
 
 
 def complete(notebook: Notebook, typed: str) -> list[str]:
@@ -286,17 +269,15 @@ def test_keep_takes_no_session(notebook: Notebook, pool: Pool) -> None:
 
 
 def test_keep_holds_a_pod_for_longer_than_usual_until_it_is_called_off() -> None:
-    with Pool.start("--cooldown", "3") as pool:
-        environ = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-        notebook = Notebook.start(environ={**environ, "REMOTE_KERNEL_KEEPALIVE_MINUTES": "0"})
-        try:
-            assert "the next cell takes is kept warm until" in notebook.run("%session keep 1h").displayed
-            notebook.run("a = 1")
-            assert "kept warm for 2 h, until " in notebook.run("%session keep 2h").displayed
-            kept_from = time.monotonic()
-            wait_until(lambda: time.monotonic() - kept_from > 4 or not pool.sessions())
-            assert notebook.run("a").result == "1"
-            assert "only as long as usual" in notebook.run("%session keep off").displayed
-            wait_until(lambda: not pool.sessions())
-        finally:
-            notebook.close()
+    with (
+        Pool.start("--cooldown", "3") as pool,
+        Notebook.start(environ={**pool.environ(), "REMOTE_KERNEL_KEEPALIVE_MINUTES": "0"}) as notebook,
+    ):
+        assert "the next cell takes is kept warm until" in notebook.run("%session keep 1h").displayed
+        notebook.run("a = 1")
+        assert "kept warm for 2 h, until " in notebook.run("%session keep 2h").displayed
+        kept_from = time.monotonic()
+        wait_until(lambda: time.monotonic() - kept_from > 4 or not pool.sessions())
+        assert notebook.run("a").result == "1"
+        assert "only as long as usual" in notebook.run("%session keep off").displayed
+        wait_until(lambda: not pool.sessions())

@@ -127,17 +127,12 @@ def test_the_command_is_ours_whatever_magics_the_pod_s_kernel_has(notebook: Note
 
 
 def test_a_command_that_cannot_be_done_says_so_and_changes_nothing(pool: Pool) -> None:
-    with FaultProxy.before(pool.endpoint) as proxy:
-        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-        notebook = Notebook.start(environ=environ)
-        try:
-            notebook.run("a = 42")
-            proxy.refuse(True)
-            assert notebook.run("%session release").reply["ename"] == "PoolUnreachable"
-            proxy.refuse(False)
-            assert notebook.run("a").result == "42"
-        finally:
-            notebook.close()
+    with FaultProxy.before(pool.endpoint) as proxy, Notebook.start(environ=pool.environ(proxy.endpoint)) as notebook:
+        notebook.run("a = 42")
+        proxy.refuse(True)
+        assert notebook.run("%session release").reply["ename"] == "PoolUnreachable"
+        proxy.refuse(False)
+        assert notebook.run("a").result == "42"
 
 
 def test_reattach_finds_the_variables_and_shows_what_was_missed(start_notebook: Start, pool: Pool) -> None:
@@ -180,9 +175,8 @@ def test_a_shutdown_takes_less_than_two_seconds_and_is_made_up_for_by_the_next_k
     pool: Pool, private_folders: Path
 ) -> None:
     with FaultProxy.before(pool.endpoint) as proxy:
-        environ = {"REMOTE_KERNEL_ENDPOINT": proxy.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
-        notebook = Notebook.start(environ={**environ, "REMOTE_KERNEL_IDENTIFIER": "left-behind"})
-        try:
+        environ = pool.environ(proxy.endpoint)
+        with Notebook.start(environ={**environ, "REMOTE_KERNEL_IDENTIFIER": "left-behind"}) as notebook:
             notebook.run("a = 1")
             proxy.stall(True)
             before = len(pool.sessions())
@@ -202,8 +196,6 @@ def test_a_shutdown_takes_less_than_two_seconds_and_is_made_up_for_by_the_next_k
                 assert not written.exists()
             finally:
                 other.close()
-        finally:
-            notebook.close()
 
 
 def test_two_kernels_on_one_notebook_are_told_once_and_keep_their_replies_apart(

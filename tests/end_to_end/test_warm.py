@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 
 def start(pool: Pool, **environ: str) -> Notebook:
-    settings = {"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+    settings = pool.environ()
     return Notebook.start(environ=settings | environ)
 
 

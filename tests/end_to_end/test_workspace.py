@@ -60,29 +60,6 @@ def test_what_a_cell_writes_comes_back(notebook: Notebook, folder: Path) -> None
     assert notebook.run("os.path.exists('data.csv')").result == "False"  # and is not sent again
 
 
-def test_what_was_changed_on_both_sides_is_kept_twice_and_told(notebook: Notebook, folder: Path) -> None:
-    # The session changes it after its cell has ended, so that nobody has fetched that when the next cell is run.
-    go, done = folder.parent / "go", folder.parent / "done"
-    notebook.run(f"""
-import os, threading, time
-def write():
-    while not os.path.exists({str(go)!r}):
-        time.sleep(0.01)
-    with open("data.csv", "w") as file:
-        file.write("changed there")
-    open({str(done)!r}, "w").close()
-threading.Thread(target=write).start()
-""")
-    go.touch()
-    touch_later(folder / "data.csv", "changed here")
-    wait_until(done.exists)
-    cell = notebook.run("open('data.csv').read()")
-    assert cell.result == "'changed here'"
-    assert "data (from the session).csv" in cell.displayed
-    assert (folder / "data.csv").read_text() == "changed here"
-    assert (folder / "data (from the session).csv").read_text() == "changed there"
-
-
 @pytest.mark.usefixtures("start_notebook")
 def test_a_tool_that_executes_by_itself_has_the_files_when_it_has_ended(
     folder: Path, monkeypatch: pytest.MonkeyPatch

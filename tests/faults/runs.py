@@ -95,17 +95,14 @@ def shown_data(cell: Cell) -> Iterator[str]:
 
 @contextmanager
 def notebook_behind(proxy: FaultProxy, pool: Pool) -> Iterator[Notebook]:
-    notebook = Notebook.start(
+    with Notebook.start(
         environ={
             "REMOTE_KERNEL_ENDPOINT": proxy.endpoint,
             "REMOTE_KERNEL_TOKEN": pool.token,
             "REMOTE_KERNEL_IDENTIFIER": f"faults-{secrets.token_hex(8)}",
         }
-    )
-    try:
+    ) as notebook:
         yield notebook
-    finally:
-        notebook.close()
 
 
 def run_seed(pool: Pool, seed: int) -> Outcome:

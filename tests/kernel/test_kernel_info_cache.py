@@ -88,10 +88,7 @@ def test_a_strange_hello_ends_no_later_start(said: dict[str, Any]) -> None:
 
     with hostile_beside(answer) as server:
         environ = {"REMOTE_KERNEL_ENDPOINT": server.endpoint, "REMOTE_KERNEL_TOKEN": "token"}
-        first = Notebook.start(environ=environ)
-        try:
+        with Notebook.start(environ=environ) as first:
             first.client.execute("1")
             wait_until(lambda: server.count(wire.MESSAGES_PATH) > 0)  # what the Hello brought has been remembered
-        finally:
-            first.close()
         Notebook.start(environ=environ).close()  # which waits for its kernel_info

@@ -37,8 +37,7 @@ async def time_allocation(door: Door, count: int) -> float:
 def time_notebook(environ: Mapping[str, str], *, cells: int, tell: Callable[[str], None]) -> Iterator[tuple[str, str]]:
     """Yield what a kernel of ours takes for a first cell, for later ones, and for much output; raises `Refused`."""
     tell("timing: first cell")
-    notebook = Notebook.start(environ={**environ, "REMOTE_KERNEL_IDENTIFIER": f"live-{secrets.token_hex(16)}"})
-    try:
+    with Notebook.start(environ={**environ, "REMOTE_KERNEL_IDENTIFIER": f"live-{secrets.token_hex(16)}"}) as notebook:
         yield "first cell, its session included", f"{_time_cell(notebook, 'print(1)'):.2f} s"
         tell("timing: cells")
         times = sorted(_time_cell(notebook, "pass") for _ in range(cells))
@@ -47,8 +46,6 @@ def time_notebook(environ: Mapping[str, str], *, cells: int, tell: Callable[[str
         tell("timing: output")
         output = _time_cell(notebook, f"for _ in range({OUTPUT_BYTES // 100}): print('x' * 99)")
         yield "5 MB in 100-byte lines", f"{OUTPUT_BYTES / output / 1e6:.1f} MB/s"
-    finally:
-        notebook.close()
 
 
 def _time_cell(notebook: Notebook, code: str) -> float:

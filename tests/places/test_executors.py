@@ -122,12 +122,9 @@ EXECUTORS: list[Executor] = [by_myst, by_jupyter_book, by_jupyter_cache, by_nbma
 @contextmanager
 def author(folder: Path) -> Iterator[Notebook]:
     """Somebody who works in the notebook."""
-    notebook = Notebook.start(environ={"REMOTE_KERNEL_NOTEBOOK": str(folder / "page.ipynb")})
-    try:
+    with Notebook.start(environ={"REMOTE_KERNEL_NOTEBOOK": str(folder / "page.ipynb")}) as notebook:
         notebook.run("author = 1")
         yield notebook
-    finally:
-        notebook.close()
 
 
 @pytest.mark.parametrize("execute", EXECUTORS)

@@ -65,16 +65,13 @@ def test_a_restart_takes_a_new_interpreter_and_a_shutdown_gives_it_back(notebook
 def test_the_command_knows_the_notebook_s_session_and_log(environ: dict[str, str], tmp_path: Path) -> None:
     path = tmp_path / "côdé.ipynb"
     nbformat.write(nbformat.v4.new_notebook(), path)
-    notebook = Notebook.start(environ={**environ, "REMOTE_KERNEL_NOTEBOOK": str(path)})
-    try:
+    with Notebook.start(environ={**environ, "REMOTE_KERNEL_NOTEBOOK": str(path)}) as notebook:
         notebook.run("1")
         listed = command("sessions", "--json", environ=environ, cwd=tmp_path)
         assert "côdé.ipynb" in [Path(row["notebook"]).name for row in json.loads(listed.stdout)]
         logged = command("logs", "--notebook", "côdé.ipynb", environ=environ, cwd=tmp_path)
         assert "bound" in logged.stdout
         assert "côdé.ipynb" in logged.stdout
-    finally:
-        notebook.close()
 
 
 def test_run_says_that_it_needs_an_agent(environ: dict[str, str], tmp_path: Path) -> None:

@@ -34,11 +34,8 @@ def client() -> Iterator[httpx.Client]:
 
 @contextmanager
 def notebook_on(pool: Pool) -> Iterator[Notebook]:
-    notebook = Notebook.start(environ={"REMOTE_KERNEL_ENDPOINT": pool.endpoint, "REMOTE_KERNEL_TOKEN": pool.token})
-    try:
+    with Notebook.start(environ=pool.environ()) as notebook:
         yield notebook
-    finally:
-        notebook.close()
 
 
 def execute(client: httpx.Client, code: str) -> Content:
