@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
 from math import inf
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.jupyter.messages import write_header
@@ -42,8 +42,11 @@ from remote_kernel.kernel.requests.request import Interrupted, Request
 from remote_kernel.kernel.requests.table import LINK_IS_DOWN, MAX_WAITING_BYTES, NOT_SENT, STARTING, RequestTable
 from remote_kernel.kernel.saves.on_demand import SavesOnDemand
 from remote_kernel.kernel.session.attachment import Attachment
-from remote_kernel.kernel.session.session import FAREWELL_SECONDS, Session
+from remote_kernel.kernel.session.session import Session
 from remote_kernel.kernel.uplink import Uplink
+
+if TYPE_CHECKING:
+    from remote_kernel.kernel.ending import Ending
 
 _log = logging.getLogger(__name__)
 
@@ -51,13 +54,6 @@ NOT_DONE = "The command was interrupted; the session is as it was."
 
 # Cells whose files are on their way, or wait for their turn.
 MAX_FETCHING = 20
-
-# The files of the last cell are on their way, and the front end waits for the end of this process.
-FETCH_SECONDS = 1.0
-
-# A save at the end and the release behind it; jupyter_client terminates a kernel after 2.5 s.
-SAVE_SECONDS = 1.2
-END_SECONDS = 2.0
 
 
 class Farewell(NamedTuple):
@@ -372,32 +368,44 @@ class Relay:
     async def aclose(self) -> None:
         """Part from the session as asked: restart it, give it back, or, when nobody asked for anything, leave it to
         those who can come back to it."""
-        for task in (self._command, self._preparing):
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-        saving_seconds = await self._save_at_end()
-        if self._fetching:
-            await asyncio.wait(self._fetching, timeout=FETCH_SECONDS)
+        from remote_kernel.kernel.ending import Ending  # late, as the start waits for imports
+
+        farewell = self._farewell
+        restarts = farewell is not None and farewell.restart
+        ending = Ending(began_at=time.monotonic(), is_asked=farewell is not None, is_restart=restarts)
+        await self._give_up(ending)
+        await asyncio.gather(self._save(ending), self._finish_fetching(ending))
         await self._commands.aclose()
         await self._uplink.aclose()
         self._table.close()
         self._stop_timer()
         self._line.end()
-        if self._farewell is None:
+        seconds = ending.farewell_seconds(time.monotonic())
+        if farewell is None:
             await self._session.leave()
-        elif self._farewell.restart:
-            await self._session.restart(self._farewell.message)
+        elif restarts:
+            await self._session.restart(farewell.message, within_seconds=seconds)
         else:
-            await self._session.release(within_seconds=min(FAREWELL_SECONDS, END_SECONDS - saving_seconds))
+            await self._session.release(within_seconds=seconds)
 
-    async def _save_at_end(self) -> float:
-        """Save what is about to be given back, where wanted and done in time; return how many seconds it took."""
-        began = time.monotonic()
-        if self._farewell is not None and not self._farewell.restart:
-            await self._saves.finish(within_seconds=SAVE_SECONDS)
+    async def _give_up(self, ending: "Ending") -> None:
+        """Give up a command and a preparation."""
+        tasks = {task for task in (self._command, self._preparing) if task is not None}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=ending.stopping_seconds(time.monotonic()))
+
+    async def _save(self, ending: "Ending") -> None:
+        """Save what is about to go, where wanted and done in time."""
+        if (seconds := ending.saving_seconds(time.monotonic())) > 0:
+            await self._saves.finish(within_seconds=seconds)
         await self._saves.aclose()
-        return time.monotonic() - began
+
+    async def _finish_fetching(self, ending: "Ending") -> None:
+        """Fetch the files of the last cells, which are on their way."""
+        if self._fetching:
+            await asyncio.wait(self._fetching, timeout=ending.fetching_seconds(time.monotonic()))
 
     def _write(self, channel: Channel, msg_id: str, msg_type: str, content: bytes, **header: str) -> Message:
         part = write_header(msg_id, msg_type, session=self._name, date=datetime.now(UTC), **header)

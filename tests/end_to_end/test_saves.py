@@ -339,6 +339,19 @@ def test_a_shutdown_does_not_wait_for_whoever_holds_the_lock_of_the_saves(start_
         wait_until(lambda: not notebook.manager.is_alive())
 
 
+def test_a_signal_saves_as_a_shutdown_does(start_notebook: Start, tmp_path: Path) -> None:
+    names = {"REMOTE_KERNEL_IDENTIFIER": "saves-signal", "REMOTE_KERNEL_AUTOSAVE": "1"}
+    notebook = start_notebook(REMOTE_KERNEL_LOG=str(tmp_path), **names)
+    notebook.run("a = 41")
+    os.kill(notebook.pid, signal.SIGTERM)
+    wait_until(lambda: not notebook.manager.is_alive())
+    is_dropped = any("save dropped" in path.read_text() for path in tmp_path.iterdir())  # on a machine that is busy
+    later = start_notebook(**names)
+    said = later.run("%session saves").displayed
+    assert ("There is no save" if is_dropped else "1 save of this notebook.") in said
+    assert later.run("a").result == "41"  # the session has stayed
+
+
 def test_autosave_is_switched_for_the_notebook_and_later_kernels_of_it(start_notebook: Start, tmp_path: Path) -> None:
     path = str(tmp_path / "a.ipynb")
     notebook = start_notebook(REMOTE_KERNEL_NOTEBOOK=path)

@@ -157,14 +157,14 @@ class Autosaving:
             await asyncio.wait({task})
 
     async def finish(self, *, within_seconds: float) -> None:
-        """Save what has changed before the session goes; what is not whole in time is dropped."""
+        """Save what has changed before the session goes; what is not whole in time is dropped, within it as well."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._task is None and self.state.is_due_before_end and self._kept_until() is not None:
             self._begin()
         if (task := self._task) is not None:
-            _, late = await asyncio.wait({task}, timeout=within_seconds)
+            _, late = await asyncio.wait({task}, timeout=max(0.0, within_seconds - DROP_SECONDS))
             if late:
                 _log.info(LogEvent("save dropped", seconds=within_seconds))
                 task.cancel()

@@ -16,7 +16,7 @@ from remote_kernel.core.wire.frames import EPOCH_MISMATCH, Channel, Message
 
 async def send_farewell(link: Link, message: Message, *, within_seconds: float) -> str | None:
     """Send the last message; return the epoch after it, "" where it has nobody to go to any more, `None` where it may
-    not have arrived."""
+    not have arrived in time."""
     try:
         async with asyncio.timeout(within_seconds):
             return await link.send_now(message)

@@ -318,7 +318,7 @@ class Session:
                 link.keep_alive.note_use()
             self.binding.note_position(link.position, cooldown_seconds=link.keep_alive.cooldown_seconds)
 
-    async def restart(self, message: wire.Message) -> None:
+    async def restart(self, message: wire.Message, *, within_seconds: float = FAREWELL_SECONDS) -> None:
         """Have the pod start a fresh interpreter, now or, when it cannot be reached, before the next cell."""
         if self.binding.now is None:
             return
@@ -329,7 +329,7 @@ class Session:
             from remote_kernel.kernel.session.restarts import send_farewell
 
             is_there = self.link.position is not None
-            restarted = await send_farewell(self.link, message, within_seconds=FAREWELL_SECONDS) if is_there else ""
+            restarted = await send_farewell(self.link, message, within_seconds=within_seconds) if is_there else ""
         if restarted is not None:
             self.binding.note_restart(restarted)
         log.info(LogEvent("restarting", is_done=restarted is not None))
