@@ -64,17 +64,17 @@ class ZmqSocket:
             self._connection = self._loop.create_future()
             await self._connection
 
-    def take(self) -> list[bytes] | None:
-        """Return the frames of the next message if it is there already."""
+    def take(self) -> list[bytes | memoryview] | None:
+        """Return the frames of the next message if it is there already; large ones stay where ZeroMQ has them."""
         receive = self.zmq.recv
         try:
             frame = receive(_NOBLOCK, copy=False)
         except zmq.Again:
             return None
-        frames = [frame.bytes]
+        frames = [frame.bytes if len(frame) < COPIED_BYTES else frame.buffer]
         while frame.more:
             frame = receive(_NOBLOCK, copy=False)
-            frames.append(frame.bytes)
+            frames.append(frame.bytes if len(frame) < COPIED_BYTES else frame.buffer)
         return frames
 
     def take_frame(self) -> bytes | None:
@@ -84,7 +84,7 @@ class ZmqSocket:
         except zmq.Again:
             return None
 
-    async def receive(self) -> list[bytes]:
+    async def receive(self) -> list[bytes | memoryview]:
         """Return the frames of the next message; one task at a time may wait."""
         while not self._look() or (frames := self.take()) is None:  # nothing to take is an error, which takes longer
             await self.wait_arrival()
@@ -95,7 +95,7 @@ class ZmqSocket:
         self._arrival = Arrival(loop=self._loop)
         await self._arrival
 
-    def send(self, frames: "Sequence[bytes | zmq.Frame]") -> None:
+    def send(self, frames: "Sequence[bytes | memoryview | zmq.Frame]") -> None:
         """Send one message; raises `zmq.Again` where the socket has a limit and it is reached."""
         send, copies = self._send, sum(map(len, frames)) < COPIED_BYTES
         *before, last = frames

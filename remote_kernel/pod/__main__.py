@@ -28,6 +28,7 @@ from remote_kernel.io.private_files import make_private_folder
 from remote_kernel.io.system.fork_server import ForkServer
 from remote_kernel.io.system.open_files import allow_many_files
 from remote_kernel.io.tasks import start
+from remote_kernel.pod.api.calls import MAX_BODY_BYTES
 from remote_kernel.pod.api.pod import Pod
 from remote_kernel.pod.app import create_app
 from remote_kernel.pod.environment import cooldown_seconds, kernel_environ
@@ -105,8 +106,8 @@ async def serve(
     app = create_app(pod, interpreter_api, is_interpreter_only=arguments.flavor == Flavor.INTERPRETER)
     connections = max(MIN_CONNECTIONS, min(MAX_CONNECTIONS, allow_many_files() - OWN_FILES))
     server = Server(
-        app, uds=arguments.uds, protocol={"max_connections": connections}, log_level="warning",
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        app, uds=arguments.uds, protocol={"max_connections": connections, "gathered_bytes": MAX_BODY_BYTES},
+        log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )  # fmt: skip
 
     def stop(_signal: int = 0) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from remote_kernel.io.zmq_socket import ZmqSocket
+from remote_kernel.io.zmq_socket import COPIED_BYTES, ZmqSocket
 
 pytestmark = pytest.mark.anyio
 
@@ -36,6 +36,21 @@ async def test_messages_come_whole_and_in_order(context: "zmq.Context[zmq.Socket
     for number in range(COUNT):
         here.send([str(number).encode(), b"part"])
     assert [await there.receive() for _ in range(COUNT)] == [[str(n).encode(), b"part"] for n in range(COUNT)]
+    here.close()
+    there.close()
+
+
+async def test_large_frames_are_where_zeromq_has_them_and_stay_what_they_were(
+    context: "zmq.Context[zmq.Socket[bytes]]",
+) -> None:
+    here, there = connected(context)
+    for number in range(20):
+        here.send([b"small", bytes([number]) * (COPIED_BYTES + number)])
+    received = [await there.receive() for _ in range(20)]
+    assert [(type(small), type(large)) for small, large in received] == [(bytes, memoryview)] * 20
+    assert [bytes(large) for _, large in received] == [bytes([n]) * (COPIED_BYTES + n) for n in range(20)]
+    here.send(received[7])
+    assert await there.receive() == received[7]
     here.close()
     there.close()
 

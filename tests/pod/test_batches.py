@@ -50,7 +50,7 @@ async def no_body() -> bytes:
     return b""
 
 
-async def take_all(body: AsyncIterator[bytes], took: asyncio.Event) -> None:
+async def take_all(body: AsyncIterator[bytes | memoryview], took: asyncio.Event) -> None:
     async for _ in body:
         took.set()
 

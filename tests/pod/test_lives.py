@@ -427,7 +427,7 @@ async def follow(life: Life, code: str, folder: Path) -> AsyncIterator[bytes]:
     await anext(answer.body)
     await life.accept(cell)
     async for data in answer.body:
-        yield data
+        yield bytes(data)
         if any(isinstance(frame, Message) and frame.channel is Channel.SHELL for frame in decode_all(data)):
             return
 

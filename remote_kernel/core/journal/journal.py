@@ -9,7 +9,7 @@ import contextlib
 from array import array
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Protocol
@@ -24,6 +24,9 @@ DEFAULT_DISK_BYTES = 256 * 1024 * 1024
 
 # How much goes to disk at a time: large enough to be worth a system call, small enough to keep nobody waiting.
 SPILL_BYTES = 1024 * 1024
+# What is larger goes to disk as it is: to put it together with others takes new memory, which costs more than a call of
+# the system.
+ALONE_BYTES = 64 * 1024
 # How much is dropped at a time.
 SEGMENT_BYTES = 16 * 1024 * 1024
 # Of what is dropped, how much is kept as essential, each in a short form: thousands of replies.
@@ -82,7 +85,8 @@ class _Segment:
         return self.ends[-1] if self.ends else 0
 
     def append(self, entries: Sequence[bytes], essential: Iterable[int]) -> None:
-        self.file.append(b"".join(entries))
+        for run in _runs(entries):
+            self.file.append(run)
         self.ends.extend(accumulate(map(len, entries[1:]), initial=self.size + len(entries[0])))
         self.essential.extend(essential)
 
@@ -223,6 +227,21 @@ class Journal:
             with contextlib.suppress(OSError):
                 self._replies.keep(number, segment.read(number, 0)[0])
         segment.file.close()
+
+
+def _runs(entries: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield entries as they are to be written: large ones by themselves, as they are, small ones put together."""
+    small: list[bytes] = []
+    for entry in entries:
+        if len(entry) < ALONE_BYTES:
+            small.append(entry)
+            continue
+        if small:
+            yield b"".join(small)
+            small = []
+        yield entry
+    if small:
+        yield b"".join(small)
 
 
 def _gap(first: int, end: int) -> Gap | None:

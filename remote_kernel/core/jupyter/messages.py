@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from remote_kernel.core.errors import WireError
+from remote_kernel.core.jupyter.parts import as_parts
 from remote_kernel.core.limits import HEADER, REPLY
 from remote_kernel.core.short_cache import remembered
 
@@ -75,16 +76,16 @@ class Signer:
         """Return the ZeroMQ frames of a message."""
         return [*prefixes, DELIMITER, self.sign(parts), *parts]
 
-    def from_zmq(self, frames: Sequence[bytes]) -> tuple[list[bytes], tuple[bytes, ...]]:
+    def from_zmq(self, frames: Sequence[bytes | memoryview]) -> tuple[list[bytes], tuple[bytes, ...]]:
         """Return routing prefixes and parts; raises `WireError` when the message is cut or its signature is wrong."""
         try:
             split = frames.index(DELIMITER)
         except ValueError:
             raise WireError("a message without a delimiter") from None
-        prefixes, parts = list(frames[:split]), tuple(frames[split + 2 :])
+        prefixes, parts = list(map(bytes, frames[:split])), as_parts(frames[split + 2 :])
         if len(parts) < 4:
             raise WireError("a message with fewer than four parts")
-        if self._has_key and not hmac.compare_digest(frames[split + 1], self.sign(parts)):
+        if self._has_key and not hmac.compare_digest(bytes(frames[split + 1]), self.sign(parts)):
             raise WireError("a message with a wrong signature")
         return prefixes, parts
 
@@ -166,7 +167,7 @@ def parse_reply(content: bytes) -> dict[str, Any]:
 
 def is_error(content: bytes) -> bool:
     """Return whether the content of a reply says that what was asked for has failed."""
-    return b'"error"' in content and parse_reply(content).get("status") == "error"
+    return b'"error"' in bytes(content) and parse_reply(content).get("status") == "error"
 
 
 def is_unicode(text: str) -> bool:
@@ -186,9 +187,9 @@ def parse_object(part: bytes) -> dict[str, Any]:
     jupyter_client 8): with a replacement character.
     """
     try:
-        text = part.decode("utf-8", "surrogatepass")  # what `json.loads` does, without asking which UTF it is
+        text = str(part, "utf-8", "surrogatepass")  # what `json.loads` does, without asking which UTF it is
     except UnicodeDecodeError:
-        text = part.decode("utf-8", "replace")
+        text = str(part, "utf-8", "replace")
     try:
         value, end = _decoder.raw_decode(text) if text.startswith("{") else (None, 0)
         if end < len(text):  # there is more than the object, if only white space, which hardly anybody writes

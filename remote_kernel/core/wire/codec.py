@@ -34,6 +34,7 @@ from itertools import accumulate, pairwise
 
 from remote_kernel.core.errors import Oversized, WireError
 from remote_kernel.core.json_text import parse_json_object
+from remote_kernel.core.jupyter.parts import MIN_VIEW_BYTES, as_parts
 from remote_kernel.core.limits import COMPRESSED, EVENTS, FILES, MESSAGE, NOTE
 from remote_kernel.core.numbers import MAX_SEQUENCE
 from remote_kernel.core.wire import compression
@@ -129,11 +130,11 @@ class FrameDecoder:
         self._allows_compressed = allows_compressed
         self._unpacked: FrameDecoder | None = None
 
-    def feed(self, data: bytes) -> list[Frame]:
+    def feed(self, data: bytes | memoryview) -> list[Frame]:
         """Take more bytes and return the frames that they complete, in order."""
         return [frame for batch in self.batches(data) for frame in batch]
 
-    def batches(self, data: bytes) -> Iterator[list[Frame]]:
+    def batches(self, data: bytes | memoryview) -> Iterator[list[Frame]]:
         """Take more bytes and yield the frames that they complete, in order, at most `FRAMES_AT_ONCE` at a time.
 
         Each batch is decoded when it is asked for, and all must be, before more bytes are given.
@@ -150,7 +151,7 @@ class FrameDecoder:
         if batch:
             yield batch
 
-    def _decode_all(self, data: bytes) -> Iterator[Frame]:
+    def _decode_all(self, data: bytes | memoryview) -> Iterator[Frame]:
         """Yield the frames that are complete with `data`, and keep what is left of it."""
         if self._buffer:
             self._buffer += data
@@ -172,10 +173,10 @@ class FrameDecoder:
                     with view[begin:end] as body:
                         frames = self._decode_frame(frame_type, body)
                     yield from frames
-        if self._buffer:
-            del self._buffer[:start]
-        elif start < size:
+        if not self._buffer:
             self._buffer += memoryview(data)[start:]
+        elif start:
+            self._buffer = self._buffer[start:]  # another one, as large parts of messages are where they were
 
     def _most(self, frame_type: int) -> int:
         """Return how many bytes a frame of this type, which is not a message's, may have, its type included."""
@@ -242,11 +243,15 @@ def _decode_message(view: memoryview, begin: int, end: int) -> Message:
     sizes = layout.unpack_from(view, begin_sizes)
     if start + sum(sizes) != end:
         raise WireError("the parts of a message frame do not add up to its length")
-    parts = tuple([bytes(view[at:to]) for at, to in pairwise(accumulate(sizes, initial=start))])
+    places = pairwise(accumulate(sizes, initial=start))
+    if end - start < MIN_VIEW_BYTES:
+        parts = tuple([bytes(view[at:to]) for at, to in places])
+    else:
+        parts = as_parts([view[at:to] for at, to in places])
     return Message(_CHANNELS[channel], parts, sequence, seen)
 
 
-def decode_all(data: bytes, *, max_unpacked_bytes: float = float("inf")) -> list[Frame]:
+def decode_all(data: bytes | memoryview, *, max_unpacked_bytes: float = float("inf")) -> list[Frame]:
     """Decode a complete body; raises as `FrameDecoder` does, also when it ends inside a frame."""
     decoder = FrameDecoder(max_unpacked_bytes=max_unpacked_bytes)
     frames = decoder.feed(data)

@@ -87,6 +87,8 @@ class FrameType(IntEnum):
 class Message(NamedTuple):
     """One Jupyter message as raw parts: header, parent header, metadata, content, then buffers.
 
+    Large ones are where they came in (`core.jupyter.parts`).
+
     A named tuple, as those that travel thousands of times a second are made in half of a frozen dataclass's time.
     """
 

@@ -5,10 +5,12 @@ import contextlib
 import re
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 
 from remote_kernel.io.arrival import Arrival
 from remote_kernel.io.http1.answer import Answer, ConnectionBroke, Headers, NotHttp
-from remote_kernel.io.http1.receiving import Receiving
+from remote_kernel.io.http1.receiving import RECEIVED_AT_ONCE_BYTES, Receiving
+from remote_kernel.io.http1.writing import MAX_JOINED_BYTES, Buffer, write_all
 from remote_kernel.io.watchdog import Watchdog
 
 Body = bytes | AsyncIterator[bytes]
@@ -16,13 +18,11 @@ Body = bytes | AsyncIterator[bytes]
 # Without progress for so long a connection that is written to is dead.
 WRITE_SECONDS = 30.0
 
-# What may wait here for its reader before the other side has to: less than one large message, more than a busy cell
-# says between two turns of the event loop.
-MAX_UNREAD_BYTES = 1024 * 1024
-# How much of it is handed on in one piece.
+# What may wait here for its reader before the other side has to: more than a busy cell says between two turns of the
+# event loop, and than one of them brings.
+MAX_UNREAD_BYTES = RECEIVED_AT_ONCE_BYTES
+# How much of it is handed on in one piece, unless it came in a larger one, which is not copied to make another.
 MAX_PIECE_BYTES = 256 * 1024
-# To join what is larger with its head costs more than a write.
-MAX_JOINED_BYTES = 64 * 1024
 
 # What would begin another line, or another request.
 _NO_TARGET = re.compile(rb"[\x00-\x20\x7f]")
@@ -125,11 +125,7 @@ class Connection(Receiving):
         head = _head(method, target, headers)
         self._answer = Answer(method)
         if isinstance(body, bytes):
-            if len(body) <= MAX_JOINED_BYTES:
-                await self._write(head + body)  # one write, and so one packet
-            else:
-                await self._write(head)
-                await self._write(body)
+            await self._write(head, body)
         else:
             await self._write(head)
             await self._send_pieces(body, is_chunked=(b"transfer-encoding", b"chunked") in headers)
@@ -139,15 +135,21 @@ class Connection(Receiving):
         async for piece in body:
             if self.is_closed:
                 return
-            await self._write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked and piece else piece)
+            await (self._write(b"%x\r\n" % len(piece), piece, b"\r\n") if is_chunked and piece else self._write(piece))
         if is_chunked:
             await self._write(b"0\r\n\r\n")
 
-    async def _write(self, data: bytes) -> None:
-        if data and self._transport is not None and not self.is_closed:
-            self._transport.write(data)
+    async def _write(self, *parts: Buffer) -> None:
+        """Write what belongs together: in one piece, and so one packet, or, where it is large, as it is."""
+        transport = self._transport
+        if transport is None or self.is_closed or not any(parts):
+            return
+        if sum(map(len, parts)) > MAX_JOINED_BYTES:
+            await write_all(transport, list(parts), partial(self._drain, transport))
+        else:
+            transport.write(b"".join(parts))
             if not self._writable.is_set():
-                await self._drain(self._transport)
+                await self._drain(transport)
 
     async def _drain(self, transport: asyncio.Transport) -> None:
         """Wait until the system has taken what was written; raises `ConnectionBroke` when it takes none for long."""
@@ -182,7 +184,7 @@ class Connection(Receiving):
             self._note_unread(0)
             return pieces[0]
         size = len(pieces[0])
-        while answer.pieces and size < MAX_PIECE_BYTES:
+        while answer.pieces and size + len(answer.pieces[0]) <= MAX_PIECE_BYTES:
             pieces.append(answer.pieces.popleft())
             size += len(pieces[-1])
         self._note_unread(self._unread - size if answer.pieces else 0)

@@ -9,22 +9,21 @@ body one by one.
 import asyncio
 import json
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any, ClassVar
 
 from starlette.types import Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from remote_kernel.io.http1.receiving import Receiving
+from remote_kernel.io.http1.writing import MAX_JOINED_BYTES, Buffer, write_all
 
 # What is not part of a body, in one piece: a head, or the fields behind a body.
 MAX_HEAD_BYTES = 64 * 1024
 
 # Requests behind one that is being answered. No client of ours sends any, and each holds memory.
 MAX_PIPELINED = 16
-
-# To join what is larger costs more than a write.
-MAX_JOINED_BYTES = 64 * 1024
 
 # What has not ended when uvicorn's patience with it does is cancelled, which is a traceback in the log. So long before
 # that it is cut, as by a client that goes away.
@@ -70,6 +69,12 @@ class OneWriteTransport:
             self._flush()
             self._transport.write(data)
 
+    async def write_all(self, parts: list[Buffer], drain: Callable[[], Awaitable[None]]) -> None:
+        """Write what is large; see `writing.write_all`."""
+        self._flush()
+        self._is_head = False
+        await write_all(self._transport, parts, drain)
+
     def _flush(self) -> None:
         if self._held:
             held, self._held = self._held, b""
@@ -94,17 +99,22 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
         open_paths: what is answered beyond it all the same.
         knows_callers: whether the application says, by `vouch`, who is no stranger; else it is who has asked something.
         head_seconds: from the first byte of a request, or of the connection, to the end of its head.
+        gathered_bytes: a request's body of so many bytes at most is handed on in one piece, when all of it has come;
+            what is larger, or does not say how large it is, piece by piece. uvicorn has its client wait behind each
+            64 KB, and copies each piece three times.
     """
 
     max_connections: ClassVar[int | None] = None
     open_paths: ClassVar[frozenset[str]] = frozenset()
     knows_callers: ClassVar[bool] = False
     head_seconds: ClassVar[float] = 30.0
+    gathered_bytes: ClassVar[int] = 0
 
     _head_timer: asyncio.TimerHandle | None = None
     _is_within_head = True
     _besides = 0  # bytes since the last ones of a body
     _answered: RequestResponseCycle | None = None
+    _gathered: list[bytes] | None = None  # of the body that is coming
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._one_write = OneWriteTransport(transport)
@@ -142,12 +152,24 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
         self._is_known = True
 
     async def _serve_in_one_write(self, scope: Any, receive: Any, send: Any) -> None:
+        cycle: RequestResponseCycle = send.__self__  # uvicorn hands its methods to the application
+
         async def send_on(message: Any) -> None:
             if message["type"] == "http.response.start":
                 self._one_write.expect_head()
+            elif cycle.chunked_encoding and _is_large_piece(message):
+                await self._send_as_it_is(cycle, message["body"])
+                return
             await send(message)
 
-        await self._serve(scope, receive, send_on)
+        await self._serve(scope, partial(_receive_gathered, cycle), send_on)
+
+    async def _send_as_it_is(self, cycle: RequestResponseCycle, piece: Buffer) -> None:
+        """Send a piece of an answer as uvicorn does, without copying it."""
+        if self.flow.write_paused and not cycle.disconnected:
+            await self.flow.drain()
+        if not cycle.disconnected:
+            await self._one_write.write_all([b"%x\r\n" % len(piece), piece, b"\r\n"], self.flow.drain)
 
     async def _refuse_surplus(self, scope: Any, receive: Any, send: Any) -> None:
         """Say that there are too many connections, for as long as there are."""
@@ -179,6 +201,7 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
             raise ValueError("a request names its host once (RFC 9112, 3.2)")  # the parser answers with 400
         self._is_known |= not self.knows_callers
         super().on_headers_complete()
+        self._gathered = [] if MAX_JOINED_BYTES < self._announced_bytes <= self.gathered_bytes else None
         if not self.pipeline:
             self._answered = self.cycle
         # uvicorn reads no further behind a request that has to wait. An end of the connection would not be seen either,
@@ -193,12 +216,24 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
             self._answered, _ = self.pipeline[-1]  # the next one; the newest is the first
         super().on_response_complete()
 
+    @property
+    def _announced_bytes(self) -> int:
+        """The length of the body where the head says it, which the parser has checked."""
+        return int(next((value for name, value in self.headers if name == b"content-length"), b"0"))
+
     def on_body(self, body: bytes) -> None:
         self._besides = 0
-        super().on_body(body)
+        if self._gathered is None:
+            super().on_body(body)
+        elif not self.cycle.response_complete:
+            self._gathered.append(body)  # and nobody is woken by it
 
     def on_message_complete(self) -> None:
         self._besides = 0
+        if self._gathered:
+            pieces, self._gathered = self._gathered, None
+            # uvicorn hands on whatever it is.
+            self.cycle.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)  # type: ignore[assignment]
         super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -228,6 +263,25 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+def _is_large_piece(message: Any) -> bool:
+    """Return whether an application's message is a large piece of a body, behind which more comes."""
+    is_piece = message["type"] == "http.response.body" and message.get("more_body", False)
+    return is_piece and len(message.get("body", b"")) > MAX_JOINED_BYTES
+
+
+async def _receive_gathered(cycle: RequestResponseCycle) -> Any:
+    """Return the next piece of a request's body; a large one that is the last is handed on as it is, and not copied."""
+    if cycle.more_body and not cycle.waiting_for_100_continue:
+        cycle.flow.resume_reading()
+        await cycle.message_event.wait()
+    is_over = cycle.more_body or cycle.disconnected or cycle.response_complete
+    if is_over or len(cycle.body) <= MAX_JOINED_BYTES:
+        return await cycle.receive()
+    cycle.message_event.clear()
+    body, cycle.body = cycle.body, bytearray()
+    return {"type": "http.request", "body": body, "more_body": False}
 
 
 async def _send_too_many(send: Send) -> None:

@@ -173,7 +173,9 @@ class Channels:
             frames = await socket.receive()
             try:
                 prefixes, parts = self._signer.from_zmq(frames)
+                del frames
                 await handle(channel, prefixes, with_version(parts))
+                del parts  # the next message may be long in coming, and this one large
             except WireError as error:  # not from our front end, or not a message: there is nobody to tell
                 if self._refused.add():
                     reason = str(error)

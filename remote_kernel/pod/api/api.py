@@ -30,6 +30,9 @@ from remote_kernel.pod.kernels.pod_kernel import PodKernel
 from remote_kernel.pod.kernels.registry import PodLeaving
 from remote_kernel.pod.readers.claims import judge
 
+# So much is handed over at a time, and goes out in as few writes as the system takes it in.
+MAX_PIECE_BYTES = 2 * MAX_BATCH_BYTES
+
 
 class Api:
     """The requests that one pod understands.
@@ -225,7 +228,7 @@ class _Position:
 
 async def _stream_events(
     pod: Pod, kernel: PodKernel, hello: wire.Hello, reader: str, passed_on: _Position, *, compresses: bool
-) -> AsyncIterator[bytes]:
+) -> AsyncIterator[bytes | memoryview]:
     """Yield what the journal has after the cursor, and what it gets, until it is time for another request."""
     ends_at = pod.clock() + pod.max_stream_seconds
     cursor, peers = hello.cursor, 0
@@ -249,7 +252,7 @@ async def _stream_events(
                 cursor = batch.cursor
                 pieces = [*([codec.encode(batch.gap)] if batch.gap else []), *batch.entries]
                 data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-                sent = codec.compressed(data) if compresses else _in_pieces(data)
+                sent: Iterator[bytes | memoryview] = codec.compressed(data) if compresses else _in_pieces(data)
                 is_long = compresses and len(data) > INLINE_BYTES
                 while piece := await _next(sent, is_long):
                     yield piece  # comes back when the connection has room for more
@@ -267,12 +270,15 @@ async def _stream_events(
                 await wakeup.wait()  # which also ends for others than this reader
 
 
-def _in_pieces(data: bytes) -> Iterator[bytes]:
-    """Yield a large message in parts, as the server copies what it gets, and new memory costs more than the copying."""
-    return (data[start : start + MAX_BATCH_BYTES] for start in range(0, len(data), MAX_BATCH_BYTES))
+def _in_pieces(data: bytes) -> Iterator[bytes | memoryview]:
+    """Yield a very large message in parts, without copying any: some who take them gather a few (`pod.api.batches`)."""
+    if len(data) <= MAX_PIECE_BYTES:
+        return iter((data,))
+    view = memoryview(data)
+    return (view[start : start + MAX_PIECE_BYTES] for start in range(0, len(view), MAX_PIECE_BYTES))
 
 
-async def _next(pieces: Iterator[bytes], is_long: bool) -> bytes:
+async def _next(pieces: Iterator[bytes | memoryview], is_long: bool) -> bytes | memoryview:
     """Return the next piece, b"" behind the last one; what takes long keeps nobody else waiting."""
     return await asyncio.to_thread(next, pieces, b"") if is_long else next(pieces, b"")
 

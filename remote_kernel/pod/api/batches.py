@@ -69,7 +69,7 @@ class Request:
             self.is_complete = True
             self.changed.set()
 
-    async def _take(self, body: AsyncIterator[bytes]) -> None:
+    async def _take(self, body: AsyncIterator[bytes | memoryview]) -> None:
         self.changed.set()
         async for data in body:
             self.unread += data

@@ -20,7 +20,7 @@ async def read_body(request: Request) -> bytes:
             chunks.append(chunk)
     except ClientDisconnect:
         raise BadRequest("The request has no end.") from None
-    return b"".join(chunks)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def to_json_response(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -65,7 +65,7 @@ class Answer:
         is_busy: whether more of the body is about to come, as of a kernel that executes something.
     """
 
-    body: bytes | AsyncIterator[bytes]
+    body: bytes | AsyncIterator[bytes | memoryview]
     media_type: str = JSON_MEDIA_TYPE
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -74,7 +74,7 @@ def _dropped(parent: bytes, gap: Gap) -> Message:
 
 
 def _says_idle(message: Message) -> bool:
-    return b'"idle"' in message.parts[3] and parse_header(message.parts[0]).msg_type == "status"
+    return b'"idle"' in bytes(message.parts[3]) and parse_header(message.parts[0]).msg_type == "status"
 
 
 def _lost(parent: bytes, why: str) -> Message:

@@ -123,8 +123,10 @@ class Channels:
                     turn_at = time.monotonic()
             try:
                 _, parts = self._signer.from_zmq(frames)
+                del frames
                 self._received += 1
                 self._receive(channel, parts)
+                del parts  # the next message may be long in coming, and this one large
             except WireError as error:  # whatever code in the kernel has sent in its place
                 if self._unreadable.add():
                     count = self._unreadable.count

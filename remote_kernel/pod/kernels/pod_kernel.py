@@ -257,8 +257,9 @@ class PodKernel:
 
     def _note_status(self, parts: tuple[bytes, ...]) -> bool:
         """Return whether more is about to follow: what a request does, or the reply to it."""
-        is_busy = b'"busy"' in parts[3]
-        if not is_busy and b'"idle"' not in parts[3]:
+        content = bytes(parts[3])
+        is_busy = b'"busy"' in content
+        if not is_busy and b'"idle"' not in content:
             return False
         is_looked_for = False
         if not is_busy:

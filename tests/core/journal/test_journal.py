@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from remote_kernel.core.journal.journal import File, Journal, Limits
+from remote_kernel.core.journal.journal import ALONE_BYTES, File, Journal, Limits
 from remote_kernel.core.wire.codec import decode_all, encode
 from remote_kernel.core.wire.frames import Channel, Gap, Message
 from remote_kernel.pod.readers.journal_files import SpillFile
@@ -166,6 +166,30 @@ def read_pieces(journal: Journal, after: int, *, max_bytes: int) -> tuple[list[G
         if not batch.entries:
             return gaps, b"".join(pieces)
         after = batch.cursor
+
+
+class Recorder(SpillFile):
+    """A file that remembers what was written in one call."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.writes: list[bytes] = []
+
+    def append(self, data: bytes) -> None:
+        self.writes.append(data)
+        super().append(data)
+
+
+def test_large_entries_go_to_disk_as_they_are_and_small_ones_together(tmp_path: Path) -> None:
+    file = Recorder(tmp_path)
+    entries = [b"a" * 10, b"b" * 10, b"c" * ALONE_BYTES, b"d" * ALONE_BYTES, b"e" * 10, b"f" * 300_000]
+    journal = Journal(Limits(memory_bytes=299_999, spill_bytes=299_999), lambda: file)
+    for entry in entries:
+        journal.append(entry)
+    assert file.writes == [b"a" * 10 + b"b" * 10, entries[2], entries[3], b"e" * 10]
+    assert file.writes[1] is entries[2]
+    assert read_pieces(journal, 0, max_bytes=25) == ([], b"".join(entries))
+    journal.close()
 
 
 class FailingFile(SpillFile):

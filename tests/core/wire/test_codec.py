@@ -178,6 +178,29 @@ def test_any_messages_survive_any_chunks(messages: list[Message], size: int) -> 
     assert frames == messages
 
 
+LARGE = [
+    Message(channel=Channel.IOPUB, parts=(b"{}", b"{}", b"{}", b"c" * size, b"", b"\x01" * 70_000), sequence=number)
+    for number, size in enumerate((70_000, 3, 200_000, 65_536), 1)
+]
+
+
+@pytest.mark.parametrize("size", [1000, 65_536, 100_000, 1_000_000])
+def test_large_parts_are_what_they_were_when_more_has_come(size: int) -> None:
+    data, decoder = encode_all(LARGE), FrameDecoder()
+    pieces = (data[start : start + size] for start in range(0, len(data), size))
+    assert [frame for piece in pieces for frame in decoder.feed(piece)] == LARGE
+    decoder.close()
+
+
+def test_large_parts_are_not_copied_out_of_what_came_in_one_piece() -> None:
+    data = encode_all(LARGE)
+    frames = decode_all(data)
+    views = [part for frame in frames if isinstance(frame, Message) for part in frame.parts if len(part) >= 65_536]
+    assert len(views) == 7
+    assert all(isinstance(view, memoryview) and view.obj is data for view in views)
+    assert encode_all(frames) == data
+
+
 DAMAGED = encode_all(EXAMPLES) + in_compressed_frame(encode_all(EXAMPLES))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from remote_kernel.io.http1.server import MAX_JOINED_BYTES, MAX_PIPELINED, OneWriteTransport, ServerProtocol
+from remote_kernel.io.http1.server import MAX_PIPELINED, OneWriteTransport, ServerProtocol
+from remote_kernel.io.http1.writing import MAX_JOINED_BYTES
 
 pytestmark = pytest.mark.anyio
 
@@ -102,7 +104,7 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(writes: list[bytes], options: list[int], app: App = answer) -> AsyncIterator[int]:
+async def serving(writes: list[bytes], options: list[int], app: App = answer, **attributes: int) -> AsyncIterator[int]:
     class Watched(ServerProtocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             options.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
@@ -115,6 +117,8 @@ async def serving(writes: list[bytes], options: list[int], app: App = answer) ->
             transport.write = note  # type: ignore[method-assign,assignment]
             super().connection_made(transport)
 
+    for name, value in attributes.items():
+        setattr(Watched, name, value)
     server = Server(uvicorn.Config(app, port=0, http=Watched, lifespan="off", log_level="error"))
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
@@ -200,3 +204,78 @@ async def test_more_requests_behind_a_stream_than_anybody_needs_end_the_connecti
         writer.close()
         with contextlib.suppress(ConnectionResetError):
             await writer.wait_closed()
+
+
+LENGTH = 3_000_000
+
+
+@pytest.mark.parametrize("gathered_bytes", [0, LENGTH])
+@pytest.mark.parametrize("expects", [b"", b"expect: 100-continue\r\n"])
+async def test_a_large_body_comes_in_one_piece_up_to_a_limit(gathered_bytes: int, expects: bytes) -> None:
+    pieces: list[int] = []
+
+    async def take(scope: Any, receive: Any, send: Any) -> None:
+        body, has_more = b"", True
+        while has_more:
+            message = await receive()
+            pieces.append(len(message["body"]))
+            body, has_more = body + message["body"], message["more_body"]
+        head = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": body})
+
+    sent = os.urandom(LENGTH)
+    async with serving([], [], take, gathered_bytes=gathered_bytes) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(2):
+            writer.write(b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: %d\r\n%b\r\n" % (LENGTH, expects))
+            writer.write(sent)
+            if expects:
+                await reader.readuntil(b"100 Continue\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            assert await reader.readexactly(LENGTH) == sent
+        writer.close()
+        await writer.wait_closed()
+    assert (pieces == [LENGTH] * 2) is (gathered_bytes > 0)
+
+
+@pytest.mark.unix
+async def test_a_large_piece_of_an_answer_is_not_copied() -> None:
+    writes: list[bytes] = []
+    piece = os.urandom(MAX_JOINED_BYTES + 1)
+
+    async def stream(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for body in (b"small", piece, memoryview(piece)):
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with serving(writes, [], stream) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    assert answer.partition(b"\r\n\r\n")[2] == b"5\r\nsmall\r\n" + b"10001\r\n%b\r\n" % piece * 2 + b"0\r\n\r\n"
+    assert sum(map(len, writes)) < len(piece), "the rest was given to the system as it is"
+
+
+async def test_a_stream_of_large_pieces_ends_when_its_client_has_gone() -> None:
+    ended = asyncio.Event()
+
+    async def stream(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        is_over = asyncio.create_task(receive())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not is_over.done():
+            await send({"type": "http.response.body", "body": bytes(10_000_000), "more_body": True})
+            await asyncio.sleep(0)
+        ended.set()
+
+    async with serving([], [], stream) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET)
+        await reader.readexactly(100_000)
+        writer.transport.abort()
+        async with asyncio.timeout(10):
+            await ended.wait()
