@@ -32,7 +32,6 @@ _NOTEBOOKS = frozenset({"NOTEBOOK", "LABEL|NOTEBOOK"})
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command."""
     parser = subparsers.add_parser(
         "completion",
         help="print a script that completes this command in a shell",

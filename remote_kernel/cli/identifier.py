@@ -10,7 +10,6 @@ from remote_kernel.core.settings import Settings
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command."""
     parser = subparsers.add_parser(
         "identifier",
         help="print the session identifier of a notebook",

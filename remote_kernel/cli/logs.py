@@ -8,6 +8,7 @@ from pathlib import Path
 from remote_kernel.core.errors import UsageError
 from remote_kernel.core.text.log_lines import LogEvent, LogLine
 from remote_kernel.core.text.terminal_text import PLAIN
+from remote_kernel.pool.options import parse_count
 
 DEFAULT_LINES = 200
 # How often to look for more; no event of the file system tells of it everywhere.
@@ -32,9 +33,6 @@ _COLOURS = {"debug": "\x1b[2m", "warning": "\x1b[33m", "error": "\x1b[31m", "cri
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command."""
-    from remote_kernel.cli.run.command import parse_count
-
     parser = subparsers.add_parser(
         "logs",
         help="show what kernels and the local pool have logged",
@@ -43,7 +41,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     add = parser.add_argument
     add("--notebook", metavar="NOTEBOOK", help="only the kernels of this notebook")
-    add("-n", "--lines", metavar="N", type=parse_count, default=DEFAULT_LINES,
+    add("-n", "--lines", metavar="N", type=parse_count(1), default=DEFAULT_LINES,
         help="how many of the last lines (default: %(default)s)")  # fmt: skip
     add("-f", "--follow", action="store_true", help="go on with what comes, until Ctrl-C")
     add("--json", action="store_true", help="print each line as one JSON object")

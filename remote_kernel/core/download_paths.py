@@ -58,7 +58,6 @@ class System(Enum):
 
     @classmethod
     def of_platform(cls, platform: str) -> "System":
-        """Return the system of `sys.platform`."""
         return cls(platform) if platform in {"darwin", "win32"} else cls.LINUX
 
     def fold(self, name: str) -> str:
@@ -84,7 +83,6 @@ class Wish:
 
     @property
     def source(self) -> str:
-        """The path in the session."""
         return join(self.parent, self.name)
 
     @property

@@ -97,7 +97,6 @@ class _Table:
         self._file = file
 
     def name(self, key: str) -> str:
-        """Return what to call a key."""
         return f"{key!r} under [{TABLE}] in {self._file}"
 
     def check_keys(self) -> None:

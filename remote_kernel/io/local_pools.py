@@ -22,7 +22,6 @@ def this_environment() -> Environment:
 
 
 def folder_of(name: str) -> Path:
-    """Return the folder of the environment with this name."""
     return _pools_folder() / name
 
 

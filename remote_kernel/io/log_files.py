@@ -123,7 +123,6 @@ class LineFormatter(logging.Formatter):
         self._is_json = is_json
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
         line = line_of(record, self._program)
         return line.to_json() if self._is_json else line.to_text()
 
@@ -166,7 +165,6 @@ def quiet_libraries() -> None:
 
 
 def line_of(record: logging.LogRecord, program: str) -> LogLine:
-    """Return what a record is in a log."""
     event = record.msg if isinstance(record.msg, LogEvent) else _of_others(record)
     if record.exc_info and record.exc_info[1] is not None:
         event = LogEvent(event.name, **event.fields, **_describe(record.exc_info[1]))

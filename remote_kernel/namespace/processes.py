@@ -215,7 +215,6 @@ class Worker:
         return bytes(data)
 
     def kill(self, reason: str) -> None:
-        """End it, for a reason."""
         self._reason = reason
         os.kill(self._pid, signal.SIGKILL)
 

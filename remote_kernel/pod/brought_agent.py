@@ -63,7 +63,6 @@ async def _prepare(registry: Registry) -> None:
 
 
 def main() -> None:
-    """Run the agent."""
     parser = argparse.ArgumentParser(prog="agent")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)

@@ -62,24 +62,23 @@ class Options:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the pool's options to a parser."""
     add = parser.add_argument
     add("--host", default=DEFAULT_HOST, help="address to listen on (default: %(default)s)")
     add("--port", type=parse_port, default=0, help="port to listen on; 0 takes a free one (default: %(default)s)")
     add(
-        "--max-sessions", type=_count(1), default=DEFAULT_MAX_SESSIONS, metavar="N",
+        "--max-sessions", type=parse_count(1), default=DEFAULT_MAX_SESSIONS, metavar="N",
         help="how many sessions may be alive; one more gets status 429 (default: %(default)s)",
     )  # fmt: skip
     add(
-        "--cooldown", type=_seconds, default=DEFAULT_COOLDOWN_SECONDS, metavar="SECONDS",
+        "--cooldown", type=parse_seconds, default=DEFAULT_COOLDOWN_SECONDS, metavar="SECONDS",
         help="how long a session is kept after its last call (default: %(default)g)",
     )  # fmt: skip
     add(
-        "--ready", type=_count(0), default=DEFAULT_READY, metavar="N",
+        "--ready", type=parse_count(0), default=DEFAULT_READY, metavar="N",
         help="how many pods wait for new sessions (default: %(default)s)",
     )  # fmt: skip
     add(
-        "--request-cap", type=_seconds, metavar="SECONDS",
+        "--request-cap", type=parse_seconds, metavar="SECONDS",
         help="cut requests that take longer, as Azure does after about 1800 (default: never)",
     )  # fmt: skip
     add(
@@ -107,11 +106,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add("--no-fork", action="store_true", help="start each pod from nothing, not as a copy of one process (Linux)")
     # For tests, which have no 220 s.
-    add("--sync-limit", type=_seconds, metavar="SECONDS", help=argparse.SUPPRESS)
+    add("--sync-limit", type=parse_seconds, metavar="SECONDS", help=argparse.SUPPRESS)
     add("--json", action="store_true", help="print one line of JSON with endpoint and token when ready")
     add("--daemon", action="store_true", help="go to the background, and leave when unused for a while")
     add(
-        "--idle-exit", type=_seconds, default=DEFAULT_IDLE_EXIT_SECONDS, metavar="SECONDS",
+        "--idle-exit", type=parse_seconds, default=DEFAULT_IDLE_EXIT_SECONDS, metavar="SECONDS",
         help="how long a daemon stays without a session (default: %(default)g)",
     )  # fmt: skip
 
@@ -136,12 +135,14 @@ def options_from(arguments: argparse.Namespace) -> Options:
     )
 
 
-def _count(least: int) -> Callable[[str], int]:
+def parse_count(least: int) -> Callable[[str], int]:
+    """Return what reads a whole number; raises `argparse.ArgumentTypeError` for one below `least`."""
     return lambda text: _number(text, int, f"a whole number of {least} or more", lambda count: count >= least)
 
 
-def _seconds(text: str) -> float:
-    return _number(text, float, "a number of seconds above 0", lambda seconds: 0 < seconds < float("inf"))
+def parse_seconds(text: str) -> float:
+    """Read a number of seconds; raises `argparse.ArgumentTypeError`."""
+    return _number(text, float, "a number of seconds over 0", lambda seconds: 0 < seconds < float("inf"))
 
 
 def _issuer(text: str) -> str:

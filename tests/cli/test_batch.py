@@ -122,8 +122,8 @@ def test_results_go_to_a_folder(tmp_path: Path) -> None:
         (["a.ipynb", "b.ipynb", "-o", "out.ipynb"], "--output must be a folder for several notebooks"),
         (["a.ipynb", "b.ipynb", "--html", "x.html"], "--html must be a folder for several notebooks"),
         (["a.ipynb", "a.ipynb"], "results of a.ipynb and of a.ipynb would both go to a.executed.ipynb"),
-        (["a.ipynb", "--jobs", "0"], "'0' is not a whole number over 0"),
-        (["a.ipynb", "--jobs", "two"], "'two' is not a whole number over 0"),
+        (["a.ipynb", "--jobs", "0"], "'0' is not a whole number of 1 or more"),
+        (["a.ipynb", "--jobs", "two"], "'two' is not a whole number of 1 or more"),
         (["a.ipynb", "--junit", "no/where.xml"], "cannot write no/where.xml: there is no folder"),
     ],
 )

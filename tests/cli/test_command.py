@@ -93,11 +93,11 @@ def test_what_is_missing_is_one_sentence(words: tuple[str, ...]) -> None:
     ("arguments", "sentence"),
     [
         (["nosuch"], "remote-kernel: error: argument COMMAND: invalid choice: 'nosuch'"),
-        (["run", "n.ipynb", "--jobs", "0"], "argument --jobs: '0' is not a whole number over 0"),
+        (["run", "n.ipynb", "--jobs", "0"], "argument --jobs: '0' is not a whole number of 1 or more"),
         (["run", "n.ipynb", "--timeout", "soon"], "argument --timeout: 'soon' is not a number of seconds over 0"),
         (["run", "n.ipynb", "-p", "x"], "argument -p/--parameter: expected 2 arguments"),
         (["doctor", "--timeout", "0"], "argument --timeout: '0' is not a number of seconds over 0"),
-        (["logs", "-n", "0"], "argument -n/--lines: '0' is not a whole number over 0"),
+        (["logs", "-n", "0"], "argument -n/--lines: '0' is not a whole number of 1 or more"),
         (["install", "--env", "A_SECRET"], "argument --env: write NAME=VALUE"),
         (["install", "--scope", "world"], "argument --scope: invalid choice: 'world'"),
         (["pool", "--port", "99999"], "argument --port: '99999' is not a port from 0 to 65535"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from remote_kernel.core.text.terminal_text import PLAIN, one_line
 from remote_kernel.io.system.event_loop import run_in_loop
+from remote_kernel.pool.options import parse_seconds
 
 if TYPE_CHECKING:
     from remote_kernel.cli.doctor.finding import Finding
@@ -42,9 +43,6 @@ _COLOURS = {"ok": "\x1b[32m", "note": "\x1b[33m", "failed": "\x1b[31m"}
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command."""
-    from remote_kernel.cli.run.command import parse_seconds
-
     parser = subparsers.add_parser(
         "doctor",
         help="check that notebooks can run, and say what to mend",

@@ -86,7 +86,6 @@ def _add_install(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def parse_variable(text: str) -> tuple[str, str]:
-    """Read NAME=VALUE."""
     name, separator, value = text.partition("=")
     if not separator or not _VARIABLE.fullmatch(name):
         raise argparse.ArgumentTypeError("write NAME=VALUE")  # the text may hold a secret
@@ -143,7 +142,6 @@ def _display_name(name: str) -> str:
 
 
 def list_kernels(arguments: argparse.Namespace) -> int:
-    """Handle `list`."""
     from remote_kernel.cli.install.kernelspecs import find_installed
 
     kernels = find_installed()

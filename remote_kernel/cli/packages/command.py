@@ -39,7 +39,6 @@ something else that was given cannot be used; 130 Ctrl-C: the same command goes 
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command."""
     parser = subparsers.add_parser(
         "install-packages",
         help="install packages in the session of a notebook",

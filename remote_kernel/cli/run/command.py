@@ -4,12 +4,13 @@ Parse, prepare, execute, report: one function for each.
 """
 
 import argparse
-import math
 import shutil
 import sys
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, TextIO
+
+from remote_kernel.pool.options import parse_count, parse_seconds
 
 if TYPE_CHECKING:
     from remote_kernel.cli.run.batch import Result
@@ -57,7 +58,6 @@ listed below
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `run` to the commands."""
     parser = subparsers.add_parser(
         "run",
         help="execute notebooks and write or verify the results",
@@ -77,9 +77,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )  # fmt: skip
     add("--html", metavar="OUT", type=Path, help="write a report as one HTML page, too; a folder for several notebooks")
     add("--verify", action="store_true", help=VERIFY_HELP)
-    add(
-        "--jobs", metavar="N", type=parse_count, default=1, help="how many notebooks run at once (default: %(default)s)"
-    )
+    add("--jobs", metavar="N", type=parse_count(1), default=1,
+        help="how many notebooks run at once (default: %(default)s)")  # fmt: skip
     add(
         "-p", "--parameter", metavar=("NAME", "VALUE"), nargs=2, action="append", default=[], dest="parameters",
         help="a parameter, by papermill's conventions: a cell that sets it follows the one tagged 'parameters'",
@@ -99,24 +98,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add("--junit", metavar="FILE", type=Path, help="write the results as JUnit XML, for CI systems")
     add("--json", action="store_true", help="print the results as JSON, and nothing else, on standard output")
     parser.set_defaults(handler=handle)
-
-
-def parse_seconds(text: str) -> float:
-    """Read a number of seconds over 0."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds over 0")
-    return seconds
-
-
-def parse_count(text: str) -> int:
-    """Read a whole number over 0."""
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number over 0")
-    return int(text)
 
 
 def handle(arguments: argparse.Namespace) -> int:

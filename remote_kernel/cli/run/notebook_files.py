@@ -82,7 +82,6 @@ class _Unusable(ValueError):
 
 
 def _explain_text(text: str, error: ValueError) -> str:
-    """Say why `text` is not JSON, and where."""
     if not text.strip():
         return "the file is empty"
     if (marker := _CONFLICT.search(text)) is not None:
@@ -193,7 +192,6 @@ def _stream_name(output: object) -> str | None:
 
 
 def to_text(notebook: nbformat.NotebookNode) -> str:
-    """Return the text of the notebook's file."""
     return str(nbformat.writes(notebook)) + "\n"
 
 

@@ -63,7 +63,6 @@ class SessionLock:
         return cls(interpreter=texts[0], platform=texts[1], packages=packages)
 
     def to_text(self) -> str:
-        """Return the text of a file."""
         fields = {"interpreter": self.interpreter, "platform": self.platform, "packages": dict(self.packages)}
         return json.dumps({FORMAT: VERSION, **fields}, indent=2) + "\n"
 

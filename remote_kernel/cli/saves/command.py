@@ -35,7 +35,6 @@ _RED = "\x1b[31m"
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command."""
     parser = subparsers.add_parser(
         "saves", help="list the saves of your notebooks' variables, delete them", description=DESCRIPTION, epilog=EPILOG
     )

@@ -28,7 +28,6 @@ class Row:
     notebook: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return what there is to know of it."""
         manifest = self.save.manifest
         return {
             "id": self.save.id,

@@ -66,7 +66,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Handle the command."""
     from remote_kernel.cli.sessions.session_list import list_sessions, with_saves
 
     rows = with_saves(run_in_loop(list_sessions(arguments.environ)), arguments.environ)
@@ -80,7 +79,6 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def table(rows: "Sequence[Row]") -> str:
-    """Return the rows for people."""
     from remote_kernel.io.local_pools import this_environment
 
     own = this_environment().endpoint

@@ -75,7 +75,6 @@ def compare(stored: NotebookNode, executed: NotebookNode, cells: Sequence[int]) 
 
 
 def has_outputs(notebook: NotebookNode) -> bool:
-    """Return whether any output is stored."""
     return any(cell.outputs for cell in notebook.cells if cell.cell_type == "code")
 
 

@@ -50,7 +50,6 @@ class PatientFiles:
         )
 
     async def describe(self, path: str, *, with_checksum: bool = False) -> wire.Metadata:
-        """Return what is at `path`."""
         return await self.patience.persist(lambda: self._files.describe(path, with_checksum=with_checksum))
 
     async def make_folder(self, path: str) -> None:

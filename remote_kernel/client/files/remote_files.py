@@ -96,7 +96,6 @@ class RemoteFiles:
         )
 
     async def describe(self, path: str, *, with_checksum: bool = False) -> wire.Metadata:
-        """Return what is at `path`."""
         params = {"path": path, "sha256": "1" if with_checksum else "0"}
         answer = await self._request("GET", wire.METADATA_PATH, params, read_seconds=CHECKSUM_SECONDS)
         return understood(wire.Metadata.from_json, answer)

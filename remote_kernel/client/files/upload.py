@@ -116,7 +116,6 @@ def _find(text: str, base: Path) -> list[Path]:
 
 
 def _add(plan: UploadPlan, source: Path, target: PurePosixPath, *, root: Path) -> None:
-    """Add a file, or a folder with all in it, to a plan."""
     with _reading(source):
         is_link = source != root and source.is_symlink()
         if not is_unicode(source.name):

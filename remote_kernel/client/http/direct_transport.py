@@ -105,13 +105,11 @@ class DirectTransport:
         """See `Transport`: a Unix socket is there at once."""
 
     def drop_idle(self) -> None:
-        """See `Transport`."""
         self._pool.drop_idle()
         if self._pod is not None:
             self._pod.drop_idle()
 
     async def aclose(self) -> None:
-        """See `Transport`."""
         await self._pool.aclose()
         if self._pod is not None:
             await self._pod.aclose()

@@ -17,7 +17,6 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 @cache
 def agent_archive() -> bytes:
-    """Return the archive."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, source in sorted(_sources().items()):

@@ -51,7 +51,6 @@ class AgentlessRoute:
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
         read_seconds: float = 0.0,
     ) -> dict[str, Any]:  # fmt: skip
-        """See `Route`."""
         match path:
             case wire.MESSAGES_PATH:
                 return await self._accept(params or {}, codec.decode_all(content))
@@ -72,7 +71,6 @@ class AgentlessRoute:
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
         read_seconds: float,
     ) -> AsyncIterator["Events"]:  # fmt: skip
-        """See `Route`."""
         if path != wire.EVENTS_PATH:
             raise _needs_agent(_name(path))
         params = params or {}
@@ -83,7 +81,6 @@ class AgentlessRoute:
         yield Events(kernel, after if epoch else None)
 
     def drop_idle(self) -> None:
-        """See `Route`."""
         self._pool.drop_idle()
 
     async def aclose(self) -> None:
@@ -173,7 +170,6 @@ class Events:
         self._after = after
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """See `Body`."""
         return self._kernel.events(self._after)
 
 

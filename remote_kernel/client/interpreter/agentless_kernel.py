@@ -94,7 +94,6 @@ class AgentlessKernel:
                 self._working = start(self._work(), "plain kernel", on_failure=lambda _: self.end())
 
     def end(self) -> None:
-        """Say that the interpreter is gone."""
         self.is_over = True
         self._waiting.clear()
         self._wakeups.set()

@@ -68,7 +68,6 @@ class Bridge:
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
         read_seconds: float = 0.0,
     ) -> dict[str, Any]:  # fmt: skip
-        """See `Route`."""
         if path == wire.STOP_SESSION_PATH:
             self._is_attached = False
             await stop_session(self._pool)
@@ -85,7 +84,6 @@ class Bridge:
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
         read_seconds: float = 0.0,
     ) -> AsyncIterator[BridgedRequests]:  # fmt: skip
-        """See `Route`."""
         if self._is_closed:
             raise PoolUnreachable(CLOSED)
         asked = dict(params or {})
@@ -105,7 +103,6 @@ class Bridge:
                 self._closes.append(call.id)
 
     def drop_idle(self) -> None:
-        """See `Route`."""
         self._pool.drop_idle()
 
     async def aclose(self) -> None:

@@ -70,7 +70,6 @@ class BridgedRequests:
         self._changed.set()
 
     def fail(self, error: Exception) -> None:
-        """End the request with an error."""
         self.error, self.is_over = error, True
         self._changed.set()
 
@@ -87,7 +86,6 @@ class BridgedRequests:
         await self._changed.wait()
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """See `Body`."""
         while True:
             while self._unread:
                 yield self._unread.popleft()

@@ -316,7 +316,6 @@ class Link:
     # Up
 
     async def _post(self, queue: SendQueue, filled: asyncio.Event) -> None:
-        """Send what is in a queue."""
         while True:
             filled.clear()
             step = self._machine.next_post(queue)

@@ -49,7 +49,6 @@ class RemotePackages:
         self.pod = pod
 
     async def describe(self) -> Packages:
-        """Return what the interpreter is and has."""
         packages = understood(Packages.from_json, await self._request("GET", {}))
         self.pod = packages.pod
         return packages

@@ -37,7 +37,6 @@ class DetectedRoute:
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
         read_seconds: float = WRITE_SECONDS,
     ) -> dict[str, Any]:  # fmt: skip
-        """See `Route`."""
         while True:
             way = self._way
             try:
@@ -53,7 +52,6 @@ class DetectedRoute:
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes = b"",
         read_seconds: float,
     ) -> AsyncIterator[Body]:  # fmt: skip
-        """See `Route`."""
         while True:
             way = self._way
             async with AsyncExitStack() as stack:
@@ -76,7 +74,6 @@ class DetectedRoute:
         return self._way.should_compress
 
     def drop_idle(self) -> None:
-        """See `Route`."""
         self._way.drop_idle()
 
     async def aclose(self) -> None:

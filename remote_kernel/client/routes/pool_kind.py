@@ -44,7 +44,6 @@ class PoolKindStore:
         return None
 
     def learn(self, kind: PoolKind) -> None:
-        """Remember what the pool is."""
         if kind is self.kind:
             return
         self.kind = kind

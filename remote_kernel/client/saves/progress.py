@@ -48,7 +48,6 @@ class SaveProgress:
     transfer: Progress = field(default_factory=lambda: Progress(is_upload=False))
 
     def begin(self, step: Step) -> None:
-        """Note that a step begins."""
         self.step = step
 
     def hear(self, state: CallState) -> None:

@@ -75,7 +75,6 @@ class PodInterpreter:
 
 
 def new_job() -> str:
-    """Return a name for one call."""
     return secrets.token_hex(8)
 
 

@@ -114,7 +114,6 @@ class SaveStore:
         return self._objects.sizes()
 
     def object_path(self, name: str) -> Path:
-        """Return where an object is, or would be."""
         return self._objects.path_of(name)
 
     def read_object(self, name: str) -> bytes:

@@ -420,7 +420,6 @@ class LocalFiles:
             return None
 
     def has_folder(self, path: str) -> bool:
-        """Return whether a folder is at a path."""
         try:
             return stat.S_ISDIR(os.lstat(f"{self._root}/{path}").st_mode)
         except OSError:

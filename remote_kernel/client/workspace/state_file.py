@@ -81,7 +81,6 @@ class StateFile:
         return Base()
 
     def save(self, base: Base) -> None:
-        """Write the base."""
         if self._path is None:
             return
         self._meet(base.pod)

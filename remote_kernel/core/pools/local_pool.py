@@ -61,7 +61,6 @@ def is_local(endpoint: str) -> bool:
 
 
 def environment_name(endpoint: str) -> str:
-    """Return the name of the environment whose local pool this is."""
     return endpoint.removeprefix(LOCAL_SCHEME)
 
 

@@ -59,7 +59,6 @@ class Manifest:
 
     @property
     def variables(self) -> int:
-        """Number of variables that there were."""
         return self.saved + self.lost_count
 
     def to_json(self) -> dict[str, Any]:

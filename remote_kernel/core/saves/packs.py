@@ -76,7 +76,6 @@ class PackHeader:
 
     @property
     def names(self) -> set[str]:
-        """The names of all variables."""
         return set(self.lost).union(*(group.names for group in self.groups))
 
     def buffers_of(self, names: Collection[str]) -> list[Object] | None:

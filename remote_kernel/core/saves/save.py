@@ -49,7 +49,6 @@ class Save:
         return self.name or self.id
 
     def to_bytes(self) -> bytes:
-        """Return the save as JSON."""
         fields = self.manifest.to_json() | {
             "id": self.id,
             "name": self.name,

@@ -122,7 +122,6 @@ def take_batch(queue: deque[T], room: int, file_of: Callable[[T], tuple[str, int
 
 
 def pack(files: Sequence[BatchFile]) -> bytes:
-    """Return the files as one body."""
     heads = [[file.path, len(file.content), file.is_executable, file.modified, file.version] for file in files]
     return blobs.join({"files": heads}, (file.content for file in files))
 

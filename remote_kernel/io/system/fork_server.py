@@ -163,7 +163,6 @@ class ForkServer:
         return STATUS.unpack(answer)[0], files[0] if files else -1
 
     def close(self) -> None:
-        """Have the server end."""
         self._connection.close()
 
 

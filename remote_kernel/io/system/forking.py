@@ -203,7 +203,6 @@ def prepare_to_fork() -> None:
 
 
 def package_folders() -> list[str]:
-    """Return the folders in which packages are looked for."""
     return [path for path in sys.path if path and Path(path).is_dir()]
 
 

@@ -88,6 +88,5 @@ class CommandsOnDemand:
         return self._has_performed and self._actions.question.takes(reply)
 
     async def aclose(self) -> None:
-        """Complete nothing more."""
         if self._has_completed:
             await self._completion.aclose()

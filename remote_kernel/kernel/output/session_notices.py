@@ -54,7 +54,6 @@ class SessionNotices:
 
 
 def show_note(note: str, cell: Request) -> Show:
-    """Return what shows a note in a cell."""
     return Show(display.note(note, colour=style.WARNING, is_aside=True), cell.header)
 
 

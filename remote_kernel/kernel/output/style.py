@@ -23,7 +23,6 @@ _DIM = "opacity: 0.68;"
 
 
 def escape(text: str) -> str:
-    """Return text as HTML."""
     import html  # late, as the start of a kernel waits for imports, and this one has two thousand names of characters
 
     return html.escape(text)
@@ -38,7 +37,6 @@ def dot(colour: str) -> str:
 
 
 def code(text: str) -> str:
-    """Return text as code."""
     style = f"{_MONO} background: rgba(128, 128, 128, 0.14); border-radius: 3px; padding: 1px 5px;"
     return f'<code style="{style}">{escape(text)}</code>'
 

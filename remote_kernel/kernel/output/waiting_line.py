@@ -83,14 +83,12 @@ class WaitingLine:
         self._notice: Notice | None = None
 
     def begin(self, wait: Wait, cell: Request | None) -> None:
-        """Say in a cell what is waited for, from now on."""
         if self._notice is not None:
             self._notice.wait = wait
         elif cell is not None:
             self._notice = Notice(self._channels, cell, wait, self._patience)
 
     def end(self) -> None:
-        """Say that the waiting is over."""
         notice, self._notice = self._notice, None
         if notice is not None:
             notice.close()

@@ -64,7 +64,6 @@ class Interrupts:
         self._held = Held(message, msg_id, now + SHUTDOWN_FOLLOWS_SECONDS)
 
     def wake(self, *, is_attached: bool, now: float) -> list[Effect]:
-        """Do what it is time for."""
         effects: list[Effect] = []
         if self._held is not None and self._held.sent_at <= now:
             held, self._held = self._held, None

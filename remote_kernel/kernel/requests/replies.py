@@ -63,7 +63,6 @@ class Replies:
         return [_status("idle")] if was_left_busy else []
 
     def answer(self, request: Request, content: Mapping[str, Any]) -> list[Effect]:
-        """Reply to a request."""
         reply = Reply(request, request.reply_type, content)
         return [*self.busy(request), reply, *self.idle(request), *self.left_busy()]
 

@@ -167,7 +167,6 @@ class RequestTable:
         )
 
     def wake(self, facts: SessionFacts, now: float) -> list[Effect]:
-        """Do what it is time for."""
         interrupts = self._interrupts.wake(is_attached=facts.is_attached, now=now)
         effects = [*interrupts, *self._withheld.wake(now), *self._unanswered.wake(now)]
         loss = self._settling.wake(len(self._in_flight), now)

@@ -53,7 +53,6 @@ class UnansweredRequests:
             self._set_deadline()
 
     def note_reply(self, request: Request) -> None:
-        """Note that it has one."""
         if self._asks_at.pop(request, None) is not None:
             self._set_deadline()
 

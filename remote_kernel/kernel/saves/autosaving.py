@@ -76,7 +76,6 @@ class Autosaving:
         self.look_again()
 
     def note_gone(self) -> None:
-        """Note that the session is gone."""
         self._drop()
         self.state.note_gone()
 
@@ -171,6 +170,5 @@ class Autosaving:
                 await asyncio.wait({task}, timeout=DROP_SECONDS)
 
     async def aclose(self) -> None:
-        """Save no more."""
         self.state.is_on = False
         await self.finish(within_seconds=0.0)

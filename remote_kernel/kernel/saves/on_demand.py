@@ -48,7 +48,6 @@ class SavesOnDemand:
         self._is_new = session.binding.now is None  # no earlier process of this kernel has had a session
 
     def load(self) -> "SessionSaves":
-        """Return the saves."""
         if self._loaded is None:
             from remote_kernel.kernel.saves.session_saves import SessionSaves
 
@@ -178,6 +177,5 @@ class SavesOnDemand:
             await self._loaded.autosaving.finish(within_seconds=within_seconds)
 
     async def aclose(self) -> None:
-        """Save no more."""
         if self._loaded is not None:
             await self._loaded.autosaving.aclose()

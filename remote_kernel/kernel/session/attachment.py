@@ -28,7 +28,6 @@ class Attachment:
         return self._awaited
 
     def forget(self) -> None:
-        """Expect nothing any more."""
         self._awaited = None
 
     def succeed(self, hello: wire.Hello) -> None:

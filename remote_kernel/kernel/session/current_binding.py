@@ -74,7 +74,6 @@ class CurrentBinding:
 
     @property
     def kernelspec(self) -> str:
-        """The kernelspec in the pod."""
         return self.now.kernelspec if self.now else DEFAULT_KERNELSPEC
 
     @property

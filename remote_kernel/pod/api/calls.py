@@ -28,6 +28,11 @@ class Call:
             raise BadRequest(f"The parameter {name!r} is missing or too long.")
         return value
 
+    def check_pod(self, pod: str) -> None:
+        """Raise `PodMismatch` where the request means a pod of another name than this one's."""
+        if self.params.get("pod", pod) != pod:
+            raise PodMismatch("The pod of the session is another one, and has nothing of what was in that before it.")
+
     def number(self, name: str, default: int | None = None) -> int:
         """Return a parameter that is a number from 0 to `MAX_SEQUENCE`; raises `BadRequest`."""
         text = self.params.get(name, "" if default is None else str(default))
@@ -75,6 +80,10 @@ class Answer:
     def of_json(cls, value: Mapping[str, object]) -> "Answer":
         """Return an answer whose body is a JSON object."""
         return cls(body=json.dumps(value, separators=(",", ":")).encode())
+
+
+class PodMismatch(RemoteKernelError):
+    """The client speaks of another pod."""
 
 
 class BadRequest(Exception):

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import FILE_NAMES
 from remote_kernel.core.wire import file_batches as batches
@@ -25,10 +24,6 @@ MAX_FILE_BYTES = 1 << 40
 
 # So long after one page of a list the next one may be asked for.
 LISTED_SECONDS = 60.0
-
-
-class PodMismatch(RemoteKernelError):
-    """The client speaks of another pod."""
 
 
 class Files:
@@ -61,8 +56,7 @@ class Files:
 
     def _path_of(self, call: Call, name: str = "path") -> str:
         """Return the path that a request speaks of; raises `PodMismatch` when it means another pod's."""
-        if call.params.get("pod", self._pod) != self._pod:
-            raise PodMismatch("The pod of the session is another one, and has none of the files of the one before it.")
+        call.check_pod(self._pod)
         return call.params.get(name, "")
 
     async def _list(self, call: Call) -> Answer:

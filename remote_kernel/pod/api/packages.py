@@ -5,9 +5,8 @@ from functools import cached_property
 from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import SESSION
 from remote_kernel.core.wire import packages as wire
-from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC, PACKAGES_PATH
-from remote_kernel.pod.api.calls import Answer, BadRequest, Call, Handler
-from remote_kernel.pod.api.files import PodMismatch
+from remote_kernel.core.wire.frames import PACKAGES_PATH
+from remote_kernel.pod.api.calls import Answer, Call, Handler
 from remote_kernel.pod.files.data_folder import DataFolder
 from remote_kernel.pod.kernels.registry import Registry
 from remote_kernel.pod.packages.pod_packages import PodPackages
@@ -38,12 +37,8 @@ class PackageRequests:
         return PodPackages(scratch=registry.scratch, environ=registry.environ, folder=self._folder, pod=self._pod)
 
     def _kernelspec_of(self, call: Call) -> str:
-        if call.params.get("pod", self._pod) != self._pod:
-            raise PodMismatch("The pod of the session is another one, and has nothing that was installed in the other.")
-        kernelspec = call.params.get("kernelspec", DEFAULT_KERNELSPEC)
-        if not 0 < len(kernelspec) <= 128:
-            raise BadRequest("The parameter 'kernelspec' is a name of 1 to 128 characters.")
-        return kernelspec
+        call.check_pod(self._pod)
+        return call.kernel()[1]
 
     async def _describe(self, call: Call) -> Answer:
         return Answer.of_json((await self._packages.describe(self._kernelspec_of(call))).to_json())

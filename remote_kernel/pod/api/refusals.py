@@ -6,8 +6,7 @@ from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.interpreter_api.versions import ApiRefusal
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.wire.frames import AGENT_FAILED
-from remote_kernel.pod.api.calls import REFUSALS, Answer, BodyTooLarge, Call, Handler
-from remote_kernel.pod.api.files import PodMismatch
+from remote_kernel.pod.api.calls import REFUSALS, Answer, BodyTooLarge, Call, Handler, PodMismatch
 from remote_kernel.pod.files.data_folder import FileMissing, InvalidPath, NotWritable, WrongKind
 from remote_kernel.pod.files.uploads import ChecksumMismatch, FileChanged
 from remote_kernel.pod.interpreters.interpreter import StartFailed, UnknownKernel

@@ -7,7 +7,6 @@ from remote_kernel.core.limits import SAVE_CALL
 from remote_kernel.core.wire.frames import CALLS_PATH, CANCEL_PATH
 from remote_kernel.core.wire.saves import Order, is_job
 from remote_kernel.pod.api.calls import Answer, BadRequest, Call, Handler
-from remote_kernel.pod.api.files import PodMismatch
 from remote_kernel.pod.files.data_folder import DataFolder
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
 from remote_kernel.pod.kernels.registry import Registry
@@ -49,8 +48,7 @@ class SaveRequests:
 
     def _kernel_of(self, call: Call) -> PodKernel:
         """Return the kernel that a request speaks of, which its sender uses; raises `EpochMismatch`, `PodMismatch`."""
-        if call.params.get("pod", self._pod) != self._pod:
-            raise PodMismatch("The pod of the session is another one, and has none of the variables of the other.")
+        call.check_pod(self._pod)
         name, _ = call.kernel()
         kernel = self._registry.get(name, call.required("epoch"))
         if reader := call.reader():

@@ -110,7 +110,6 @@ class _Walk:
         self._ends_at = time.monotonic() + limits.seconds
 
     def files(self) -> Iterator[tuple[str, os.stat_result]]:
-        """Yield the files."""
         folders = [(str(self._folder), "", 0)]
         while folders and self._left > 0:
             path, prefix, depth = folders.pop()

@@ -45,7 +45,6 @@ class Gathering:
         self._print("stderr", f"{name}: {message}\n")
 
     def outcome(self, milliseconds: int) -> Outcome:
-        """Return the reply."""
         return Outcome(
             stdout=self._streams["stdout"].getvalue(),
             stderr=self._streams["stderr"].getvalue(),

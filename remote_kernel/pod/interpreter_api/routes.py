@@ -31,7 +31,6 @@ class InterpreterApi:
         self._files = FilesApi(folder)
 
     def routes(self) -> list[Route]:
-        """Return the routes."""
         return [
             *(Route(path, self.execute, methods=["POST"]) for path in (*EXECUTE_PATHS, EXECUTIONS_PATH)),
             Route(EXECUTIONS_PATH + "/{id}", self.get, methods=["GET"]),

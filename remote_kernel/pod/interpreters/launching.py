@@ -79,7 +79,6 @@ class Launching:
         return {**self.launch.environ, **({SESSION_VARIABLE: self.session} if self.session else {})}
 
     def process_environ(self, base: Mapping[str, str], *, is_ipython: bool) -> dict[str, str]:
-        """Return the environment of a process."""
         workspace = str(self.workspace) if self.workspace is not None and not is_ipython else ""
         paths = self.launch.environ.get("PYTHONPATH", ""), base.get("PYTHONPATH", ""), workspace
         path = {"PYTHONPATH": os.pathsep.join(filter(None, paths))} if any(paths) else {}

@@ -45,7 +45,6 @@ class Starting:
 
     @property
     def has_failed(self) -> bool:
-        """Return whether it is of no use any more."""
         return self.interpreter.exited.done() or _has_failed(self.task)
 
     async def set_up(self, launching: Launching) -> Interpreter:

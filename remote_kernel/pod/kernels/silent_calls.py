@@ -121,7 +121,6 @@ class SilentCalls:
         return value_in(reply)
 
     async def interrupt(self) -> None:
-        """Interrupt a call that the interpreter is at."""
         interpreter = self._lifecycle.current
         if interpreter is not None and self._running is not None and self._running.has_begun:
             await interpreter.interrupt()

@@ -151,7 +151,6 @@ class Workspace:
         self._tell(len(self._ended), Look())
 
     def close(self) -> None:
-        """Look no more."""
         if self._looking is not None:
             self._looking.cancel()
         self._watched, self._ended = None, []

@@ -34,13 +34,11 @@ class FlowControl:
         self._free_until = -math.inf
 
     def open(self, now: float) -> Stream:
-        """Open a stream."""
         stream = Stream(now)
         self._streams.add(stream)
         return stream
 
     def close(self, stream: Stream, now: float) -> None:
-        """Close a stream."""
         self._streams.remove(stream)
         self.look(now)
 

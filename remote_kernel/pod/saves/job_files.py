@@ -56,7 +56,6 @@ class JobFiles:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def remove_objects(self) -> None:
-        """Remove what was sent."""
         if self.objects is not None:
             shutil.rmtree(self.objects, ignore_errors=True)
 

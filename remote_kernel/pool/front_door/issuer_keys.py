@@ -73,7 +73,6 @@ class KeyRing:
         return key_id not in self._published.keys and since >= UNKNOWN_KEY_SECONDS
 
     def note_asked(self, now: float) -> None:
-        """Note that the issuer is being asked."""
         self._asked_at = now
 
     def note_answer(self, published: Published, now: float) -> None:

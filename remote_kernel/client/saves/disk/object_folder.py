@@ -49,7 +49,6 @@ class ObjectFolder:
         return {name: size for name, size in found.items() if size}
 
     def path_of(self, name: str) -> Path:
-        """Return where an object is, or would be."""
         return self.path / parse_hash(name)
 
     def read(self, name: str) -> bytes:
