@@ -3,7 +3,7 @@
 import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from remote_kernel.io.system.file_locks import hold
 from remote_kernel.kernel.folders import Folders
 from tests.driver import Cell, Content, Notebook, Pool, wait_until
+from tests.namespace.test_typical_notebook import CELLS, CHECKS, DRAWN, HAS_SKLEARN, MODEL, MODEL_CHECK
 
 pytestmark = pytest.mark.slow
 
@@ -71,6 +72,31 @@ def test_variables_outlive_the_pod(start_notebook: Start, pool: Pool) -> None:
     )
     assert notebook.run("factor = 2; scaled(Point(4)), isinstance(points[0], Point)").result == "(8, True)"
     assert notebook.run("random.random()").result == drawn
+
+
+@pytest.mark.timeout(400)  # for a machine that does much else
+def test_thirty_cells_of_work_with_data_outlive_their_pod(start_notebook: Start, pool: Pool) -> None:
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-thirty")
+
+    def run(cells: Sequence[str]) -> None:
+        for code in cells:
+            assert notebook.run(code).reply["status"] == "ok", code
+
+    run(CELLS)
+    run([MODEL] if HAS_SKLEARN else [])
+    said = saved(notebook)
+    assert "Not saved: db is a database connection; log is an open file; squares is a generator; watcher is a " in said
+    drawn = notebook.run(DRAWN).result
+    assert "brings back the save of " in lose(notebook, pool, "saves-thirty")
+    report = notebook.run("%session restore").displayed
+    for name, why in [("db", "a database connection"), ("log", "an open file"), ("squares", "a generator"),
+                      ("watcher", "a thread")]:  # fmt: skip
+        assert re.search(rf"^Not restored: {name} +is {why} \(cell 2[2-5]\)$", report, re.MULTILINE), report
+    assert "Make them by: %rerun 22 23 24 25\n" in report
+    assert report.count("Not restored: ") == 4
+    run(CHECKS)
+    assert notebook.run(DRAWN).result == drawn
+    run([MODEL_CHECK] if HAS_SKLEARN else [])
 
 
 def test_saves_have_names_are_listed_completed_and_removed(start_notebook: Start) -> None:

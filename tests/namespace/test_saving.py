@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.state.namespaces import variables
 from remote_kernel.core.saves.manifest import parse_manifest
 from tests.namespace.conftest import Start
 from tests.namespace.interpreter import Interpreter, contents, groups_of
@@ -359,3 +360,19 @@ def test_manifest_says_with_what_it_was_saved(start: Start, tmp_path: Path) -> N
     progress = json.loads((tmp_path / "saved" / "progress.json").read_text())
     assert (progress["done"], progress["bytes"]) == (progress["total"], manifest["bytes"])
     assert not (tmp_path / "saved" / "spool").exists()
+
+
+def test_one_of_ten_thousand_variables_costs_one_pack_and_what_every_cell_changes(start: Start, tmp_path: Path) -> None:
+    namespace = variables(10_000)
+    with start() as interpreter:
+        interpreter.run("import random, numpy, matplotlib", *namespace.cells)
+        first = interpreter.save(tmp_path / "first")
+        interpreter.run(namespace.change)
+        second = interpreter.save(tmp_path / "second", tuple(name for name, _ in first["objects"]))
+    assert len(list((tmp_path / "second" / "objects").iterdir())) == 2
+    assert size_of(tmp_path / "second") < 0.05 * size_of(tmp_path / "first")
+    assert len(first["packs"]) == len(second["packs"])
+
+
+def size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

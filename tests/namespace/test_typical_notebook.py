@@ -55,7 +55,9 @@ MODEL = (
     "model = make_pipeline(StandardScaler(), Ridge()).fit(table[:, 1:], table[:, 0])\n"
     "predicted = model.predict(table[:10, 1:])"
 )
-NO_SKLEARN = pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, reason="wants scikit-learn")
+MODEL_CHECK = "assert (model.predict(table[:10, 1:])[2:] == predicted[2:]).all() and model[0].mean_.shape == (999,)"
+HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None
+NO_SKLEARN = pytest.mark.skipif(not HAS_SKLEARN, reason="wants scikit-learn")
 
 CHECKS = [
     "assert len(sales) == 1000 and len(january) == 31 and amounts.equals(sales['amount']) and "
@@ -73,6 +75,8 @@ CHECKS = [
     "assert points[Point(1, 2)] == {'seen'} and ax.get_title() == 'Shops' and ax.figure is fig and len(ax.lines) == 1",
     "assert plt.rcParams['figure.figsize'] == [3.0, 2.0] and fib(40) == 102334155",
     "assert (text, number, data, nothing) == ('größe 😀', 10 ** 40, bytes(10), None) and mask.equals(amounts > 100)",
+    "import sys; assert np is sys.modules['numpy'] and plt is sys.modules['matplotlib.pyplot'] and "
+    "len({np, pd, plt, time}) == 4",
     "assert counts['a'] == 5 and list(ordered) == ['b', 'a'] and str(home) == 'data/x'",
 ]
 DRAWN = "[random.random(), np.random.rand(), rng.random()]"
@@ -103,6 +107,4 @@ def test_thirty_cells_come_back(start: Start, tmp_path: Path, has_model: bool) -
     after.run(*CHECKS)
     assert after.value(DRAWN) == drawn
     if has_model:
-        after.run(
-            "assert (model.predict(table[:10, 1:])[2:] == predicted[2:]).all() and model[0].mean_.shape == (999,)"
-        )
+        after.run(MODEL_CHECK)

@@ -28,6 +28,10 @@ class Damaged(Exception):
     """An object is not there, or is not what its name says; the text says which."""
 
 
+class NoRoom(Exception):
+    """The pod's disk takes no more; the text is a sentence."""
+
+
 class ObjectWriter:
     """Writes what is not known yet.
 
@@ -117,3 +121,8 @@ def write_file(path: str, *parts: Buffer) -> None:
         with contextlib.suppress(OSError):
             os.unlink(new)
         raise
+
+
+def no_room(error: OSError) -> str:
+    """Return what to say of a file that cannot be written."""
+    return f"The save cannot be written to the pod's disk: {error.strerror or error}."
