@@ -57,7 +57,7 @@ SLOW_POD = "import sys, time\nif 'remote_kernel.pod' in sys.orig_argv: time.slee
 def slow_pool(tmp_path: Path) -> Iterator[Pool]:
     """Start a pool whose pods take four seconds more."""
     (tmp_path / "sitecustomize.py").write_text(SLOW_POD, encoding="utf-8")
-    with Pool.start(prefix=("env", f"PYTHONPATH={tmp_path}")) as pool:
+    with Pool.start("--no-fork", prefix=("env", f"PYTHONPATH={tmp_path}")) as pool:
         yield pool
 
 

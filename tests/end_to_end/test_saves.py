@@ -226,17 +226,26 @@ def test_a_pod_that_ends_in_mid_save_leaves_the_save_before(start_notebook: Star
     assert notebook.run("a").result == "1"
 
 
+def interrupting(notebook: Notebook) -> Callable[[Content], None]:
+    """Return what interrupts a command when it shows its bar; a second time would be meant for what comes next."""
+    bars: list[Content] = []
+
+    def look(message: Content) -> None:
+        if message["msg_type"] == "display_data":
+            bars.append(message)
+            if len(bars) == 1:
+                notebook.manager.interrupt_kernel()
+
+    return look
+
+
 def test_an_interrupted_save_leaves_the_one_before(start_notebook: Start) -> None:
     notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-interrupted")
     notebook.run("a = 1")
     saved(notebook, "%session save first")
     notebook.run(SLOW)
 
-    def interrupt(message: Content) -> None:
-        if message["msg_type"] == "display_data":
-            notebook.manager.interrupt_kernel()
-
-    cell = notebook.run("%session save", on_message=interrupt)
+    cell = notebook.run("%session save", on_message=interrupting(notebook))
     assert cell.reply["ename"] == "KeyboardInterrupt"
     assert "The save was interrupted: nothing of it is kept" in error_of(cell)
     assert "1 save of this notebook." in notebook.run("%session saves").displayed
@@ -251,11 +260,7 @@ def test_an_interrupted_restore_leaves_the_notebook_alive(start_notebook: Start)
     saved(notebook)
     notebook.run("%reset -f")
 
-    def interrupt(message: Content) -> None:
-        if message["msg_type"] == "display_data":
-            notebook.manager.interrupt_kernel()
-
-    cell = notebook.run("%session restore", on_message=interrupt)
+    cell = notebook.run("%session restore", on_message=interrupting(notebook))
     assert "The restore was interrupted" in error_of(cell)
     assert notebook.run("6 * 7").result == "42"
 
