@@ -142,7 +142,8 @@ def loaded_with(module: str) -> list[str]:
 def test_local_kernel_binds_its_sockets_before_it_loads_the_rest() -> None:
     parts = {"cli", "client", "http1", "log_files", "pod", "pool"}
     loaded = loaded_with("remote_kernel.kernel.app")
-    assert "remote_kernel.kernel.frontend.channels" in loaded
+    assert "remote_kernel.kernel.frontend.sockets" in loaded
+    assert not {"asyncio", "dataclasses", "inspect", "logging", "ssl"} & set(loaded), "they take longer than ZeroMQ"
     assert not {part_of(name) for name in loaded if name.startswith("remote_kernel")} & parts
 
 

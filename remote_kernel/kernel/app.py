@@ -7,31 +7,13 @@ or two. So this binds the sockets first; the rest is loaded while nobody could b
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from remote_kernel.core.errors import RemoteKernelError
-from remote_kernel.io.system.event_loop import run_in_loop
-from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.frontend.connection_file import Connection
+from remote_kernel.kernel.frontend.sockets import Sockets
 from remote_kernel.kernel.parent import find_parent
-
-
-async def run(connection_file: Path, environ: Mapping[str, str]) -> int:
-    """Serve one connection file until a shutdown request, a signal that asks for it, or the end of the parent process.
-
-    Args:
-        environ: variables of this process.
-
-    Returns the exit status.
-    """
-    connection = Connection.read(connection_file)
-    channels = Channels(connection)
-    channels.bind()
-    parent = find_parent(environ)
-    from remote_kernel.kernel.serving import serve  # late, see above
-
-    return await serve(connection, channels, parent, environ)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,7 +22,13 @@ def main(argv: list[str] | None = None) -> int:
     environ = dict(os.environ)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # until there is something to interrupt
     try:
-        return run_in_loop(run(connection_file, environ))
+        connection = Connection.read(connection_file)
+        sockets = Sockets.bind(connection)
+        parent = find_parent(environ)
+        from remote_kernel.io.system.event_loop import run_in_loop  # late, see above
+        from remote_kernel.kernel.serving import serve
+
+        return run_in_loop(serve(connection, sockets, parent, environ))
     except RemoteKernelError as error:
         print(f"remote-kernel: {error}", file=sys.stderr)
         from remote_kernel.kernel.own_log import log_refusal

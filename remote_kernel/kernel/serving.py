@@ -25,6 +25,7 @@ from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.frontend.connection_file import Connection
 from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
+from remote_kernel.kernel.frontend.sockets import Sockets
 from remote_kernel.kernel.own_log import open_log
 from remote_kernel.kernel.parent import Parent
 from remote_kernel.kernel.relay import Relay
@@ -36,14 +37,15 @@ _log = logging.getLogger(__name__)
 PARENT_POLL_SECONDS = 1.0
 
 
-async def serve(connection: Connection, channels: Channels, parent: Parent, environ: Mapping[str, str]) -> int:
-    """Serve the bound channels until a shutdown request, a signal that asks for it, or the end of `parent`.
+async def serve(connection: Connection, sockets: Sockets, parent: Parent, environ: Mapping[str, str]) -> int:
+    """Serve the bound sockets until a shutdown request, a signal that asks for it, or the end of `parent`.
 
     Args:
         environ: variables of this process.
 
     Returns the exit status.
     """
+    channels = Channels(connection, sockets)
     log_to_stderr("remote-kernel", log_level(environ))
     folders = Folders.of_user()
     open_log(folders, connection.path, environ)

@@ -20,12 +20,17 @@ from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.wire.frames import Channel
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.frontend.connection_file import Connection
-from remote_kernel.kernel.frontend.timings import Timings
+from remote_kernel.kernel.frontend.sockets import Sockets
 from tests.driver import is_alive, kernel_manager, wait_until, write_connection_file
 
 
 def start(connection_file: Path) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-m", "remote_kernel", "-f", str(connection_file)])
+
+
+def channels_of(connection_file: Path) -> Channels:
+    connection = Connection.read(connection_file)
+    return Channels(connection, Sockets.bind(connection))
 
 
 def connect(connection_file: Path, *, has_heartbeat: bool = True) -> BlockingKernelClient:
@@ -282,37 +287,32 @@ def answers(client: BlockingKernelClient) -> bool:
     return True
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("name", ["shell", "control", "stdin", "iopub", "hb"])
-async def test_a_port_that_is_taken_for_a_moment_is_waited_for(tmp_path: Path, name: str) -> None:
+def test_a_port_that_is_taken_for_a_moment_is_waited_for(tmp_path: Path, name: str) -> None:
     path = tmp_path / "c.json"
     write_connection_file(path, key=b"secret")
     connection = Connection.read(path)
     taken = socket.create_server(("127.0.0.1", connection.ports[name]))
     release = threading.Timer(0.2, taken.close)
     release.start()
-    channels = Channels(connection)
-    channels.bind()
+    sockets = Sockets.bind(connection)
     with pytest.raises(OSError, match="in use"):
         socket.create_server(("127.0.0.1", connection.ports[name]))
-    channels.close()
+    sockets.close()
     release.join()
 
 
-@pytest.mark.anyio
-async def test_ports_are_waited_for_so_long_together(tmp_path: Path) -> None:
+def test_ports_are_waited_for_so_long_together(tmp_path: Path) -> None:
     path = tmp_path / "c.json"
     write_connection_file(path, key=b"secret")
     connection = Connection.read(path)
     first, last = (socket.create_server(("127.0.0.1", connection.ports[name])) for name in ("shell", "hb"))
     release = threading.Timer(0.4, first.close)
     release.start()
-    channels = Channels(connection, Timings(bind_seconds=0.5))
     started = time.monotonic()
     with last, pytest.raises(SettingsError, match=f"port {connection.ports['hb']} of 127.0.0.1.* heartbeat channel"):
-        channels.bind()
+        Sockets.bind(connection, 0.5)
     assert time.monotonic() - started < 0.8
-    channels.close()
     release.join()
 
 
@@ -367,8 +367,7 @@ def test_a_second_client_of_one_session_is_answered() -> None:
 async def test_a_message_that_cannot_be_handled_costs_that_message(tmp_path: Path, defect: BaseException) -> None:
     path = tmp_path / "c.json"
     write_connection_file(path, key=b"secret")
-    channels = Channels(Connection.read(path))
-    channels.bind()
+    channels = channels_of(path)
     handled: asyncio.Queue[Channel] = asyncio.Queue()
     defects = [defect]
 
@@ -428,8 +427,7 @@ def test_the_end_of_the_heartbeat_is_the_end_of_the_kernel(tmp_path: Path, monke
     async def handle(*_message: object) -> None: ...
 
     async def serve() -> None:
-        channels = Channels(Connection.read(path))
-        channels.bind()
+        channels = channels_of(path)
         try:
             await channels.serve(handle)
         finally:
@@ -447,8 +445,7 @@ async def test_a_prompt_waits_for_the_stdin_channel_of_whom_it_is_for(tmp_path: 
     """Its shell channel may be connected a fifth of a second before."""
     path = tmp_path / "c.json"
     write_connection_file(path, key=b"secret")
-    channels = Channels(Connection.read(path))
-    channels.bind()
+    channels = channels_of(path)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     front_end = context.socket(zmq.DEALER)
     front_end.identity = b"front end"

@@ -21,6 +21,7 @@ from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.frontend.connection_file import Connection
 from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
+from remote_kernel.kernel.frontend.sockets import Sockets
 from remote_kernel.kernel.relay import Relay
 from remote_kernel.kernel.requests.table import MAX_WAITING_BYTES
 from remote_kernel.kernel.session.session import Session
@@ -43,8 +44,7 @@ class Pod:
 async def relay_of(path: Path, max_waiting_bytes: int = MAX_WAITING_BYTES) -> AsyncIterator[Relay]:
     """A relay behind real channels, whose session is out of reach: the test says what comes from there."""
     connection = Connection.read(path)
-    channels = Channels(connection)
-    channels.bind()
+    channels = Channels(connection, Sockets.bind(connection))
     folders = Folders.of_user()
     session = Session(os.environ, folders, connection_file=path, connection_key=connection.key, parent=os.getppid())
     known = KernelInfoCache(folders.runtime, endpoint="", kernelspec="python3")

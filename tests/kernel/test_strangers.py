@@ -17,6 +17,7 @@ from remote_kernel.core.wire.frames import Channel
 from remote_kernel.kernel.frontend import subscribers
 from remote_kernel.kernel.frontend.channels import DEFAULT_TIMINGS, Channels
 from remote_kernel.kernel.frontend.connection_file import Connection
+from remote_kernel.kernel.frontend.sockets import Sockets
 from remote_kernel.kernel.frontend.subscribers import MIN_TAKEN_BYTES, Patience
 from remote_kernel.kernel.frontend.timings import Timings
 from tests.driver import Notebook, write_connection_file
@@ -97,8 +98,8 @@ async def serving(
     path = tmp_path / "c.json"
     ip = "127.0.0.1" if transport == "tcp" else str(tmp_path / "s")
     write_connection_file(path, ip=ip, key=b"secret", transport=transport)
-    channels = Channels(Connection.read(path), timings)
-    channels.bind()
+    connection = Connection.read(path)
+    channels = Channels(connection, Sockets.bind(connection), timings)
     task = asyncio.create_task(channels.serve(ignore))
     try:
         yield channels

@@ -27,9 +27,6 @@ _VERSION = re.compile(rb'"version"\s*:\s*"\d')
 _decoder = json.JSONDecoder()
 
 
-DEFAULT_SCHEME = "hmac-sha256"
-
-
 def parse_scheme(scheme: str) -> str:
     """Return the hash that a connection file's `signature_scheme` names, `hmac-<hash>`, as hashlib calls it.
 

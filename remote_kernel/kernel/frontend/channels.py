@@ -5,15 +5,13 @@ import contextlib
 import logging
 import secrets
 import threading
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import zmq
 
-from remote_kernel.core.errors import SettingsError, WireError
+from remote_kernel.core.errors import WireError
 from remote_kernel.core.jupyter.messages import Author, Signer, with_version
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.text.tally import Tally
@@ -23,30 +21,15 @@ from remote_kernel.io.zmq_socket import ZmqSocket
 from remote_kernel.kernel.frontend.connection_file import Connection
 from remote_kernel.kernel.frontend.iopub_queue import IopubQueue
 from remote_kernel.kernel.frontend.prompts import Prompts
+from remote_kernel.kernel.frontend.sockets import Sockets
 from remote_kernel.kernel.frontend.timings import Timings
 
 _log = logging.getLogger(__name__)
 
 DEFAULT_TIMINGS = Timings()
 
-_SOCKET_TYPES = {
-    Channel.SHELL: zmq.ROUTER,
-    Channel.CONTROL: zmq.ROUTER,
-    Channel.STDIN: zmq.ROUTER,
-    # XPUB hears of subscriptions, and so can welcome a front end: from then on it misses nothing (JEP 65).
-    Channel.IOPUB: zmq.XPUB,
-}
-
 # Front ends subscribe to everything; the topic is for people who look at the wire.
 _TOPIC = b"remote"
-
-BIND_AGAIN_SECONDS = 0.05
-
-# Whoever can connect to a port may announce a message of any size, for which ZeroMQ makes room before anybody has seen
-# its signature. Front ends send less than this: what is larger than 256 MB is refused with a sentence, and a page
-# cannot have a string of more than 512 MB. A heartbeat has four bytes.
-MAX_FRAME_BYTES = 1024 * 1024 * 1024
-MAX_HEARTBEAT_BYTES = 4 * 1024
 
 # Sockets of front ends that were connected to a kernel before us come back within a tenth of a second of each other.
 GATHERING_SECONDS = 0.25
@@ -55,78 +38,26 @@ Handle = Callable[[Channel, list[bytes], tuple[bytes, ...]], Awaitable[None]]
 
 
 class Channels:
-    """The bound sockets, and the messages that we author ourselves on them."""
+    """The bound sockets, and the messages that we author ourselves on them; make it where the event loop runs."""
 
-    def __init__(self, connection: Connection, timings: Timings = DEFAULT_TIMINGS) -> None:
+    def __init__(self, connection: Connection, sockets: Sockets, timings: Timings = DEFAULT_TIMINGS) -> None:
         self._connection = connection
-        self._timings = timings
         self._signer = Signer(connection.key, connection.hash_name)
         self._author = Author(secrets.token_hex(16))
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._sockets: dict[Channel, ZmqSocket] = {}
-        self._heartbeat_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._heartbeat_end: asyncio.Future[None] | None = None
-        self._iopub_queue: IopubQueue | None = None
-        self._prompts: Prompts | None = None
-        self._refused = Tally()
-
-    def bind(self) -> None:
-        """Bind all five sockets and start the heartbeat.
-
-        Raises:
-            SettingsError: an address is in use, and was so for `Timings.bind_seconds`, or not ours.
-        """
-        was_picked = 0 in self._connection.ports.values()
-        gives_up_at = time.monotonic() + self._timings.bind_seconds
-        for channel, socket_type in _SOCKET_TYPES.items():
-            socket = self._context.socket(socket_type)
-            socket.set_hwm(0)  # replies are as many as requests; iopub has a limit of its own
+        self._bound = sockets
+        self._sockets = {Channel[name.upper()]: ZmqSocket(each) for name, each in sockets.by_channel.items()}
+        for each in sockets.by_channel.values():
             # Long enough for the last replies, short enough to go when the front end is gone.
-            socket.linger = 500
-            self._sockets[channel] = ZmqSocket(socket)
-            if channel is Channel.IOPUB:
-                self._iopub_queue = IopubQueue(self._sockets[channel], self._write_welcome, self._timings)
-            else:
-                # A front end that comes back under its name may be here before its old connection has ended.
-                socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
-                socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
-            if channel is Channel.STDIN:
-                self._prompts = Prompts(self._sockets[channel], self._timings.prompt_seconds)
-            self._bind(socket, channel.name.lower(), gives_up_at)
-        self._start_heartbeat(gives_up_at)
-        if was_picked:
-            self._connection.save_ports()
+            each.linger = 500
+        self._iopub_queue = IopubQueue(self._sockets[Channel.IOPUB], self._write_welcome, timings)
+        self._prompts = Prompts(self._sockets[Channel.STDIN], timings.prompt_seconds)
+        self._refused = Tally()
+        self._start_heartbeat()
 
-    def _bind(self, socket: "zmq.Socket[Any]", name: str, gives_up_at: float) -> None:
-        connection = self._connection
-        if connection.transport == "ipc" and not connection.ports[name]:
-            taken = {*connection.ports.values()}
-            connection.ports[name] = next(
-                port for port in range(1, 65536) if port not in taken and not Path(f"{connection.ip}-{port}").exists()
-            )
-        if connection.curve is not None:
-            socket.curve_publickey, socket.curve_secretkey = connection.curve
-            socket.curve_server = True
-        try:
-            _bind_patiently(socket, connection.url(name), gives_up_at)
-        except zmq.ZMQError as error:
-            raise SettingsError(_describe_refusal(connection, name, error)) from error
-        if not connection.ports[name]:
-            endpoint = bytes(socket.getsockopt(zmq.LAST_ENDPOINT))
-            connection.ports[name] = int(endpoint.rstrip(b"\0").rsplit(b":", 1)[1])
-
-    def _start_heartbeat(self, gives_up_at: float) -> None:
+    def _start_heartbeat(self) -> None:
         """Echo in a thread of its own, in C: it answers whatever the event loop does."""
-        socket = self._heartbeat_context.socket(zmq.ROUTER)
+        socket = self._bound.heartbeat
         socket.linger = 0
-        socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
-        socket.setsockopt(zmq.MAXMSGSIZE, MAX_HEARTBEAT_BYTES)
-        try:
-            self._bind(socket, "hb", gives_up_at)
-        except SettingsError:
-            socket.close()
-            raise
-
         loop = asyncio.get_running_loop()
         self._heartbeat_end = ended = loop.create_future()
 
@@ -154,8 +85,6 @@ class Channels:
         A message that cannot be handled costs that message. Whatever else goes wrong is raised: of a kernel that has
         ended a front end takes notice, and not of one that is deaf on a channel.
         """
-        assert self._iopub_queue is not None
-        assert self._prompts is not None
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(go_on(self._iopub_queue.serve()))
             tasks.create_task(go_on(self._prompts.serve()))
@@ -164,7 +93,6 @@ class Channels:
                 tasks.create_task(go_on(self._receive(channel, handle)))
 
     async def _wait_heartbeat_end(self) -> None:
-        assert self._heartbeat_end is not None
         await self._heartbeat_end
 
     async def _receive(self, channel: Channel, handle: Handle) -> None:
@@ -199,7 +127,6 @@ class Channels:
 
     def admit(self) -> None:
         """Let those hear what is published from now on who have subscribed by now; `serve` does so all the time."""
-        assert self._iopub_queue is not None
         self._iopub_queue.admit()
 
     async def wait_heard(self, patience_seconds: float) -> None:
@@ -208,7 +135,6 @@ class Channels:
         What is published before is heard by nobody: sockets of front ends that were connected to the process before us
         need a moment to come back.
         """
-        assert self._iopub_queue is not None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_seconds):
                 await self._iopub_queue.is_heard.wait()
@@ -220,7 +146,6 @@ class Channels:
             return
         frames = self._signer.to_zmq(parts, prefixes)
         if channel is Channel.STDIN:
-            assert self._prompts is not None
             self._prompts.send(frames)
         else:
             self._sockets[channel].send(frames)
@@ -228,17 +153,14 @@ class Channels:
     @property
     def has_room(self) -> bool:
         """Return whether `room` returns at once."""
-        assert self._iopub_queue is not None
         return self._iopub_queue.has_room
 
     async def room(self) -> None:
         """Return when the front ends have taken enough of what was published for more to come."""
-        assert self._iopub_queue is not None
         await self._iopub_queue.room()
 
     def publish(self, parts: tuple[bytes, ...]) -> None:
         """Send a message that exists already to every front end; who has many of them waits for `room` before each."""
-        assert self._iopub_queue is not None
         self._iopub_queue.put(self._signer.to_zmq(parts, [_TOPIC]))
 
     def reply(
@@ -253,35 +175,8 @@ class Channels:
 
     def close(self) -> None:
         """Close the sockets after their last messages have gone, or half a second."""
-        if self._iopub_queue is not None:
-            self._iopub_queue.close()
+        self._iopub_queue.close()
         for socket in self._sockets.values():
             socket.close()
-        self._context.term()
-        self._heartbeat_context.term()
-
-
-def _describe_refusal(connection: Connection, name: str, error: zmq.ZMQError) -> str:
-    channel = "heartbeat" if name == "hb" else name
-    if error.errno == zmq.EADDRINUSE:
-        return (
-            f"Another program has {connection.place(name)}, which {connection.path} gives to the kernel's {channel} "
-            "channel: start the kernel once more, and the front end chooses other ports."
-        )
-    return (
-        f"The kernel's {channel} channel cannot have {connection.place(name)}, which {connection.path} gives to it: "
-        f"{error.strerror}."
-    )
-
-
-def _bind_patiently(socket: "zmq.Socket[Any]", url: str, gives_up_at: float) -> None:
-    """Bind, and wait for an address that is in use; raises `zmq.ZMQError`."""
-    while True:
-        try:
-            socket.bind(url)
-        except zmq.ZMQError as error:
-            if error.errno != zmq.EADDRINUSE or time.monotonic() > gives_up_at:
-                raise
-            time.sleep(BIND_AGAIN_SECONDS)  # nothing else is to be done before the sockets are there
-        else:
-            return
+        self._bound.context.term()
+        self._bound.heartbeat_context.term()

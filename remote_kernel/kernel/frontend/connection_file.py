@@ -3,20 +3,19 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from remote_kernel.core.errors import SettingsError
-from remote_kernel.core.jupyter.messages import DEFAULT_SCHEME, parse_scheme
-from remote_kernel.io.private_files import write_private
+
+DEFAULT_HASH = "sha256"
+DEFAULT_SCHEME = f"hmac-{DEFAULT_HASH}"
 
 _CURVE_KEYS = ("curve_publickey", "curve_secretkey")
 # 32 bytes in ZeroMQ's Z85 (its RFC 32).
 _CURVE_KEY = re.compile(r"[0-9A-Za-z.:+=^!/*?&<>()\[\]{}@%$#-]{40}")
 
 
-@dataclass(slots=True)
 class Connection:
     """A connection file.
 
@@ -29,13 +28,17 @@ class Connection:
         curve: public and secret key of CurveZMQ, where the front end wants the transport encrypted.
     """
 
-    path: Path
-    transport: str
-    ip: str
-    key: bytes = field(repr=False)
-    ports: dict[str, int]
-    hash_name: str = "sha256"
-    curve: tuple[bytes, bytes] | None = field(default=None, repr=False)
+    def __init__(
+        self, *, path: Path, transport: str, ip: str, key: bytes, ports: dict[str, int], hash_name: str,
+        curve: tuple[bytes, bytes] | None,
+    ) -> None:  # fmt: skip
+        self.path = path
+        self.transport = transport
+        self.ip = ip
+        self.key = key
+        self.ports = ports
+        self.hash_name = hash_name
+        self.curve = curve
 
     @classmethod
     def read(cls, path: Path) -> "Connection":
@@ -61,7 +64,7 @@ class Connection:
         if transport not in {"tcp", "ipc"}:
             raise SettingsError(f"{path} asks for the transport {transport!r}: use tcp or ipc.")
         try:
-            hash_name = parse_scheme(scheme if key else DEFAULT_SCHEME)  # without a key nothing is signed
+            hash_name = _parse_scheme(scheme) if key else DEFAULT_HASH  # without a key nothing is signed
         except ValueError:
             raise SettingsError(
                 f"{path} asks for messages that are signed by {scheme!r}: use {DEFAULT_SCHEME}, or hmac- with the name "
@@ -90,11 +93,29 @@ class Connection:
             return f"ipc://{self.ip}-{port}"
         return f"tcp://{self.ip}:{port or '*'}"
 
+    def pick_path(self, name: str) -> None:
+        """Choose a number that makes a socket's path for a channel which nothing has so far."""
+        taken = {*self.ports.values()}
+        self.ports[name] = next(
+            port for port in range(1, 65536) if port not in taken and not Path(f"{self.ip}-{port}").exists()
+        )
+
     def save_ports(self) -> None:
         """Write the ports that were picked back to the file, for the front end to read."""
+        from remote_kernel.io.private_files import write_private  # late, as the sockets are to be bound early
+
         fields: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
         fields |= {f"{name}_port": port for name, port in self.ports.items()}
         write_private(self.path, json.dumps(fields, indent=2))
+
+
+def _parse_scheme(scheme: str) -> str:
+    """Return the hash of a signature scheme; raises `ValueError`."""
+    if scheme == DEFAULT_SCHEME:
+        return DEFAULT_HASH
+    from remote_kernel.core.jupyter.messages import parse_scheme
+
+    return parse_scheme(scheme)
 
 
 def _text(fields: Mapping[str, Any], name: str, default: str) -> str:

@@ -18,9 +18,8 @@ from remote_kernel.kernel.frontend.timings import Timings
 
 _log = logging.getLogger(__name__)
 
-# Messages that ZeroMQ holds for the slowest subscriber …
-MAX_MESSAGES = 2_000
-# … of which parts from this size on are counted in bytes, so that no more than 32 MB of small parts escape the count …
+# Of the messages that ZeroMQ holds for the slowest subscriber (`sockets.MAX_MESSAGES`), parts from this size on are
+# counted in bytes, so that no more than 32 MB of small parts escape the count …
 COUNTED_PART_BYTES = 16 * 1024
 # … and how many counted bytes may be on their way before the next message has to wait.
 MAX_BYTES = 32 * 1024 * 1024
@@ -30,9 +29,8 @@ LOOK_AGAIN_SECONDS = 0.01
 # How often to look for subscribers that do not read, while messages are held back.
 LOOK_ROUND_SECONDS = 0.25
 
-# Anybody can subscribe, as often and to as much as they like. A topic of ours has a few bytes; what comes at once is
-# read in portions, and as many topics are answered as no front end has.
-MAX_SUBSCRIPTION_BYTES = 4 * 1024
+# Anybody can subscribe, as often and to as much as they like. What comes at once is read in portions, and as many
+# topics are answered as no front end has.
 MAX_READ_AT_ONCE = 100
 MAX_WELCOMES_AT_ONCE = 10
 
@@ -44,16 +42,11 @@ class IopubQueue:
     """Sends to the subscribers of an XPUB socket, in order, nothing dropped, to each a welcome before anything else.
 
     Args:
-        socket: not bound yet. Until somebody subscribes, what is sent is gone, as with any kernel.
+        socket: as `Sockets` makes it. Until somebody subscribes, what is sent is gone, as with any kernel.
         welcome: returns the message for who has subscribed to a topic (JEP 65).
     """
 
     def __init__(self, socket: ZmqSocket, welcome: Callable[[bytes], list[bytes]], timings: Timings) -> None:
-        socket.zmq.sndhwm = MAX_MESSAGES
-        socket.zmq.setsockopt(zmq.XPUB_NODROP, 1)
-        # A subscription has an effect when we say so, and not before we have heard of it.
-        socket.zmq.setsockopt(zmq.XPUB_MANUAL, 1)
-        socket.zmq.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
         self.is_heard = asyncio.Event()
         self._socket = socket
         self._welcome = welcome

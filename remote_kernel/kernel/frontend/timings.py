@@ -7,15 +7,12 @@ class Timings(NamedTuple):
     """Timings of the channels.
 
     Attributes:
-        bind_seconds: how long ports are tried for, all five together. Front ends choose free ones before we bind them;
-            meanwhile a connection of some other program may have taken one.
         patience_seconds: how long a subscriber may take next to nothing while another one waits …
         patience_again_seconds: … and how long within `again_seconds` after one was cut off: what keeps coming back
             holds the others up for a moment only.
         prompt_seconds: how long a prompt waits for the stdin channel of whom it is for.
     """
 
-    bind_seconds: float = 2.0
     patience_seconds: float = 5.0
     patience_again_seconds: float = 1.0
     again_seconds: float = 60.0
