@@ -10,24 +10,24 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from remote_kernel.client.files.file_fetcher import FileFetcher
 from remote_kernel.client.files.patient_files import PatientFiles, if_there
 from remote_kernel.client.files.target_folder import Found, Interfered, Parts, TargetFolder
 from remote_kernel.client.files.transfer import Told, list_names
-from remote_kernel.client.workspace.local_files import LocalFiles, Measured, Snapshot, folders_above, is_racy
+from remote_kernel.client.workspace.admission import There, admit, environments
+from remote_kernel.client.workspace.local_files import LocalFiles, Snapshot
+from remote_kernel.client.workspace.stamps import Measured, is_racy
 from remote_kernel.client.workspace.state_file import StateFile
-from remote_kernel.core.download_paths import System, join, names_beside, shown
+from remote_kernel.core.download_paths import join, names_beside, shown
 from remote_kernel.core.errors import PoolRefused, TransferError
 from remote_kernel.core.text.human_numbers import format_bytes
 from remote_kernel.core.wire import files as wire
 from remote_kernel.core.wire.file_batches import BatchFile, FileVersion, take_batch
 from remote_kernel.core.workspace.base import EXECUTABLE, NO_STAMP, Agreed, Base
-from remote_kernel.core.workspace.limits import WorkspaceLimits
 from remote_kernel.core.workspace.plan import Action, Change, decide
-from remote_kernel.core.workspace.rules import ENVIRONMENT_MARKS
 
 # So many small files are put in their places before it is looked whether anybody waits for something else.
 TOGETHER = 50
@@ -37,19 +37,6 @@ TRIES = 3
 
 # Of a file that is to be asked for by itself.
 _NOT_SENT = BatchFile(path="", content=b"", modified=0.0, version="")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class There:
-    """A file of the session, as a list of its files or the end of a cell has it.
-
-    Attributes:
-        sha256: of its content, in hex; "" where nobody has asked.
-    """
-
-    size: int
-    version: str
-    sha256: str = ""
 
 
 class _Remote(NamedTuple):
@@ -216,23 +203,9 @@ class Down:
         self._progress.bytes_done += there.size
 
     def _choose(self, there: Mapping[str, There], snapshot: Snapshot) -> dict[str, There]:
-        """Return what may come: by its name, by the rules, and by the limits."""
-        self._base.environments.update(_environments(there))
-        names, room = _Names(self._local.system, snapshot), _Room(self._local.limits, snapshot)
-        refused: dict[str, list[str]] = {}
-        wanted: dict[str, There] = {}
-        for path in sorted(there):
-            if not self._base.environments.isdisjoint(folders_above(path)):
-                continue
-            problem = self._local.refuse(path)
-            if problem is None:
-                problem = names.clash(path)
-            if problem is None:
-                problem = room.exceed(path, there[path].size)
-            if problem is None:
-                wanted[path] = there[path]
-            elif problem:
-                refused.setdefault(problem, []).append(path)
+        """Return what may come, and tell of the rest."""
+        self._base.environments.update(environments(there))
+        wanted, refused = admit(there, self._base.environments, self._local, snapshot)
         for problem, paths in refused.items():
             self._told.notes.append(f"{list_names(paths)} stayed in the session: {problem}.")
         return wanted
@@ -440,61 +413,3 @@ class Down:
             except (TransferError, OSError):
                 return number - 1
         return len(parts) - 1
-
-
-class _Room:
-    """Room for what comes, before the workspace is too large to be sent again."""
-
-    def __init__(self, limits: WorkspaceLimits, snapshot: Snapshot) -> None:
-        self._limits = limits
-        self._known = snapshot.files
-        self._files = len(snapshot.files)
-        self._bytes = snapshot.bytes
-
-    def exceed(self, path: str, size: int) -> str | None:
-        """Return why a file would be too much; make room for it where it is not."""
-        limits, files = self._limits, self._files + (path not in self._known)
-        if size > limits.max_file_bytes:
-            return f"a file of the workspace may have {format_bytes(limits.max_file_bytes)}"
-        if files > limits.max_files:
-            return f"the workspace may have {limits.max_files:,} files"
-        if self._bytes + size > limits.max_bytes:
-            return f"the workspace may have {format_bytes(limits.max_bytes)}"
-        self._files = files
-        self._bytes += size
-        return None
-
-
-class _Names:
-    """The names that are taken here, for systems to which some that differ are one."""
-
-    def __init__(self, system: System, snapshot: Snapshot) -> None:
-        self._system = system
-        self._taken: dict[str, str] = {}
-        if system is not System.LINUX:
-            for path in snapshot.files:
-                self._take(path)
-
-    def _take(self, path: str) -> str:
-        for part in (*folders_above(path), path):
-            known = self._taken.setdefault(self._system.fold(part), part)
-            if known != part:
-                return known
-        return ""
-
-    def clash(self, path: str) -> str | None:
-        """Return why a file cannot be here beside those that are; `None` where it can."""
-        if self._system is System.LINUX:
-            return None
-        other = self._take(path)
-        return f"to this system its name and that of '{shown(other)}' are one" if other else None
-
-
-def _environments(paths: Mapping[str, There] | Sequence[str]) -> set[str]:
-    """Return the folders among paths of files that are environments."""
-    found = set()
-    for path in paths:
-        folder, _, name = path.rpartition("/")
-        above, _, last = folder.rpartition("/")
-        found.add(folder if name in ENVIRONMENT_MARKS else above if last in ENVIRONMENT_MARKS else "")
-    return found - {""}

@@ -15,8 +15,9 @@ from typing import Any, ParamSpec, TypeVar
 from remote_kernel.client.files.patient_files import PatientFiles
 from remote_kernel.client.files.remote_files import RemoteFiles
 from remote_kernel.client.files.transfer import Progress, Told, list_names
+from remote_kernel.client.workspace.admission import There
 from remote_kernel.client.workspace.comparison import Changes, compare
-from remote_kernel.client.workspace.down import Down, There
+from remote_kernel.client.workspace.down import Down
 from remote_kernel.client.workspace.local_files import LocalFiles, Snapshot
 from remote_kernel.client.workspace.state_file import StateFile
 from remote_kernel.client.workspace.up import Up

@@ -11,9 +11,11 @@ from itertools import accumulate
 from remote_kernel.client.files.patient_files import PatientFiles, if_there
 from remote_kernel.client.files.transfer import Told
 from remote_kernel.client.files.upload import LocalItem, send_file
+from remote_kernel.client.workspace.admission import There
 from remote_kernel.client.workspace.comparison import Changes
-from remote_kernel.client.workspace.down import Down, There
-from remote_kernel.client.workspace.local_files import LocalFiles, Measured, folders_above, is_racy
+from remote_kernel.client.workspace.down import Down
+from remote_kernel.client.workspace.local_files import LocalFiles, folders_above
+from remote_kernel.client.workspace.stamps import Measured, is_racy
 from remote_kernel.core.download_paths import join, shown
 from remote_kernel.core.errors import PoolRefused, TransferError
 from remote_kernel.core.wire import files as wire
