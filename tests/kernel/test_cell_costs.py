@@ -1,9 +1,7 @@
 """How much the kernel does for one cell, counted: what time it takes depends on what else the machine does."""
 
-import json
 import os
 import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,23 +10,23 @@ from jupyter_client.blocking.client import BlockingKernelClient
 
 from remote_kernel.core.jupyter.messages import Author
 from remote_kernel.core.wire.frames import Channel
+from tests.counting import cost_of_one, counting
 from tests.driver import TIMEOUT_SECONDS, write_connection_file
 from tests.kernel.scripted_pod import ScriptedPod
 
-FEW, MANY = 20, 70
+CELLS = 60
 
 # For a cell whose kernel says that it has begun in one piece, and that it has ended in another: the turns in which the
 # cell comes, is sent, is accepted, and in which the two pieces come. ZeroMQ has a word for itself now and then.
-MAX_TURNS = 5.5
+MAX_TURNS = 5
 # To the pod; what goes to the front end is ZeroMQ's.
-MAX_WRITES = 1.0
+MAX_WRITES = 1
 # Of functions in Python and C: 1,160 with CPython 3.11, and some more where the answer and a piece come apart.
 MAX_CALLS = 1_260
 
 
-def run(folder: Path, cells: int) -> dict[str, int]:
-    """Return what a kernel counts that runs so many cells."""
-    folder.mkdir()
+def run(folder: Path) -> dict[str, float]:
+    """Return what a kernel counts that runs cells, for one of them."""
     connection_file, counts = folder / "c.json", folder / "counts.json"
     write_connection_file(connection_file, key=b"key")
     with ScriptedPod.serve() as pod:
@@ -36,20 +34,18 @@ def run(folder: Path, cells: int) -> dict[str, int]:
             **os.environ, "REMOTE_KERNEL_ENDPOINT": pod.endpoint, "REMOTE_KERNEL_TOKEN": "t",
             "REMOTE_KERNEL_IDENTIFIER": "counted",
         }  # fmt: skip
-        counting = Path(__file__).with_name("counting.py")
-        command = [sys.executable, str(counting), str(counts), "-f", str(connection_file)]
+        command = [*counting(counts, "LoopbackTransport.send", "remote_kernel"), "-f", str(connection_file)]
         with subprocess.Popen(command, env=environ) as kernel:
             client = BlockingKernelClient(connection_file=str(connection_file))
             client.load_connection_file()
             client.start_channels(hb=False)
             client.wait_for_ready(TIMEOUT_SECONDS)
-            for _ in range(cells):
+            for _ in range(CELLS):
                 run_cell(client, pod)
             client.shutdown()
             kernel.wait(TIMEOUT_SECONDS)
             client.stop_channels()
-    found: dict[str, int] = json.loads(counts.read_text())
-    return found
+    return cost_of_one(counts)
 
 
 def run_cell(client: BlockingKernelClient, pod: ScriptedPod) -> None:
@@ -85,10 +81,7 @@ def hear(client: BlockingKernelClient, msg_id: str, msg_type: str) -> None:
 
 @pytest.fixture(scope="module")
 def of_a_cell(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
-    """What a cell costs: the difference that more of them make."""
-    folder = tmp_path_factory.mktemp("counted")
-    few, many = run(folder / "few", FEW), run(folder / "many", MANY)
-    return {name: (many[name] - few[name]) / (MANY - FEW) for name in few}
+    return run(tmp_path_factory.mktemp("counted"))
 
 
 @pytest.mark.parametrize(("name", "most"), [("turns", MAX_TURNS), ("writes", MAX_WRITES), ("calls", MAX_CALLS)])
