@@ -1,6 +1,6 @@
 """Runs a program and counts what it does: `counting.py COUNTS MARK MODULE ARGUMENTS`.
 
-Counts, as they are at each call of the function MARK (`Class.function`), end in the file COUNTS as JSON.
+Counts, as they are at each call of MARK (`Class.function`, no coroutine), end in the file COUNTS as JSON.
 """
 
 import asyncio

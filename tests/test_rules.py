@@ -39,9 +39,6 @@ PRIVATE_OF_OTHERS = {
     "_make_skeleton_class": "cloudpickle, whose pickles name it",
     "_lookup_class_or_track": "cloudpickle, beside the one before",
     "_DYNAMIC_CLASS_TRACKER_BY_CLASS": "cloudpickle, beside the two before",
-    # Of ours, where nothing else can be made to fail in this way.
-    "_sockets": "pod.interpreters.channels",
-    "_arrival": "io.zmq_socket",
 }
 
 

@@ -18,6 +18,7 @@ REASONS = {
     ("cli/run/execution.py", "_watch"): AWAITED,
     ("io/threads.py", "call_in_thread"): "whatever the thread raises goes to the future that is returned",
     ("client/workspace/sync.py", "_run"): "who waits for it or, when they are interrupted, the end of their turn",
+    ("io/http1/server.py", "_start_asgi_task"): "uvicorn logs and answers whatever its application fails with",
     ("kernel/interrupt_event.py", "watch_interrupt_event"): "a handle that is no event ends it, and nothing else can",
     ("kernel/before_session/history.py", "_append"): "the thread outlives whatever a cell brings up, and logs it",
     ("kernel/frontend/channels.py", "_start_heartbeat"): "what ends the thread early ends `Channels.serve`",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -9,6 +10,7 @@ from typing import Any, cast
 from remote_kernel.core.jupyter.debugger_files import CellFiles
 from remote_kernel.core.jupyter.messages import Author, parse_header
 from remote_kernel.core.wire.frames import DEFAULT_KERNELSPEC, Channel
+from remote_kernel.pod.interpreters.channels import Gathering
 from remote_kernel.pod.interpreters.interpreter import Interpreter
 from remote_kernel.pod.interpreters.launching import Launching
 from remote_kernel.pod.kernels.registry import Registry
@@ -39,7 +41,7 @@ class LightKernel:
         self._receive: Receive = lambda _channel, _parts: None
         self._count = 0
 
-    def listen(self, receive: Receive) -> None:
+    def listen(self, receive: Receive, gathering: Gathering = nullcontext) -> None:
         self._receive = receive
 
     async def send(self, channel: Channel, parts: tuple[bytes, ...]) -> None:

@@ -7,7 +7,7 @@ time of `send_multipart` and two thirds of that of `recv_multipart`.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,9 @@ _POLLIN = int(zmq.POLLIN)
 _POLLOUT = int(zmq.POLLOUT)
 _NOBLOCK = int(zmq.NOBLOCK)
 _MORE = _NOBLOCK | int(zmq.SNDMORE)
+
+# After so many messages that were there, another one is more likely than not.
+MANY = 4
 
 # Of a message that is larger, frames are sent as they are that pyzmq finds too large to be copied.
 COPIED_BYTES = 64 * 1024
@@ -41,15 +44,49 @@ class ZmqSocket:
         self._get = partial(Backend.get, socket)
         self._loop = asyncio.get_running_loop()
         self._arrival: Arrival | None = None
+        self._read: Callable[[], None] | None = None
+        self._has_news = False
+        self._taken = 0  # since there was nothing
         self._connection: asyncio.Future[None] | None = None
         # The descriptor tells of news once, and any call may take the news away: `_look` after each of them that does
         # not end with nothing being there.
         self._descriptor = int(socket.get(zmq.FD))
         self._loop.add_reader(self._descriptor, self._take_news)
 
+    def watch(self, read: Callable[[], None]) -> None:
+        """Have `read` called in the event loop when something may have come, until the socket is closed.
+
+        It calls `take` until there is nothing, or `read_again`; it is called once for all that comes. No task may wait
+        for the same.
+        """
+        self._read = read
+        self.read_again()
+
+    def read_again(self) -> None:
+        """Have the reader called in the loop's next turn, when others have had theirs."""
+        self._loop.call_soon(self._call_reader)
+
+    def _call_reader(self) -> None:
+        if self._read is not None:
+            self._read()
+
     def _take_news(self) -> None:
-        if self._look() and self._arrival is not None and not self._arrival.done():
-            self._arrival.arrive()
+        if self._read is not None and self._connection is None:
+            self._has_news = True
+            self._read()
+        elif self._look():
+            self._call_reader()
+            if self._arrival is not None and not self._arrival.done():
+                self._arrival.arrive()
+
+    def _look_again(self) -> None:
+        """Tell whoever waits what there may be to take, behind what the caller is in the midst of."""
+        if not self._look():
+            return
+        if self._read is not None:
+            self.read_again()
+        elif self._arrival is not None and not self._arrival.done():
+            self._arrival.arrive_soon()
 
     def _look(self) -> bool:
         """Return whether there may be something to take."""
@@ -60,12 +97,23 @@ class ZmqSocket:
 
     async def wait_connected(self) -> None:
         """Return when a socket with the option `IMMEDIATE` has a connection."""
-        if not int(self._get(_EVENTS)) & _POLLOUT:
-            self._connection = self._loop.create_future()
+        self._connection = self._loop.create_future()
+        try:
+            self._look_again()
             await self._connection
+        finally:
+            self._connection = None
 
     def take(self) -> list[bytes | memoryview] | None:
         """Return the frames of the next message if it is there already; large ones stay where ZeroMQ has them."""
+        # Nothing to take is an error, which takes longer than a look; where much comes, a look at each takes longer.
+        is_there = self._has_news or self._taken >= MANY or self._look()
+        frames = self._take() if is_there else None
+        self._has_news = False
+        self._taken = self._taken + 1 if frames is not None else 0
+        return frames
+
+    def _take(self) -> list[bytes | memoryview] | None:
         receive = self.zmq.recv
         try:
             frame = receive(_NOBLOCK, copy=False)
@@ -86,8 +134,10 @@ class ZmqSocket:
 
     async def receive(self) -> list[bytes | memoryview]:
         """Return the frames of the next message; one task at a time may wait."""
-        while not self._look() or (frames := self.take()) is None:  # nothing to take is an error, which takes longer
+        frames = self.take()
+        while frames is None:
             await self.wait_arrival()
+            frames = self._take()  # which was seen
         return frames
 
     async def wait_arrival(self) -> None:
@@ -104,10 +154,10 @@ class ZmqSocket:
                 send(frame, _MORE, copies)
             send(last, _NOBLOCK, copies)
         finally:
-            if self._look() and self._arrival is not None and not self._arrival.done():
-                self._arrival.arrive_soon()  # whoever sends is in the midst of something
+            self._look_again()
 
     def close(self) -> None:
         """Close the socket; what was sent goes out for as long as its `linger` allows."""
+        self._read = None
         self._loop.remove_reader(self._descriptor)
         self.zmq.close()

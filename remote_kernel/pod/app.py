@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from remote_kernel.core.short_cache import remembered
+from remote_kernel.io.http1.server import IS_FOLLOWED
 from remote_kernel.pod.api.api import Api
 from remote_kernel.pod.api.bodies import read_body
 from remote_kernel.pod.api.calls import REFUSALS, Answer, Call, Handler
@@ -56,16 +57,30 @@ class _WireApp:
         if scope["type"] != "http" or scope["path"] not in self._paths:
             await self._others(scope, receive, send)
             return
-        response = _respond(await self._answer(Request(scope, receive)))
-        await response(scope, receive, send)
-
-    async def _answer(self, request: Request) -> Answer:
-        handler = self._handlers.get((request.method, request.scope["path"]))
+        method, path = scope["method"], scope["path"]
+        handler = self._handlers.get((method, path))
         if handler is None:
-            allowed = sorted(method for method, path in self._handlers if path == request.scope["path"])
-            refused = _explain_status(HTTPStatus.METHOD_NOT_ALLOWED, request.method)
-            return replace(refused, headers={**refused.headers, "allow": ", ".join(allowed)})
-        return await answer(handler, Call(_params(request.scope["query_string"]), partial(read_body, request)))
+            answered = self._refuse_method(method, path)
+        else:
+            answered = await answer(handler, Call(_params(scope["query_string"]), partial(read_body, receive)))
+        if isinstance(answered.body, bytes):
+            await _send_whole(answered, answered.body, send)
+        else:
+            await _respond(answered)(scope, receive, send)
+
+    def _refuse_method(self, method: str, path: str) -> Answer:
+        allowed = sorted(method for method, known in self._handlers if known == path)
+        refused = _explain_status(HTTPStatus.METHOD_NOT_ALLOWED, method)
+        return replace(refused, headers={**refused.headers, "allow": ", ".join(allowed)})
+
+
+async def _send_whole(answered: Answer, body: bytes, send: Send) -> None:
+    """Send an answer whose body is there, and say so: nobody has to wait and see whether it comes."""
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answered.headers.items()]
+    headers.append((b"content-length", b"%d" % len(body)))
+    headers.append((b"content-type", answered.media_type.encode("latin-1")))
+    await send({"type": "http.response.start", "status": answered.status, "headers": headers, IS_FOLLOWED: True})
+    await send({"type": "http.response.body", "body": body})
 
 
 @remembered(64)  # a cell's are those of the cell before

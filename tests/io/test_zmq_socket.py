@@ -79,6 +79,38 @@ async def test_sending_does_not_hide_what_arrives(context: "zmq.Context[zmq.Sock
     there.close()
 
 
+async def test_who_watches_a_socket_overlooks_nothing(context: "zmq.Context[zmq.Socket[bytes]]") -> None:
+    """Also where it sends meanwhile, or leaves some of what is there to another turn."""
+    here, there = connected(context)
+    received: list[bytes] = []
+
+    def echo() -> None:
+        if (frames := there.take()) is not None:
+            there.send(frames)
+            there.read_again()
+
+    def receive() -> None:
+        for _ in range(3):
+            if (frames := here.take()) is None:
+                return
+            received.append(bytes(frames[0]))
+        here.read_again()
+
+    there.watch(echo)
+    here.watch(receive)
+    for number in range(COUNT):
+        here.send([str(number).encode()])
+        if number % 7 == 0:
+            await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        while len(received) < COUNT:  # noqa: ASYNC110 - the readers are called meanwhile
+            await asyncio.sleep(0)
+    assert received == [str(number).encode() for number in range(COUNT)]
+    here.close()
+    there.close()
+    await asyncio.sleep(0)  # nobody is called who was to read again
+
+
 async def test_what_is_there_already_is_taken_without_waiting(context: "zmq.Context[zmq.Socket[bytes]]") -> None:
     here, there = connected(context)
     assert there.take() is None

@@ -34,7 +34,7 @@ def run(folder: Path) -> dict[str, float]:
             **os.environ, "REMOTE_KERNEL_ENDPOINT": pod.endpoint, "REMOTE_KERNEL_TOKEN": "t",
             "REMOTE_KERNEL_IDENTIFIER": "counted",
         }  # fmt: skip
-        command = [*counting(counts, "LoopbackTransport.send", "remote_kernel"), "-f", str(connection_file)]
+        command = [*counting(counts, "SendQueue.accepted", "remote_kernel"), "-f", str(connection_file)]
         with subprocess.Popen(command, env=environ) as kernel:
             client = BlockingKernelClient(connection_file=str(connection_file))
             client.load_connection_file()

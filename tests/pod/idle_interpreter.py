@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from remote_kernel.core.jupyter.debugger_files import CellFiles
 from remote_kernel.core.jupyter.messages import parse_header
 from remote_kernel.core.wire.frames import Channel
-from remote_kernel.pod.interpreters.channels import Receive
+from remote_kernel.pod.interpreters.channels import Gathering, Receive
 from remote_kernel.pod.interpreters.interpreter import Interpreter
 
 
@@ -54,7 +55,7 @@ class Idle(Interpreter):
         await self.start()
         return self
 
-    def listen(self, receive: Receive) -> None:
+    def listen(self, receive: Receive, gathering: Gathering = nullcontext) -> None:
         self.say, self.epoch = receive, self.epoch or self._epoch()
 
     def take_cell_files(self, earlier: CellFiles) -> None:

@@ -21,7 +21,7 @@ KERNELSPEC = "scripted"
 KERNEL_INFO: dict[str, object] = {"status": "ok", "protocol_version": "5.4", "language_info": {"name": "python"}}
 
 _SOCKET_TYPES = {
-    Channel.SHELL: zmq.ROUTER, Channel.CONTROL: zmq.ROUTER, Channel.STDIN: zmq.ROUTER, Channel.IOPUB: zmq.PUB,
+    Channel.SHELL: zmq.ROUTER, Channel.CONTROL: zmq.ROUTER, Channel.STDIN: zmq.ROUTER, Channel.IOPUB: zmq.XPUB,
 }  # fmt: skip
 
 
@@ -63,6 +63,11 @@ class ScriptedInterpreter:
         assert socket.poll(int(TIMEOUT_SECONDS * 1000)), "no request has come"
         (self._identity,), parts = self._signer.from_zmq(socket.recv_multipart())
         return parts
+
+    def wait_heard(self) -> None:
+        """Return when somebody listens on iopub, who has not been waited for before."""
+        assert self._sockets[Channel.IOPUB].poll(int(TIMEOUT_SECONDS * 1000)), "nobody listens"
+        self._sockets[Channel.IOPUB].recv()
 
     def say(self, parent: bytes, *said: tuple[Channel, str, dict[str, object]]) -> None:
         """Say something of a request, one message after the other."""

@@ -141,7 +141,7 @@ async def test_a_stream_is_busy_until_it_has_passed_on_what_was_said(api: Api, r
     (kernel,) = registry.kernels
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while kernel.is_busy:
-            await kernel.readers.wakeups.event.wait()
+            await kernel.readers.wakeups.next.wait()
         assert events.is_busy(), "the end of the cell is on its way"
         took = asyncio.Event()
         reading = asyncio.create_task(take_all(events.body, took))

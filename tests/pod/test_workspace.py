@@ -113,7 +113,7 @@ class Life:
         """Return all frames of files, once there are so many."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while len(self.files()) < count:
-                wakeup = self.kernel.readers.wakeups.event
+                wakeup = self.kernel.readers.wakeups.next
                 await wakeup.wait()
         return self.files()
 

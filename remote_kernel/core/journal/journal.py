@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from remote_kernel.core.journal.kept_replies import KeptReplies
 from remote_kernel.core.wire.frames import Gap
@@ -57,8 +57,7 @@ class Limits:
     essential_bytes: int = ESSENTIAL_BYTES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(NamedTuple):
     """Batch for a reader: `gap` comes before `entries`, runs of whole frames; `cursor` is where to go on."""
 
     gap: Gap | None
@@ -105,11 +104,15 @@ class Journal:
 
     Args:
         make_file: makes a file for older entries, raising `OSError` when it cannot; without it they are dropped.
+
+    Attributes:
+        last_sequence: the number of the newest entry; 0 when there never was one.
     """
 
     def __init__(self, limits: Limits | None = None, make_file: Callable[[], File] | None = None) -> None:
         self._limits = limits or Limits()
         self._make_file = make_file
+        self.last_sequence = 0
         self._entries: deque[bytes] = deque()
         self._memory_bytes = 0
         self._first_in_memory = 1
@@ -130,17 +133,13 @@ class Journal:
     @property
     def next_sequence(self) -> int:
         """The number that the next entry will get."""
-        return self._first_in_memory + len(self._entries)
-
-    @property
-    def last_sequence(self) -> int:
-        """The number of the newest entry; 0 when there never was one."""
-        return self.next_sequence - 1
+        return self.last_sequence + 1
 
     def append(self, entry: bytes, *, is_essential: bool = False) -> None:
         """Add one encoded frame, with `next_sequence` inside; of an essential one at least a short form is kept."""
+        self.last_sequence += 1
         if is_essential:
-            self._essential_in_memory.append(self.next_sequence)
+            self._essential_in_memory.append(self.last_sequence)
         self._entries.append(entry)
         self._memory_bytes += len(entry)
         if self._memory_bytes > self._limits.memory_bytes and len(self._entries) > 1:

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from remote_kernel.io.http1.receiving import Receiving
 from remote_kernel.io.http1.writing import MAX_JOINED_BYTES, Buffer, write_all
+from remote_kernel.io.watchdog import Watchdog
 
 # What is not part of a body, in one piece: a head, or the fields behind a body.
 MAX_HEAD_BYTES = 64 * 1024
@@ -35,6 +36,9 @@ MAX_SURPLUS = 8
 # Where a request's scope has what its application calls when it knows who has sent it.
 _VOUCH = "remote_kernel.vouch"
 
+# What an application says with the head of an answer whose body follows at once.
+IS_FOLLOWED = "remote_kernel.is_followed"
+
 
 def vouch(scope: MutableMapping[str, Any]) -> None:
     """Say that whoever has sent this request may use this server, so that the connection is kept before others."""
@@ -48,12 +52,12 @@ class OneWriteTransport:
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self._is_head = False
+        self._is_head = self._is_followed = False
         self._held = b""
 
-    def expect_head(self) -> None:
-        """Take what is written next for the head of an answer."""
-        self._is_head = True
+    def expect_head(self, *, is_followed: bool = False) -> None:
+        """Take what is written next for the head of an answer; `is_followed` where its body is written at once."""
+        self._is_head, self._is_followed = True, is_followed
 
     def write(self, data: bytes) -> None:
         if self._transport.is_closing():
@@ -61,27 +65,29 @@ class OneWriteTransport:
         is_head, self._is_head = self._is_head, False
         if is_head and not self._held:
             self._held = data
-            asyncio.get_running_loop().call_soon(self._flush)
+            if not self._is_followed:
+                asyncio.get_running_loop().call_soon(self.flush)
         elif self._held and data and len(data) <= MAX_JOINED_BYTES:
             held, self._held = self._held, b""
             self._transport.write(held + data)
         else:
-            self._flush()
+            self.flush()
             self._transport.write(data)
 
     async def write_all(self, parts: list[Buffer], drain: Callable[[], Awaitable[None]]) -> None:
         """Write what is large; see `writing.write_all`."""
-        self._flush()
+        self.flush()
         self._is_head = False
         await write_all(self._transport, parts, drain)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what is kept back."""
         if self._held:
             held, self._held = self._held, b""
             self._transport.write(held)
 
     def close(self) -> None:
-        self._flush()
+        self.flush()
         self._transport.close()
 
     def __getattr__(self, name: str) -> Any:
@@ -122,6 +128,7 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
         self._serve, self.app = self.app, self._serve_in_one_write
         self.widen(transport)
         self._start_timer()
+        self._idle = Watchdog(self.timeout_keep_alive_handler)
         self._made_at = time.monotonic()
         self._is_known = False
         if self.max_connections is not None and len(self.connections) > self.max_connections:
@@ -156,7 +163,7 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
 
         async def send_on(message: Any) -> None:
             if message["type"] == "http.response.start":
-                self._one_write.expect_head()
+                self._one_write.expect_head(is_followed=message.get(IS_FOLLOWED, False))
             elif cycle.chunked_encoding and _is_large_piece(message):
                 await self._send_as_it_is(cycle, message["body"])
                 return
@@ -181,6 +188,7 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
 
     def data_received(self, data: memoryview) -> None:  # type: ignore[override]
         self._besides += len(data)
+        self._idle.rest()
         HttpToolsProtocol.data_received(self, data)  # type: ignore[arg-type]  # it only parses it
         if self._besides > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse()
@@ -211,10 +219,27 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
         elif self.pipeline:
             self.flow.resume_reading()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Run the application as uvicorn does, whose callback at the end of the task takes a turn of the event loop."""
+
+        async def run() -> None:
+            try:
+                await cycle.run_asgi(app)
+            finally:
+                self.tasks.discard(task)
+
+        task = self.loop.create_task(run())
+        self.tasks.add(task)
+
     def on_response_complete(self) -> None:
+        self._one_write.flush()  # an answer to HEAD has a head alone
         if self.pipeline:
             self._answered, _ = self.pipeline[-1]  # the next one; the newest is the first
-        super().on_response_complete()
+            super().on_response_complete()
+        elif not self.transport.is_closing():
+            # As uvicorn does, but for its timer, which is made and cancelled with each answer.
+            self.flow.resume_reading()
+            self._idle.feed(self.timeout_keep_alive)
 
     @property
     def _announced_bytes(self) -> int:
@@ -238,6 +263,7 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._idle.close()
         if self._answered is not None and not self._answered.response_complete:
             # uvicorn tells the last request that has come, and the one that is being answered may be before it.
             self._answered.disconnected = True

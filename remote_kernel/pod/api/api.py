@@ -118,7 +118,7 @@ class Api:
             raise WireError("only messages for a kernel may be sent here")
         kernel = self._pod.registry.get(name, epoch)
         kernel.readers.claims.note(call.reader(), time.monotonic())
-        wakeup = kernel.readers.wakeups.event
+        wakeup = kernel.readers.wakeups.next
         accepted = await kernel.accept(messages, sender=sender, epoch=epoch)
         if accepted:
             kernel.readers.wakeups.tell_soon()
@@ -243,7 +243,7 @@ async def _stream_events(
     with kernel.readers.reading(reader) as took, closing(Watchdog(note_silence)) as watchdog:
         watchdog.feed(pod.keepalive_seconds)
         while True:
-            wakeup = kernel.readers.wakeups.event
+            wakeup = kernel.readers.wakeups.next
             if kernel.readers.claims.peers_of(reader) != peers:
                 peers = kernel.readers.claims.peers_of(reader)
                 yield codec.encode(wire.Peers(count=peers))
@@ -252,17 +252,22 @@ async def _stream_events(
                 cursor = batch.cursor
                 pieces = [*([codec.encode(batch.gap)] if batch.gap else []), *batch.entries]
                 data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-                sent: Iterator[bytes | memoryview] = codec.compressed(data) if compresses else _in_pieces(data)
-                is_long = compresses and len(data) > INLINE_BYTES
-                while piece := await _next(sent, is_long):
-                    yield piece  # comes back when the connection has room for more
+                if len(data) <= MAX_BATCH_BYTES and not compresses:
+                    yield data
+                else:
+                    sent: Iterator[bytes | memoryview] = codec.compressed(data) if compresses else _in_pieces(data)
+                    is_long = compresses and len(data) > INLINE_BYTES
+                    while piece := await _next(sent, is_long):
+                        yield piece  # comes back when the connection has room for more
                 took(batch)
                 passed_on.cursor = cursor
                 watchdog.feed(pod.keepalive_seconds)
-            elif reason := _reason_to_end(pod, kernel, ends_at):
+                if wakeup.is_told or cursor < kernel.journal.last_sequence:
+                    continue
+            if reason := _reason_to_end(pod, kernel, ends_at):
                 yield codec.encode(wire.End(reason=reason))
                 return
-            elif is_silent:
+            if is_silent:
                 is_silent = False
                 yield codec.encode(wire.Keepalive())
                 watchdog.feed(pod.keepalive_seconds)

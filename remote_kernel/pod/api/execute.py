@@ -39,7 +39,7 @@ async def run_cell(
     is_idle = False
     with kernel.readers.listening() as took:
         while True:
-            wakeup = kernel.readers.wakeups.event
+            wakeup = kernel.readers.wakeups.next
             batch = kernel.journal.read(cursor, MAX_BATCH_BYTES)
             if batch.gap is not None:
                 yield _dropped(request[0], batch.gap)

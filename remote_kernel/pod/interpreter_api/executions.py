@@ -186,7 +186,7 @@ class Executions:
 async def _wait_idle(kernel: PodKernel) -> None:
     """Return when nothing else runs: code in the interpreter's own queue could not be called back."""
     while True:
-        wakeup = kernel.readers.wakeups.event
+        wakeup = kernel.readers.wakeups.next
         if not (kernel.is_busy or kernel.silent_calls.is_running):
             return
         await wakeup.wait()

@@ -49,7 +49,7 @@ class InterpreterApi:
         return to_json_response(self._executions.get(request.path_params["id"]).to_json(version))
 
     async def _execute(self, request: Request, version: ApiVersion) -> Execution:
-        wanted = parse_request(await read_body(request), version)
+        wanted = parse_request(await read_body(request.receive), version)
         operation_id = request.headers.get("operation-id", "")
         if not (len(operation_id) <= 128 and operation_id.isascii()):
             raise ApiRefusal(400, "InvalidOperationId", "The header 'operation-id' may have 128 characters.")

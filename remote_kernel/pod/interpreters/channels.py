@@ -6,6 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import zmq
@@ -16,7 +17,6 @@ from remote_kernel.core.jupyter.messages import Signer
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.text.tally import Tally
 from remote_kernel.core.wire.frames import Channel
-from remote_kernel.io.tasks import go_on, start
 from remote_kernel.io.zmq_socket import ZmqSocket
 
 _log = logging.getLogger(__name__)
@@ -36,6 +36,11 @@ _SOCKET_TYPES = {
 }
 
 Receive = Callable[[Channel, tuple[bytes, ...]], None]
+
+Gathering = Callable[[], contextlib.AbstractContextManager[object]]
+
+# Called with the name of a channel.
+Hold = Callable[[str, bool], None]
 
 
 def choose_transport(manager: AsyncKernelManager, sockets: Path, *, is_python: bool) -> Signer:
@@ -58,27 +63,68 @@ def _url(manager: AsyncKernelManager, name: str) -> str:
     return f"ipc://{manager.ip}-{port}" if manager.transport == "ipc" else f"tcp://{manager.ip}:{port}"
 
 
-class Channels:
-    """The channels of one kernel, each with a task that reads it.
+class Reading:
+    """Reading of one channel: hands on what has come, and holds a process that talks faster than that.
 
-    Args:
-        receive: is given every message, as it comes, in order on each channel.
-        hold: called with the name of a channel and `True` when the kernel talks faster than that one can be read, and
-            with `False` when it may go on.
-        on_deaf: called when a channel is read no longer, by a fault of ours.
+    ZeroMQ would keep all of it, or, with a limit, drop some.
     """
 
     def __init__(
-        self, signer: Signer, *, receive: Receive, hold: Callable[[str, bool], None], on_deaf: Callable[[], None]
+        self, name: str, socket: ZmqSocket, hand_on: Callable[[list[bytes | memoryview]], None], hold: Hold
     ) -> None:
+        self._name = name
+        self._socket = socket
+        self._hand_on = hand_on
+        self._hold = hold
+        self._behind_since: float | None = None
+        self._is_held = False
+
+    def read(self) -> None:
+        """Hand on what is there; where that takes long, the rest of it when others have had their turn."""
+        began = time.monotonic()
+        if self._behind_since is None:
+            self._behind_since = began
+        while (frames := self._socket.take()) is not None:
+            self._hand_on(frames)
+            now = time.monotonic()
+            if now - self._behind_since > BEHIND_SECONDS:
+                self._set_held(True)
+            if now - began > TURN_SECONDS:
+                self._socket.read_again()
+                return
+        self._behind_since = None
+        self._set_held(False)
+
+    def _set_held(self, is_held: bool) -> None:
+        if is_held != self._is_held:
+            self._is_held = is_held
+            self._hold(self._name, is_held)
+
+
+class Channels:
+    """The channels of one kernel.
+
+    They are read where the event loop hears of news, by no task: those that wait for what comes go on at once then.
+
+    Args:
+        hold: called with the name of a channel and `True` when the kernel talks faster than that one can be read, and
+            with `False` when it may go on.
+        on_deaf: called when a channel is read no longer, by a fault of ours.
+
+    Attributes:
+        receive: is given every message, as it comes, in order on each channel.
+        gathering: gives the context in which all is received that has come at once.
+    """
+
+    def __init__(self, signer: Signer, *, hold: Hold, on_deaf: Callable[[], None]) -> None:
+        self.receive: Receive = lambda _channel, _parts: None
+        self.gathering: Gathering = contextlib.nullcontext
         self._signer = signer
-        self._receive = receive
         self._hold = hold
         self._on_deaf = on_deaf
         self._received = 0
         self._unreadable = Tally()
         self._sockets: dict[Channel, ZmqSocket] = {}
-        self._readers: list[asyncio.Task[None]] = []
 
     def connect(self, manager: AsyncKernelManager) -> None:
         """Connect to the addresses of a kernel that was started; raises `zmq.ZMQError`."""
@@ -98,41 +144,30 @@ class Channels:
             if channel is Channel.STDIN:
                 socket.setsockopt(zmq.IMMEDIATE, 1)  # only so it can be seen whether it is connected
             socket.connect(_url(manager, name))
-            self._sockets[channel] = ZmqSocket(socket)
-            reading = go_on(self._read(name, channel, self._sockets[channel]))
-            self._readers.append(start(reading, f"reader of {name}", on_failure=lambda _: self._on_deaf()))
+            self._sockets[channel] = here = ZmqSocket(socket)
+            reading = Reading(name, here, partial(self._hand_on, name, channel), self._hold)
+            here.watch(partial(self._read, name, reading))
 
-    async def _read(self, name: str, channel: Channel, socket: ZmqSocket) -> None:
-        """Hand on what comes on one channel; a process that talks faster than this is held for a moment.
+    def _read(self, name: str, reading: Reading) -> None:
+        try:
+            with self.gathering():
+                reading.read()
+        except Exception:
+            _log.exception(LogEvent("failed inside", channel=name))
+            self._on_deaf()
 
-        ZeroMQ would keep all of it, or, with a limit, drop some.
-        """
-        caught_up_at = turn_at = time.monotonic()
-        while True:
-            frames = socket.take()
-            if frames is None:
-                self._hold(name, False)
-                frames = await socket.receive()
-                caught_up_at = turn_at = time.monotonic()
-            else:  # was there already, so that nobody else had a turn
-                now = time.monotonic()
-                if now - caught_up_at > BEHIND_SECONDS:
-                    self._hold(name, True)
-                if now - turn_at > TURN_SECONDS:
-                    await asyncio.sleep(0)
-                    turn_at = time.monotonic()
-            try:
-                _, parts = self._signer.from_zmq(frames)
-                del frames
-                self._received += 1
-                self._receive(channel, parts)
-                del parts  # the next message may be long in coming, and this one large
-            except WireError as error:  # whatever code in the kernel has sent in its place
-                if self._unreadable.add():
-                    count = self._unreadable.count
-                    _log.warning(LogEvent("message refused", channel=name, reason=str(error), count=count))
-            except Exception:
-                _log.exception(LogEvent("failed inside", channel=name))
+    def _hand_on(self, name: str, channel: Channel, frames: list[bytes | memoryview]) -> None:
+        """Hand on one message; one that cannot be read, or dealt with, costs that message."""
+        try:
+            _, parts = self._signer.from_zmq(frames)
+            self._received += 1
+            self.receive(channel, parts)
+        except WireError as error:  # whatever code in the kernel has sent in its place
+            if self._unreadable.add():
+                count = self._unreadable.count
+                _log.warning(LogEvent("message refused", channel=name, reason=str(error), count=count))
+        except Exception:
+            _log.exception(LogEvent("failed inside", channel=name))
 
     def send(self, channel: Channel, parts: tuple[bytes, ...]) -> None:
         """Send one message to the kernel, signed with its key."""
@@ -150,10 +185,7 @@ class Channels:
             last = self._received
             await asyncio.sleep(QUIET_SECONDS)
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Read no longer, and close the sockets."""
-        for reader in self._readers:
-            reader.cancel()
-        await asyncio.gather(*self._readers, return_exceptions=True)
         for socket in self._sockets.values():
             socket.close()

@@ -21,7 +21,7 @@ from remote_kernel.core.jupyter.messages import Author
 from remote_kernel.core.wire.frames import Channel
 from remote_kernel.io.system.fork_server import ForkServer
 from remote_kernel.pod.clock import utc_now
-from remote_kernel.pod.interpreters.channels import Channels, Receive, choose_transport
+from remote_kernel.pod.interpreters.channels import Channels, Gathering, Receive, choose_transport
 from remote_kernel.pod.interpreters.launching import Launching, describe_failure
 from remote_kernel.pod.interpreters.processes.forked import ForkProvisioner
 from remote_kernel.pod.interpreters.processes.guard import Guard
@@ -95,12 +95,11 @@ class Interpreter:
         self._hold = Hold()
         self.channels = Channels(
             choose_transport(self._manager, folder / name, is_python=self.is_python),
-            receive=lambda channel, parts: self._receive(channel, parts),
             hold=self.hold,
             on_deaf=self._kill_group,
         )
         self._readiness = Readiness(self.channels.send, self.channels.wait_stdin, self._author, self.exited)
-        self._receive: Receive = self._readiness.receive
+        self.listen(self._readiness.receive)
 
     async def start(self) -> None:
         """Start the process and return when it answers on shell and iopub.
@@ -199,9 +198,13 @@ class Interpreter:
         """Stop the process where it is, or let it go on when nobody else holds it."""
         self._hold.change(reason, is_held)
 
-    def listen(self, receive: Receive) -> None:
-        """Hand every message from now on to `receive`, as it comes, in order on each channel."""
-        self._receive = receive
+    def listen(self, receive: Receive, gathering: Gathering = contextlib.nullcontext) -> None:
+        """Hand every message from now on to `receive`, as it comes, in order on each channel.
+
+        Args:
+            gathering: gives the context in which all is received that has come at once.
+        """
+        self.channels.receive, self.channels.gathering = receive, gathering
 
     def take_cell_files(self, earlier: CellFiles) -> None:
         """Take over the files that an earlier interpreter's debugger was given of cells, as their names stay the same.
@@ -245,7 +248,7 @@ class Interpreter:
 
     async def kill(self) -> None:
         """End the process and everything that it started in its process group, at once."""
-        await self.channels.aclose()
+        self.channels.close()
         if self.pid is None and self._process is not None:
             self._watch_exit()  # its start was given up at the moment of its birth
         if self.pid is not None:

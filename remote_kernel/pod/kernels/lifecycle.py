@@ -7,7 +7,7 @@ from collections.abc import Callable
 from remote_kernel.core.jupyter.debugger_files import CellFiles
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.io.tasks import start
-from remote_kernel.pod.interpreters.channels import Receive
+from remote_kernel.pod.interpreters.channels import Gathering, Receive
 from remote_kernel.pod.interpreters.interpreter import Interpreter
 from remote_kernel.pod.interpreters.shutdowns import Shutdowns
 from remote_kernel.pod.kernels.lives import EpochMismatch, Event, Lives, State, Step
@@ -25,7 +25,7 @@ class Lifecycle:
         lives: decides.
         begin: begins to start an interpreter.
         shutdowns: ends interpreters; a kernel of the same name may have left it one.
-        receive: is given what the current interpreter says.
+        receive: is given what the current interpreter says, all that has come at once in a context of `gathering`.
         on_start: called when another interpreter begins to be listened to.
         on_epoch: called with reason and detail when another epoch has begun.
 
@@ -36,7 +36,7 @@ class Lifecycle:
 
     def __init__(
         self, name: str, lives: Lives, *, begin: Begin, shutdowns: Shutdowns, receive: Receive,
-        on_start: Callable[[], None], on_epoch: Callable[[str, str], None],
+        gathering: Gathering, on_start: Callable[[], None], on_epoch: Callable[[str, str], None],
     ) -> None:  # fmt: skip
         self.current: Interpreter | None = None
         self.cell_files = CellFiles()
@@ -46,6 +46,7 @@ class Lifecycle:
         self._starting: asyncio.Task[Interpreter] | None = None
         self._shutdowns = shutdowns
         self._receive = receive
+        self._gathering = gathering
         self._on_start = on_start
         self._on_epoch = on_epoch
         self._watching: asyncio.Task[None] | None = None
@@ -123,7 +124,7 @@ class Lifecycle:
         interpreter.take_cell_files(self.cell_files)
         self.cell_files = interpreter.cell_files
         self.current = interpreter
-        interpreter.listen(self._receive)
+        interpreter.listen(self._receive, self._gathering)
         self._watching = start(self._watch(interpreter), "watch", on_failure=self._lose)
 
     async def _watch(self, interpreter: Interpreter) -> None:

@@ -88,7 +88,7 @@ class PodKernel:
         self.lives = Lives()
         self.lifecycle = Lifecycle(
             name, self.lives, begin=self._begin, shutdowns=shutdowns, receive=self._receive,
-            on_start=self.readers.go, on_epoch=self._note_epoch,
+            gathering=lambda: self.readers.wakeups, on_start=self.readers.go, on_epoch=self._note_epoch,
         )  # fmt: skip
         self._start = start
         self._asked: Launching | None = None
@@ -364,10 +364,12 @@ class PodKernel:
 
     async def _wait_unwanted(self) -> None:
         """Return when no cell runs that was to be interrupted."""
+        if not self._cells.has_unwanted:
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(UNWANTED_SECONDS):
                 while self._cells.has_unwanted:
-                    await self.readers.wakeups.event.wait()
+                    await self.readers.wakeups.next.wait()
 
     def _shut_down(self, message: Message) -> None:
         restart = bool(parse_object(message.parts[3]).get("restart", False))

@@ -44,9 +44,12 @@ class FlowControl:
 
     def said(self, size: int, now: float) -> None:
         """The kernel has said so many bytes."""
+        is_far_behind = False
         for stream in self._streams:
             stream.behind += size
-        self.is_held = self.is_held or (now > self._free_until and self._is_outrun(HOLD_BYTES, now))
+            is_far_behind = is_far_behind or stream.behind > HOLD_BYTES
+        if is_far_behind and not self.is_held:
+            self.is_held = now > self._free_until and self._is_outrun(HOLD_BYTES, now)
 
     def took(self, stream: Stream, size: int, now: float) -> None:
         """A reader has passed on so many bytes, or been told that they were dropped."""

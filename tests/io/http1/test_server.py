@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from remote_kernel.io.http1.server import MAX_PIPELINED, OneWriteTransport, ServerProtocol
+from remote_kernel.io.http1.server import IS_FOLLOWED, MAX_PIPELINED, OneWriteTransport, ServerProtocol
 from remote_kernel.io.http1.writing import MAX_JOINED_BYTES
 
 pytestmark = pytest.mark.anyio
@@ -56,6 +56,17 @@ async def test_a_head_with_nothing_behind_it_goes_out_by_itself() -> None:
     assert recorder.writes == []
     await asyncio.sleep(0)
     assert recorder.writes == [HEAD]
+
+
+async def test_a_head_that_is_followed_waits_for_what_follows() -> None:
+    recorder = Recorder()
+    transport = OneWriteTransport(recorder)  # type: ignore[arg-type]
+    transport.expect_head(is_followed=True)
+    transport.write(HEAD)
+    await asyncio.sleep(0)
+    assert recorder.writes == []
+    transport.write(b"ok")
+    assert recorder.writes == [HEAD + b"ok"]
 
 
 async def test_a_head_is_not_lost_when_the_connection_is_closed_behind_it() -> None:
@@ -104,7 +115,9 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(writes: list[bytes], options: list[int], app: App = answer, **attributes: int) -> AsyncIterator[int]:
+async def serving(
+    writes: list[bytes], options: list[int], app: App = answer, timeout_keep_alive: float = 5, **attributes: int
+) -> AsyncIterator[int]:
     class Watched(ServerProtocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             options.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
@@ -120,6 +133,7 @@ async def serving(writes: list[bytes], options: list[int], app: App = answer, **
     for name, value in attributes.items():
         setattr(Watched, name, value)
     server = Server(uvicorn.Config(app, port=0, http=Watched, lifespan="off", log_level="error"))
+    server.config.timeout_keep_alive = timeout_keep_alive  # type: ignore[assignment]
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0)
@@ -142,6 +156,8 @@ async def test_uvicorn_s_answer_is_one_write_and_small_packets_are_not_held_back
     assert [write for write in writes if write] == [answer]
     assert options == [1]
 
+
+KEEP_ALIVE_SECONDS = 0.1
 
 GET = b"GET / HTTP/1.1\r\nhost: here\r\n\r\n"
 LARGE_POST = b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 1000000\r\n\r\n" + bytes(200_000)
@@ -179,6 +195,43 @@ async def test_stream_ends_when_its_client_has_gone_whatever_it_had_sent_behind(
         writer.transport.abort()
         async with asyncio.timeout(10):
             await gone.wait()
+
+
+async def followed(scope: Any, receive: Any, send: Any) -> None:
+    headers = [(b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers, IS_FOLLOWED: True})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def test_head_without_a_body_is_sent_although_one_was_to_follow() -> None:
+    async with serving([], [], followed) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET.replace(b"GET", b"HEAD"))
+        async with asyncio.timeout(10):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        writer.write(GET)
+        async with asyncio.timeout(10):
+            await reader.readuntil(b"\r\n\r\nok")
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_connection_that_is_not_used_is_closed_in_time_and_none_that_is_in_use() -> None:
+    async def wait(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/long":
+            await asyncio.sleep(3 * KEEP_ALIVE_SECONDS)
+        await followed(scope, receive, send)
+
+    async with serving([], [], wait, timeout_keep_alive=KEEP_ALIVE_SECONDS) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for request in (GET, GET.replace(b"/ ", b"/long ")):
+            writer.write(request)
+            async with asyncio.timeout(10):
+                await reader.readuntil(b"\r\n\r\nok")
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_requests_that_were_sent_together_are_answered_one_after_the_other() -> None:
