@@ -117,12 +117,31 @@ def test_saves_have_names_are_listed_completed_and_removed(start_notebook: Start
         return matches
 
     assert complete("%session restore l") == ["long\\ lunch"]
+    assert complete("%session restore b") == ["b"]
+    assert complete("%session restore 'long lunch' ") == ["a", "b"]
+    assert complete("%session restore a ") == ["b"]
+    assert complete("%session restore nothing x") == []
     assert complete("%session saves d") == ["delete"]
     assert complete("%session saves delete 'l") == ["'long lunch'"]
     assert complete("%session restore x --f") == ["--force"]
     assert complete("%session autosave o") == ["on", "off"]
     assert "Removed the save 'long lunch'" in notebook.run("%session saves delete 'long lunch'").displayed
     assert "1 save of this notebook." in notebook.run("%session saves").displayed
+
+
+def test_very_long_names_are_names(start_notebook: Start) -> None:
+    notebook, name, other = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-long"), "n" * 300, "m" * 300
+    notebook.run(f"{name} = 5")
+    saved(notebook)
+    notebook.run(f"del {name}")
+    assert "Variables restored: 1 variable" in notebook.run(f"%session restore {name}").displayed
+    assert notebook.run(name).result == "5"
+    said = error_of(notebook.run(f"%session restore {other}"))
+    assert said.startswith(f"There is no variable '{'m' * 100}…' in the save of ")
+    said = error_of(notebook.run(f"%session save {other}"))
+    assert said == f"'{'m' * 64}…' cannot be the name of a save: use 1 to 64 characters that can be printed"
+    said = error_of(notebook.run(f"%session saves delete {other}"))
+    assert said.startswith(f"There is no save '{'m' * 100}…' of this notebook")
 
 
 def test_a_session_without_variables_has_nothing_to_save(start_notebook: Start) -> None:

@@ -19,10 +19,8 @@ def parse_name(text: str) -> str:
     """
     name = unicodedata.normalize("NFC", text.strip())
     if not name or len(name) > MAX_CHARS or not name.isprintable():
-        raise UsageError(
-            f"'{one_line(text[:MAX_CHARS])}' cannot be the name of a save: use 1 to {MAX_CHARS} characters that can be "
-            "printed"
-        )
+        shown = one_line(text[:MAX_CHARS]) + ("…" if len(text) > MAX_CHARS else "")
+        raise UsageError(f"'{shown}' cannot be the name of a save: use 1 to {MAX_CHARS} characters that can be printed")
     if name.startswith("-"):
         raise UsageError(f"'{name}' looks like an option: a save's name begins with anything else than '-'")
     return name

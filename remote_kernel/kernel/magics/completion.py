@@ -47,6 +47,7 @@ class Completion:
     Args:
         list_remote: lists a folder of the session.
         list_saves: names the saves of the notebook.
+        list_variables: names the variables of a save.
         totals: returns those of the workspace; `None` where there is none.
         answer: replies to a request with a content.
         fail: replies to a request with an error.
@@ -56,6 +57,7 @@ class Completion:
         self,
         list_remote: ListRemote,
         list_saves: Callable[[], Awaitable[Sequence[str]]],
+        list_variables: Callable[[str], Awaitable[Sequence[str]]],
         *,
         totals: "Callable[[], Totals | None]",
         answer: Callable[[Request, Mapping[str, Any]], None],
@@ -63,6 +65,7 @@ class Completion:
     ) -> None:
         self._list_remote = list_remote
         self._list_saves = list_saves
+        self._list_variables = list_variables
         self._totals = totals
         self._reply = answer
         self._fail = fail
@@ -136,8 +139,11 @@ class Completion:
 
     async def _complete_saves(self, line: Typed) -> list[str]:
         has_place = len(line.words) == 1 or line.words == (Verb.SAVES, "delete")
-        names = await self._list_saves() if has_place else []
-        return [quoted(name, line.quote, is_complete=True) for name in names if name.startswith(line.word)]
+        names = [*(await self._list_saves() if has_place else [])]
+        if line.words[0] == Verb.RESTORE:  # its first word may be a variable, too
+            names += await self._list_variables(line.words[1] if len(line.words) > 1 else "")
+        found = [name for name in names if name.startswith(line.word) and name not in line.words[1:]]
+        return [quoted(name, line.quote, is_complete=True) for name in found[:MAX_MATCHES]]
 
     async def _inspect(self) -> dict[str, Any]:
         data: dict[str, Any] = {"text/plain": session_command.HELP}

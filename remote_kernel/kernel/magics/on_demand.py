@@ -69,6 +69,7 @@ class CommandsOnDemand:
         return Completion(
             self._actions.list_remote,
             self._saves.names,
+            self._saves.variables,
             totals=lambda: self._preparation.totals,
             answer=self._answer,
             fail=self._fail,

@@ -171,6 +171,10 @@ class SavesOnDemand:
         """Return the names of the notebook's saves; nothing where they cannot be read."""
         return await self._ask(lambda saves: saves.labels(), ())
 
+    async def variables(self, save: str) -> Sequence[str]:
+        """Return the names of the variables in a save, or in the one that is meant where none has this name."""
+        return await self._ask(lambda saves: saves.variables(save), ())
+
     async def finish(self, *, within_seconds: float) -> None:
         """Save what has changed before the session is given back, where that is wanted."""
         if self._loaded is not None:

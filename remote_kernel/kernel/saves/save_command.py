@@ -13,6 +13,7 @@ from remote_kernel.core.errors import (
     SettingsError,
     UsageError,
 )
+from remote_kernel.core.numbers import REMARK
 from remote_kernel.core.saves.names import parse_name
 from remote_kernel.core.saves.save import Save
 from remote_kernel.core.text.human_numbers import format_bytes, format_seconds
@@ -55,7 +56,7 @@ RESTORE_INTERRUPTED = (
     "The restore was interrupted: some variables may be back, and others not. Run the cell again to bring back all."
 )
 
-MAX_NAMES = 10
+MAX_NAMES, MAX_CHARS = 10, 100
 
 _ARE_HERE = "are here already, perhaps with other values"
 _YES = frozenset({"y", "yes"})
@@ -156,17 +157,18 @@ class SaveCommand:
         contents = await self._saves.contents(save)
         known = {each.name for each in contents.restored} | {each.name for each in contents.lost}
         for name in names:
-            if name not in known and contents.warnings:
+            is_known = REMARK.check(name, "a variable") in known  # as the contents have it, which are for people
+            if not is_known and contents.warnings:
                 raise SaveError(contents.warnings[0])
-            if name not in known:
-                raise UsageError(NO_SUCH_VARIABLE.format(name=one_line(name), save=title(save, time.time())))
+            if not is_known:
+                raise UsageError(NO_SUCH_VARIABLE.format(name=_shown(name), save=title(save, time.time())))
 
     async def _find(self, name: str) -> Save:
         """Return a save by its name or id, also one that cannot be used; raises `SaveError`."""
         for save in await self._saves.list():
             if name in (save.name, save.id):
                 return save
-        raise SaveError(NO_SUCH_SAVE.format(name=one_line(name)))
+        raise SaveError(NO_SUCH_SAVE.format(name=_shown(name)))
 
     async def _restore(self, request: Request, save: Save, names: Sequence[str], *, is_forced: bool) -> Report:
         progress = SaveProgress()
@@ -234,6 +236,11 @@ class SaveCommand:
         changed = " A cell has run since." if save and autosaving.state.has_changed else ""
         problem = f" The last try has failed: {autosaving.problem}" if autosaving.problem else ""
         return f"{ON if autosaving.state.is_on else OFF}{last}{changed}{problem}"
+
+
+def _shown(name: str) -> str:
+    """Return a name that somebody has typed; of a very long one the beginning."""
+    return one_line(name if len(name) <= MAX_CHARS else f"{name[:MAX_CHARS]}…")
 
 
 def show_conflicts(report: Report, source: str) -> Shown:

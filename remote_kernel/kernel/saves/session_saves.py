@@ -99,6 +99,12 @@ class SessionSaves:
         """Return by what commands know the saves; raises as `list`."""
         return [save.label for save in await self.list()]
 
+    async def variables(self, name: str) -> Sequence[str]:
+        """Return the variables in the save of a name, else in the one that `choose` returns; raises as `list`."""
+        named = next((save for save in await self.list() if name in (save.name, save.id)), None)
+        save = named or await self.choose()
+        return [each.name for each in (await self.contents(save)).restored] if save is not None else []
+
     async def newest(self) -> Save | None:
         """Return the newest save of this notebook that can be used; raises as `list`.
 
