@@ -98,7 +98,8 @@ class Interpreter:
             hold=self.hold,
             on_deaf=self._kill_group,
         )
-        self._readiness = Readiness(self.channels.send, self.channels.wait_stdin, self._author, self.exited)
+        sockets = f"{self._manager.ip}-" if self._manager.transport == "ipc" else ""
+        self._readiness = Readiness(sockets, self.channels.send, self.channels.wait_stdin, self._author, self.exited)
         self.listen(self._readiness.receive)
 
     async def start(self) -> None:

@@ -26,6 +26,7 @@ class Readiness:
     """The agent's own questions to a kernel that starts, and the answers.
 
     Args:
+        sockets: how the paths of the kernel's sockets begin; "" where they are none.
         send: sends one message on a channel.
         wait_stdin: returns when the stdin channel is connected.
         exited: is done when the kernel's process has ended.
@@ -37,6 +38,7 @@ class Readiness:
 
     def __init__(
         self,
+        sockets: str,
         send: Callable[[Channel, tuple[bytes, ...]], None],
         wait_stdin: Callable[[], Coroutine[Any, Any, None]],
         author: Author,
@@ -44,6 +46,7 @@ class Readiness:
     ) -> None:
         self.kernel_info: dict[str, Any] = {}
         self.cell_files = CellFiles()
+        self._sockets = sockets
         self._send = send
         self._wait_stdin = wait_stdin
         self._author = author
@@ -80,12 +83,14 @@ class Readiness:
                     await has_replied.wait()
                     await self._is_published.wait()
         if is_python:
-            code = call_main(make_ready, {})
+            code = call_main(make_ready, {"sockets": self._sockets})
             content = {"code": code, "silent": True, "store_history": False, "stop_on_error": False}
             self._ask(Channel.SHELL, "execute_request", content)
             await self._ask_debugger()
             await self._wait_unless_exited(self._replied["execute_reply"].wait())
             await self._wait_unless_exited(self._wait_stdin())
+        if self._sockets:
+            make_ready.widen(self._sockets)
         await self._settle()
         return True
 
