@@ -15,6 +15,7 @@
 #   make many [ARGS="--kernels 10"]  50 kernels on one pool, 600 sessions at its front door, in minutes
 #   make state [ARGS="--megabytes 10"]  saves of variables, beside dill and kishu, for docs/state.md, in some minutes
 #   make profile [ARGS="cell"]  what each process spends its processor time on, by Linux's perf, in two minutes
+#   make flames [ARGS="cell"]  in which functions local kernel and agent spend it, as pictures in docs, in a minute
 #   make performance           the tables and pictures of docs/performance.md anew, on a machine that does nothing else
 #   make scale [ARGS="--people 1000"]  a simulated day of 10,000 notebooks on 600 sessions, in a minute
 #   make large                 a file of 200 MB through lines that are cut, in half a minute
@@ -28,7 +29,7 @@
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo notebooks test unit slow repeat contract live soak bench peers many profile state performance large scale image browser places hub tools clients public windows wine lint clean
+.PHONY: demo notebooks test unit slow repeat contract live soak bench peers many profile flames state performance large scale image browser places hub tools clients public windows wine lint clean
 .DELETE_ON_ERROR:
 
 # As an installation has it: every kernel and pod that a test or a benchmark starts would compile the package anew.
@@ -110,6 +111,9 @@ many: $(VENV)/test.stamp
 
 profile: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.shares $(ARGS)
+
+flames: $(VENV)/flames.stamp
+	$(BIN)/python -m benchmarks.flames $(ARGS)
 
 state: $(VENV)/test.stamp $(BUILD)/kishu.stamp
 	$(BIN)/python -m benchmarks.state --kishu $(BUILD)/kishu/bin/python $(ARGS)
