@@ -27,6 +27,9 @@ from tests.faults.proxy import FaultProxy, Plan
 DOCS = Path(__file__).parent.parent / "docs"
 ROUNDS = 7
 
+# Of a built-in interpreter, after the first one.
+CELLS = 10
+
 LOGIN_SECONDS = 1.5
 
 # As long as somebody takes who opens a notebook, looks at it, and runs its first cell.
@@ -36,6 +39,8 @@ ALONE = "the session alone"
 LATER = "first cell 4 s after the kernel's start"
 AT_ONCE = "first cell at once"
 SECOND = "first cell of a second kernel, at once"
+BUILT_IN = "first cell in a built-in interpreter, 1.5 s after the kernel's start"
+LATER_BUILT_IN = "a later cell there"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -66,6 +71,24 @@ def measure(rounds: int) -> dict[str, list[float]]:
                 samples[AT_ONCE].append(_time_cell(front_end))
             with _kernel(environ) as front_end:
                 samples[SECOND].append(_time_cell(front_end))
+    return samples | _measure_built_in(rounds)
+
+
+def _measure_built_in(rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of first and later cells in a pool that knows only Azure's interpreter API."""
+    samples: dict[str, list[float]] = {BUILT_IN: [], LATER_BUILT_IN: []}
+    with (
+        private_home(),
+        Pool.start("--flavor", "interpreter", "--max-sessions", "20", "--ready", "2") as pool,
+        FaultProxy.before(pool.endpoint) as link,
+    ):
+        link.plan = lambda _number: Plan(delay_seconds=ROUND_TRIP_SECONDS / 2)
+        environ = {"REMOTE_KERNEL_ENDPOINT": link.endpoint, "REMOTE_KERNEL_TOKEN": pool.token}
+        for _ in range(rounds):
+            with _kernel(environ) as front_end:
+                time.sleep(LOGIN_SECONDS)
+                samples[BUILT_IN].append(_time_cell(front_end))
+                samples[LATER_BUILT_IN] += [_time_cell(front_end) for _ in range(CELLS)]
     return samples
 
 
