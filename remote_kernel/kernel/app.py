@@ -4,6 +4,7 @@ A front end tries to connect as soon as it has started the process, and then, as
 or two. So this binds the sockets first; the rest is loaded while nobody could be heard anyway.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -28,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
         from remote_kernel.io.system.event_loop import run_in_loop  # late, see above
         from remote_kernel.kernel.serving import serve
 
+        _collect_no_more_of_what_is_loaded()
         return run_in_loop(serve(connection, sockets, parent, environ))
     except RemoteKernelError as error:
         print(f"remote-kernel: {error}", file=sys.stderr)
@@ -40,6 +42,12 @@ def main(argv: list[str] | None = None) -> int:
 
         report_defect(error)
         return 1
+
+
+def _collect_no_more_of_what_is_loaded() -> None:
+    """Have the garbage collector, which `__main__` holds back, look at what is made from now on alone."""
+    gc.freeze()
+    gc.enable()
 
 
 def _parse_arguments(argv: Sequence[str]) -> Path:

@@ -31,6 +31,26 @@ LATE = (
 )  # fmt: skip
 OF_PYTHON = {"argparse", "codeop", "difflib", "email", "gettext", "html", "shlex", "tomllib", "zipfile"}
 
+# Runs the kernel until it would serve, and says whether the collector works before and then, and how many objects it
+# leaves alone.
+PROGRAM = """
+import gc, runpy
+from remote_kernel.kernel import serving
+enabled = []
+
+async def serve(*_arguments):
+    print(enabled[0], gc.isenabled(), gc.get_freeze_count())
+    return 0
+
+def find_parent(_environ):
+    enabled.append(gc.isenabled())
+
+serving.serve = serve
+from remote_kernel.kernel import parent
+parent.find_parent = find_parent
+runpy.run_module("remote_kernel", run_name="__main__", alter_sys=True)
+"""
+
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
@@ -64,6 +84,16 @@ def test_what_few_cells_need_is_loaded_when_one_does(loaded: list[str]) -> None:
     late = tuple(f"remote_kernel.{name}" for name in LATE)
     assert [name for name in loaded if name.startswith(late)] == []
     assert OF_PYTHON & set(loaded) == set()
+
+
+def test_the_garbage_collector_looks_at_nothing_that_is_loaded(tmp_path: Path) -> None:
+    connection_file = tmp_path / "c.json"
+    write_connection_file(connection_file, key=b"key")
+    command = [sys.executable, "-c", PROGRAM, "-f", str(connection_file)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    was_enabled, is_enabled, frozen = ended.stdout.split()
+    assert (was_enabled, is_enabled) == ("False", "True")
+    assert int(frozen) > 10_000
 
 
 def test_each_late_module_is_one_of_ours() -> None:
