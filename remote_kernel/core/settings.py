@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from remote_kernel.core.errors import SettingsError
@@ -25,6 +26,8 @@ DEFAULT_SAVES_BYTES = 5_000_000_000
 # One is for people who can wait for a few minutes, and for what is lost otherwise.
 DEFAULT_SAVE_BYTES = 2_000_000_000
 DEFAULT_SAVE_SECONDS = 600.0
+
+E = TypeVar("E", bound=StrEnum)
 
 FORWARD_ENV = "REMOTE_KERNEL_FORWARD_ENV"
 
@@ -115,13 +118,13 @@ class Settings:
             token=_parse_token(environ.get("REMOTE_KERNEL_TOKEN", "").strip()),
             credential=parse_credential(environ.get("REMOTE_KERNEL_CREDENTIAL", "")),
             token_scope=parse_token_scope(environ.get("REMOTE_KERNEL_TOKEN_SCOPE", "")),
-            scope=parse_scope(environ.get("REMOTE_KERNEL_SCOPE", "") or Scope.NOTEBOOK),
+            scope=_parse_choice(environ, "REMOTE_KERNEL_SCOPE", Scope.NOTEBOOK),
             notebook=environ.get("REMOTE_KERNEL_NOTEBOOK", ""),
             project=environ.get("REMOTE_KERNEL_PROJECT", ""),
             identifier=parse_identifier(literal) if literal else None,
             pod_kernel=environ.get("REMOTE_KERNEL_POD_KERNEL", "") or DEFAULT_KERNELSPEC,
             is_fresh=_parse_switch(environ, "REMOTE_KERNEL_FRESH", default=False),
-            start=_parse_start(environ.get("REMOTE_KERNEL_START", "")),
+            start=_parse_choice(environ, "REMOTE_KERNEL_START", Start.LAZY),
             keeps_history=_parse_switch(environ, "REMOTE_KERNEL_HISTORY", default=True),
             forwarded=_parse_forwarded(environ.get(FORWARD_ENV, "")),
             startup=environ.get("REMOTE_KERNEL_STARTUP", ""),
@@ -134,38 +137,27 @@ class Settings:
             workspace=environ.get("REMOTE_KERNEL_WORKSPACE", ""),
             workspace_limits=WorkspaceLimits(
                 max_files=int(_parse_number(environ, "REMOTE_KERNEL_WORKSPACE_MAX_FILES", MAX_FILES)),
-                max_bytes=int(_parse_number(environ, "REMOTE_KERNEL_WORKSPACE_MAX_MB", MAX_BYTES / 1e6) * 1e6),
-                max_file_bytes=int(
-                    _parse_number(environ, "REMOTE_KERNEL_WORKSPACE_MAX_FILE_MB", MAX_FILE_BYTES / 1e6) * 1e6
-                ),
+                max_bytes=_parse_megabytes(environ, "REMOTE_KERNEL_WORKSPACE_MAX_MB", MAX_BYTES),
+                max_file_bytes=_parse_megabytes(environ, "REMOTE_KERNEL_WORKSPACE_MAX_FILE_MB", MAX_FILE_BYTES),
             ),
             brings_workspace_back=_parse_optional_switch(environ, "REMOTE_KERNEL_WORKSPACE_DOWN"),
             is_direct=_parse_optional_switch(environ, "REMOTE_KERNEL_DIRECT"),
             saves=environ.get("REMOTE_KERNEL_SAVES", ""),
             saves_kept=int(_parse_number(environ, "REMOTE_KERNEL_SAVES_KEEP", DEFAULT_SAVES_KEPT)),
-            saves_max_bytes=int(_parse_number(environ, "REMOTE_KERNEL_SAVES_MAX_MB", DEFAULT_SAVES_BYTES / 1e6) * 1e6),
-            save_max_bytes=int(_parse_number(environ, "REMOTE_KERNEL_SAVE_MAX_MB", DEFAULT_SAVE_BYTES / 1e6) * 1e6),
+            saves_max_bytes=_parse_megabytes(environ, "REMOTE_KERNEL_SAVES_MAX_MB", DEFAULT_SAVES_BYTES),
+            save_max_bytes=_parse_megabytes(environ, "REMOTE_KERNEL_SAVE_MAX_MB", DEFAULT_SAVE_BYTES),
             save_seconds=_parse_number(environ, "REMOTE_KERNEL_SAVE_SECONDS", DEFAULT_SAVE_SECONDS),
             autosaves=_parse_switch(environ, "REMOTE_KERNEL_AUTOSAVE", default=False),
             autorestores=_parse_switch(environ, "REMOTE_KERNEL_AUTORESTORE", default=False),
         )
 
 
-def parse_scope(text: str) -> Scope:
-    """Read a scope; raises `SettingsError` for an unknown one."""
+def _parse_choice(environ: Mapping[str, str], name: str, default: E) -> E:
+    text, kind = environ.get(name, ""), type(default)
     try:
-        return Scope(text)
+        return kind(text or default)
     except ValueError:
-        names = ", ".join(Scope)
-        raise SettingsError(f"REMOTE_KERNEL_SCOPE is {text!r}: use one of {names}") from None
-
-
-def _parse_start(text: str) -> Start:
-    try:
-        return Start(text or Start.LAZY)
-    except ValueError:
-        names = ", ".join(Start)
-        raise SettingsError(f"REMOTE_KERNEL_START is {text!r}: use one of {names}") from None
+        raise SettingsError(f"{name} is {text!r}: use one of {', '.join(kind)}") from None
 
 
 def _parse_forwarded(text: str) -> tuple[str, ...]:
@@ -228,6 +220,10 @@ def _parse_number(environ: Mapping[str, str], name: str, default: float) -> floa
     if not 0 <= number < float("inf"):
         raise SettingsError(f"{name} is {text!r}: use a number of 0 or more")
     return number
+
+
+def _parse_megabytes(environ: Mapping[str, str], name: str, default_bytes: int) -> int:
+    return int(_parse_number(environ, name, default_bytes / 1e6) * 1e6)
 
 
 _SWITCH = {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}

@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 
 from remote_kernel import __version__
 from remote_kernel.cli.doctor.finding import Finding, Status
-from remote_kernel.cli.install.kernelspecs import find_installed
+from remote_kernel.cli.install.kernelspecs import DISTRIBUTION, find_installed
 from remote_kernel.core.errors import HOMELESS, RemoteKernelError, is_homeless
 from remote_kernel.core.identity import parse_key, user_name
 from remote_kernel.core.settings import Settings
@@ -18,8 +18,6 @@ from remote_kernel.io.log_files import log_folder
 from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.identity.decision import login_name
 from remote_kernel.kernel.identity.identity_key import KEY_FILE, load_key
-
-DISTRIBUTION = "remote-session-kernel"
 
 # Those that decide what works; the others are only looked at.
 _SHOWN = ("jupyter_client", "ipykernel", "pyzmq", "httpx")

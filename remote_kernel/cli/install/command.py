@@ -13,7 +13,7 @@ from remote_kernel.core.identity import Scope
 from remote_kernel.core.pools.pod_environment import is_secret
 from remote_kernel.core.settings import Settings
 from remote_kernel.core.text.shown_address import without_secrets
-from remote_kernel.core.text.terminal_text import one_line
+from remote_kernel.core.text.terminal_text import aligned, one_line
 
 if TYPE_CHECKING:
     from remote_kernel.cli.install.kernelspecs import Installed
@@ -170,9 +170,7 @@ def _table(kernels: "list[Installed]") -> str:
         folder = f"{kernel.folder} ({kernel.problem})" if kernel.problem else str(kernel.folder)
         pool = without_secrets(kernel.endpoint) or "local, or the environment's"
         rows.append((kernel.name, kernel.display_name, pool, folder))
-    lines = [[one_line(cell) for cell in row] for row in rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(3)]
-    return "\n".join("  ".join([*(line[n].ljust(widths[n]) for n in range(3)), line[3]]) for line in lines)
+    return "\n".join(aligned([[one_line(cell) for cell in row] for row in rows]))
 
 
 def uninstall(arguments: argparse.Namespace) -> int:

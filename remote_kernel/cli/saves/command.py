@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from remote_kernel.core.errors import UsageError
 from remote_kernel.core.text.human_numbers import count_of, format_bytes
 from remote_kernel.core.text.human_times import format_moment
-from remote_kernel.core.text.terminal_text import PLAIN, one_line
+from remote_kernel.core.text.terminal_text import PLAIN, aligned, one_line
 
 if TYPE_CHECKING:
     from remote_kernel.cli.saves.save_list import Row, SaveList
@@ -81,9 +81,7 @@ def _show(saves: "SaveList", whose: str) -> None:
 def table(rows: "Sequence[Row]", now: float) -> str:
     """Return the rows for people at `now` (seconds since 1970); those that cannot be used are red."""
     head = ("SAVE", "NAME", "SAVED", "VARIABLES", "SIZE", "PYTHON", "NOTEBOOK")
-    lines = [head, *(_cells(row, now) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    texts = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+    texts = aligned([head, *(_cells(row, now) for row in rows)])
     marks = [False, *(bool(row.save.problem) for row in rows)]
     return "\n".join(f"{_RED}{text}{PLAIN}" if mark else text for text, mark in zip(texts, marks, strict=True))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from remote_kernel.core.errors import RemoteKernelError, UsageError
 from remote_kernel.core.text.human_numbers import count_of, format_seconds
 from remote_kernel.core.text.human_times import format_moment
-from remote_kernel.core.text.terminal_text import one_line
+from remote_kernel.core.text.terminal_text import aligned, one_line
 from remote_kernel.io.system.event_loop import run_in_loop
 
 if TYPE_CHECKING:
@@ -91,8 +91,7 @@ def table(rows: "Sequence[Row]") -> str:
         saved = "-" if row.saved_at is None else format_moment(row.saved_at, time.time())
         cells = (row.label, row.kernel or "-", row.state, idle, kept, saved, pool, row.notebook or "-")
         lines.append([one_line(cell) for cell in cells])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    return "\n".join(aligned(lines))
 
 
 def stop_sessions(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ not pass.
 """
 
 import re
+from collections.abc import Container, Sequence
 
 # Attributes, and two colours of 24 bits, have 41 characters; what is much longer is none of a program's colours.
 _SGR = r"\x1b\[[0-9;:]{0,64}m"
@@ -115,3 +116,10 @@ def _show(found: re.Match[str], *, keeps_colours: bool) -> str:
 def _name(character: str) -> str:
     code = ord(character)
     return _NAMED.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def aligned(rows: Sequence[Sequence[str]], *, right: Container[int] = ()) -> list[str]:
+    """Return rows as lines whose columns stand below one another; those with the numbers `right` are to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    signs = [">" if number in right else "<" for number in range(len(widths))]
+    return ["  ".join(map("{:{}{}}".format, row, signs, widths)).rstrip() for row in rows]

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from remote_kernel.core.text.terminal_text import escape
+from remote_kernel.core.text.terminal_text import aligned, escape
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.output import style
 
@@ -23,9 +23,7 @@ def note(text: str, *, colour: str = style.ACCENT, is_aside: bool = False) -> Sh
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], footer: str, *, is_text: bool = False) -> Shown:
     """Return a table, its first column to the left, and the others to the right unless they are text."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    signs = ["<", *["<" if is_text else ">"] * len(widths)]
-    lines = ["  ".join(map("{:{}{}}".format, row, signs, widths)).rstrip() for row in rows]
+    lines = aligned(rows, right=() if is_text else range(1, len(heads)))
     return Shown(style.table(heads, rows, footer, is_text=is_text), "\n".join([*lines, footer]))
 
 

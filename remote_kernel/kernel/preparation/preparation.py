@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from remote_kernel.client.files.local_paths import current_folder
 from remote_kernel.client.retry import Wait
-from remote_kernel.core.errors import RemoteKernelError, SettingsError
+from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.wire.frames import Files
 from remote_kernel.kernel.identity.notebook_path import Hints
 from remote_kernel.kernel.launch.project_file import find_project
 from remote_kernel.kernel.output.display import Shown
 from remote_kernel.kernel.saves.on_demand import SavesOnDemand
 from remote_kernel.kernel.session.attachment import Attachment
-from remote_kernel.kernel.session.choices import Choice, ChoiceFile
+from remote_kernel.kernel.session.choices import Choice, ChoiceFile, keep_choice
 from remote_kernel.kernel.session.session import Session
 
 if TYPE_CHECKING:
@@ -191,15 +191,7 @@ class Preparation:
         """
         notebook = await self._session.identify(self._hints)
         self._take(await asyncio.to_thread(self._find_place, notebook, setting), notebook)
-        if notebook:
-            try:
-                await asyncio.to_thread(
-                    ChoiceFile(self._session.folders.data, Choice.WORKSPACE, notebook).save, setting
-                )
-            except OSError as error:
-                raise SettingsError(
-                    f"This counts for this kernel alone, as the choice cannot be kept for later: {error.strerror}"
-                ) from None
+        await keep_choice(self._session.folders.data, Choice.WORKSPACE, notebook, setting)
 
     def is_news(self, said: Files) -> bool:
         """Return whether there may be anything to fetch after what the pod said behind a cell."""

@@ -1,6 +1,5 @@
 """`%session save`, `restore`, `saves` and `autosave`: what is done, and seen of it in the cell."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -10,7 +9,6 @@ from remote_kernel.core.errors import (
     RemoteKernelError,
     SaveError,
     SessionLost,
-    SettingsError,
     UsageError,
 )
 from remote_kernel.core.numbers import REMARK
@@ -32,7 +30,7 @@ from remote_kernel.kernel.saves.lines import AutosaveAction
 from remote_kernel.kernel.saves.on_demand import SavesOnDemand
 from remote_kernel.kernel.saves.report import RestoreCard, describe_lost, show_saves
 from remote_kernel.kernel.saves.words import amount, moment, title
-from remote_kernel.kernel.session.choices import Choice, ChoiceFile
+from remote_kernel.kernel.session.choices import Choice, keep_choice
 from remote_kernel.kernel.session.session import Session
 
 NOTHING_TO_SAVE = "There is nothing to save: there is no session, and so no variables."
@@ -213,18 +211,9 @@ class SaveCommand:
         self._on_demand.look()
         if action is not AutosaveAction.STATUS:
             self._saves.autosaving.switch(is_on=action is AutosaveAction.ON)
-            await self._keep_choice(notebook, is_on=action is AutosaveAction.ON)
+            is_on = action is AutosaveAction.ON
+            await keep_choice(self._session.folders.data, Choice.AUTOSAVE, notebook, is_on)
         return note(await self._describe_autosave())
-
-    async def _keep_choice(self, notebook: str, *, is_on: bool) -> None:
-        if not notebook:
-            return
-        try:
-            await asyncio.to_thread(ChoiceFile(self._session.folders.data, Choice.AUTOSAVE, notebook).save, is_on)
-        except OSError as error:
-            raise SettingsError(
-                f"This counts for this kernel alone, as the choice cannot be kept for later: {error.strerror}"
-            ) from None
 
     async def _describe_autosave(self) -> str:
         autosaving = self._saves.autosaving

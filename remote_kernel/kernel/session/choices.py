@@ -1,5 +1,6 @@
 """Choices that users make for a notebook by `%session`, kept for later kernels of it."""
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -7,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
+from remote_kernel.core.errors import SettingsError
 from remote_kernel.io.private_files import make_private_folder, write_private
 
 T = TypeVar("T", str, bool)
@@ -42,3 +44,19 @@ class ChoiceFile:
         """Remember a choice; raises `OSError`."""
         make_private_folder(self._path.parent)
         write_private(self._path, json.dumps({"notebook": self._notebook, "chosen": chosen}))
+
+
+async def keep_choice(data_folder: Path, choice: Choice, notebook: str, chosen: str | bool) -> None:
+    """Remember a choice for later kernels of a notebook, if anybody knows which one this is.
+
+    Raises:
+        SettingsError: it counts for this kernel alone.
+    """
+    if not notebook:
+        return
+    try:
+        await asyncio.to_thread(ChoiceFile(data_folder, choice, notebook).save, chosen)
+    except OSError as error:
+        raise SettingsError(
+            f"This counts for this kernel alone, as the choice cannot be kept for later: {error.strerror}"
+        ) from None

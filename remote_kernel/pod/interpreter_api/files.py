@@ -57,7 +57,7 @@ class FilesApi:
         ]
 
     async def list(self, request: Request) -> Response:
-        version = _version_of(request)
+        version = version_of(request)
         is_recursive = request.query_params.get("recursive", "").lower() == "true"
         if version.has_code_execute:
             return to_json_response(_old_list(self._folder.entries(_path_of(request))))
@@ -65,19 +65,19 @@ class FilesApi:
         return to_json_response({"value": [_describe(entry, version) for entry in entries]})
 
     async def upload(self, request: Request) -> Response:
-        version = _version_of(request)
+        version = version_of(request)
         if version.has_code_execute:
             raise ApiRefusal(404, "NotFound", "In this api-version, files are sent to /files/upload.")
         return to_json_response(_describe(await self._receive(request), version))
 
     async def upload_old(self, request: Request) -> Response:
-        if not _version_of(request).has_code_execute:
+        if not version_of(request).has_code_execute:
             raise ApiRefusal(404, "NotFound", "In this api-version, files are sent to /files.")
         return to_json_response(_old_list([await self._receive(request)]))
 
     async def get(self, request: Request) -> Response:
         """Describe a file, or send its content: `content/<name>` in older versions, `<name>/content` in newer ones."""
-        version, name = _version_of(request), str(request.path_params["name"])
+        version, name = version_of(request), str(request.path_params["name"])
         if version.has_code_execute:
             if name.startswith("content/"):
                 return self._send(request, name.removeprefix("content/"))
@@ -87,7 +87,7 @@ class FilesApi:
         return to_json_response(_describe(self._folder.describe(_path_of(request, name)), version))
 
     async def delete(self, request: Request) -> Response:
-        _version_of(request)
+        version_of(request)
         self._folder.remove(_path_of(request, str(request.path_params["name"])))
         return Response(status_code=204)
 
@@ -157,7 +157,8 @@ async def _chain(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenera
         yield piece
 
 
-def _version_of(request: Request) -> ApiVersion:
+def version_of(request: Request) -> ApiVersion:
+    """Return the version of the API that a request speaks; raises `ApiRefusal`."""
     return parse_api_version(request.query_params.get("api-version"))
 
 

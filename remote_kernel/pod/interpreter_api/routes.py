@@ -11,12 +11,11 @@ from remote_kernel.core.interpreter_api.versions import (
     EXECUTIONS_PATH,
     ApiRefusal,
     ApiVersion,
-    parse_api_version,
 )
 from remote_kernel.pod.api.bodies import read_body, to_json_response
 from remote_kernel.pod.files.data_folder import DataFolder
 from remote_kernel.pod.interpreter_api.executions import Executions
-from remote_kernel.pod.interpreter_api.files import FilesApi
+from remote_kernel.pod.interpreter_api.files import FilesApi, version_of
 
 # The front door tells the pod who is asking, and what it took off the path: `remote_kernel.pool.front_door.forward`.
 SESSION_HEADER = "x-session-id"
@@ -38,14 +37,14 @@ class InterpreterApi:
         ]
 
     async def execute(self, request: Request) -> Response:
-        version = _version_of(request)
+        version = version_of(request)
         execution = await self._execute(request, version)
         # A program that failed is no failure of the service.
         status = 202 if ApiVersion.V2024_10_02 <= version < ApiVersion.V2025_10_02 else 200
         return to_json_response(execution.to_json(version), status, headers=_headers_of(request, execution))
 
     async def get(self, request: Request) -> Response:
-        version = _version_of(request)
+        version = version_of(request)
         return to_json_response(self._executions.get(request.path_params["id"]).to_json(version))
 
     async def _execute(self, request: Request, version: ApiVersion) -> Execution:
@@ -54,10 +53,6 @@ class InterpreterApi:
         if not (len(operation_id) <= 128 and operation_id.isascii()):
             raise ApiRefusal(400, "InvalidOperationId", "The header 'operation-id' may have 128 characters.")
         return await self._executions.execute(wanted, identifier=_identifier_of(request), operation_id=operation_id)
-
-
-def _version_of(request: Request) -> ApiVersion:
-    return parse_api_version(request.query_params.get("api-version"))
 
 
 def _identifier_of(request: Request) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote_kernel.core.text.terminal_text import clean, escape, one_line
+from remote_kernel.core.text.terminal_text import aligned, clean, escape, one_line
 
 # What a hostile program would like to have written to a terminal, and what its user sees of it.
 HOSTILE = [
@@ -133,3 +133,9 @@ def test_time_grows_with_the_length_and_no_faster(make: Callable[..., str], text
     began = time.process_time()
     assert_harmless(make(text, keeps_colours=True), keeps_colours=True)
     assert time.process_time() - began < 5  # a fraction of a second; where it grew with the square, minutes
+
+
+def test_columns_stand_below_one_another_and_no_line_ends_with_blanks() -> None:
+    rows = [("NAME", "SIZE", "WHERE"), ("a", "12", "here"), ("longer", "3", "")]
+    assert aligned(rows) == ["NAME    SIZE  WHERE", "a       12    here", "longer  3"]
+    assert aligned(rows, right={1})[1:] == ["a         12  here", "longer     3"]
