@@ -1,6 +1,7 @@
 """Saves and restores against a real pod: whole or not at all, whatever happens to the line, the pod and the disks."""
 
 import asyncio
+import dataclasses
 import hashlib
 import io
 import json
@@ -239,6 +240,26 @@ async def test_other_values_are_replaced_only_by_force(notebook: Notebook, store
     assert notebook.run("print(x)") == "[2]\n"
     assert restored(await notebook.restore(save, store, force=True)) == ["x"]
     assert notebook.run("print(x, y)") == "[1] 3\n"
+
+
+async def test_other_versions_are_told_before_anything_is_loaded(notebook: Notebook, store: SaveStore) -> None:
+    notebook.run("class Ending:\n    def __reduce__(self): return (__import__('os')._exit, (1,))\nx = 1")
+    save = add_of_python_3_1(store, await notebook.save(store))
+    notebook.run("x = 2")
+    report = await notebook.restore(save, store)
+    assert (report.conflicts, [text.split()[0] for text in report.warnings]) == (["x"], ["Python", "no_such"])
+    notebook.run("x = Ending()")
+    save = add_of_python_3_1(store, await notebook.save(store))
+    notebook.restart()
+    progress = SaveProgress()
+    with pytest.raises((SessionLost, SaveError), match=r"\. Beware: Python is 3\.\d.*, and 1 more\.$"):
+        await notebook.restore(save, store, progress=progress)
+    assert progress.describe(0).endswith(", and 1 more.")
+
+
+def add_of_python_3_1(store: SaveStore, save: Save) -> Save:
+    manifest = dataclasses.replace(save.manifest, python="3.1.0", libraries={"no_such": "1"})
+    return store.add(manifest, now=save.saved_at + 1, notebook="", pod_kernel="")
 
 
 async def test_a_line_that_is_cut_in_mid_save_and_mid_restore_costs_nothing(
@@ -496,6 +517,9 @@ def test_each_step_says_what_is_done() -> None:
     assert progress.describe(0) == "taking the variables apart in the session: 1 of 4"
     assert (progress.name, progress.has_snapshot) == ("x", False)
     progress.hear(CallState(pod="p", is_done=False, answer={"mode": "fork"}))
+    progress.warnings = ["numpy is 2.4.6 in the session", "pandas is not in the session"]
+    assert progress.describe(0).endswith("in the session. Beware: numpy is 2.4.6 in the session, and 1 more.")
+    progress.warnings = []
     progress.begin(Step.FETCHING)
     progress.transfer.files, progress.transfer.bytes, progress.transfer.bytes_done = 2, 200, 100
     assert (progress.fraction, progress.name, progress.has_snapshot) == (0.75, "", True)

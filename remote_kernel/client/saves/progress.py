@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from remote_kernel.client.files.transfer import Progress
 from remote_kernel.client.retry import Wait
+from remote_kernel.core.text.terminal_text import one_line
 from remote_kernel.core.wire.saves import CallProgress, CallState
 
 
@@ -80,8 +81,20 @@ class SaveProgress:
             done = min(self.call.done / self.call.total, 1.0) if self.call.total else 0.0
         return begins + done * (ends - begins)
 
+    @property
+    def warning(self) -> str:
+        """The first of the warnings, and how many more there are; "" where there is none."""
+        if not self.warnings:
+            return ""
+        more = f", and {len(self.warnings) - 1} more" if len(self.warnings) > 1 else ""
+        return f"Beware: {one_line(self.warnings[0])}{more}."
+
     def describe(self, now: float) -> str:
         """Return the state at `now` (monotonic seconds) as one line, without the bar."""
+        done = self._describe(now)
+        return f"{done}. {self.warning}" if self.warnings else done
+
+    def _describe(self, now: float) -> str:
         if self.wait is not None or (self.step in _OF_TRANSFER and self.transfer.files):
             return self.transfer.describe(now)
         if self.call.total and self.step not in _OF_TRANSFER:

@@ -77,8 +77,8 @@ class Restoring:
                 return await self._restore(await in_own_thread(self._store.read, save), names, force=force)
         except WireError as error:
             raise SaveError(f"The save '{save.label}' cannot be used: {error}.") from None
-        except SessionLost:
-            raise SessionLost(GONE) from None
+        except SessionLost:  # what is of another version may have ended it
+            raise SessionLost(f"{GONE} {self._progress.warning}".rstrip()) from None
 
     async def _restore(self, save: Save, names: Collection[str], *, force: bool) -> Report:
         parts = await in_own_thread(self._choose, save, names)
@@ -98,11 +98,18 @@ class Restoring:
             "group_seconds": self._group_seconds,
         }
         async with self._transfers.calls.job() as job:
-            report = _parse_report(await self._call(job, "restore", arguments, objects=folder))
+            report = _parse_report(await self._load(job, arguments, folder))
         hurt = [pack for pack in parts.packs if pack not in packs]
         lost = await in_own_thread(self._list_lost, hurt, names)
         warnings = dict.fromkeys([*self._progress.warnings, *map(str, damaged.values()), *report.warnings])
         return replace(report, warnings=list(warnings)[:MAX_SENTENCES], lost=[*report.lost, *lost])
+
+    async def _load(self, job: str, arguments: Mapping[str, Any], folder: str) -> dict[str, Any]:
+        """Have it loaded; where that ends the interpreter, what is of another version there may be the reason."""
+        try:
+            return await self._call(job, "restore", arguments, objects=folder)
+        except SaveError as error:
+            raise SaveError(f"{error} {self._progress.warning}".rstrip()) from None
 
     async def _call(self, job: str, call: str, arguments: Mapping[str, Any], *, objects: str = "") -> dict[str, Any]:
         return await self._transfers.calls.call(

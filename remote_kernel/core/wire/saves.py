@@ -70,6 +70,10 @@ def objects_folder(name: str) -> str:
     return f"{SAVES_FOLDER}/objects-{name}"
 
 
+# Of variables that belong together, unless all of them may be very large, or take very long.
+_GROUP_BYTES, _GROUP_SECONDS = 1_000_000_000, 60.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveLimits(JsonAnswer):
     """Limits of a save; what exceeds one is reported as lost.
@@ -80,12 +84,20 @@ class SaveLimits(JsonAnswer):
         history_entries, history_bytes: of the cells and results that are kept as `In` and `Out`.
     """
 
-    group_bytes: int = 1_000_000_000
+    group_bytes: int = _GROUP_BYTES
     total_bytes: int = 2_000_000_000
-    group_seconds: float = 60.0
+    group_seconds: float = _GROUP_SECONDS
     total_seconds: float = 600.0
     history_entries: int = 1_000
     history_bytes: int = 10_000_000
+
+    @classmethod
+    def of(cls, total_bytes: int, total_seconds: float) -> "SaveLimits":
+        """Return the limits for so much in all, by which those of variables that belong together grow."""
+        return cls(
+            group_bytes=max(_GROUP_BYTES, total_bytes // 2), total_bytes=total_bytes,
+            group_seconds=max(_GROUP_SECONDS, total_seconds / 10), total_seconds=total_seconds,
+        )  # fmt: skip
 
     @property
     def max_bytes(self) -> int:

@@ -28,7 +28,7 @@ from remote_kernel.kernel.requests.request import Interrupted, Request
 from remote_kernel.kernel.saves import lines
 from remote_kernel.kernel.saves.lines import AutosaveAction
 from remote_kernel.kernel.saves.on_demand import SavesOnDemand
-from remote_kernel.kernel.saves.report import RestoreCard, describe_lost, show_saves
+from remote_kernel.kernel.saves.report import MAX_WARNINGS, RestoreCard, describe_lost, show_saves
 from remote_kernel.kernel.saves.words import amount, moment, title
 from remote_kernel.kernel.session.choices import Choice, keep_choice
 from remote_kernel.kernel.session.session import Session
@@ -242,4 +242,5 @@ def show_conflicts(report: Report, source: str) -> Shown:
     more = report.conflict_count - MAX_NAMES
     listed = f"{names} and {more:,} more" if more > 0 else names
     are_here = "is here already, perhaps with another value" if report.conflict_count == 1 else _ARE_HERE
-    return note(f"{listed} {are_here} than in {source}.", colour=style.WARNING)
+    beware = "".join(f" Beware: {one_line(warning)}." for warning in report.warnings[:MAX_WARNINGS])
+    return note(f"{listed} {are_here} than in {source}.{beware}", colour=style.WARNING)

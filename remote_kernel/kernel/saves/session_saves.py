@@ -156,9 +156,8 @@ class SessionSaves:
             await self._save(progress, "", is_unasked=self._interpreter.epoch != self._restored_into)
 
     async def _save(self, progress: SaveProgress, name: str, *, is_unasked: bool = False) -> Save:
-        settings, store = self._session.settings, await self.store()
+        store, limits = await self.store(), self._limits
         saving = Saving(self._pool, self._interpreter, store, progress, patience_seconds=self._session.wait_seconds)
-        limits = SaveLimits(total_bytes=settings.save_max_bytes, total_seconds=settings.save_seconds)
         notebook = self._session.binding.notebook
         save = await when_free(
             lambda: saving.run(name, limits=limits, notebook=notebook, files=self._files(), is_unasked=is_unasked)
@@ -170,12 +169,18 @@ class SessionSaves:
         """Restore variables, all where none is named; raises `RemoteKernelError`."""
         await self.autosaving.stop()
         restoring = Restoring(
-            self._pool, self._interpreter, await self.store(), progress, patience_seconds=self._session.wait_seconds
-        )
+            self._pool, self._interpreter, await self.store(), progress, patience_seconds=self._session.wait_seconds,
+            group_seconds=self._limits.group_seconds,
+        )  # fmt: skip
         report = await when_free(lambda: restoring.run(save, names, force=is_forced))
         if not names and not report.conflicts:
             self._restored_into = self._interpreter.epoch
         return replace(report, warnings=[*report.warnings, *changed_files(save, self._files())])
+
+    @property
+    def _limits(self) -> SaveLimits:
+        settings = self._session.settings
+        return SaveLimits.of(settings.save_max_bytes, settings.save_seconds)
 
     @property
     def _pool(self) -> Route:

@@ -42,6 +42,14 @@ def test_messages_come_back_as_they_were() -> None:
     assert SaveLimits.from_json(SaveLimits(group_bytes=1).to_json()) == SaveLimits(group_bytes=1)
 
 
+def test_who_saves_more_in_all_may_save_more_that_belongs_together() -> None:
+    default = SaveLimits()
+    assert SaveLimits.of(default.total_bytes, default.total_seconds) == default
+    larger, smaller = SaveLimits.of(6_000_000_000, 3_600.0), SaveLimits.of(1_000_000, 10.0)
+    assert (larger.group_bytes, larger.group_seconds) == (3_000_000_000, 360.0)
+    assert (smaller.group_bytes, smaller.group_seconds) == (default.group_bytes, default.group_seconds)
+
+
 def test_a_variable_that_no_cell_has_bound_has_none() -> None:
     report = Report.from_json({"restored": [{"name": "x", "type": "int", "cell": None}]})
     assert report.restored == [Restored(name="x", type="int")]
