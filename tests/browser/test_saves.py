@@ -80,7 +80,7 @@ def test_variables_come_back(open_notebook: Open, page: "Page", pool: Pool, shoo
     notebook.run(6)
     notebook.run(7)
     expect(notebook.output(7)).to_contain_text(
-        "station_17 and 20 more are here already, perhaps with other values than in the save."
+        "station_17 and 20 more are here already, perhaps with other values than in the save 'before lunch' of"
     )
     expect(notebook.output(7)).to_contain_text("Replace what is there? [y/N]")
     shoot("3-question")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from remote_kernel.io.system.durability import MAX_EACH, flush, flush_files, flush_folder
+from tests.unit import IS_WINDOWS
 
 
 def flushed(folder: Path, monkeypatch: pytest.MonkeyPatch, names: list[str]) -> list[Path]:
@@ -24,7 +25,7 @@ def flushed(folder: Path, monkeypatch: pytest.MonkeyPatch, names: list[str]) -> 
     return found
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="macOS flushes by another call, Windows no folders")
+@pytest.mark.skipif(IS_WINDOWS or sys.platform != "linux", reason="macOS flushes by another call, Windows no folders")
 @pytest.mark.parametrize("count", [0, 2, MAX_EACH, MAX_EACH + 1])
 def test_many_files_are_flushed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     names = [f"{number}" for number in range(count)]
