@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+from pathlib import Path
 
 import pytest
 
-from remote_kernel.core.journal.journal import Journal
+from remote_kernel.core.journal.journal import Journal, Limits
 from remote_kernel.core.jupyter.interrupt_aim import Aim
 from remote_kernel.core.jupyter.messages import Author, parse_header
 from remote_kernel.core.wire.codec import decode_all
@@ -17,6 +18,7 @@ from remote_kernel.pod.interpreters.shutdowns import Shutdowns
 from remote_kernel.pod.kernels.lives import EpochMismatch
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
 from remote_kernel.pod.kernels.senders import MAX_SENDERS, SenderForgotten
+from remote_kernel.pod.readers.journal_files import SpillFile
 from tests.pod.idle_interpreter import Idle
 
 pytestmark = pytest.mark.anyio
@@ -128,3 +130,43 @@ async def test_failure_of_the_startup_file_is_told_also_where_the_reply_is_heard
     types = [parse_header(message.parts[0]).msg_type for message in said]
     assert types == ["execute_reply", "status", "stream", "status"]
     assert b"NameError, line 1" in said[2].parts[3]
+
+
+async def test_readers_have_what_was_said_before_room_is_made_for_more(tmp_path: Path) -> None:
+    """A message does not wait until the disk has others, as long as there is room for it."""
+    happened: list[str] = []
+
+    class NotedFile(SpillFile):
+        def append(self, data: bytes) -> None:
+            happened.append("disk")
+            super().append(data)
+
+    async def start() -> Interpreter:
+        return Idle(lambda: kernel.epoch)
+
+    async def read() -> None:
+        cursor = 0
+        while True:
+            wakeup = kernel.readers.wakeups.next
+            batch = kernel.journal.read(cursor, 1_000_000)
+            cursor = batch.cursor
+            if batch.entries:
+                happened.append("reader")
+            await wakeup.wait()
+
+    journal = Journal(Limits(memory_bytes=100_000, spill_bytes=1000), lambda: NotedFile(tmp_path))
+    kernel = PodKernel(
+        "main", "python3", journal=journal, start=lambda _asked: asyncio.create_task(start()), shutdowns=Shutdowns()
+    )
+    interpreter = await kernel.lifecycle.interpreter()
+    assert isinstance(interpreter, Idle)
+    reading = asyncio.create_task(read())
+    for text in ("a" * 40_000, "b" * 40_000, "c"):
+        await asyncio.sleep(0)
+        parts = AUTHOR.write("stream", {"name": "stdout", "text": text}, date=utc_now())
+        interpreter.say(Channel.IOPUB, parts)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert happened == ["reader", "reader", "disk", "reader"]
+    reading.cancel()
+    kernel.journal.close()

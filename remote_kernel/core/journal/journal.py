@@ -56,6 +56,11 @@ class Limits:
     segment_bytes: int = SEGMENT_BYTES
     essential_bytes: int = ESSENTIAL_BYTES
 
+    @property
+    def roomy_bytes(self) -> int:
+        """Bytes in memory at most beside which there is room for what comes next."""
+        return self.memory_bytes * 3 // 4
+
 
 class Batch(NamedTuple):
     """Batch for a reader: `gap` comes before `entries`, runs of whole frames; `cursor` is where to go on."""
@@ -143,7 +148,7 @@ class Journal:
         self._entries.append(entry)
         self._memory_bytes += len(entry)
         if self._memory_bytes > self._limits.memory_bytes and len(self._entries) > 1:
-            self._move_out()
+            self._move_out(self._limits.memory_bytes)
 
     def read(self, after: int, max_bytes: int) -> Batch:
         """Return entries after position `after`, together at most `max_bytes` (but at least one if there is one).
@@ -186,11 +191,21 @@ class Journal:
             entries.append(self._entries[index])
         return entries
 
-    def _move_out(self) -> None:
-        """Move the oldest entries to a file, a piece at a time, and make room there."""
+    @property
+    def is_nearly_full(self) -> bool:
+        """Return whether `make_room` has something to do."""
+        return self._memory_bytes > self._limits.roomy_bytes and self._make_file is not None and len(self._entries) > 1
+
+    def make_room(self) -> None:
+        """Move the oldest entries to a file before they must be: what is said next does not wait for the disk then."""
+        if self.is_nearly_full:
+            self._move_out(self._limits.roomy_bytes)
+
+    def _move_out(self, bound: int) -> None:
+        """Move the oldest entries to a file, a piece at a time, until there are less than `bound` bytes of them."""
         first = self._first_in_memory
         moved: list[bytes] = []
-        goal = max(0, self._limits.memory_bytes - self._limits.spill_bytes)
+        goal = max(0, bound - self._limits.spill_bytes)
         while self._memory_bytes > goal and len(self._entries) > 1:
             entry = self._entries.popleft()
             self._memory_bytes -= len(entry)

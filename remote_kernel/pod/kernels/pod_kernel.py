@@ -104,6 +104,7 @@ class PodKernel:
             self.lives, self.lifecycle, is_busy=lambda: self.is_busy, on_end=self.readers.wakeups.tell
         )
         self._ending_alone: asyncio.TimerHandle | None = None
+        self._tidying: asyncio.Handle | None = None  # of the journal
         self._was_sent_something = False
         self._author = Author(f"agent-{secrets.token_hex(8)}")
 
@@ -202,6 +203,8 @@ class PodKernel:
         self._end(Event.CLOSE)
         self.workspace.close()
         self.readers.wakeups.tell()
+        if self._tidying is not None:
+            self._tidying.cancel()
         self.journal.close()
 
     def _end(self, event: Event) -> None:
@@ -289,6 +292,12 @@ class PodKernel:
     def _record(self, entry: bytes, *, is_essential: bool, is_followed: bool = False) -> None:
         self.journal.append(entry, is_essential=is_essential)
         self.readers.said(len(entry), is_followed=is_followed)
+        if self.journal.is_nearly_full and self._tidying is None:
+            self._tidying = asyncio.get_running_loop().call_soon(self._make_room)  # behind what readers are given of it
+
+    def _make_room(self) -> None:
+        self._tidying = None
+        self.journal.make_room()
 
     def _hold(self, is_held: bool) -> None:
         if self.lifecycle.current is not None:

@@ -192,6 +192,34 @@ def test_large_entries_go_to_disk_as_they_are_and_small_ones_together(tmp_path: 
     journal.close()
 
 
+def test_room_is_made_before_it_is_needed(tmp_path: Path) -> None:
+    file = Recorder(tmp_path)
+    journal = Journal(Limits(memory_bytes=1000, spill_bytes=100), lambda: file)
+    for number in range(1, 8):
+        journal.append(bytes([number]) * 100)
+    journal.make_room()
+    assert file.writes == []
+    journal.append(bytes([8]) * 100)
+    assert journal.is_nearly_full
+    journal.make_room()
+    assert not journal.is_nearly_full
+    assert (journal.memory_bytes, journal.disk_bytes) == (600, 200)
+    for number in range(9, 13):
+        journal.append(bytes([number]) * 100)
+    assert len(file.writes) == 1
+    assert read_pieces(journal, 0, max_bytes=250) == ([], b"".join(bytes([n]) * 100 for n in range(1, 13)))
+    journal.close()
+
+
+def test_a_journal_without_a_file_drops_nothing_to_make_room() -> None:
+    journal = Journal(Limits(memory_bytes=1000, spill_bytes=100))
+    for number in range(10):
+        journal.append(bytes([number]) * 100)
+    journal.make_room()
+    assert not journal.is_nearly_full
+    assert read_pieces(journal, 0, max_bytes=1000)[0] == []
+
+
 class FailingFile(SpillFile):
     """A file on a disk that has moods."""
 
@@ -235,6 +263,11 @@ class JournalMachine(RuleBasedStateMachine):
         if is_essential:
             self.essential.add(len(self.said))
         self.journal.append(entry, is_essential=is_essential)
+
+    @rule()
+    def make_room(self) -> None:
+        self.journal.make_room()
+        assert not self.journal.is_nearly_full
 
     @rule(is_full=st.booleans(), is_unreadable=st.booleans())
     def change_the_disk(self, is_full: bool, is_unreadable: bool) -> None:
