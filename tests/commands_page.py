@@ -44,6 +44,7 @@ def _commands(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str,
 def _section(name: str, parser: argparse.ArgumentParser) -> str:
     actions = [action for action in parser._actions if action.help not in (None, argparse.SUPPRESS)]
     arguments = [action for action in actions if not isinstance(action, argparse._HelpAction)]
+    arguments.sort(key=lambda action: bool(action.option_strings))  # as argparse has them
     usage = " ".join([name, *usage_words(arguments)])
     lines = [f"## `{name}`", "", "```", usage, "```", "", _wrapped(parser.description or ""), ""]
     if arguments:

@@ -17,9 +17,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "and a token for the pool is in the session. The REMOTE_KERNEL_* variables count as for a kernel.",
         epilog="example: remote-kernel identifier report.ipynb\n\nexit status: 0 printed; 2 it cannot be known",
     )
+    add_notebook(parser)
+    parser.set_defaults(handler=print_identifier)
+
+
+def add_notebook(parser: argparse.ArgumentParser) -> None:
+    """Add what `find_session` wants to know."""
     parser.add_argument("notebook", metavar="NOTEBOOK", help="path of the notebook")
     parser.add_argument("--scope", choices=[scope.value for scope in Scope], help="who shares the session")
-    parser.set_defaults(handler=print_identifier)
 
 
 def print_identifier(arguments: argparse.Namespace) -> int:

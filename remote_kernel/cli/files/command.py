@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from remote_kernel.cli.identifier import find_session
+from remote_kernel.cli.identifier import add_notebook, find_session
 from remote_kernel.cli.terminal import can_draw
 from remote_kernel.core.errors import TransferError
-from remote_kernel.core.identity import Identifier, Scope
+from remote_kernel.core.identity import Identifier
 from remote_kernel.core.settings import Settings
 from remote_kernel.core.text.human_numbers import count_of
 from remote_kernel.io.system.event_loop import open_runner
@@ -86,10 +86,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=DOWNLOAD,
     )
     for parser, to in ((upload, "folder in the session"), (download, "folder on this machine")):
-        parser.add_argument("notebook", metavar="NOTEBOOK", help="path of the notebook")
+        add_notebook(parser)
         parser.add_argument("paths", metavar="PATH", nargs="+", help="file, folder or pattern such as '*.csv'")
         parser.add_argument("--to", metavar="DIR", default="", help=f"{to} to put them in; made if it is not there")
-        parser.add_argument("--scope", choices=[scope.value for scope in Scope], help="who shares the session")
         parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     download.add_argument("-f", "--force", action="store_true", help="replace files that are here and differ")
     upload.set_defaults(handler=_upload)

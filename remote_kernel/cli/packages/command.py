@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from remote_kernel.cli.files.command import open_route, with_bar
-from remote_kernel.cli.identifier import find_session
+from remote_kernel.cli.identifier import add_notebook, find_session
 from remote_kernel.core.errors import UsageError
-from remote_kernel.core.identity import Identifier, Scope
+from remote_kernel.core.identity import Identifier
 from remote_kernel.core.settings import Settings
 from remote_kernel.io.system.event_loop import run_in_loop
 
@@ -46,7 +46,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=EPILOG,
     )
     add = parser.add_argument
-    add("notebook", metavar="NOTEBOOK", help="path of the notebook")
+    add_notebook(parser)
     add(
         "names", metavar="NAME", nargs="*", default=[], help="package such as 'numpy' or 'numpy>=2', or path of a wheel"
     )
@@ -55,7 +55,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="a file of requirements, as pip has them; may be given several times",
     )  # fmt: skip
     add("--project", action="store_true", help="what the settings of the notebook's project name")
-    add("--scope", choices=[scope.value for scope in Scope], help="who shares the session")
     add("-q", "--quiet", action="store_true", help="print errors only")
     add("--json", action="store_true", help="print what was installed as JSON")
     parser.set_defaults(handler=handle)

@@ -102,6 +102,25 @@ class Progress:
         )
 
 
+class Steps:
+    """Progress in steps, of which some are a transfer: the current `step` in words, and the `transfer`."""
+
+    __slots__ = ()
+
+    step: str
+    transfer: Progress
+
+    @property
+    def stopping_point(self) -> str:
+        """The place where it is, behind "stopped"."""
+        return f"while {self.step}"
+
+    @property
+    def wait(self) -> Wait | None:
+        """The trouble that it waits for to pass."""
+        return self.transfer.wait
+
+
 @dataclass(slots=True)
 class Told:
     """Remarks about a transfer.

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from remote_kernel.client.files.remote_files import RemoteFiles
-from remote_kernel.client.files.transfer import Patience, PieceSize, Progress
+from remote_kernel.client.files.transfer import Patience, PieceSize, Progress, Steps
 from remote_kernel.client.files.upload import LocalItem, Upload, UploadPlan
 from remote_kernel.client.packages.addresses import host_of
 from remote_kernel.client.packages.pip import Pip
@@ -15,7 +15,6 @@ from remote_kernel.client.packages.remote_packages import RemotePackages
 from remote_kernel.client.packages.requirements import Wanted, allowed_hashes
 from remote_kernel.client.packages.resolution import Found, is_satisfied, resolve
 from remote_kernel.client.packages.wheel_cache import WheelCache
-from remote_kernel.client.retry import Wait
 from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import TransferError, UsageError
 from remote_kernel.core.text.human_numbers import count_of
@@ -42,7 +41,7 @@ class Step(StrEnum):
 
 
 @dataclass(slots=True)
-class InstallProgress:
+class InstallProgress(Steps):
     """Progress of an installation; whoever shows it looks at it as often as it likes.
 
     Attributes:
@@ -59,16 +58,6 @@ class InstallProgress:
     def name(self) -> str:
         """The name of the wheel that is on its way."""
         return self.transfer.name.rpartition("/")[2] if self.step is Step.SENDING else ""
-
-    @property
-    def stopping_point(self) -> str:
-        """The place where it is, behind "stopped"."""
-        return f"while {self.step}"
-
-    @property
-    def wait(self) -> Wait | None:
-        """The trouble that it waits for to pass."""
-        return self.transfer.wait
 
     @property
     def fraction(self) -> float:

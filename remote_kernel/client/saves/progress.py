@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from remote_kernel.client.files.transfer import Progress
-from remote_kernel.client.retry import Wait
+from remote_kernel.client.files.transfer import Progress, Steps
 from remote_kernel.core.text.terminal_text import one_line
 from remote_kernel.core.wire.saves import CallProgress, CallState
 
@@ -31,7 +30,7 @@ _OF_TRANSFER = (Step.FETCHING, Step.SENDING)
 
 
 @dataclass(slots=True)
-class SaveProgress:
+class SaveProgress(Steps):
     """Progress of a save or a restore; whoever shows it looks at it as often as it likes.
 
     Attributes:
@@ -60,16 +59,6 @@ class SaveProgress:
     def name(self) -> str:
         """The name of the variable that the session is at."""
         return "" if self.step in _OF_TRANSFER else self.call.name
-
-    @property
-    def stopping_point(self) -> str:
-        """The place where it is, behind "stopped"."""
-        return f"while {self.step}"
-
-    @property
-    def wait(self) -> Wait | None:
-        """The trouble that it waits for to pass."""
-        return self.transfer.wait
 
     @property
     def fraction(self) -> float:

@@ -33,47 +33,32 @@ class CommandsOnDemand:
         settle: Callable[[], Awaitable[None]], answer: Callable[[Request, Mapping[str, Any]], None],
         fail: Callable[[Request, RemoteKernelError], None],
     ) -> None:  # fmt: skip
-        self._channels = channels
-        self._session = session
-        self._missed = missed
-        self._attachment = attachment
-        self._preparation = preparation
-        self._saves = saves
-        self._reach = reach
-        self._settle = settle
-        self._answer = answer
-        self._fail = fail
         self._has_performed = self._has_completed = False
+
+        def make_actions() -> "Actions":
+            from remote_kernel.kernel.magics.actions import Actions
+
+            return Actions(channels, session, missed, attachment, preparation, saves, reach=reach, settle=settle)
+
+        def make_completion() -> "Completion":
+            from remote_kernel.kernel.magics.completion import Completion
+
+            return Completion(
+                self._actions.list_remote, saves.names, saves.variables,
+                totals=lambda: preparation.totals, answer=answer, fail=fail,
+            )  # fmt: skip
+
+        self._make_actions, self._make_completion = make_actions, make_completion
 
     @cached_property
     def _actions(self) -> "Actions":
-        from remote_kernel.kernel.magics.actions import Actions
-
         self._has_performed = True
-        return Actions(
-            self._channels,
-            self._session,
-            self._missed,
-            self._attachment,
-            self._preparation,
-            self._saves,
-            reach=self._reach,
-            settle=self._settle,
-        )
+        return self._make_actions()
 
     @cached_property
     def _completion(self) -> "Completion":
-        from remote_kernel.kernel.magics.completion import Completion
-
         self._has_completed = True
-        return Completion(
-            self._actions.list_remote,
-            self._saves.names,
-            self._saves.variables,
-            totals=lambda: self._preparation.totals,
-            answer=self._answer,
-            fail=self._fail,
-        )
+        return self._make_completion()
 
     async def perform(self, request: Request, command: Command) -> None:
         """Do a command and show what came of it in its cell; raises `RemoteKernelError`."""
