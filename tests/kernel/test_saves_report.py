@@ -143,6 +143,10 @@ def test_a_new_session_names_the_newest_save() -> None:
     assert remind(save(), NOON) == (
         "This session is new: '%session restore' brings back the save of 12:05: 14 of 15 variables."
     )
+    larger = " An older one has much more: '%session saves' lists it."
+    assert remind(save(), NOON, has_larger=True) == remind(save(), NOON) + larger
+    loss = SessionLost("The remote session is gone.")
+    assert str(with_save(loss, save(), NOON, is_automatic=False, has_larger=True)).endswith("15 variables." + larger)
 
 
 def test_a_save_is_called_by_its_name_and_its_time() -> None:

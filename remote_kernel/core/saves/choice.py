@@ -23,3 +23,12 @@ def choose(saves: Sequence[Save], session: str) -> Save | None:
         return newest
     is_all_unasked = all(save.is_unasked for save in usable if save.session == session)
     return before if is_all_unasked and newest.manifest.saved < before.manifest.saved else newest
+
+
+def has_larger(saves: Sequence[Save], save: Save) -> bool:
+    """Return whether another session has left a save with more than twice as many variables: this one's may have been
+    lost before it had much."""
+    return any(
+        not each.problem and each.session != save.session and each.manifest.saved > 2 * save.manifest.saved
+        for each in saves
+    )

@@ -15,7 +15,7 @@ from remote_kernel.client.saves.restoring import Restoring
 from remote_kernel.client.saves.saving import Saving
 from remote_kernel.client.saves.store import SaveStore
 from remote_kernel.core.errors import NothingToSave, RemoteKernelError, SaveError, SessionBusy, SessionLost
-from remote_kernel.core.saves.choice import choose
+from remote_kernel.core.saves.choice import choose, has_larger
 from remote_kernel.core.saves.save import Save
 from remote_kernel.core.wire.saves import Report, SaveLimits
 from remote_kernel.io.threads import in_own_thread
@@ -129,16 +129,17 @@ class SessionSaves:
 
     async def describe_loss(self, loss: SessionLost) -> SessionLost:
         """Return a loss that names the newest save, where there is one; raises as `list`."""
-        save = await self.newest()
-        if save is None:
+        saves = await self._usable()
+        if not saves:
             return loss
-        is_automatic = self._session.settings.autorestores and save.id not in self._harmful
-        return with_save(loss, save, time.time(), is_automatic=is_automatic)
+        is_automatic = self._session.settings.autorestores and saves[0].id not in self._harmful
+        larger = has_larger(saves, saves[0])
+        return with_save(loss, saves[0], time.time(), is_automatic=is_automatic, has_larger=larger)
 
     async def describe_newest(self) -> str:
         """Return what to say of the newest save in a session that has nothing; "" for nothing. Raises as `list`."""
-        save = await self.newest()
-        return remind(save, time.time()) if save is not None else ""
+        saves = await self._usable()
+        return remind(saves[0], time.time(), has_larger=has_larger(saves, saves[0])) if saves else ""
 
     # What is done
 

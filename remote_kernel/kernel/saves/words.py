@@ -9,6 +9,8 @@ from remote_kernel.core.saves.save import Save
 from remote_kernel.core.text.human_numbers import count_of
 from remote_kernel.core.text.terminal_text import one_line
 
+LARGER = " An older one has much more: '%session saves' lists it."
+
 _WEEK_SECONDS = 6 * 86400.0
 
 
@@ -43,17 +45,21 @@ def changed_files(save: Save, files: Mapping[str, str] | None) -> list[str]:
     return [f"'{one_line(changed[0])}'{more} of the workspace changed since the save."]
 
 
-def with_save(loss: SessionLost, save: Save, now: float, *, is_automatic: bool) -> SessionLost:
+def with_save(
+    loss: SessionLost, save: Save, now: float, *, is_automatic: bool, has_larger: bool = False
+) -> SessionLost:  # fmt: skip
     """Return a loss that says as well what is saved.
 
     Args:
         is_automatic: whether the next session begins with it.
+        has_larger: whether an earlier session has left one with much more.
     """
     saved = f"{title(save, now)}: {amount(save.manifest)}"
     how = "The next cell begins with" if is_automatic else "Or '%session restore' brings back"
-    return SessionLost(f"{loss} {how} {saved}.")
+    return SessionLost(f"{loss} {how} {saved}.{LARGER if has_larger else ''}")
 
 
-def remind(save: Save, now: float) -> str:
+def remind(save: Save, now: float, *, has_larger: bool = False) -> str:
     """Return what to say of a save in a session that begins without it."""
-    return f"This session is new: '%session restore' brings back {title(save, now)}: {amount(save.manifest)}."
+    saved = f"{title(save, now)}: {amount(save.manifest)}"
+    return f"This session is new: '%session restore' brings back {saved}.{LARGER if has_larger else ''}"

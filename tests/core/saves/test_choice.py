@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from remote_kernel.core.saves.choice import choose
+from remote_kernel.core.saves.choice import choose, has_larger
 from remote_kernel.core.saves.save import Save
 from tests.core.saves.examples import manifest_of
 
@@ -55,3 +55,10 @@ def test_what_cannot_be_used_is_not_meant() -> None:
 
 def test_a_session_that_was_lost_before_nothing_else_is_there_means_its_own() -> None:
     assert chosen("now", HARDLY_ANYTHING) == 2
+
+
+def test_a_save_of_another_session_is_larger_where_it_has_more_than_twice_as_much() -> None:
+    little = save_of(3, "next", saved=6, is_unasked=True)
+    assert has_larger([little, *LOST], little)
+    assert not has_larger([little, *LOST], save_of(4, "next", saved=7))
+    assert not has_larger([little, save_of(2, "next", saved=14), save_of(1, "lost", problem="changed")], little)
