@@ -77,11 +77,10 @@ class Deliveries:
     def _note_attached(self, hello: wire.Hello) -> None:
         self.attachment.succeed(hello)
         self.known.learn(hello.kernel_info)
-        self.session.note_position()
+        are_files_lost = self.session.note_attached(hello.pod)
         self.saves.note_attached()
         if self.session.launch is not None and (note := self.session.launch.take_note(hello.launch)):
             self.do(self.table.tell(note))
-        are_files_lost = self.session.binding.note_pod(hello.pod)
         self.do(self.table.attached(hello, are_files_lost=are_files_lost))
 
     def _pass_on(self, said: KernelMessage) -> None:

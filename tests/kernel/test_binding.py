@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from remote_kernel.client.link.following import Position
 from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.identity import Identifier, Scope, is_identifier
 from remote_kernel.core.settings import Settings
 from remote_kernel.io.system.file_locks import FileLock, is_held
 from remote_kernel.kernel.identity.decision import decide
 from remote_kernel.kernel.session.binding import MAX_AGE_SECONDS, Binding, BindingFile, after_restart
+from remote_kernel.kernel.session.current_binding import CurrentBinding
+from remote_kernel.kernel.session.releases import Releases
 
 KEY = bytes(32)
 NOTEBOOK = Path("/home/ada/a.ipynb")
@@ -233,3 +236,33 @@ print(*(session.is_alive for session in known_sessions(pathlib.Path({str(tmp_pat
     assert ask() == "True\n"
     file.remove()
     assert ask() == "\n"
+
+
+class CountedFile(BindingFile):
+    """A binding file that counts how often it is written."""
+
+    written = 0
+
+    def save(self, binding: Binding) -> None:
+        self.written += 1
+        super().save(binding)
+
+
+def test_a_session_is_remembered_in_one_go_and_again_only_where_it_is_another(tmp_path: Path) -> None:
+    file = CountedFile(tmp_path, connection_file=tmp_path / "kernel-1.json", key=b"k")
+    current = CurrentBinding(file, Releases(tmp_path))
+    current.remember(bind())
+
+    def attach(epoch: str, pod: str) -> tuple[bool, int]:
+        before = file.written
+        is_surprise = current.note_attached(Position(epoch, 3), pod, cooldown_seconds=60.0)
+        assert (file.load(), file.load_cursor()) == (current.now, 3)
+        return is_surprise, file.written - before
+
+    assert attach("e1", "p1") == (False, 1)
+    assert attach("e1", "p1") == (False, 0)
+    assert attach("e2", "p1") == (False, 1)
+    assert attach("e2", "p2") == (True, 1)
+    assert attach("e3", "p3") == (True, 1)
+    assert (current.epoch, current.is_known) == ("e3", True)
+    file.close()

@@ -105,16 +105,19 @@ class CurrentBinding:
             if binding != self.now:
                 self.remember(binding)
 
-    def note_pod(self, pod: str) -> bool:
-        """Remember in which pod the session is; whether it is another than the user, who has not been told, expects.
+    def note_attached(self, position: Position, pod: str, *, cooldown_seconds: float) -> bool:
+        """Remember, in one go, which session this is and in which pod; whether that is another than the user, who has
+        not been told, expects.
 
         After a restart that was asked for the state is expected to be gone, but the files are not.
         """
-        if self.now is None or self.now.pod == pod:
+        if self.now is None:
             return False
-        is_surprise = bool(self.now.pod)
-        self.remember(replace(self.now, pod=pod))
-        return is_surprise
+        known, self.now = self.now, replace(self.now, pod=pod)
+        self.note_position(position, cooldown_seconds=cooldown_seconds)
+        if self.now.epoch == known.epoch and pod != known.pod:
+            self.remember(self.now)
+        return known.pod not in ("", pod)
 
     def note_position(self, position: Position | None, *, cooldown_seconds: float) -> None:
         """Remember how far the front end has been served."""

@@ -221,7 +221,6 @@ class Session:
                 raise
         self.pool, self.link = pool, link
         self._running = start(self._run(link), "link")
-        self._tidying.begin(settings, access)
         return link
 
     async def _identify(self, hints: Hints) -> Binding:
@@ -306,6 +305,15 @@ class Session:
         """Let the link know whether the session runs something, which keeps the pod warm."""
         if self.link is not None:
             self.link.keep_alive.is_busy = is_busy
+
+    def note_attached(self, pod: str) -> bool:
+        """Remember the session, for a successor of this process; return whether it is in another pod than the user
+        expects. What others have left is looked for from now on."""
+        link = self.link
+        if link is None or link.position is None:
+            return False
+        self._tidying.begin(self.settings, self._access)
+        return self.binding.note_attached(link.position, pod, cooldown_seconds=link.keep_alive.cooldown_seconds)
 
     def note_position(self, *, is_use: bool = False) -> None:
         """Remember how far the front end has been served, for a successor of this process.
