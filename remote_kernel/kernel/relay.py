@@ -16,6 +16,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +25,7 @@ from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.jupyter.messages import write_header
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.wire.frames import Channel, Files, Message
+from remote_kernel.io.arrival import call_behind
 from remote_kernel.io.tasks import start
 from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.deliveries import Deliveries
@@ -168,12 +170,12 @@ class Relay:
             case "input_reply" if self._commands.takes_reply(request):
                 return
         facts = self._uplink.look(begins_cell=request.is_execute)
-        if request.is_execute:
-            # Behind what sends the cell, with which its thread would compete for the interpreter.
-            asyncio.get_running_loop().call_soon(self._session.history.note, request.content)
-            if not (facts.exists or self._table.has_open):
-                self._hints.read(parts[2], parts[3])
+        note = partial(self._session.history.note, request.content) if request.is_execute else None
+        if request.is_execute and not (facts.exists or self._table.has_open):
+            self._hints.read(parts[2], parts[3])
         self._do(self._table.arrived(request, facts, time.monotonic()))
+        if note is not None:
+            call_behind(note)  # behind what sends the cell, with which its thread would compete for the interpreter
         self._session.contact_early()  # behind the answer: a front end's first request asks whether the kernel is there
 
     def _shut_down(self, request: Request) -> None:

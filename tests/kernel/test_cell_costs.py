@@ -16,9 +16,9 @@ from tests.kernel.scripted_pod import ScriptedPod
 
 CELLS = 60
 
-# For a cell whose kernel says that it has begun in one piece, and that it has ended in another: the turns in which the
-# cell comes, is sent, is accepted, and in which the two pieces come. ZeroMQ has a word for itself now and then.
-MAX_TURNS = 5
+# For a cell whose kernel says that it has begun in one piece, and that it has ended in another: the turns of the event
+# loop in which the cell comes and is sent, is accepted, and in which the two pieces come.
+MAX_TURNS = 4
 # To the pod; what goes to the front end is ZeroMQ's.
 MAX_WRITES = 1
 # Of functions in Python and C: 1,160 with CPython 3.11, and some more where the answer and a piece come apart.

@@ -40,6 +40,7 @@ from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.core.text.stream_merging import Gathering, merge_streams
 from remote_kernel.core.wire import codec
 from remote_kernel.core.wire import frames as wire
+from remote_kernel.io.arrival import Signal
 from remote_kernel.io.tasks import go_on
 from remote_kernel.io.watchdog import Watchdog, watched
 
@@ -95,7 +96,7 @@ class Link:
         self._noted = 0  # of the machine's moves
         self._moved = asyncio.Event()  # for the connection
         self._called_for = asyncio.Event()  # for the keep-alive
-        self._filled = {queue: asyncio.Event() for queue in self._machine.queues}
+        self._filled = {queue: Signal() for queue in self._machine.queues}
         self._happened = asyncio.Event()  # for the owner
         self._telling = asyncio.Lock()
         self._is_handing_over = False
@@ -209,8 +210,10 @@ class Link:
         if self._noted == self._machine.moves:
             return
         self._noted = self._machine.moves
-        for event in (self._moved, self._called_for, *self._filled.values()):
-            event.set()
+        self._moved.set()
+        self._called_for.set()
+        for filled in self._filled.values():
+            filled.set()
         # The owner's work in the connection's task is not to be interrupted, and ends it by itself.
         if self._watchdog is not None and not self._machine.is_open and not self._is_handing_over:
             self._watchdog.feed(0.0)
@@ -315,7 +318,7 @@ class Link:
 
     # Up
 
-    async def _post(self, queue: SendQueue, filled: asyncio.Event) -> None:
+    async def _post(self, queue: SendQueue, filled: Signal) -> None:
         while True:
             filled.clear()
             step = self._machine.next_post(queue)
@@ -346,7 +349,7 @@ class Link:
                 await self._route.request("GET", wire.SESSION_PATH)
 
 
-async def _wait(event: asyncio.Event, seconds: float) -> None:
+async def _wait(event: asyncio.Event | Signal, seconds: float) -> None:
     """Wait until the event or for so long, whichever comes first."""
     if seconds == _NEVER:
         await event.wait()
