@@ -65,15 +65,9 @@ class SyncRow:
 
 @dataclass(frozen=True, slots=True)
 class SyncStatus:
-    """State of a workspace.
-
-    Attributes:
-        rows: all files, by path.
-        has_pod: whether something was agreed on with a session.
-    """
+    """State of a workspace: all files, by path."""
 
     rows: list[SyncRow]
-    has_pod: bool
 
     @property
     def in_both(self) -> int:
@@ -236,7 +230,7 @@ class WorkspaceSync:
             states |= dict.fromkeys(snapshot.closed, CLOSED)
             if self._local.own and self._local.has_file(self._local.own):
                 states[self._local.own] = OWN
-            return SyncStatus([SyncRow(*each) for each in sorted(states.items())], has_pod=bool(self._base.pod))
+            return SyncStatus([SyncRow(*each) for each in sorted(states.items())])
 
     def _state_of(self, path: str, changes: Changes) -> str:
         agreed = self._base.files.get(path)

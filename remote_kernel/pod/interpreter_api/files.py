@@ -38,12 +38,10 @@ class FilesApi:
 
     Args:
         folder: the data folder.
-        max_upload_bytes: of a whole request.
     """
 
-    def __init__(self, folder: DataFolder, max_upload_bytes: int = MAX_UPLOAD_BYTES) -> None:
+    def __init__(self, folder: DataFolder) -> None:
         self._folder = folder
-        self._max_upload_bytes = max_upload_bytes
 
     def routes(self) -> list[Route]:
         """Return the routes, the older versions' first, whose paths are special cases of the newer ones'."""
@@ -116,12 +114,12 @@ class FilesApi:
         size = 0
         async for piece in request.stream():
             size += len(piece)
-            if size <= self._max_upload_bytes:
+            if size <= MAX_UPLOAD_BYTES:
                 yield piece
-            elif size > self._max_upload_bytes + _DRAIN_BYTES:
+            elif size > MAX_UPLOAD_BYTES + _DRAIN_BYTES:
                 break
-        if size > self._max_upload_bytes:
-            limit = self._max_upload_bytes >> 20
+        if size > MAX_UPLOAD_BYTES:
+            limit = MAX_UPLOAD_BYTES >> 20
             raise ApiRefusal(413, "FileTooLarge", f"A file may have {limit} MB: send it in pieces.", target="file")
 
 

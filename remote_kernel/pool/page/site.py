@@ -79,13 +79,11 @@ class Site:
 
     Args:
         log: what the page shows of the pool's log.
-        clock: seconds, monotonic: the same as the pool's.
     """
 
-    def __init__(self, pool: SessionPool, log: RecentLog, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, pool: SessionPool, log: RecentLog) -> None:
         self._pool = pool
         self._log = log
-        self._clock = clock
         self._admission = Admission()
         self._routes = {
             ROOT_PATH: _Route("GET", _Who.ANYBODY, self._page),
@@ -137,14 +135,14 @@ class Site:
 
     async def _view(self) -> PageView:
         pulses = await take_pulses(self._pool.transports())
-        return make_view(self._pool.status(), pulses, self._pool.history, self._log.text, self._clock())
+        return make_view(self._pool.status(), pulses, self._pool.history, self._log.text, time.monotonic())
 
     async def _make_link(self, _request: Request, _body: RequestBody) -> Response:
-        path = f"{OPEN_PATH}?link={self._admission.make_link(self._clock())}"
+        path = f"{OPEN_PATH}?link={self._admission.make_link(time.monotonic())}"
         return JSONResponse({"path": path, "expires_in_seconds": LINK_SECONDS})
 
     async def _open(self, request: Request, _body: RequestBody) -> Response:
-        visit = self._admission.redeem(request.query_params.get("link", ""), self._clock())
+        visit = self._admission.redeem(request.query_params.get("link", ""), time.monotonic())
         if visit is None:
             sentence = "It has been used, or is too old. This command makes another one:"
             return HTMLResponse(render_message("This link works no more", sentence, _OPEN_COMMAND), 403)
@@ -161,7 +159,7 @@ class Site:
         return RedirectResponse(ROOT_PATH, 303)
 
     def _is_visitor(self, request: Request) -> bool:
-        return self._admission.admits(request.cookies.get(_cookie_name(request), ""), self._clock())
+        return self._admission.admits(request.cookies.get(_cookie_name(request), ""), time.monotonic())
 
 
 async def _asset(request: Request, _body: RequestBody) -> Response:
