@@ -16,7 +16,6 @@ from remote_kernel.core.numbers import EPOCH
 from remote_kernel.core.pools.front_door import GET_SESSION_PATH, Meaning, meaning_of
 from remote_kernel.core.wire import codec
 from remote_kernel.core.wire import frames as wire
-from remote_kernel.core.wire.compression import INLINE_BYTES
 from remote_kernel.core.wire.launch import LAUNCH_PATH, Launch
 
 # What `open_events` and reading what it gives raise.
@@ -116,6 +115,8 @@ async def post(
     params = {**target, "epoch": epoch, "sender": sender}
     content = codec.encode_all(batch)
     if compresses:
+        from remote_kernel.core.wire.compression import INLINE_BYTES  # late, as a start waits for imports
+
         is_large = len(content) > INLINE_BYTES
         content = await asyncio.to_thread(_compress, content) if is_large else _compress(content)
     answer = await pool.request("POST", wire.MESSAGES_PATH, params=params, content=content)

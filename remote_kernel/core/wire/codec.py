@@ -37,7 +37,6 @@ from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.jupyter.parts import MIN_VIEW_BYTES, as_parts
 from remote_kernel.core.limits import COMPRESSED, EVENTS, FILES, MESSAGE, NOTE
 from remote_kernel.core.numbers import MAX_SEQUENCE
-from remote_kernel.core.wire import compression
 from remote_kernel.core.wire.fields import from_fields
 from remote_kernel.core.wire.frames import (
     Channel,
@@ -194,6 +193,8 @@ class FrameDecoder:
         """Yield the frames that a compressed one completes."""
         if not self._allows_compressed:
             raise WireError("a compressed frame is where none may be")
+        from remote_kernel.core.wire import compression  # late, as every start of a kernel waits for imports
+
         data = compression.decompress(body)
         self._unpacked_bytes += len(data)
         if self._unpacked_bytes > self._max_unpacked_bytes:
@@ -271,6 +272,8 @@ def is_compressed(frames: bytes) -> bool:
 
 def compressed(frames: bytes) -> Iterator[bytes]:
     """Yield whole frames in compressed ones, each made when it is asked for, or as they are where that gains little."""
+    from remote_kernel.core.wire import compression
+
     strategy = compression.choose_strategy(frames)
     if strategy is None:
         yield frames
