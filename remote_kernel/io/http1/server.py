@@ -298,12 +298,12 @@ def _is_large_piece(message: Any) -> bool:
 
 
 async def _receive_gathered(cycle: RequestResponseCycle) -> Any:
-    """Return the next piece of a request's body; a large one that is the last is handed on as it is, and not copied."""
+    """Return the next piece of a request's body; one that was gathered is handed on as it is, and not copied."""
     if cycle.more_body and not cycle.waiting_for_100_continue:
         cycle.flow.resume_reading()
         await cycle.message_event.wait()
     is_over = cycle.more_body or cycle.disconnected or cycle.response_complete
-    if is_over or len(cycle.body) <= MAX_JOINED_BYTES:
+    if is_over or not isinstance(cycle.body, bytes):  # uvicorn's is a bytearray
         return await cycle.receive()
     cycle.message_event.clear()
     body, cycle.body = cycle.body, bytearray()
