@@ -172,7 +172,9 @@ class Api:
     async def _launch(self, call: Call) -> Answer:
         """Keep launch options with the kernel, which is there from then on."""
         launch = Launch.from_bytes(await call.read_body())
-        launching = await asyncio.to_thread(Launching.of, launch, self._pod.folder)
+        find = partial(Launching.of, launch, self._pod.folder)
+        # No thread where no folder is named: a new session's first request would wait until there is one.
+        launching = await asyncio.to_thread(find) if launch.cwd or launch.workspace else find()
         reader = call.reader()
         self._pod.registry.stay_for(reader)
         kernel = self._pod.registry.get_or_create(*call.kernel())

@@ -49,7 +49,7 @@ class Launching:
         """Find the paths; raises `InvalidPath` for one that leads out of the data folder."""
         return cls(
             launch=launch,
-            cwd=data.resolve(launch.cwd),
+            cwd=data.resolve(launch.cwd) if launch.cwd else data.root,
             workspace=data.resolve(launch.workspace) if launch.workspace else None,
             session=str(data.root / parse_path(launch.notebook)) if launch.notebook else "",
         )
