@@ -16,6 +16,7 @@ from remote_kernel.client.saves.store import SaveStore
 from remote_kernel.core.errors import NotWritten
 from tests.client.test_saves import add, file_of_save, store_in
 from tests.core.saves.examples import BUFFER, PACKED, object_of
+from tests.unit import IS_WINDOWS
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_a_disk_that_is_full_costs_the_new_save_alone(store: SaveStore) -> None:
     assert (store.list(), store.known()) == ([], set())
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="macOS flushes by another call, Windows no folders")
+@pytest.mark.skipif(IS_WINDOWS or sys.platform != "linux", reason="macOS flushes by another call, Windows no folders")
 def test_the_disk_has_all_of_a_save_before_it_has_its_file(store: SaveStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing but the calls of the system tells of this, so they are noted on their way to it."""
     fsync, replace = os.fsync, os.replace
