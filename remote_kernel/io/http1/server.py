@@ -10,7 +10,8 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from functools import partial
+from email.utils import formatdate
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 from starlette.types import Send
@@ -208,6 +209,8 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
         if [name for name, _ in self.headers].count(b"host") != 1:
             raise ValueError("a request names its host once (RFC 9112, 3.2)")  # the parser answers with 400
         self._is_known |= not self.knows_callers
+        if self.config.date_header:
+            self.server_state.default_headers = [_date_header(int(time.time())), *self.config.encoded_headers]
         super().on_headers_complete()
         self._gathered = [] if MAX_JOINED_BYTES < self._announced_bytes <= self.gathered_bytes else None
         if not self.pipeline:
@@ -308,6 +311,11 @@ async def _receive_gathered(cycle: RequestResponseCycle) -> Any:
     cycle.message_event.clear()
     body, cycle.body = cycle.body, bytearray()
     return {"type": "http.request", "body": body, "more_body": False}
+
+
+@lru_cache(maxsize=1)
+def _date_header(second: int) -> tuple[bytes, bytes]:
+    return b"date", formatdate(second, usegmt=True).encode()
 
 
 async def _send_too_many(send: Send) -> None:

@@ -21,6 +21,8 @@ KEEP_ALIVE_SECONDS = 120
 class Server(uvicorn.Server):
     """A server for an application, on listening sockets or on a Unix socket, that leaves the signals to us.
 
+    It does nothing while nobody asks for anything: uvicorn looks ten times a second whether it is to end.
+
     Args:
         protocol: attributes of its `ServerProtocol`.
         options: of `uvicorn.Config`, besides those that all servers of ours have.
@@ -45,8 +47,23 @@ class Server(uvicorn.Server):
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             **options,
         )
+        self._end = asyncio.Event()
         super().__init__(config)
         self.is_listening = asyncio.Event()
+
+    @property
+    def should_exit(self) -> bool:
+        """Return whether it is to end."""
+        return self._end.is_set()
+
+    @should_exit.setter
+    def should_exit(self, is_to_end: bool) -> None:
+        if is_to_end:
+            self._end.set()
+
+    async def main_loop(self) -> None:
+        """Wait for the end; `ServerProtocol` looks for the date."""
+        await self._end.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
