@@ -330,7 +330,8 @@ class SimulatedLink(RuleBasedStateMachine):
             stream.has_greeted = True
             frames.append(hello_of(stream))
         else:
-            stream.cursor = max(stream.cursor - back, stream.pod.first_kept - 1, 0) if back else stream.cursor
+            # What was brought before can come again as far as it is kept; what comes instead of the rest is a gap.
+            stream.cursor = min(stream.cursor, max(stream.cursor - back, stream.pod.first_kept - 1, 0))
         for frame in stream.pod.read(stream.cursor, count):
             frames.append(frame)
             stream.cursor = frame.last if isinstance(frame, wire.Gap) else frame.sequence  # type: ignore[union-attr]
