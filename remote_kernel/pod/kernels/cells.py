@@ -126,10 +126,10 @@ class Cells:
         Args:
             seen: the journal position that its front end had been shown.
         """
-        if not aim.cells:
-            return True
-        known = {name for name in aim.cells if name in self._open}
         running = {name: cell for name, cell in self._open.items() if cell.is_running}
+        if not aim.cells:  # for what the front end could see running, which may be no cell
+            return not self._open or any(cell.began_at <= seen for cell in running.values())
+        known = {name for name in aim.cells if name in self._open}
         if not aim.is_exclusive:
             is_meant = any(name in known or cell.began_at <= seen for name, cell in running.items())
             return is_meant if running else bool(known)

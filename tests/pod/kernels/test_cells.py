@@ -63,7 +63,8 @@ def test_error_of_a_cell_that_was_given_up_refuses_nothing() -> None:
 @pytest.mark.parametrize(
     ("aim", "seen", "is_hit"),
     [
-        (Aim(), 0, True),
+        (Aim(), 4, False),
+        (Aim(), 5, True),
         (Aim(cells=frozenset({"a"})), 0, True),
         (Aim(cells=frozenset({"b"})), 0, False),  # it waits behind one that nobody here has seen begin
         (Aim(cells=frozenset({"b"})), 5, True),
@@ -74,6 +75,12 @@ def test_error_of_a_cell_that_was_given_up_refuses_nothing() -> None:
 )
 def test_interrupt_hits_what_it_is_for(aim: Aim, seen: int, is_hit: bool) -> None:
     assert with_cells("a", "b", running="a").are_hit(aim, seen) == is_hit
+
+
+def test_interrupt_of_whatever_runs_hits_no_cell_that_is_about_to_begin() -> None:
+    """A front end's interrupt before a restart may reach the kernel that follows, and find its first cell."""
+    assert Cells().are_hit(Aim(), 0), "a message of a widget may be at work"
+    assert not with_cells("a").are_hit(Aim(), 9)
 
 
 def test_interrupt_of_one_cell_alone_hits_once() -> None:
