@@ -84,8 +84,6 @@ class Saving:
             self._fail(error)
             if isinstance(error, KeyboardInterrupt):
                 raise
-        finally:
-            shutil.rmtree(self._spool, ignore_errors=True)
 
     def _run(self, runner: Runner) -> None:
         self._variables = variables_of(self._shell)
@@ -192,6 +190,7 @@ class Saving:
         saved = len(self._variables) - len(lost)
         progress = self._reporter.progress
         progress.bytes = writer.finish(count=self._shell.execution_count, saved=saved, lost=lost)
+        shutil.rmtree(self._spool, ignore_errors=True)  # before anybody takes the save for ended
         progress.state, progress.name = "done", ""
         self._reporter.write()
 
