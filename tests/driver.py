@@ -1,5 +1,6 @@
 """Drives real kernels and real pools from tests, as a front end and an operator would."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -196,6 +197,15 @@ class Cell:
         return str(content["data"]["text/plain"])
 
 
+def _is_answered(receive: Callable[..., Content], asked: str) -> bool:
+    """Return whether a message about a request comes; those of a kernel that has ended may come before it."""
+    with contextlib.suppress(queue.Empty):
+        while receive(timeout=1)["parent_header"].get("msg_id") != asked:
+            pass
+        return True
+    return False
+
+
 class Notebook:
     """A kernel and a front end's client for it."""
 
@@ -250,19 +260,15 @@ class Notebook:
         return "is running" if status is None else f"has ended with exit status {status}"
 
     def wait_answers(self) -> None:
-        """Wait for a kernel that is not the manager's own and may be starting; `wait_for_ready` gives up after 1 s.
+        """Wait for a kernel that may be starting, also one that is not the manager's own.
 
+        `wait_for_ready` gives up after a second there, and takes what an earlier kernel has said for its answer.
         It has answered when it is heard on iopub, too, whose socket may come back later than the others.
         """
 
         def has_answered() -> bool:
-            self.client.kernel_info()
-            try:
-                message = self.client.get_shell_msg(timeout=1)
-                self.client.get_iopub_msg(timeout=1)
-            except queue.Empty:
-                return False
-            return bool(message["msg_type"] == "kernel_info_reply")
+            asked = self.client.kernel_info()
+            return _is_answered(self.client.get_shell_msg, asked) and _is_answered(self.client.get_iopub_msg, asked)
 
         wait_until(has_answered)
 

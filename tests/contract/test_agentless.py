@@ -120,7 +120,7 @@ def test_a_kernel_that_was_killed_has_a_successor_with_the_variables(start: Star
     notebook = start("plain-killed")
     notebook.run("kept = 42")
     notebook.manager.restart_kernel(now=True)
-    notebook.client.wait_for_ready(timeout=60)
+    notebook.wait_answers()
     assert notebook.run("kept").result == "42"
 
 

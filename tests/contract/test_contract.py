@@ -114,7 +114,7 @@ def test_an_interpreter_that_dies_is_told_before_anything_runs_in_another(way: W
 def test_a_restart_gives_a_fresh_interpreter_among_the_same_files(way: Way) -> None:
     way.notebook.run("kept = 1; open('kept', 'w').close()")
     way.notebook.manager.restart_kernel()
-    way.notebook.client.wait_for_ready(timeout=60)
+    way.notebook.wait_answers()
     cell = way.notebook.run("import os; 'kept' in globals(), os.path.exists('kept')")
     assert cell.result == "(False, True)"
 

@@ -16,7 +16,7 @@ def test_detach_leaves_the_session_and_the_next_cell_finds_it(way: Way) -> None:
 def test_a_killed_kernel_has_a_successor_with_the_variables(way: Way) -> None:
     way.notebook.run("kept = 42")
     way.notebook.manager.restart_kernel(now=True)
-    way.notebook.client.wait_for_ready(timeout=60)
+    way.notebook.wait_answers()
     assert way.notebook.run("kept").result == "42"
 
 

@@ -187,7 +187,7 @@ def test_a_kernel_that_is_killed_in_mid_sync_has_a_successor_that_goes_on(places
     os.kill(notebook.pid, signal.SIGKILL)
     places.slow_down(False)
     notebook.manager.restart_kernel(now=True)
-    notebook.client.wait_for_ready(timeout=60)
+    notebook.wait_answers()
     assert notebook.run("kept").result == "1"
     here = hashes_here(places.folder)
     assert hashes_there(notebook) == here
@@ -227,7 +227,7 @@ def test_a_restart_in_mid_sync_gives_a_fresh_interpreter_with_all_files(places: 
     begun = in_mid_sync(lambda: True)
     notebook.wait_iopub(lambda message: begun(message) or "B of" in str(message["content"]))
     notebook.manager.restart_kernel()
-    notebook.client.wait_for_ready(timeout=60)
+    notebook.wait_answers()
     places.slow_down(False)
     assert notebook.run("'kept' in globals()").result == "False"
     here = hashes_here(places.folder)

@@ -166,7 +166,7 @@ def test_a_restart_that_was_not_passed_on_waits_for_a_session_where_its_own_is_g
         notebook.run("pass")
         pool.refuses = lambda token: BARE_500
         notebook.manager.restart_kernel()
-        notebook.client.wait_for_ready(timeout=60)
+        notebook.wait_answers()
         pool.take(NAME)
         pool.refuses = lambda token: None
         other.run("pass")

@@ -235,7 +235,7 @@ def test_a_restart_without_a_network_waits_for_a_free_session_where_its_own_is_g
             notebook.run("a = 1")
             proxy.refuse(True)
             notebook.manager.restart_kernel()
-            notebook.client.wait_for_ready(timeout=60)
+            notebook.wait_answers()
             wait_until(lambda: not pool.sessions())  # it has cooled down
             client.get("/api/v2/session", params={"identifier": "somebody-else"}).raise_for_status()
             proxy.refuse(False)
@@ -250,7 +250,7 @@ def test_a_restart_without_a_network_happens_before_the_next_cell(pool: Pool) ->
         notebook.run("a = 1")
         proxy.refuse(True)
         notebook.manager.restart_kernel()
-        notebook.client.wait_for_ready(timeout=60)
+        notebook.wait_answers()
         proxy.refuse(False)
         assert notebook.run("'a' in globals()").result == "False"
 

@@ -188,7 +188,7 @@ def test_breakpoints_have_the_same_names_after_a_restart(start_notebook: Start) 
     path = lab.file_of(CODE)
     lab.body("dumpCell", code=CODE)
     lab.notebook.manager.restart_kernel()
-    lab.notebook.client.wait_for_ready(timeout=60)
+    lab.notebook.wait_answers()
     assert lab.file_of(CODE) == path
     lab.click()
     # JupyterLab gives a cell's file again only where names have changed.

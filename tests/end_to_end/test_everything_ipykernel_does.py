@@ -169,7 +169,7 @@ def test_interrupt_ends_the_cell(shared_notebook: Notebook, code: str, error: st
 def test_restart_gives_a_fresh_interpreter_in_the_same_pod(notebook: Notebook) -> None:
     pod = notebook.run("a = 1\nopen('kept', 'w').close()\nimport os; os.environ['REMOTE_KERNEL_POD']").result
     notebook.manager.restart_kernel()
-    notebook.client.wait_for_ready(timeout=60)
+    notebook.wait_answers()
     after = notebook.run("import os; os.environ['REMOTE_KERNEL_POD'], 'a' in globals(), os.path.exists('kept')")
     assert after.result == f"({pod}, False, True)"
     assert after.reply["execution_count"] == 1

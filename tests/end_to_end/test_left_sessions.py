@@ -151,7 +151,7 @@ def test_a_private_kernel_that_was_killed_and_restarted_starts_afresh_and_leaves
     notebook = start_notebook()
     notebook.run("a = 1; open('trace', 'w').close()")
     notebook.manager.restart_kernel(now=True)
-    notebook.client.wait_for_ready(timeout=60)
+    notebook.wait_answers()
     # Without a cell.
     wait_until(lambda: len(pool.sessions()) == before, timeout_seconds=SOON_SECONDS)
     cell = notebook.run("('a' in globals(), __import__('os').path.exists('trace'))")
@@ -163,7 +163,7 @@ def test_a_private_kernel_that_is_restarted_keeps_its_files(start_notebook: Star
     notebook = start_notebook()
     notebook.run("a = 1; open('trace', 'w').close()")
     notebook.manager.restart_kernel()
-    notebook.client.wait_for_ready(timeout=60)
+    notebook.wait_answers()
     assert notebook.run("('a' in globals(), __import__('os').path.exists('trace'))").result == "(False, True)"
 
 

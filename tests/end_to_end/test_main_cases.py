@@ -152,5 +152,5 @@ def test_a_rename_and_a_restart_stay_in_the_pod(pool: Pool, tmp_path: Path) -> N
         before = notebook.run(WHICH_POD).stdout
         environ = {**os.environ, **settings, "JPY_SESSION_NAME": str(tmp_path / "after.ipynb")}
         notebook.manager.restart_kernel(env=environ)
-        notebook.client.wait_for_ready(timeout=60)
+        notebook.wait_answers()
         assert notebook.run(WHICH_POD).stdout == before

@@ -34,7 +34,7 @@ def test_a_cell_installs_what_the_next_one_imports(index: Path, start_notebook: 
     assert notebook.run("import rk_cell, rk_need; rk_cell.version").result == "'1.0'"
     assert notebook.run("%session install rk-cell 'rk-need>=1'").displayed == "The session has all of that already."
     notebook.manager.restart_kernel()
-    notebook.client.wait_for_ready(timeout=60)
+    notebook.wait_answers()
     assert notebook.run("import rk_cell; rk_cell.version").result == "'1.0'"
     assert notebook.run("%session reset").reply["status"] == "ok"
     assert notebook.run("import rk_cell").reply["ename"] == "ModuleNotFoundError", "packages go with their pod"

@@ -21,7 +21,7 @@ def test_restart_gives_a_fresh_interpreter_in_the_same_pod_with_its_files(notebo
     pod = notebook.run(WHICH_POD).result
     notebook.run(LEAVE_TRACES)
     notebook.manager.restart_kernel()
-    notebook.client.wait_for_ready(timeout=60)
+    notebook.wait_answers()
     cell = notebook.run(TRACES)
     assert (cell.result, cell.displayed) == ("(False, True)", "")
     assert notebook.run(WHICH_POD).result == pod
@@ -32,7 +32,7 @@ def test_restart_whose_pod_is_gone_says_that_the_files_are(start_notebook: Start
     notebook.run(LEAVE_TRACES)
     pool.stop_session("restart-gone")
     notebook.manager.restart_kernel()
-    notebook.client.wait_for_ready(timeout=60)
+    notebook.wait_answers()
     cell = notebook.run(TRACES)
     assert cell.result == "(False, False)"
     assert "the files of the other are lost" in cell.displayed
@@ -50,7 +50,7 @@ def test_reset_gives_a_new_pod(notebook: Notebook) -> None:
 def test_a_kernel_that_was_just_restarted_can_give_its_pod_back(notebook: Notebook) -> None:
     notebook.run(LEAVE_TRACES)
     notebook.manager.restart_kernel()
-    notebook.client.wait_for_ready(timeout=60)
+    notebook.wait_answers()
     assert "was given back" in notebook.run("%session reset").displayed
     assert notebook.run(TRACES).result == "(False, False)"
 
@@ -72,7 +72,7 @@ def test_exit_handlers_run_whatever_ends_the_interpreter(start_notebook: Start, 
         wait_until(lambda path=path: path.read_text() == "text")  # type: ignore[misc]
     path = leave_behind("restart")
     notebook.manager.restart_kernel()
-    notebook.client.wait_for_ready(timeout=60)
+    notebook.wait_answers()
     assert notebook.run(f"open({str(path)!r}).read()").result == "'text'"
     path = leave_behind("shutdown")
     began = time.monotonic()
@@ -145,7 +145,7 @@ def test_reattach_finds_the_variables_and_shows_what_was_missed(start_notebook: 
     with pool.client() as client:
         run_in_pod(client, "open('go', 'w').close()", identifier="reattach", kernel="helper")
     notebook.manager.restart_kernel(now=True)
-    notebook.client.wait_for_ready(timeout=60)
+    notebook.wait_answers()
     cell = notebook.run("a")
     assert cell.result == "42"
     assert "%session missed" in cell.displayed
@@ -158,7 +158,7 @@ def test_what_was_left_running_is_over_with_the_session(start_notebook: Start, p
     notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
     os.kill(notebook.pid, signal.SIGKILL)
     notebook.manager.restart_kernel(now=True)
-    notebook.client.wait_for_ready(timeout=60)
+    notebook.wait_answers()
     notebook.wait_iopub(lambda message: state_of_the_session(message) == "busy")
     release = notebook.client.execute("%session release")
     notebook.wait_iopub(lambda message: state_of_the_session(message) == "idle")

@@ -64,7 +64,7 @@ def test_a_front_end_whose_kernelspec_says_signal_interrupts_restarts_and_shuts_
     before = len(pool.sessions())
     assert run_and(notebook.manager.interrupt_kernel, notebook).reply["ename"] == "KeyboardInterrupt"
     notebook.manager.restart_kernel()
-    notebook.client.wait_for_ready(timeout=60)
+    notebook.wait_answers()
     assert notebook.run("'time' in globals()").result == "False"
     assert len(pool.sessions()) == before + 1
     notebook.manager.shutdown_kernel()

@@ -55,7 +55,7 @@ def test_a_restart_takes_a_new_interpreter_and_a_shutdown_gives_it_back(notebook
     notebook.run("kept = 1")
     before = door.count_ended()
     notebook.manager.restart_kernel()
-    notebook.client.wait_for_ready(timeout=60)
+    notebook.wait_answers()
     assert notebook.run("'kept' in globals()").result == "False"
     notebook.client.stop_channels()
     notebook.manager.shutdown_kernel()

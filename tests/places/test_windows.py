@@ -94,7 +94,7 @@ def test_cells_run_are_interrupted_and_begin_anew(notebook: Notebook) -> None:
     assert run_and(notebook.manager.interrupt_kernel, notebook.client)["ename"] == "KeyboardInterrupt"
     assert notebook.run("kept").result == "1"
     notebook.manager.restart_kernel()
-    notebook.client.wait_for_ready(timeout=60)
+    notebook.wait_answers()
     assert notebook.run("'kept' in globals()").result == "False"
 
 
@@ -103,7 +103,7 @@ def test_a_killed_kernel_leaves_no_lock_and_its_successor_goes_on(start_notebook
     notebook.run("kept = 1")
     os.kill(notebook.pid, signal.SIGKILL)
     notebook.manager.restart_kernel(now=True)
-    notebook.client.wait_for_ready(timeout=60)
+    notebook.wait_answers()
     assert notebook.run("kept").result == "1"
 
 

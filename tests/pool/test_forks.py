@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from remote_kernel.pool.processes.mounts import mounting_of, with_data_mounted
-from tests.driver import TIMEOUT_SECONDS, Notebook, Pool, wait_until
+from tests.driver import Notebook, Pool, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="where there are descriptors of processes")
 
@@ -69,7 +69,7 @@ def notebook_on(pool: Pool) -> Iterator[Notebook]:
 
 def restart(notebook: Notebook) -> None:
     notebook.manager.restart_kernel()
-    notebook.client.wait_for_ready(timeout=TIMEOUT_SECONDS)
+    notebook.wait_answers()
 
 
 def look(notebook: Notebook) -> dict[str, Any]:
