@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -250,9 +249,12 @@ class KernelMachine(RuleBasedStateMachine):
         if name in self.readers:
             cursor = self.stop(name)
         stack = contextlib.ExitStack()
-        took = stack.enter_context(self.kernel.readers.reading(name))
-        self.readers[name] = Reader(cursor, took, stack)
-        self.run()
+
+        async def begin() -> None:  # in the event loop, in which whoever waits goes on
+            took = stack.enter_context(self.kernel.readers.reading(name))
+            self.readers[name] = Reader(cursor, took, stack)
+
+        self.run(begin())
 
     def stop(self, name: str) -> int:
         reader = self.readers.pop(name)
@@ -339,8 +341,7 @@ class KernelMachine(RuleBasedStateMachine):
             if not each.exited.done():
                 each.exited.set_result("the end")
         await self.shutdowns.aclose()
-        tasks: list[asyncio.Task[Any]] = [*self.asking, *(each.task for each in self.senders if each.task is not None)]
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
 
 
 KernelMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)

@@ -201,6 +201,7 @@ class PodKernel:
         if self._ending_alone is not None:
             self._ending_alone.cancel()
         self._end(Event.CLOSE)
+        self._cells.clear()  # nobody waits for their ends any more
         self.workspace.close()
         self.readers.wakeups.tell()
         if self._tidying is not None:
