@@ -122,6 +122,7 @@ def test_a_folder_with_two_places_takes_a_round_each_time(watch: FolderWatch, tm
 
 
 def test_no_program_that_is_started_has_the_descriptors_and_they_go_with_the_watch(tmp_path: Path) -> None:
+    gc.collect()  # what earlier tests have left
     before = descriptors()
     watch = FolderWatch.begin(str(tmp_path))
     assert len(descriptors() - before) == 2

@@ -79,9 +79,11 @@ async def serving(folder: Path, pieces: list[int]) -> AsyncIterator[Client]:
 async def test_a_message_of_1_mb_is_one_write_and_one_read_there_and_back(counts: Counter[str], tmp_path: Path) -> None:
     pieces: list[int] = []
     async with serving(tmp_path, pieces) as client:
-        response = await client.send(b"POST", b"/", [(b"host", b"pod")], MESSAGE)
-        received = [piece async for piece in response.chunks()]
-        response.close()
+        for _ in range(2):
+            counts.clear()  # the buffer that is read into grows with the first
+            response = await client.send(b"POST", b"/", [(b"host", b"pod")], MESSAGE)
+            received = [piece async for piece in response.chunks()]
+            response.close()
     assert received == [MESSAGE]
-    assert pieces == [len(MESSAGE)]
+    assert pieces == [len(MESSAGE)] * 2
     assert +counts == {"writes": 2, "reads": 2}
