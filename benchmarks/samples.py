@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from statistics import median, quantiles
+from statistics import quantiles
 
 from benchmarks.contestants import Contestant
 from benchmarks.front_end import FrontEnd, Message, text_of
@@ -258,7 +258,8 @@ def completion_beside(code: str) -> Callable[[Contestant], float]:
             running = threads.submit(other.run, code)
             took = [_complete(front_end) for _ in iter(running.done, True)]
             check(bool(text_of(running.result())), "the other kernel has said nothing")
-        return quantiles(took, n=20)[-1]
+        check(bool(took), "the other kernel's cell was over too soon")
+        return quantiles(took, n=20)[-1] if len(took) > 1 else took[0]
 
     return sample
 
@@ -296,26 +297,22 @@ def _first_cell(front_end: FrontEnd) -> bool:
 
 
 def together(kernels: int, cells: int) -> Callable[[Contestant], float]:
-    """Return the sample of so many kernels that run so many cells each at the same time: the median of all cells."""
+    """Return the sample of so many kernels that run so many cells each at the same time, in seconds."""
+
+    def run(front_end: FrontEnd) -> bool:
+        return all(text_of(front_end.run(f"print({number})")) == f"{number}\n" for number in range(cells))
 
     def sample(contestant: Contestant) -> float:
         front_ends = [contestant.start_ready() for _ in range(kernels)]
-        took: list[float] = []
         try:
-            _at_once(front_ends, lambda front_end: all(_numbered_cell(front_end, i, took) for i in range(cells)))
-            return median(took)
+            began = time.perf_counter()
+            _at_once(front_ends, run)
+            return elapsed(began) / 1000
         finally:
             for front_end in front_ends:
                 front_end.close()
 
     return sample
-
-
-def _numbered_cell(front_end: FrontEnd, number: int, took: list[float]) -> bool:
-    began = time.perf_counter()
-    is_whole = text_of(front_end.run(f"print({number})")) == f"{number}\n"
-    took.append(elapsed(began))
-    return is_whole
 
 
 def _at_once(front_ends: Sequence[FrontEnd], work: Callable[[FrontEnd], bool]) -> None:
