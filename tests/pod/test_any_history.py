@@ -341,7 +341,8 @@ class KernelMachine(RuleBasedStateMachine):
             if not each.exited.done():
                 each.exited.set_result("the end")
         await self.shutdowns.aclose()
-        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
+        asked = {*self.asking, *(each.task for each in self.senders if each.task is not None)}
+        await asyncio.gather(*asked | asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
 
 
 KernelMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
