@@ -171,6 +171,8 @@ class Edits(RuleBasedStateMachine):
 
     @rule(path=PATHS, text=st.sampled_from(["a\n", "d/\n", "*.csv\n", "!.hidden\n", ""]))
     def write_rules(self, path: str, text: str) -> None:
+        while self.mapped:  # what is not looked at for a while is not seen to be mapped
+            self.mapped.popitem()[1].close()
         folder = self.root / path
         name = ".remoteignore" if path.endswith("b") else ".gitignore"
         self.write(f"{path}/{name}" if folder.is_dir() and not folder.is_symlink() else name, 0)
@@ -196,9 +198,11 @@ class Edits(RuleBasedStateMachine):
 
     @rule(path=PATHS)
     def map(self, path: str) -> None:
-        """Have a program map a file to its memory."""
+        """Have a program map a file to its memory, where somebody looks at it: of others nothing is told."""
+        self.looks = True
+        self.looks_agree()
         place = self.existing(path)
-        if place and place.stat().st_size:
+        if place and place.stat().st_size and path in self.pod_knows and path in self.local.look().files:
             with place.open("r+b") as file:
                 if path in self.mapped:
                     self.mapped.pop(path).close()
@@ -257,3 +261,21 @@ def described(snapshot: Snapshot) -> tuple[object, ...]:
 
 TestEdits = Edits.TestCase
 TestEdits.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+def test_what_is_told_late_of_a_folder_is_not_looked_for_behind_a_link_in_its_place() -> None:
+    edits = Edits()
+    try:
+        edits.begin(paths=["d/e/f"])
+        edits.looks_agree()
+        edits.replace(path="d/b", size=37)
+        edits.looks_agree()
+        edits.rename(path="d", to="b.csv")
+        edits.looks_agree()
+        edits.link(path="d", to="b.csv")
+        edits.looks_agree()
+        edits.replace_root()
+        edits.looks_agree()
+        edits.looks_agree()
+    finally:
+        edits.teardown()

@@ -70,8 +70,8 @@ class WatchedFolder:
 
     def _status_of(self, path: str, last: Look) -> os.stat_result | None:
         """Return what the system says of a file, `None` where there is none; raises `_Unclear`."""
-        if path in last.folders:
-            raise _Unclear
+        if path in last.folders or path.rpartition("/")[0] not in last.folders:
+            raise _Unclear  # in the second case perhaps behind a link to a folder, which no look follows
         full = f"{self._path}/{path}"
         try:
             status = os.lstat(full)
