@@ -280,15 +280,21 @@ def started_together(kernels: int) -> Callable[[Contestant], float]:
     def sample(contestant: Contestant) -> float:
         contestant.prepare()
         began = time.perf_counter()
-        front_ends = [contestant.start() for _ in range(kernels)]
-        try:
+        with _several(kernels, contestant.start) as front_ends:
             _at_once(front_ends, _first_cell)
             return elapsed(began) / 1000
-        finally:
-            for front_end in front_ends:
-                front_end.close()
 
     return sample
+
+
+@contextmanager
+def _several(count: int, start: Callable[[], FrontEnd]) -> Iterator[list[FrontEnd]]:
+    front_ends = [start() for _ in range(count)]
+    try:
+        yield front_ends
+    finally:
+        for front_end in front_ends:
+            front_end.close()
 
 
 def _first_cell(front_end: FrontEnd) -> bool:
@@ -303,14 +309,10 @@ def together(kernels: int, cells: int) -> Callable[[Contestant], float]:
         return all(text_of(front_end.run(f"print({number})")) == f"{number}\n" for number in range(cells))
 
     def sample(contestant: Contestant) -> float:
-        front_ends = [contestant.start_ready() for _ in range(kernels)]
-        try:
+        with _several(kernels, contestant.start_ready) as front_ends:
             began = time.perf_counter()
             _at_once(front_ends, run)
             return elapsed(began) / 1000
-        finally:
-            for front_end in front_ends:
-                front_end.close()
 
     return sample
 

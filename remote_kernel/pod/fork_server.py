@@ -45,7 +45,7 @@ def _load_interpreter() -> frozenset[str]:
 def _load_agent() -> Callable[[Sequence[str], ForkServer], int]:
     from remote_kernel.pod.__main__ import main as run_agent
 
-    return lambda arguments, forks: run_agent(arguments, forks)
+    return run_agent
 
 
 def _be_pod(

@@ -25,8 +25,8 @@ MIN_CONNECTIONS = 4
 
 # What the process itself has open, with connections that are about to be closed and pods that are about to start.
 OWN_FILES = 48
-# Two pipes, the process, a connection that is kept for the next call, and the file of its calls.
-FILES_OF_A_POD = 5
+# Two pipes, the process and how it has ended, a connection that is kept for the next call, and the file of its calls.
+FILES_OF_A_POD = 6
 # Itself and the one to the pod.
 FILES_OF_A_CONNECTION = 2
 # One for events, one for messages, and one for what a user asks besides.

@@ -165,6 +165,12 @@ def test_a_server_stays_as_long_as_its_copies_when_nobody_asks_any_more(running:
     assert running.process.wait() == 0
 
 
+def test_who_asks_a_server_that_was_let_go_is_told(running: Running) -> None:
+    running.server.close()
+    with pytest.raises(NoForkServer):
+        running.fork("pass")
+
+
 def test_no_copy_is_left_as_a_zombie(running: Running) -> None:
     for _ in range(3):
         running.run("pass")

@@ -122,7 +122,7 @@ async def test_server_where_too_many_wait_is_not_taken_for_gone(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("files", "pods", "connections"),
-    [(128, 6, 25), (1024, 6, 473), (8192, 6, MAX_CONNECTIONS), (8192, 601, MAX_CONNECTIONS), (16, 6, 4)],
+    [(128, 6, 22), (1024, 6, 470), (8192, 6, MAX_CONNECTIONS), (8192, 601, MAX_CONNECTIONS), (16, 6, 4)],
 )
 def test_no_more_connections_than_there_are_descriptors_for(files: int, pods: int, connections: int) -> None:
     assert connection_limit(files, pods, MAX_CONNECTIONS) == connections

@@ -5,6 +5,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import psutil
 import pytest
 
 from remote_kernel.pool.processes.mounts import mounting_of, with_data_mounted
-from tests.driver import Notebook, Pool, wait_until
+from tests.driver import Notebook, Pool, run_in_pod, stdout_of, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="where there are descriptors of processes")
 
@@ -129,6 +130,19 @@ def test_a_server_that_was_killed_costs_no_session_and_is_followed_by_another() 
             (pid,) = (each["pid"] for each in pool.sessions()[:1])
             psutil.Process(pid).kill()
             wait_until(lambda: len(pool.sessions()) == 1)
+
+
+def test_pods_that_start_together_after_its_end_have_one_new_server() -> None:
+    with Pool.start("--max-sessions", "5") as pool, notebook_on(pool) as notebook:
+        notebook.run("x = 42")
+        server = server_of(pool)
+        server.kill()
+        wait_until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE)
+        with ThreadPoolExecutor() as threads, pool.client() as client:
+            said = threads.map(lambda name: stdout_of(run_in_pod(client, "print(1)", identifier=name)), "abcd")
+            assert list(said) == ["1\n"] * 4
+        children = psutil.Process(pool.process.pid).children()
+        assert len([each for each in children if each.status() != psutil.STATUS_ZOMBIE]) == 1
 
 
 def test_what_was_installed_meanwhile_is_what_the_next_interpreter_has(

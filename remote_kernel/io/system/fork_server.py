@@ -117,7 +117,7 @@ class ForkServer:
     """The way to a fork server.
 
     Args:
-        connection: to the server, which ends when this is closed, and its processes with it.
+        connection: to the server, which ends when this is closed and the last of its processes has ended.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -163,7 +163,9 @@ class ForkServer:
         return STATUS.unpack(answer)[0], files[0] if files else -1
 
     def close(self) -> None:
-        self._connection.close()
+        """Ask for no more, once it has answered who asks just now; whoever asks later is told that there is none."""
+        with self._lock:
+            self._connection.close()
 
 
 def _send(connection: socket.socket, message: bytes, files: Sequence[int]) -> None:

@@ -42,11 +42,11 @@ def serve(connection: socket.socket, loaded: "Loaded") -> Job | None:
         the current folder and the standard streams are those of the job, and nothing else is open.
     """
     server = _Server(connection)
-    with contextlib.closing(server):
-        while (asked := server.next_request()) is not None:
-            job, files = asked
-            if (process := server.answer(job, files, is_fresh=loaded.is_fresh())) is not None:
-                return process
+    while (asked := server.next_request()) is not None:
+        job, files = asked
+        if (process := server.answer(job, files, is_fresh=loaded.is_fresh())) is not None:
+            return process
+    server.close()
     return None
 
 

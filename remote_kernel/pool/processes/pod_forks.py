@@ -1,6 +1,7 @@
 """Pods as copies of a fork server, which starts with the first of them: `pod.fork_server`."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from remote_kernel.core.text.log_lines import LogEvent
-from remote_kernel.io.system.fork_server import ForkServer, NoForkServer
+from remote_kernel.io.system.fork_server import ForkedProcess, ForkServer, NoForkServer
 from remote_kernel.pool.processes.mounts import mounting_of
 from remote_kernel.pool.processes.pod_process import ForkedPod, PodProcess, start_program
 from remote_kernel.pool.processes.pods import AGENT
@@ -19,6 +20,9 @@ _log = logging.getLogger(__name__)
 
 # Its pods have ended before it.
 END_SECONDS = 2.0
+
+# Ours is theirs, wherever it leads.
+_STDERR = 2
 
 _SERVER = (sys.executable, "-m", "remote_kernel.pod.fork_server")
 
@@ -37,45 +41,26 @@ class PodForks:
             return await start_program(command, cwd=cwd, environ=environ)
         arguments = [AGENT[-1], *agent[len(AGENT) :]]
         for _ in range(2):  # one that has loaded what is no longer installed is followed by another
+            server = self._server = self._server or self._start_server(environ)
             try:
-                return await self._fork(arguments, cwd=cwd, environ=environ, mounting=mounting)
+                return ForkedPod(*await asyncio.to_thread(_fork, server, arguments, str(cwd), environ, mounting))
             except NoForkServer as reason:
                 _log.info(LogEvent("no fork server", reason=str(reason)))
-                self._let_go()
+                await self._let_go(server)
         return await start_program(command, cwd=cwd, environ=environ)
 
     async def aclose(self) -> None:
         """End the server; its pods have ended."""
-        self._let_go()
+        if self._server is not None:
+            await self._let_go(self._server)
         for process in self._processes:
             await asyncio.to_thread(_wait_ended, process)
 
-    def _let_go(self) -> None:
-        """Have the server end when the last of its pods has."""
-        if self._server is not None:
-            self._server.close()
-        self._server = None
-
-    async def _fork(
-        self, arguments: Sequence[str], *, cwd: Path, environ: Mapping[str, str], mounting: Sequence[str]
-    ) -> PodProcess:
-        if self._server is None:
-            self._server = self._start_server(environ)
-        (stdin_read, stdin), (stdout, stdout_write) = os.pipe(), os.pipe()
-        try:
-            process = await asyncio.to_thread(
-                self._server.fork,
-                arguments, cwd=str(cwd), environ=environ, streams=(stdin_read, stdout_write, sys.stderr.fileno()),
-                mounting=mounting,
-            )  # fmt: skip
-        except BaseException:
-            os.close(stdin)
-            os.close(stdout)
-            raise
-        finally:
-            os.close(stdin_read)
-            os.close(stdout_write)
-        return ForkedPod(process, stdin, stdout)
+    async def _let_go(self, server: ForkServer) -> None:
+        """Have a server end when the last of its pods has; others may have another one by now."""
+        if self._server is server:
+            self._server = None
+        await asyncio.to_thread(server.close)
 
     def _start_server(self, environ: Mapping[str, str]) -> ForkServer:
         """Start a server with a pod's environment: a module may look at it when it is imported."""
@@ -91,6 +76,26 @@ class PodForks:
             )
         self._processes = [*(each for each in self._processes if each.poll() is None), process]
         return ForkServer(ours)
+
+
+def _fork(
+    server: ForkServer, arguments: Sequence[str], cwd: str, environ: Mapping[str, str], mounting: Sequence[str]
+) -> tuple[ForkedProcess, int, int]:
+    """Return the process of a pod, and our ends of its standard input and output."""
+    with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+        stdin_read, stdin = _pipe(theirs, ours)
+        stdout, stdout_write = _pipe(ours, theirs)
+        streams = (stdin_read, stdout_write, _STDERR)
+        process = server.fork(arguments, cwd=cwd, environ=environ, streams=streams, mounting=mounting)
+        ours.pop_all()
+        return process, stdin, stdout
+
+
+def _pipe(of_reader: contextlib.ExitStack, of_writer: contextlib.ExitStack) -> tuple[int, int]:
+    reader, writer = os.pipe()
+    of_reader.callback(os.close, reader)
+    of_writer.callback(os.close, writer)
+    return reader, writer
 
 
 def _wait_ended(process: subprocess.Popen[bytes]) -> None:
