@@ -109,6 +109,10 @@ class Notebook:
         return self.pod.scratch / "data"
 
     @property
+    def files_of_saves(self) -> set[str]:
+        return {path.name for path in (self.data / SAVES_FOLDER).iterdir()}
+
+    @property
     def interpreter(self) -> PodInterpreter:
         return PodInterpreter(kernel=self.kernel, epoch=self.epoch)
 
@@ -189,8 +193,7 @@ async def test_variables_come_back_in_another_interpreter(notebook: Notebook, st
     report = await notebook.restore(save, store)
     assert restored(report) == ["a", "b", "data", "text"]
     assert notebook.run("print(a is b['a'], text, len(data))") == "True é 300000\n"
-    leftovers = [path.name for path in (notebook.data / SAVES_FOLDER).iterdir()]
-    assert leftovers == [program_archive()[0]], "nothing stays but the program"
+    assert notebook.files_of_saves == {program_archive()[0]}, "nothing stays but the program"
 
 
 async def test_what_has_not_changed_is_not_fetched_again(notebook: Notebook, store: SaveStore) -> None:
@@ -240,6 +243,20 @@ async def test_other_values_are_replaced_only_by_force(notebook: Notebook, store
     assert notebook.run("print(x)") == "[2]\n"
     assert restored(await notebook.restore(save, store, force=True)) == ["x"]
     assert notebook.run("print(x, y)") == "[1] 3\n"
+
+
+async def test_what_was_sent_for_a_save_that_is_not_restored_goes_with_the_one_that_is(
+    notebook: Notebook, store: SaveStore
+) -> None:
+    files = notebook.files_of_saves
+    notebook.run("x = [1]")
+    first = await notebook.save(store)
+    notebook.run("x = [2]")
+    second = await notebook.save(store)
+    notebook.run("x = [3]")
+    assert (await notebook.restore(first, store)).conflicts == ["x"]
+    assert restored(await notebook.restore(second, store, force=True)) == ["x"]
+    assert notebook.files_of_saves == files
 
 
 async def test_other_versions_are_told_before_anything_is_loaded(notebook: Notebook, store: SaveStore) -> None:
@@ -305,7 +322,7 @@ async def test_a_save_that_is_cut_off_leaves_the_one_before(store: SaveStore, di
 
 
 async def test_a_save_that_is_interrupted_ends_there_and_leaves_nothing(notebook: Notebook, store: SaveStore) -> None:
-    process = notebook.process
+    process, files = notebook.process, notebook.files_of_saves
     task = await notebook.begin_slow_save(store)
     children = process.children(recursive=True)
     assert children
@@ -313,7 +330,7 @@ async def test_a_save_that_is_interrupted_ends_there_and_leaves_nothing(notebook
     with pytest.raises(asyncio.CancelledError):
         await task
     await until(lambda: not any(is_alive(child.pid) for child in children))
-    await until(lambda: [path.suffix for path in (notebook.data / SAVES_FOLDER).iterdir()] == [".zip"])
+    await until(lambda: notebook.files_of_saves == files)
     assert store.list() == []
     assert notebook.run("print(type(slow).__name__)") == "Slow\n"
 

@@ -85,7 +85,7 @@ class Restoring:
         versions = {"python": save.manifest.python, "libraries": dict(save.manifest.libraries)}
         self._progress.warnings = _sentences((await self._call(new_job(), "compare", versions)).get("warnings"))
         self._progress.begin(Step.SENDING)
-        folder = self._name_folder(save)
+        folder = self._name_folder()
         damaged = await self._transfers.sender.send(objects_folder(folder), parts.objects)
         packs = [pack for pack in parts.packs if damaged.keys().isdisjoint(each.hash for each in pack)]
         if damaged and not packs:
@@ -163,9 +163,9 @@ class Restoring:
                 lost += [each for each in told.lost if not names or each.name in names]
         return lost
 
-    def _name_folder(self, save: Save) -> str:
-        """Return the name of the folder in which a try to restore the same again finds what was sent."""
-        text = f"{self._interpreter.kernel}/{self._store.folder.name}/{save.id}/{save.saved_at}"
+    def _name_folder(self) -> str:
+        """Return the name of the folder in which another try finds what was sent, whichever save it restores."""
+        text = f"{self._interpreter.kernel}/{self._store.folder.name}"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
