@@ -29,7 +29,7 @@
 #   make lint                  what the code must look like
 #   make clean                 remove the environment and all that was built
 
-.PHONY: demo notebooks test unit slow repeat contract live soak bench peers many profile flames state performance large scale image browser places hub tools clients public windows wine lint clean
+.PHONY: demo notebooks test unit slow explore repeat contract live soak bench peers many profile flames state performance large scale image browser places hub tools clients public windows wine lint clean
 .DELETE_ON_ERROR:
 
 # As an installation has it: every kernel and pod that a test or a benchmark starts would compile the package anew.
@@ -75,6 +75,9 @@ unit: $(VENV)/test.stamp
 
 slow: $(VENV)/test.stamp
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m slow $(ARGS)
+
+explore: $(VENV)/test.stamp
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m hypothesis --hypothesis-profile explore $(ARGS)
 
 repeat: $(VENV)/test.stamp
 	$(BIN)/python -m tests.repeat $(or $(RUNS),20)

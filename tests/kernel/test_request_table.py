@@ -605,5 +605,5 @@ def test_cells_without_input_are_somebodys_where_there_is_a_page(
 TestRequests = Requests.TestCase
 TestRequests.settings = settings(
     # What fails is not made shorter, as that takes minutes.
-    max_examples=350, stateful_step_count=22, deadline=None, derandomize=True, phases=[Phase.generate]
+    max_examples=350, stateful_step_count=22, deadline=None, phases=[Phase.generate]
 )  # fmt: skip

@@ -79,7 +79,7 @@ def components(roots: list[Any]) -> int:
     """Return how many sets of these objects share nothing with one another."""
     reached: list[tuple[set[int], set[int]]] = []
     for index, root in enumerate(roots):
-        ids, which = reach(root), {index}
+        ids, which = set(reach(root)), {index}
         for other in [other for other in reached if other[0] & ids]:
             reached.remove(other)
             ids, which = ids | other[0], which | other[1]
@@ -87,13 +87,18 @@ def components(roots: list[Any]) -> int:
     return len(reached)
 
 
-def reach(root: Any) -> set[int]:
-    """Return the `id` of all that is below an object, but numbers."""
-    found: set[int] = set()
+def has_function(roots: list[Any]) -> bool:
+    """Return whether a function is among these objects or below them."""
+    return any(callable(item) for root in roots for item in reach(root).values())
+
+
+def reach(root: Any) -> dict[int, Any]:
+    """Return all that is below an object, but numbers, by its `id`."""
+    found: dict[int, Any] = {}
     left = [root]
     while left:
         item = left.pop()
         if not isinstance(item, int) and id(item) not in found:
-            found.add(id(item))
+            found[id(item)] = item
             left += parts_of(item)
     return found
