@@ -79,6 +79,15 @@ class Events:
                 said.append(to_content(frame))
         return said
 
+    def types_until_reply(self, request: wire.Message) -> list[str]:
+        """Return the types of what the pod passes on of a request ahead of its reply."""
+        msg_id, types = parse_header(request.parts[0]).msg_id, list[str]()
+        while not types or types[-1] != "execute_reply":
+            frame = self.next()
+            if isinstance(frame, wire.Message) and parse_header(frame.parts[1]).msg_id == msg_id:
+                types.append(parse_header(frame.parts[0]).msg_type)
+        return types[:-1]
+
 
 def to_content(message: wire.Message) -> Content:
     header = parse_object(message.parts[0])
@@ -174,6 +183,28 @@ def test_a_repeated_request_runs_once(client: httpx.Client, kernel: str) -> None
         assert post(client, hello.epoch, "s", first, second, kernel=kernel).json()["accepted"] == 1
         (result,) = [said for said in events.until_idle(second) if said["msg_type"] == "execute_result"]
         assert result["content"]["data"]["text/plain"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("print(1)", "stream"),
+        ("display(1)", "display_data"),
+        ("1", "execute_result"),
+        ("1 / 0", "error"),
+    ],
+)
+def test_a_reply_is_passed_on_behind_what_was_said_before_it(
+    client: httpx.Client, kernel: str, code: str, said: str
+) -> None:
+    cells = [execute(code, sequence=number, stop_on_error=False) for number in range(1, 21)]
+    with follow(client, kernel=kernel) as events:
+        epoch = events.hello().epoch
+        for cell in cells:
+            post(client, epoch, "s", cell, kernel=kernel)
+            types = events.types_until_reply(cell)
+            assert types[:2] == ["status", "execute_input"]
+            assert set(types[2:]) - {"status"} == {said}  # "idle" may be either side of the reply
 
 
 def test_a_message_for_another_epoch_is_refused_before_anything_runs(client: httpx.Client, kernel: str) -> None:

@@ -31,7 +31,8 @@ def widen(sockets: str) -> None:
 
 
 def main(argument: dict[str, Any]) -> None:
-    """Have the system end this interpreter with its agent, keep all that it publishes, and heed each interrupt.
+    """Have the system end this interpreter with its agent, keep all that it publishes, heed each interrupt, and answer
+    at once.
 
     Args:
         argument: `sockets`: how the paths of the kernel's sockets begin; "" where they are none.
@@ -58,6 +59,11 @@ def main(argument: dict[str, Any]) -> None:
     # the thread that owns the socket may be asked, also for a connection that is there.
     thread = shell.kernel.iopub_thread
     thread.schedule(lambda: thread.socket.set_hwm(0))
+
+    # At the end of each cell ipykernel waits for half a millisecond, so that what was published is heard ahead of the
+    # reply (kernelbase.py, `execute_request`). The agent hears it in this order anyway (`pod.interpreters.channels`).
+    if shell.kernel.has_trait("_execute_sleep"):
+        shell.kernel.set_trait("_execute_sleep", 0.0)
 
     def wake_by_interrupts() -> None:
         """Have an interrupt wake the event loop, where the cell that begins runs in it.
