@@ -14,8 +14,8 @@ from tests.driver import Notebook, Pool
 from tests.error_output import error_output, log_sections
 from tests.unit import IS_WINDOWS, needs_unix, starts_processes
 
-# By the clock, Hypothesis would take what waits for a processor for slow. What it tries is the same in each run, so that
-# a change is judged by what it changes; "make explore" tries something else each time.
+# By the clock, Hypothesis would take what waits for a processor for slow. What it tries is the same in each run, so
+# that a change is judged by what it changes; "make explore" tries something else each time.
 hypothesis.settings.register_profile("explore", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.register_profile("test", hypothesis.settings.get_profile("explore"), derandomize=True)
 hypothesis.settings.load_profile("test")
