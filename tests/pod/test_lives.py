@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import sqlite3
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
@@ -191,9 +192,26 @@ async def test_interpreter_that_nobody_hears_any_more_ends_and_that_is_told(life
     assert (frame.reason, frame.detail) == ("died", "signal 9 (SIGKILL)")
 
 
-async def test_history_of_a_pod_is_in_the_pod(life: Life, private_folders: Path) -> None:
+async def test_history_of_a_pod_is_in_the_pod_and_written_when_it_is_wanted(life: Life, private_folders: Path) -> None:
     await life.run("typed_by_nobody = 1")
-    assert [path.parent for path in find_histories(life.folder, private_folders)] == [life.folder]
+    (history,) = find_histories(life.folder, private_folders)
+    assert history.parent == life.folder
+    assert count_lines(history) == 0
+    search = (
+        "assert [found[-1] for found in get_ipython().history_manager.search('typed_by*')] == ['typed_by_nobody = 1']"
+    )
+    for sequence in (2, 4):
+        cell = execute(search, sequence)
+        await life.accept(cell)
+        assert parse_object((await life.wait_reply(cell)).parts[3])["status"] == "ok"
+        assert count_lines(history) > 0
+        await life.accept(restart(sequence + 1))
+
+
+def count_lines(history: Path) -> int:
+    with contextlib.closing(sqlite3.connect(history)) as database:
+        (count,) = database.execute("SELECT count(*) FROM history").fetchone()
+    return int(count)
 
 
 def find_histories(*folders: Path) -> list[Path]:
