@@ -106,6 +106,7 @@ class Relay:
         self._saves = SavesOnDemand(
             session, attachment, self._hints,
             files=lambda: self.preparation.files, tell=lambda note: self._do(self._table.tell(note)),
+            withdraw=self._table.withdraw,
         )  # fmt: skip
         self.preparation = Preparation(session, attachment, self._hints, self._saves, self._reach)
         self.deliveries = Deliveries(

@@ -338,6 +338,21 @@ def test_a_new_kernel_says_once_that_there_is_a_save(start_notebook: Start, pool
     assert "This session is new" not in "".join(beside.run("a").displayed for _ in range(2))
 
 
+def test_a_new_kernel_says_nothing_of_a_save_that_was_restored_meanwhile(start_notebook: Start, pool: Pool) -> None:
+    name = "saves-no-reminder"
+    before = len(pool.sessions())
+    notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER=name)
+    notebook.run("a = 41")
+    saved(notebook)
+    end(notebook, pool, before)
+    later = start_notebook(REMOTE_KERNEL_IDENTIFIER=name)
+    later.run("pass")  # which ends before anybody has looked at the saves
+    assert later.run("%session restore").displayed.startswith("Variables restored: 1 variable")
+    cells = [later.run("a") for _ in range(2)]
+    assert [cell.result for cell in cells] == ["41", "41"]
+    assert "This session is new" not in "".join(cell.displayed for cell in cells)
+
+
 def test_a_save_that_ends_its_interpreter_is_restored_by_itself_once(start_notebook: Start, pool: Pool) -> None:
     notebook = start_notebook(REMOTE_KERNEL_IDENTIFIER="saves-harmful", REMOTE_KERNEL_AUTORESTORE="1")
     notebook.run("class Ending:\n    def __reduce__(self): return (__import__('os')._exit, (1,))\nending = Ending()")

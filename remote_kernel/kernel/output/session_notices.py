@@ -38,7 +38,11 @@ class SessionNotices:
 
     def tell(self, note: str, *, colour: str = style.WARNING) -> None:
         """Have a note shown as soon as a cell runs."""
-        self.put(display.note(note, colour=colour, is_aside=True))
+        self.put(_aside(note, colour))
+
+    def withdraw(self, note: str) -> None:
+        """Show a note no more that nobody has seen so far."""
+        self.waiting = [shown for shown in self.waiting if shown != _aside(note)]
 
     def put(self, shown: Shown) -> None:
         """Have something shown as soon as a cell runs; of very many the first are shown."""
@@ -54,7 +58,11 @@ class SessionNotices:
 
 
 def show_note(note: str, cell: Request) -> Show:
-    return Show(display.note(note, colour=style.WARNING, is_aside=True), cell.header)
+    return Show(_aside(note), cell.header)
+
+
+def _aside(note: str, colour: str = style.WARNING) -> Shown:
+    return display.note(note, colour=colour, is_aside=True)
 
 
 def describe_gap(gap: wire.Gap) -> str:

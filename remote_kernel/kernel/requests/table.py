@@ -515,6 +515,10 @@ class RequestTable:
         self._notes.tell(note, colour=colour)
         return self._show_notes()
 
+    def withdraw(self, note: str) -> None:
+        """Show a note no more that nobody has seen so far."""
+        self._notes.withdraw(note)
+
     def present(self, shown: Shown) -> list[Effect]:
         """Show something in the cell that runs, or in the next one."""
         self._notes.put(shown)

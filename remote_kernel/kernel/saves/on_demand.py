@@ -31,21 +31,24 @@ class SavesOnDemand:
         hints: what cells have told of the notebook.
         files: returns the SHA-256 of each file of the workspace; `None` where there is none.
         tell: says something in the next cell.
+        withdraw: has that not said which was told before, if no cell has come since.
     """
 
     def __init__(
         self, session: Session, attachment: Attachment, hints: Hints,
-        files: Callable[[], Mapping[str, str] | None], tell: Callable[[str], None],
+        files: Callable[[], Mapping[str, str] | None], tell: Callable[[str], None], withdraw: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._session = session
         self._attachment = attachment
         self._hints = hints
         self._files = files
         self._tell = tell
+        self._withdraw = withdraw
         self._loaded: SessionSaves | None = None
         self._is_busy = self._has_run = self._has_looked = False
         self._is_lost = session.binding.untold is not None
         self._is_new = session.binding.now is None  # no earlier process of this kernel has had a session
+        self._reminder: str | None = ""  # what was told of the newest save; `None` where that is of no use any more
 
     def load(self) -> "SessionSaves":
         if self._loaded is None:
@@ -102,8 +105,15 @@ class SavesOnDemand:
         return self._attachment.hello is not None and self._attachment.hello.is_untouched
 
     async def _remind(self) -> None:
-        if note := await self._ask(lambda saves: saves.describe_newest(), ""):
+        note = await self._ask(lambda saves: saves.describe_newest(), "")
+        if note and self._reminder is not None:
+            self._reminder = note
             self._tell(note)
+
+    def _forget_reminder(self) -> None:
+        if self._reminder:
+            self._withdraw(self._reminder)
+        self._reminder = None
 
     async def note_loss(self, loss: SessionLost) -> SessionLost:
         """Note that the session is gone; return what to say of it, with the newest save."""
@@ -123,13 +133,19 @@ class SavesOnDemand:
             report_defect(defect)
             return answer
 
+    def note_saved(self) -> None:
+        """Note that the user has saved the session."""
+        self._forget_reminder()
+
     def note_restored(self) -> None:
         """Note that the user has restored what is wanted."""
         self._is_lost = self._is_new = False
+        self._forget_reminder()
 
     def note_reset(self) -> None:
         """Note that the user wants a new session, and nothing in it."""
         self._is_lost = self._is_new = False
+        self._forget_reminder()
         if self._loaded is not None:
             self._loaded.autosaving.note_gone()
 

@@ -101,6 +101,7 @@ class SaveCommand:
             except NothingToSave as error:
                 bar.done = note(str(error))
                 return
+            self._on_demand.note_saved()
             bar.done = await self._describe(save, time.monotonic() - began)
 
     async def _describe(self, save: Save, took_seconds: float) -> Shown:
