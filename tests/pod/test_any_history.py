@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreters.interpreter import Interpreter, StartFailed
 from remote_kernel.pod.interpreters.launching import Launching
 from remote_kernel.pod.interpreters.shutdowns import Shutdowns
+from remote_kernel.pod.kernels.held_replies import MOST_SECONDS as HELD_SECONDS
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
 from tests.pod.idle_interpreter import Idle
 
@@ -52,12 +54,16 @@ class KernelMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
+        self.now = 0.0
+        self.loop.time = lambda: self.now  # type: ignore[method-assign]  # until the end, which is in real time
         self.author = Author("front end")
         self.begun: list[Idle] = []
         self.senders = [Sender("a"), Sender("b")]
         self.readers: dict[str, Reader] = {}
         self.meant: dict[str, str] = {}  # the epoch that each message is for
         self.said: list[str] = []
+        self.held: dict[str, str] = {}  # replies whose cells are not idle, by cell
+        self.epoch = ""
         self.epochs: list[str] = []
         self.asking: list[asyncio.Task[Interpreter]] = []
         self.run(self.set_up())
@@ -83,6 +89,9 @@ class KernelMachine(RuleBasedStateMachine):
                 await asyncio.sleep(0)
 
         self.loop.run_until_complete(rest())
+        if self.kernel.epoch != self.epoch:
+            self.epoch = self.kernel.epoch
+            self.tell_held()
         for sender in self.senders:
             if sender.task is not None and sender.task.done():
                 self.note_answer(sender, sender.task)
@@ -215,11 +224,37 @@ class KernelMachine(RuleBasedStateMachine):
     def say(self, interpreter: Idle, channel: Channel, parts: tuple[bytes, ...]) -> None:
         if interpreter is self.current:
             self.said.append(parse_header(parts[0]).msg_id)
+        self.now += 0.0001  # or timers would end in any order
 
         async def say() -> None:
             interpreter.say(channel, parts)
 
         self.run(say())
+
+    def tell_held(self) -> None:
+        """Note that replies are told that nothing follows any more."""
+        self.said += self.held.values()
+        self.held.clear()
+
+    @precondition(lambda self: self.held)
+    @rule(data=strategies.data())
+    def be_idle_behind_the_reply(self, data: strategies.DataObject) -> None:
+        cell = data.draw(strategies.sampled_from(list(self.held)))
+        assert self.current is not None
+        self.said.append(self.held.pop(cell))
+        self.say_status(self.current, cell, "idle")
+
+    @precondition(lambda self: self.held)
+    @rule()
+    def say_nothing_for_long(self) -> None:
+        self.now += HELD_SECONDS
+        self.tell_held()
+        self.run()
+
+    def say_status(self, interpreter: Idle, cell: str, state: str) -> None:
+        parent = b'{"msg_id": "%b"}' % cell.encode()
+        status = self.author.write("status", {"execution_state": state}, parent=parent, date=utc_now())
+        self.say(interpreter, Channel.IOPUB, status)
 
     @precondition(lambda self: self.current is not None and self.current.cells)
     @rule(data=strategies.data(), what=strategies.sampled_from(["busy", "idle", "ok", "error"]))
@@ -228,15 +263,15 @@ class KernelMachine(RuleBasedStateMachine):
         current = self.current
         assert current is not None
         cell = data.draw(strategies.sampled_from(list(current.cells)))
-        parent = b'{"msg_id": "%b"}' % cell.encode()
         if what in ("busy", "idle"):
             current.cells[cell] |= what == "idle"
-            content = {"execution_state": what}
-            self.say(current, Channel.IOPUB, self.author.write("status", content, parent=parent, date=utc_now()))
-        else:
-            del current.cells[cell]
-            content = {"status": what}
-            self.say(current, Channel.SHELL, self.author.write("execute_reply", content, parent=parent, date=utc_now()))
+            self.say_status(current, cell, what)
+            return
+        parent = b'{"msg_id": "%b"}' % cell.encode()
+        reply = self.author.write("execute_reply", {"status": what}, parent=parent, date=utc_now())
+        self.say(current, Channel.SHELL, reply)
+        if not current.cells.pop(cell):
+            self.held[cell] = self.said.pop()
 
     # Readers
 
@@ -327,6 +362,8 @@ class KernelMachine(RuleBasedStateMachine):
             assert self.kernel.readers.claims.peers_of(name) == len(self.readers.keys() - {name})
 
     def teardown(self) -> None:
+        self.now = time.monotonic()
+        self.loop.time = time.monotonic  # type: ignore[method-assign]
         self.run(self.clean_up())
         self.loop.close()
 
@@ -345,5 +382,5 @@ class KernelMachine(RuleBasedStateMachine):
         await asyncio.gather(*asked | asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
 
 
-KernelMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+KernelMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestAnyHistory = KernelMachine.TestCase

@@ -191,6 +191,7 @@ def test_a_repeated_request_runs_once(client: httpx.Client, kernel: str) -> None
         ("print(1)", "stream"),
         ("display(1)", "display_data"),
         ("1", "execute_result"),
+        ("print('x' * 2_000_000)", "stream"),
         ("1 / 0", "error"),
     ],
 )

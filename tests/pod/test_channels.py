@@ -15,7 +15,7 @@ import pytest
 from remote_kernel.core.jupyter.messages import Signer, parse_type
 from remote_kernel.core.wire.frames import Channel
 from remote_kernel.io.zmq_socket import ZmqSocket
-from remote_kernel.pod.interpreters.channels import BEHIND_SECONDS, TURN_SECONDS, Channels, Reading
+from remote_kernel.pod.interpreters.channels import BEHIND_SECONDS, Channels, Reading
 from tests.driver import TIMEOUT_SECONDS
 from tests.pod.scripted_interpreter import ScriptedInterpreter
 
@@ -110,29 +110,3 @@ def test_who_talks_faster_than_it_is_heard_is_held_until_all_is_read() -> None:
     assert held == [("iopub", True), ("iopub", False)]
     reading.read()
     assert held == [("iopub", True), ("iopub", False)]
-
-
-def test_what_was_published_is_handed_on_ahead_of_the_reply_behind_it() -> None:
-    said = list[bytes | memoryview]()
-    published, replied = Scripted([b"busy"], [b"stream"]), Scripted([b"reply"])
-    iopub = Reading("iopub", cast(ZmqSocket, published), said.extend, lambda _name, _is_held: None)
-    shell = Reading("shell", cast(ZmqSocket, replied), said.extend, lambda _name, _is_held: None, after=iopub)
-    assert shell.read()
-    assert (said, iopub.read(), replied.is_to_be_read_again) == ([b"busy", b"stream", b"reply"], True, False)
-
-
-def test_a_reply_waits_for_its_turn_while_what_was_published_takes_long() -> None:
-    said = list[bytes | memoryview]()
-
-    def hand_on(frames: list[bytes | memoryview]) -> None:
-        said.extend(frames)
-        time.sleep(TURN_SECONDS * 1.2)  # as a disk that is slow
-
-    published, replied = Scripted([b"1"], [b"2"]), Scripted([b"reply"])
-    iopub = Reading("iopub", cast(ZmqSocket, published), hand_on, lambda _name, _is_held: None)
-    shell = Reading("shell", cast(ZmqSocket, replied), said.extend, lambda _name, _is_held: None, after=iopub)
-    assert not shell.read()
-    assert (said, replied.is_to_be_read_again) == ([b"1"], True)
-    assert not shell.read()
-    assert shell.read()
-    assert said == [b"1", b"2", b"reply"]

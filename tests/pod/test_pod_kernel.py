@@ -19,6 +19,7 @@ from remote_kernel.pod.kernels.lives import EpochMismatch
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
 from remote_kernel.pod.kernels.senders import MAX_SENDERS, SenderForgotten
 from remote_kernel.pod.readers.journal_files import SpillFile
+from tests.driver import TIMEOUT_SECONDS
 from tests.pod.idle_interpreter import Idle
 
 pytestmark = pytest.mark.anyio
@@ -128,8 +129,60 @@ async def test_failure_of_the_startup_file_is_told_also_where_the_reply_is_heard
         interpreters[0].say(Channel.IOPUB, status)
     said = [each for each in decode_all(b"".join(kernel.journal.read(0, 1 << 20).entries)) if isinstance(each, Message)]
     types = [parse_header(message.parts[0]).msg_type for message in said]
-    assert types == ["execute_reply", "status", "stream", "status"]
-    assert b"NameError, line 1" in said[2].parts[3]
+    assert types == ["status", "stream", "execute_reply", "status"]
+    assert b"NameError, line 1" in said[1].parts[3]
+
+
+def restart(sequence: int) -> Message:
+    parts = AUTHOR.write("shutdown_request", {"restart": True}, date=utc_now())
+    return Message(channel=Channel.CONTROL, parts=parts, sequence=sequence)
+
+
+async def run_until_reply() -> tuple[PodKernel, Idle]:
+    """Return a kernel whose interpreter has replied to a cell, and not said that it is idle."""
+    interpreters: list[Idle] = []
+
+    def start(_asked: Launching | None) -> "asyncio.Task[Interpreter]":
+        interpreters.append(Idle(lambda: kernel.epoch))
+        interpreters[-1].may_start.set_result(None)
+        return asyncio.create_task(interpreters[-1].started())
+
+    kernel = PodKernel("main", "idle", journal=Journal(), start=start, shutdowns=Shutdowns())
+    cell = execute(1)
+    await kernel.accept([cell], sender="notebook", epoch=kernel.epoch)
+    reply = AUTHOR.write("execute_reply", {"status": "error"}, parent=cell.parts[0], date=utc_now())
+    interpreters[0].say(Channel.SHELL, reply)
+    return kernel, interpreters[0]
+
+
+def types_in(kernel: PodKernel) -> list[str]:
+    frames = decode_all(b"".join(kernel.journal.read(0, 1 << 20).entries))
+    return [
+        parse_header(each.parts[0]).msg_type if isinstance(each, Message) else type(each).__name__ for each in frames
+    ]
+
+
+async def test_reply_waits_for_what_its_cell_has_published_and_is_told_without_it_in_a_moment() -> None:
+    kernel, _ = await run_until_reply()
+    assert (types_in(kernel), kernel.is_busy, kernel.has_more_to_say(0)) == ([], False, True)
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await kernel.readers.wakeups.next.wait()
+    assert (types_in(kernel), kernel.has_more_to_say(1)) == (["execute_reply"], False)
+
+
+async def test_cell_that_is_sent_before_an_error_is_shown_is_refused() -> None:
+    kernel, interpreter = await run_until_reply()
+    await kernel.accept([execute(2)], sender="notebook", epoch=kernel.epoch)
+    assert types_in(kernel) == ["status", "execute_reply", "status"], "the second cell is aborted"
+    kernel.close()
+    assert len(interpreter.got) == 1
+
+
+async def test_reply_to_the_last_cell_of_an_interpreter_is_told_ahead_of_its_end() -> None:
+    kernel, _ = await run_until_reply()
+    await kernel.accept([restart(2)], sender="notebook", epoch=kernel.epoch)
+    assert types_in(kernel) == ["shutdown_reply", "execute_reply", "EpochChange"]
+    kernel.close()
 
 
 async def test_readers_have_what_was_said_before_room_is_made_for_more(tmp_path: Path) -> None:

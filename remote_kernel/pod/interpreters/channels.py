@@ -29,14 +29,11 @@ BEHIND_SECONDS = 0.05
 QUIET_SECONDS = 0.05
 
 _SOCKET_TYPES = {
-    Channel.IOPUB: zmq.SUB,
     Channel.SHELL: zmq.DEALER,
     Channel.CONTROL: zmq.DEALER,
     Channel.STDIN: zmq.DEALER,
+    Channel.IOPUB: zmq.SUB,
 }
-
-# What is said on them belongs behind what was published before.
-_AFTER_IOPUB = frozenset({Channel.SHELL, Channel.STDIN})
 
 Receive = Callable[[Channel, tuple[bytes, ...]], None]
 
@@ -70,30 +67,20 @@ class Reading:
     """Reading of one channel: hands on what has come, and holds a process that talks faster than that.
 
     ZeroMQ would keep all of it, or, with a limit, drop some.
-
-    Args:
-        after: the channel of which all is handed on before: what a kernel publishes ahead of a reply or a prompt comes
-            through another socket than those, and is heard ahead of them all the same.
     """
 
     def __init__(
-        self, name: str, socket: ZmqSocket, hand_on: Callable[[list[bytes | memoryview]], None], hold: Hold, *,
-        after: "Reading | None" = None,
-    ) -> None:  # fmt: skip
+        self, name: str, socket: ZmqSocket, hand_on: Callable[[list[bytes | memoryview]], None], hold: Hold
+    ) -> None:
         self._name = name
         self._socket = socket
         self._hand_on = hand_on
         self._hold = hold
-        self._after = after
         self._behind_since: float | None = None
         self._is_held = False
 
-    def read(self) -> bool:
-        """Hand on what is there; return whether it was all of it, and not the rest is left for when others have had
-        their turn."""
-        if self._after is not None and not self._after.read():
-            self._socket.read_again()
-            return False
+    def read(self) -> None:
+        """Hand on what is there; where that takes long, the rest of it when others have had their turn."""
         began = time.monotonic()
         if self._behind_since is None:
             self._behind_since = began
@@ -104,10 +91,9 @@ class Reading:
                 self._set_held(True)
             if now - began > TURN_SECONDS:
                 self._socket.read_again()
-                return False
+                return
         self._behind_since = None
         self._set_held(False)
-        return True
 
     def _set_held(self, is_held: bool) -> None:
         if is_held != self._is_held:
@@ -126,8 +112,7 @@ class Channels:
         on_deaf: called when a channel is read no longer, by a fault of ours.
 
     Attributes:
-        receive: is given every message, as it comes, in order on each channel, and a reply or a prompt behind what was
-            published before.
+        receive: is given every message, as it comes, in order on each channel.
         gathering: gives the context in which all is received that has come at once.
     """
 
@@ -145,7 +130,6 @@ class Channels:
         """Connect to the addresses of a kernel that was started; raises `zmq.ZMQError`."""
         identity = secrets.token_bytes(8)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
-        readings: dict[Channel, Reading] = {}
         for channel, socket_type in _SOCKET_TYPES.items():
             name = channel.name.lower()
             socket = context.socket(socket_type)
@@ -161,10 +145,7 @@ class Channels:
                 socket.setsockopt(zmq.IMMEDIATE, 1)  # only so it can be seen whether it is connected
             socket.connect(_url(manager, name))
             self._sockets[channel] = here = ZmqSocket(socket)
-            readings[channel] = reading = Reading(
-                name, here, partial(self._hand_on, name, channel), self._hold,
-                after=readings[Channel.IOPUB] if channel in _AFTER_IOPUB else None,
-            )  # fmt: skip
+            reading = Reading(name, here, partial(self._hand_on, name, channel), self._hold)
             here.watch(partial(self._read, name, reading))
 
     def _read(self, name: str, reading: Reading) -> None:

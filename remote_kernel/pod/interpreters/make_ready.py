@@ -61,7 +61,7 @@ def main(argument: dict[str, Any]) -> None:
     thread.schedule(lambda: thread.socket.set_hwm(0))
 
     # At the end of each cell ipykernel waits for half a millisecond, so that what was published is heard ahead of the
-    # reply (kernelbase.py, `execute_request`). The agent hears it in this order anyway (`pod.interpreters.channels`).
+    # reply (kernelbase.py, `execute_request`). The agent puts them in this order itself (`pod.kernels.held_replies`).
     if shell.kernel.has_trait("_execute_sleep"):
         shell.kernel.set_trait("_execute_sleep", 0.0)
 

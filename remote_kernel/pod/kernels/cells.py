@@ -11,6 +11,9 @@ from remote_kernel.core.jupyter.messages import Header, is_error, parse_object, 
 # Cells that were given up while they may still have been on their way, and are not run when they arrive.
 MAX_REVOKED = 256
 
+# Behind every position that a front end can have seen.
+_UNSEEN = 1 << 64
+
 
 @dataclass(slots=True, eq=False)
 class Cell:
@@ -103,8 +106,8 @@ class Cells:
         """Return the cell that a message with this parent header belongs to."""
         return self._open.get(parse_parent(parent).msg_id) if self._open else None
 
-    def end(self, parent: bytes, reply: bytes, position: int) -> Cell | None:
-        """Forget the cell whose reply is at this position of the journal, and return it."""
+    def end(self, parent: bytes, reply: bytes) -> Cell | None:
+        """Forget the cell that has a reply, which nobody can have seen so far, and return it."""
         msg_id = parse_parent(parent).msg_id
         cell = self._open.pop(msg_id, None)
         if cell is not None:
@@ -112,8 +115,14 @@ class Cells:
             if cell.is_unwanted and not cell.is_idle:
                 self._aborting.add(msg_id)
             if is_error(reply) and cell.stops_on_error() and not cell.is_unwanted:
-                self._last_error[cell.subshell_id] = position
+                self._last_error[cell.subshell_id] = _UNSEEN
         return cell
+
+    def note_shown(self, parent: bytes, position: int) -> None:
+        """Note at which position of the journal the reply to the request with this header is."""
+        subshell_id = parse_parent(parent).subshell_id if self._last_error else ""
+        if self._last_error.get(subshell_id) == _UNSEEN:
+            self._last_error[subshell_id] = position
 
     def note_idle(self, parent: bytes) -> None:
         """Note that the kernel is done with the request that has this header."""

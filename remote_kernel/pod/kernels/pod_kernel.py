@@ -22,6 +22,7 @@ from remote_kernel.pod.interpreters.launching import Launching
 from remote_kernel.pod.interpreters.shutdowns import Shutdowns
 from remote_kernel.pod.kernels.acceptance import Acceptance
 from remote_kernel.pod.kernels.cells import Cell, Cells
+from remote_kernel.pod.kernels.held_replies import HeldReplies
 from remote_kernel.pod.kernels.lifecycle import Lifecycle
 from remote_kernel.pod.kernels.lives import Event, Lives, State
 from remote_kernel.pod.kernels.silent_calls import SilentCalls
@@ -100,6 +101,7 @@ class PodKernel:
         self.started = time.monotonic()
         self._acceptance = Acceptance(self.lives, journal, pass_on=self._pass_on, waits=self._waits)
         self._cells = Cells()
+        self._held_replies = HeldReplies(self._tell_reply)
         self.silent_calls = SilentCalls(
             self.lives, self.lifecycle, is_busy=lambda: self.is_busy, on_end=self.readers.wakeups.tell
         )
@@ -120,7 +122,8 @@ class PodKernel:
 
     def has_more_to_say(self, cursor: int) -> bool:
         """Return whether something comes without being asked for, to a reader that has all up to `cursor`."""
-        return self.is_busy or self.workspace.is_looking or self.journal.last_sequence > cursor
+        has_more = self.is_busy or bool(self._held_replies) or self.workspace.is_looking
+        return has_more or self.journal.last_sequence > cursor
 
     def note_change(self) -> None:
         """Note that the interpreter has got variables that no cell has made."""
@@ -202,6 +205,7 @@ class PodKernel:
             self._ending_alone.cancel()
         self._end(Event.CLOSE)
         self._cells.clear()  # nobody waits for their ends any more
+        self._held_replies.clear()
         self.workspace.close()
         self.readers.wakeups.tell()
         if self._tidying is not None:
@@ -213,6 +217,7 @@ class PodKernel:
         self.lifecycle.move(event, interrupts=not self._cells.is_interrupted)
 
     def _note_epoch(self, reason: str, detail: str) -> None:
+        self._held_replies.release_all()
         self._cells.clear()
         self.is_untouched, self._teller = True, ""
         self.workspace.note_epoch()
@@ -229,17 +234,38 @@ class PodKernel:
     def _take(self, channel: Channel, parts: tuple[bytes, ...]) -> None:
         if is_debugger_s(parts[0]):
             parts = self.lifecycle.cell_files.outward(parts)
-        message = Message(channel=channel, parts=parts, sequence=self.journal.next_sequence)
         if channel is Channel.IOPUB:
-            # Output can be missed; a front end that misses a reply, or that the kernel is idle, waits for ever.
-            is_essential = b'"status"' in parts[0]
-            is_followed = is_essential and self._note_status(parts)
+            self._take_published(parts)
+        elif channel is Channel.SHELL:
+            self._take_reply(parts)
         else:
-            is_essential = True
-            is_followed = channel is Channel.SHELL and self._note_reply(message)
-        self._record(encode(message), is_essential=is_essential, is_followed=is_followed)
-        if is_followed and channel is Channel.IOPUB:
+            self._tell(channel, parts, is_essential=True)
+
+    def _take_published(self, parts: tuple[bytes, ...]) -> None:
+        # Output can be missed; a front end that misses a reply, or that the kernel is idle, waits for ever.
+        is_status = b'"status"' in parts[0]
+        is_followed = is_status and self._note_status(parts)
+        self._tell(Channel.IOPUB, parts, is_essential=is_status, is_followed=is_followed)
+        if is_followed:
             self._tell_startup(parts)
+
+    def _take_reply(self, parts: tuple[bytes, ...]) -> None:
+        """Take a reply; that to a cell waits until all has come that the cell has published."""
+        cell = self._cells.end(parts[1], parts[3])
+        if cell is None or cell.is_idle:
+            self._tell_reply(parts)
+        else:
+            self._held_replies.hold(parse_parent(parts[1]).msg_id, parts)
+
+    def _tell_reply(self, parts: tuple[bytes, ...]) -> None:
+        self._cells.note_shown(parts[1], self.journal.next_sequence)
+        self._tell(Channel.SHELL, parts, is_essential=True)
+
+    def _tell(
+        self, channel: Channel, parts: tuple[bytes, ...], *, is_essential: bool, is_followed: bool = False
+    ) -> None:
+        message = Message(channel=channel, parts=parts, sequence=self.journal.next_sequence)
+        self._record(encode(message), is_essential=is_essential, is_followed=is_followed)
 
     def _choose_teller(self, interpreter: Interpreter, request: bytes) -> None:
         """Note the first cell that is seen, to say in it what the startup file has failed of.
@@ -267,8 +293,10 @@ class PodKernel:
             return False
         is_looked_for = False
         if not is_busy:
+            msg_id = parse_parent(parts[1]).msg_id
+            self._held_replies.release(msg_id)
             self._cells.note_idle(parts[1])
-            is_looked_for = self.workspace.note_idle(parse_parent(parts[1]).msg_id)
+            is_looked_for = self.workspace.note_idle(msg_id)
         cell = self._cells.of(parts[1])
         if cell is None:
             return is_busy or is_looked_for
@@ -279,11 +307,6 @@ class PodKernel:
         else:
             cell.is_idle = True
         return True
-
-    def _note_reply(self, message: Message) -> bool:
-        """Return whether the idle of the same cell is about to follow."""
-        cell = self._cells.end(message.parts[1], message.parts[3], message.sequence)
-        return cell is not None and not cell.is_idle
 
     def _say_files(self, found: Found) -> None:
         entry = encode(found.to_frame(self.journal.next_sequence))

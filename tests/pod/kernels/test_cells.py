@@ -41,7 +41,10 @@ def with_cells(*names: str, running: str = "") -> Cells:
 def test_what_was_sent_before_an_error_could_be_seen_is_refused(content: bytes, reply: bytes, is_refused: bool) -> None:
     cells = Cells()
     cells.add(header("a"), content)
-    cells.end(parent("a"), reply, 10)
+    cells.end(parent("a"), reply)
+    assert cells.are_refused(header("b"), 10) == is_refused
+    cells.note_shown(parent("a"), 10)
+    cells.note_shown(parent("c"), 20)
     assert cells.are_refused(header("b"), 9) == is_refused
     assert not cells.are_refused(header("b"), 10)
     assert not cells.are_refused(header("b", "another subshell"), 9)
@@ -51,7 +54,7 @@ def test_error_of_a_cell_that_was_given_up_refuses_nothing() -> None:
     cells = with_cells("a", running="a")
     assert cells.are_hit(Aim(cells=frozenset({"a"}), is_exclusive=True), 0)
     assert cells.has_unwanted
-    cells.end(parent("a"), ERROR, 10)
+    cells.end(parent("a"), ERROR)
     assert not cells.are_refused(header("b"), 9)
     assert cells.has_unwanted, "until it is idle, ipykernel aborts what comes"
     cells.note_idle(parent("b"))
@@ -104,7 +107,7 @@ def test_kernel_is_busy_until_each_cell_is_idle_or_replied_to() -> None:
     assert cell is not None
     cell.is_idle = True
     assert cells.is_busy
-    assert cells.end(parent("b"), OK, 1) is not None
+    assert cells.end(parent("b"), OK) is not None
     assert not cells.is_busy
     assert cell in cells
     cells.clear()

@@ -1,0 +1,47 @@
+"""Replies to cells that wait for their cell's idle, ahead of which all comes that the cell has published."""
+
+import asyncio
+from collections.abc import Callable
+
+# A kernel says "idle" within a millisecond of a reply; one that never does is not waited for.
+MOST_SECONDS = 0.25
+
+Parts = tuple[bytes, ...]
+
+
+class HeldReplies:
+    """Replies that have overtaken what their cells have published: the two come through different sockets.
+
+    Args:
+        take: takes a reply whose time has come.
+    """
+
+    def __init__(self, take: Callable[[Parts], None]) -> None:
+        self._take = take
+        self._held: dict[str, tuple[Parts, asyncio.TimerHandle]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._held)
+
+    def hold(self, msg_id: str, reply: Parts) -> None:
+        """Hold the reply to the cell of this message id."""
+        timer = asyncio.get_running_loop().call_later(MOST_SECONDS, self.release, msg_id)
+        self._held[msg_id] = (reply, timer)
+
+    def release(self, msg_id: str) -> None:
+        """Hand on the reply to this cell, if it is held."""
+        if msg_id in self._held:
+            reply, timer = self._held.pop(msg_id)
+            timer.cancel()
+            self._take(reply)
+
+    def release_all(self) -> None:
+        """Hand on all of them: what the cells have published is known to have come, or is lost."""
+        for msg_id in list(self._held):
+            self.release(msg_id)
+
+    def clear(self) -> None:
+        """Forget them, as nobody waits for them any more."""
+        for _, timer in self._held.values():
+            timer.cancel()
+        self._held.clear()
