@@ -24,7 +24,8 @@ class HeldReplies:
         return bool(self._held)
 
     def hold(self, msg_id: str, reply: Parts) -> None:
-        """Hold the reply to the cell of this message id."""
+        """Hold the reply to the cell of this message id, which may be that of another whose reply is held."""
+        self.release(msg_id)
         timer = asyncio.get_running_loop().call_later(MOST_SECONDS, self.release, msg_id)
         self._held[msg_id] = (reply, timer)
 
