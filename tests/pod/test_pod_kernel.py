@@ -178,6 +178,14 @@ async def test_cell_that_is_sent_before_an_error_is_shown_is_refused() -> None:
     assert len(interpreter.got) == 1
 
 
+async def test_cell_of_the_agent_s_own_is_not_refused() -> None:
+    """As `/api/v2/execute` sends one: nobody has sent it behind another."""
+    kernel, interpreter = await run_until_reply()
+    await kernel.request(Channel.SHELL, execute(0).parts)
+    assert (types_in(kernel), len(interpreter.got)) == ([], 2)
+    kernel.close()
+
+
 async def test_reply_to_the_last_cell_of_an_interpreter_is_told_ahead_of_its_end() -> None:
     kernel, _ = await run_until_reply()
     await kernel.accept([restart(2)], sender="notebook", epoch=kernel.epoch)

@@ -32,7 +32,7 @@ from remote_kernel.pod.interpreters.silent_code import SilentCode
 # A loaded machine needs seconds to start an interpreter; more than a minute means that it hangs.
 START_TIMEOUT_SECONDS = 60.0
 
-# As many lines of its history IPython keeps in memory before it writes them.
+# More cells than run in the second after which `make_ready` has their lines of the history written.
 HISTORY_LINES = 1000
 
 # Nothing else is ever renamed: what the folder is called, the interpreter has told.
@@ -261,7 +261,7 @@ class Interpreter:
 
 
 def _history_arguments(folder: Path) -> list[str]:
-    """Return the options by which IPython keeps its history in the pod, and writes it at its end, or when it is asked.
+    """Return the options by which IPython keeps its history in the pod, and does not write it with each cell.
 
     Pods of one machine would share the history in its user's home, write in it what the user never typed, and wait for
     each other: SQLite gives a lock five seconds, at the start and at the end of an interpreter. And the thread that

@@ -14,6 +14,9 @@ from typing import Any
 # such piece would wake who reads, and then who writes.
 SEND_BUFFER_BYTES = 1024 * 1024
 
+# Lines of the history are written so long after a cell has begun, by which most have ended.
+HISTORY_SECONDS = 1.0
+
 
 def widen(sockets: str) -> None:
     """Have the system take large messages in fewer pieces on this process's connections to such Unix sockets.
@@ -31,8 +34,8 @@ def widen(sockets: str) -> None:
 
 
 def main(argument: dict[str, Any]) -> None:
-    """Have the system end this interpreter with its agent, keep all that it publishes, heed each interrupt, and answer
-    at once.
+    """Have the system end this interpreter with its agent, keep all that it publishes, heed each interrupt, answer at
+    once, and write its history a little later.
 
     Args:
         argument: `sockets`: how the paths of the kernel's sockets begin; "" where they are none.
@@ -86,3 +89,22 @@ def main(argument: dict[str, Any]) -> None:
         signal.signal(signal.SIGINT, handle)  # which ipykernel takes back behind the cell
 
     shell.events.register("pre_execute", wake_by_interrupts)
+
+    is_about_to_write = False
+
+    def write_history() -> None:
+        nonlocal is_about_to_write
+        is_about_to_write = False
+        with contextlib.suppress(Exception):  # as of IPython's own thread, it costs the lines and no cell
+            shell.history_manager.writeout_cache()
+
+    def write_history_soon() -> None:
+        """Have the lines of the history written that IPython would write while the cell runs."""
+        nonlocal is_about_to_write
+        if not is_about_to_write:
+            is_about_to_write = True
+            timer = threading.Timer(HISTORY_SECONDS, write_history)
+            timer.daemon = True
+            timer.start()
+
+    shell.events.register("pre_run_cell", lambda _info: write_history_soon())

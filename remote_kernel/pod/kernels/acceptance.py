@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from remote_kernel.core.journal.journal import Journal
 from remote_kernel.core.jupyter.messages import Header, parse_header
 from remote_kernel.core.wire.frames import Channel, Message
+from remote_kernel.pod.kernels.cells import ALL_SEEN
 from remote_kernel.pod.kernels.lives import Lives
 from remote_kernel.pod.kernels.senders import Senders
 
@@ -78,7 +79,7 @@ class Acceptance:
             EpochMismatch, UnknownKernel, StartFailed: see `accept`.
         """
         async with self._lock:
-            message = Message(channel=channel, parts=parts, seen=self._journal.last_sequence)
+            message = Message(channel=channel, parts=parts, seen=ALL_SEEN)
             await self._pass_on(message, parse_header(parts[0]), self._lives.epoch)
 
     async def see_through(self, work: Coroutine[Any, Any, T]) -> T:

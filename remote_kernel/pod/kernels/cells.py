@@ -11,8 +11,9 @@ from remote_kernel.core.jupyter.messages import Header, is_error, parse_object, 
 # Cells that were given up while they may still have been on their way, and are not run when they arrive.
 MAX_REVOKED = 256
 
-# Behind every position that a front end can have seen.
-_UNSEEN = 1 << 64
+# Behind every position that a front end can have seen: that of an error that is in no journal so far, and how much the
+# agent has seen, whose own cells have nothing to do with those before.
+ALL_SEEN = 1 << 64
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +67,7 @@ class Cells:
         self._aborting: set[str] = set()
         self._revoked: OrderedDict[str, None] = OrderedDict()
         self._last_error: dict[str, int] = {}  # by subshell, the journal position of an error that aborts
+        self._unseen: dict[str, str] = {}  # errors that are not there so far: the subshell, by message id
 
     def __contains__(self, cell: Cell) -> bool:
         return any(each is cell for each in self._open.values())
@@ -85,6 +87,7 @@ class Cells:
         self._open.clear()
         self._aborting.clear()
         self._last_error.clear()
+        self._unseen.clear()
         self.is_interrupted = False
 
     def are_refused(self, header: Header, seen: int) -> bool:
@@ -94,7 +97,9 @@ class Cells:
         before it could see that a cell ahead of it had failed. With the kernel on the same machine it would have been
         in the kernel's queue by then and been aborted there.
         """
-        return header.msg_id in self._revoked or seen < self._last_error.get(header.subshell_id, 0)
+        is_unseen = header.subshell_id in self._unseen.values()
+        last_error = ALL_SEEN if is_unseen else self._last_error.get(header.subshell_id, 0)
+        return header.msg_id in self._revoked or seen < last_error
 
     def add(self, header: Header, content: bytes) -> None:
         """Note a request that the interpreter is about to get."""
@@ -115,13 +120,13 @@ class Cells:
             if cell.is_unwanted and not cell.is_idle:
                 self._aborting.add(msg_id)
             if is_error(reply) and cell.stops_on_error() and not cell.is_unwanted:
-                self._last_error[cell.subshell_id] = _UNSEEN
+                self._unseen[msg_id] = cell.subshell_id
         return cell
 
     def note_shown(self, parent: bytes, position: int) -> None:
         """Note at which position of the journal the reply to the request with this header is."""
-        subshell_id = parse_parent(parent).subshell_id if self._last_error else ""
-        if self._last_error.get(subshell_id) == _UNSEEN:
+        subshell_id = self._unseen.pop(parse_parent(parent).msg_id, None) if self._unseen else None
+        if subshell_id is not None:
             self._last_error[subshell_id] = position
 
     def note_idle(self, parent: bytes) -> None:

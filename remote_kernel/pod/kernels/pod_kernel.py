@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from remote_kernel.core.errors import WireError
 from remote_kernel.core.journal.journal import Journal
 from remote_kernel.core.jupyter.debugger_files import is_debugger_s
 from remote_kernel.core.jupyter.interrupt_aim import Aim
@@ -101,7 +102,7 @@ class PodKernel:
         self.started = time.monotonic()
         self._acceptance = Acceptance(self.lives, journal, pass_on=self._pass_on, waits=self._waits)
         self._cells = Cells()
-        self._held_replies = HeldReplies(self._tell_reply)
+        self._held_replies = HeldReplies(self._tell_held)
         self.silent_calls = SilentCalls(
             self.lives, self.lifecycle, is_busy=lambda: self.is_busy, on_end=self.readers.wakeups.tell
         )
@@ -256,6 +257,12 @@ class PodKernel:
             self._tell_reply(parts)
         else:
             self._held_replies.hold(parse_parent(parts[1]).msg_id, parts)
+
+    def _tell_held(self, parts: tuple[bytes, ...]) -> None:
+        try:
+            self._tell_reply(parts)
+        except WireError as error:  # as of other messages that cannot be passed on, it costs the reply
+            _log.warning(LogEvent("message refused", channel="shell", reason=str(error)))
 
     def _tell_reply(self, parts: tuple[bytes, ...]) -> None:
         self._cells.note_shown(parts[1], self.journal.next_sequence)

@@ -6,7 +6,7 @@ import pytest
 
 from remote_kernel.core.jupyter.interrupt_aim import Aim
 from remote_kernel.core.jupyter.messages import Header
-from remote_kernel.pod.kernels.cells import MAX_REVOKED, Cells
+from remote_kernel.pod.kernels.cells import ALL_SEEN, MAX_REVOKED, Cells
 
 ERROR, OK = b'{"status": "error"}', b'{"status": "ok"}'
 
@@ -48,6 +48,17 @@ def test_what_was_sent_before_an_error_could_be_seen_is_refused(content: bytes, 
     assert cells.are_refused(header("b"), 9) == is_refused
     assert not cells.are_refused(header("b"), 10)
     assert not cells.are_refused(header("b", "another subshell"), 9)
+
+
+def test_error_is_shown_by_its_own_reply_and_hidden_from_nobody_who_has_seen_all() -> None:
+    cells = Cells()
+    cells.add(header("a", "sub"), b"{}")
+    cells.end(parent("a"), ERROR)  # whose kernel does not say of which subshell it is
+    cells.note_shown(parent("completion"), 3)
+    assert cells.are_refused(header("b", "sub"), 3)
+    assert not cells.are_refused(header("b", "sub"), ALL_SEEN)
+    cells.note_shown(parent("a"), 5)
+    assert [cells.are_refused(header("b", "sub"), seen) for seen in (4, 5)] == [True, False]
 
 
 def test_error_of_a_cell_that_was_given_up_refuses_nothing() -> None:
