@@ -170,6 +170,22 @@ async def test_reply_waits_for_what_its_cell_has_published_and_is_told_without_i
     assert (types_in(kernel), kernel.has_more_to_say(1)) == (["execute_reply"], False)
 
 
+async def test_what_a_cell_has_changed_is_told_with_its_end(tmp_path: Path) -> None:
+    """A front end that hears of the end first may run the next cell before the files of this one are fetched."""
+    kernel, interpreter = await run_until_reply()
+    await kernel.workspace.follow("notebook", "work", tmp_path)
+    parent = b'{"msg_id": "%b"}' % interpreter.got[0][0].encode()
+    idle = AUTHOR.write("status", {"execution_state": "idle"}, parent=parent, date=utc_now())
+    wakeup = kernel.readers.wakeups.next
+    with kernel.readers.wakeups:  # as of what comes at once
+        interpreter.say(Channel.IOPUB, idle)
+    assert not wakeup.is_told
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await wakeup.wait()
+    assert types_in(kernel) == ["execute_reply", "status", "Files"]
+    kernel.close()
+
+
 async def test_cell_that_is_sent_before_an_error_is_shown_is_refused() -> None:
     kernel, interpreter = await run_until_reply()
     await kernel.accept([execute(2)], sender="notebook", epoch=kernel.epoch)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 # A kernel says "idle" within a millisecond of a reply; one that never does is not waited for.
 MOST_SECONDS = 0.25
@@ -13,10 +14,10 @@ class HeldReplies:
     """Replies that have overtaken what their cells have published: the two come through different sockets.
 
     Args:
-        take: takes a reply whose time has come.
+        take: takes a reply whose time has come, and whether its cell's idle follows.
     """
 
-    def __init__(self, take: Callable[[Parts], None]) -> None:
+    def __init__(self, take: Callable[[Parts, bool], None]) -> None:
         self._take = take
         self._held: dict[str, tuple[Parts, asyncio.TimerHandle]] = {}
 
@@ -25,21 +26,24 @@ class HeldReplies:
 
     def hold(self, msg_id: str, reply: Parts) -> None:
         """Hold the reply to the cell of this message id, which may be that of another whose reply is held."""
-        self.release(msg_id)
-        timer = asyncio.get_running_loop().call_later(MOST_SECONDS, self.release, msg_id)
+        self._release(msg_id, is_followed=False)
+        timer = asyncio.get_running_loop().call_later(MOST_SECONDS, partial(self._release, msg_id, is_followed=False))
         self._held[msg_id] = (reply, timer)
 
-    def release(self, msg_id: str) -> None:
-        """Hand on the reply to this cell, if it is held."""
+    def note_idle(self, msg_id: str) -> None:
+        """Hand on the reply to this cell, if it is held, ahead of the cell's idle."""
+        self._release(msg_id, is_followed=True)
+
+    def _release(self, msg_id: str, *, is_followed: bool) -> None:
         if msg_id in self._held:
             reply, timer = self._held.pop(msg_id)
             timer.cancel()
-            self._take(reply)
+            self._take(reply, is_followed)
 
     def release_all(self) -> None:
         """Hand on all of them: what the cells have published is known to have come, or is lost."""
         for msg_id in list(self._held):
-            self.release(msg_id)
+            self._release(msg_id, is_followed=False)
 
     def clear(self) -> None:
         """Forget them, as nobody waits for them any more."""

@@ -258,15 +258,15 @@ class PodKernel:
         else:
             self._held_replies.hold(parse_parent(parts[1]).msg_id, parts)
 
-    def _tell_held(self, parts: tuple[bytes, ...]) -> None:
+    def _tell_held(self, parts: tuple[bytes, ...], is_followed: bool) -> None:
         try:
-            self._tell_reply(parts)
+            self._tell_reply(parts, is_followed=is_followed)
         except WireError as error:  # as of other messages that cannot be passed on, it costs the reply
             _log.warning(LogEvent("message refused", channel="shell", reason=str(error)))
 
-    def _tell_reply(self, parts: tuple[bytes, ...]) -> None:
+    def _tell_reply(self, parts: tuple[bytes, ...], *, is_followed: bool = False) -> None:
         self._cells.note_shown(parts[1], self.journal.next_sequence)
-        self._tell(Channel.SHELL, parts, is_essential=True)
+        self._tell(Channel.SHELL, parts, is_essential=True, is_followed=is_followed)
 
     def _tell(
         self, channel: Channel, parts: tuple[bytes, ...], *, is_essential: bool, is_followed: bool = False
@@ -301,7 +301,7 @@ class PodKernel:
         is_looked_for = False
         if not is_busy:
             msg_id = parse_parent(parts[1]).msg_id
-            self._held_replies.release(msg_id)
+            self._held_replies.note_idle(msg_id)
             self._cells.note_idle(parts[1])
             is_looked_for = self.workspace.note_idle(msg_id)
         cell = self._cells.of(parts[1])
