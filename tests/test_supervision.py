@@ -26,6 +26,7 @@ REASONS = {
     ("pod/interpreter_api/executions.py", "_gather"): AWAITED,
     ("pod/api/batches.py", "_wait"): AWAITED,
     ("pod/interpreters/readiness.py", "_wait_unless_exited"): AWAITED,
+    ("pod/interpreters/make_ready.py", "write_history_soon"): "what it fails with costs lines of the history alone",
     ("pod/interpreters/interpreter.py", "_watch_exit"): "the thread does nothing but wait for the end of a process",
     ("pod/kernels/acceptance.py", "keep"): "whoever asked for it; where they are gone, the event loop logs a failure",
     ("pod/kernels/registry.py", "_begin"): "its end, and an error, are seen by who waits for the interpreter",
