@@ -1,4 +1,4 @@
-"""Sockets that are made wide, in a process of ours and in an interpreter."""
+"""Interpreters that are made ready for a pod: wide sockets, and nothing that a cell would wait for."""
 
 import socket
 from contextlib import ExitStack
@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from remote_kernel.pod.interpreters.interpreter import HISTORY_LINES
 from remote_kernel.pod.interpreters.make_ready import widen
 from tests.driver import run_in_pod, stdout_of
 
@@ -51,3 +52,10 @@ for descriptor in range(3, 200):
 print(all(sizes[path] and all(sizes[path]) for path in paths))
 """
     assert stdout_of(run_in_pod(client, code)) == "True\n"
+
+
+def test_a_cell_waits_neither_for_its_output_to_be_heard_nor_for_its_history_to_be_written(
+    client: httpx.Client,
+) -> None:
+    code = "shell = get_ipython(); print(shell.kernel._execute_sleep, shell.history_manager.db_cache_size)"
+    assert stdout_of(run_in_pod(client, code)) == f"0.0 {HISTORY_LINES}\n"

@@ -34,6 +34,19 @@ def make_kernel() -> PodKernel:
     return PodKernel("main", "python3", journal=Journal(), start=start, shutdowns=Shutdowns())
 
 
+def make_idle_kernel() -> tuple[PodKernel, list[Idle]]:
+    """Return a kernel, and the interpreters that it will have started, each of which takes no time."""
+    interpreters: list[Idle] = []
+
+    def start(_asked: Launching | None) -> "asyncio.Task[Interpreter]":
+        interpreters.append(Idle(lambda: kernel.epoch))
+        interpreters[-1].may_start.set_result(None)
+        return asyncio.create_task(interpreters[-1].started())
+
+    kernel = PodKernel("main", "idle", journal=Journal(), start=start, shutdowns=Shutdowns())
+    return kernel, interpreters
+
+
 def execute(sequence: int) -> Message:
     parts = AUTHOR.write("execute_request", {"code": ""}, date=utc_now())
     return Message(channel=Channel.SHELL, parts=parts, sequence=sequence)
@@ -72,14 +85,7 @@ async def test_agents_own_messages_make_nobodys_be_forgotten() -> None:
 
 async def test_cell_whose_interpreter_dies_while_it_waits_is_refused_and_keeps_no_kernel_busy() -> None:
     """It waits for the end of a cell that was given up, and that end is the interpreter's."""
-    interpreters: list[Idle] = []
-
-    def start(_asked: Launching | None) -> "asyncio.Task[Interpreter]":
-        interpreters.append(Idle(lambda: kernel.epoch))
-        interpreters[-1].may_start.set_result(None)
-        return asyncio.create_task(interpreters[-1].started())
-
-    kernel = PodKernel("main", "idle", journal=Journal(), start=start, shutdowns=Shutdowns())
+    kernel, interpreters = make_idle_kernel()
     epoch = kernel.epoch
     given_up, after = execute(1), execute(3)
     await kernel.accept([given_up], sender="notebook", epoch=epoch)
@@ -140,14 +146,7 @@ def restart(sequence: int) -> Message:
 
 async def run_until_reply() -> tuple[PodKernel, Idle]:
     """Return a kernel whose interpreter has replied to a cell, and not said that it is idle."""
-    interpreters: list[Idle] = []
-
-    def start(_asked: Launching | None) -> "asyncio.Task[Interpreter]":
-        interpreters.append(Idle(lambda: kernel.epoch))
-        interpreters[-1].may_start.set_result(None)
-        return asyncio.create_task(interpreters[-1].started())
-
-    kernel = PodKernel("main", "idle", journal=Journal(), start=start, shutdowns=Shutdowns())
+    kernel, interpreters = make_idle_kernel()
     cell = execute(1)
     await kernel.accept([cell], sender="notebook", epoch=kernel.epoch)
     reply = AUTHOR.write("execute_reply", {"status": "error"}, parent=cell.parts[0], date=utc_now())

@@ -33,40 +33,11 @@ def widen(sockets: str) -> None:
                         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
 
-def main(argument: dict[str, Any]) -> None:
-    """Have the system end this interpreter with its agent, keep all that it publishes, heed each interrupt, answer at
-    once, and write its history a little later.
-
-    Args:
-        argument: `sockets`: how the paths of the kernel's sockets begin; "" where they are none.
-    """
+def heed_interrupts(shell: Any) -> None:
+    """Have interrupts end cells that run in the event loop at once."""
     import asyncio
-    import ctypes
     import signal
-    import sys
     import threading
-
-    # ipykernel looks every second whether its parent is there, which it cannot while the agent holds it: if the agent
-    # is killed then, it would stand there for ever. On Linux the system ends it, too (prctl(2), PR_SET_PDEATHSIG).
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL.value)
-
-    if argument["sockets"]:
-        widen(argument["sockets"])
-
-    from IPython.core.getipython import get_ipython
-
-    shell: Any = get_ipython()
-
-    # What ipykernel publishes while nobody reads is dropped from 1,000 messages on, and there is no setting for it. But
-    # the thread that owns the socket may be asked, also for a connection that is there.
-    thread = shell.kernel.iopub_thread
-    thread.schedule(lambda: thread.socket.set_hwm(0))
-
-    # At the end of each cell ipykernel waits for half a millisecond, so that what was published is heard ahead of the
-    # reply (kernelbase.py, `execute_request`). The agent puts them in this order itself (`pod.kernels.held_replies`).
-    if shell.kernel.has_trait("_execute_sleep"):
-        shell.kernel.set_trait("_execute_sleep", 0.0)
 
     def wake_by_interrupts() -> None:
         """Have an interrupt wake the event loop, where the cell that begins runs in it.
@@ -90,6 +61,11 @@ def main(argument: dict[str, Any]) -> None:
 
     shell.events.register("pre_execute", wake_by_interrupts)
 
+
+def write_history_later(shell: Any) -> None:
+    """Have the lines of the history written that IPython would write while the cell runs."""
+    import threading
+
     is_about_to_write = False
 
     def write_history() -> None:
@@ -99,7 +75,6 @@ def main(argument: dict[str, Any]) -> None:
             shell.history_manager.writeout_cache()
 
     def write_history_soon() -> None:
-        """Have the lines of the history written that IPython would write while the cell runs."""
         nonlocal is_about_to_write
         if not is_about_to_write:
             is_about_to_write = True
@@ -108,3 +83,40 @@ def main(argument: dict[str, Any]) -> None:
             timer.start()
 
     shell.events.register("pre_run_cell", lambda _info: write_history_soon())
+
+
+def main(argument: dict[str, Any]) -> None:
+    """Have the system end this interpreter with its agent, keep all that it publishes, heed each interrupt, answer at
+    once, and write its history a little later.
+
+    Args:
+        argument: `sockets`: how the paths of the kernel's sockets begin; "" where they are none.
+    """
+    import ctypes
+    import signal
+    import sys
+
+    # ipykernel looks every second whether its parent is there, which it cannot while the agent holds it: if the agent
+    # is killed then, it would stand there for ever. On Linux the system ends it, too (prctl(2), PR_SET_PDEATHSIG).
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL.value)
+
+    if argument["sockets"]:
+        widen(argument["sockets"])
+
+    from IPython.core.getipython import get_ipython
+
+    shell: Any = get_ipython()
+
+    # What ipykernel publishes while nobody reads is dropped from 1,000 messages on, and there is no setting for it. But
+    # the thread that owns the socket may be asked, also for a connection that is there.
+    thread = shell.kernel.iopub_thread
+    thread.schedule(lambda: thread.socket.set_hwm(0))
+
+    # At the end of each cell ipykernel waits for half a millisecond, so that what was published is heard ahead of the
+    # reply (kernelbase.py, `execute_request`). The agent puts them in this order itself (`pod.kernels.held_replies`).
+    if shell.kernel.has_trait("_execute_sleep"):
+        shell.kernel.set_trait("_execute_sleep", 0.0)
+
+    heed_interrupts(shell)
+    write_history_later(shell)
