@@ -80,10 +80,13 @@ class Pool:
         )
 
     def stop_session(self, identifier: str) -> None:
-        """End a session, as its cooldown would."""
+        """End a session, as its cooldown would; return when its pod has ended, which takes cells until it is told."""
         params = {"api-version": ApiVersion.V2025_10_02, "identifier": identifier}
+        before = {session["pid"] for session in self.sessions()}
         with self.client() as client:
             client.post(STOP_SESSION_PATH, params=params).raise_for_status()
+        stopped = before - {session["pid"] for session in self.sessions()} - {None}
+        wait_until(lambda: not any(is_alive(pid) for pid in stopped))
 
     def sessions(self) -> list[Content]:
         """Return what the pool says of its sessions."""
