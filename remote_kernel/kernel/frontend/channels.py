@@ -19,7 +19,7 @@ from remote_kernel.core.wire.frames import Channel
 from remote_kernel.io.tasks import go_on, is_cancelled
 from remote_kernel.io.zmq_socket import ZmqSocket
 from remote_kernel.kernel.frontend.connection_file import Connection
-from remote_kernel.kernel.frontend.iopub_queue import IopubQueue
+from remote_kernel.kernel.frontend.iopub_queue import TOPIC, IopubQueue
 from remote_kernel.kernel.frontend.prompts import Prompts
 from remote_kernel.kernel.frontend.sockets import Sockets
 from remote_kernel.kernel.frontend.timings import Timings
@@ -27,9 +27,6 @@ from remote_kernel.kernel.frontend.timings import Timings
 _log = logging.getLogger(__name__)
 
 DEFAULT_TIMINGS = Timings()
-
-# Front ends subscribe to everything; the topic is for people who look at the wire.
-_TOPIC = b"remote"
 
 # Sockets of front ends that were connected to a kernel before us come back within a tenth of a second of each other.
 GATHERING_SECONDS = 0.25
@@ -121,7 +118,7 @@ class Channels:
                 _log.error(LogEvent("failed inside"), exc_info=True)
 
     def _write_welcome(self, topic: bytes) -> list[bytes]:
-        content = {"subscription": topic.decode(errors="replace")}
+        content = {"subscription": topic.decode()}
         parts = self._author.write("iopub_welcome", content, date=datetime.now(UTC))
         return self._signer.to_zmq(parts, [topic])
 
@@ -161,7 +158,7 @@ class Channels:
 
     def publish(self, parts: tuple[bytes, ...]) -> None:
         """Send a message that exists already to every front end; who has many of them waits for `room` before each."""
-        self._iopub_queue.put(self._signer.to_zmq(parts, [_TOPIC]))
+        self._iopub_queue.put(self._signer.to_zmq(parts, [TOPIC]))
 
     def reply(
         self, channel: Channel, prefixes: list[bytes], msg_type: str, content: Mapping[str, Any], parent: bytes

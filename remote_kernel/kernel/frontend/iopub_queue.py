@@ -29,10 +29,13 @@ LOOK_AGAIN_SECONDS = 0.01
 # How often to look for subscribers that do not read, while messages are held back.
 LOOK_ROUND_SECONDS = 0.25
 
-# Anybody can subscribe, as often and to as much as they like. What comes at once is read in portions, and as many
-# topics are answered as no front end has.
-MAX_READ_AT_ONCE = 100
-MAX_WELCOMES_AT_ONCE = 10
+# Front ends subscribe to everything; the topic is for people who look at the wire.
+TOPIC = b"remote"
+
+# Anybody can subscribe, as often and to as much as they like. What comes at once is read in portions, a hundred of them
+# in a second at most: each may have a welcome that all who listen get.
+MAX_READ_AT_ONCE = 1_000
+READ_AGAIN_SECONDS = 0.01
 
 # What a frame begins with that says so of the topic behind it.
 SUBSCRIBES, UNSUBSCRIBES = b"\x01", b"\x00"
@@ -43,7 +46,8 @@ class IopubQueue:
 
     Args:
         socket: as `Sockets` makes it. Until somebody subscribes, what is sent is gone, as with any kernel.
-        welcome: returns the message for who has subscribed to a topic (JEP 65).
+        welcome: returns the message for who has subscribed to a topic (JEP 65); only asked for those that `TOPIC`
+            begins with, as others hear nothing of us.
     """
 
     def __init__(self, socket: ZmqSocket, welcome: Callable[[bytes], list[bytes]], timings: Timings) -> None:
@@ -51,6 +55,8 @@ class IopubQueue:
         self._socket = socket
         self._welcome = welcome
         self._strange = Tally()
+        self._unwelcomed: set[bytes] = set()  # topics of those who are to hear a welcome before anything else
+        self._is_turn_of_waiting = False
         self._waiting: deque[Sequence[bytes | zmq.Frame]] = deque()
         self._on_the_way: deque[tuple[zmq.MessageTracker, int]] = deque()
         self._bytes = 0
@@ -74,7 +80,7 @@ class IopubQueue:
     @property
     def has_room(self) -> bool:
         """Return whether another message may come."""
-        if self._waiting:
+        if self._waiting or self._unwelcomed:
             return False
         while self._on_the_way and self._on_the_way[0][0].done:
             self._bytes -= self._on_the_way.popleft()[1]
@@ -89,26 +95,32 @@ class IopubQueue:
     def close(self) -> None:
         """Forget what is waiting."""
         self._waiting.clear()
+        self._unwelcomed.clear()
 
     # Who listens
 
     async def _admit_all(self) -> None:
         while True:
             if self.admit():
-                await asyncio.sleep(0)  # others have a turn, however many come
+                await asyncio.sleep(READ_AGAIN_SECONDS)
             else:
                 await self._socket.wait_arrival()
 
     def admit(self) -> bool:
-        """Let in those who have subscribed, and welcome them; whether there was anything to read."""
+        """Let in those who have subscribed, and welcome them; whether there may be more to read."""
+        if self._waiting and self._is_turn_of_waiting:
+            return True
         frames = list(islice(iter(self._take_subscription, None), MAX_READ_AT_ONCE))
-        topics = [frame[1:] for frame in frames if frame[:1] == SUBSCRIBES]
-        for topic in list(dict.fromkeys(topics))[:MAX_WELCOMES_AT_ONCE]:
-            self._waiting.appendleft(self._welcome(topic))
+        if not frames:  # and nothing is sent, which could take away the news of those who come now
+            return False
+        topics = {frame[1:] for frame in frames if frame[:1] == SUBSCRIBES}
         if topics:
-            self._flush()
             self.is_heard.set()
-        return bool(frames)
+        if self._strange.count:  # then somebody is in whose subscription is still to be read
+            topics.add(b"")
+        self._unwelcomed.update(filter(TOPIC.startswith, topics))
+        self._flush()
+        return True
 
     def _take_subscription(self) -> bytes | None:
         frame = self._socket.take_frame()
@@ -135,13 +147,19 @@ class IopubQueue:
         return counted
 
     def _flush(self) -> None:
-        while self._waiting:
-            try:
+        """Send what there is room for: welcomes first, and then what waits, before anybody else is let in."""
+        try:
+            while self._unwelcomed:
+                topic = min(self._unwelcomed)
+                self._socket.send(self._welcome(topic))
+                self._unwelcomed.remove(topic)
+                self._is_turn_of_waiting = True
+            while self._waiting:
                 self._socket.send(self._waiting[0])
-            except zmq.Again:
-                self._is_held.set()
-                return
-            self._waiting.popleft()
+                self._waiting.popleft()
+                self._is_turn_of_waiting = False
+        except zmq.Again:
+            self._is_held.set()
 
     async def _send_held(self) -> None:
         while True:
