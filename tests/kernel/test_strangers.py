@@ -1,21 +1,23 @@
 """What somebody can do to a kernel who can connect to its ports and does not have its key."""
 
 import asyncio
+import json
 import random
 import socket
 import struct
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
+from jupyter_client.session import Session
 
 from remote_kernel.core.wire.frames import Channel
 from remote_kernel.kernel.frontend import subscribers
-from remote_kernel.kernel.frontend.channels import DEFAULT_TIMINGS, Channels
+from remote_kernel.kernel.frontend.channels import DEFAULT_TIMINGS, Channels, Handle
 from remote_kernel.kernel.frontend.connection_file import Connection
 from remote_kernel.kernel.frontend.sockets import Sockets
 from remote_kernel.kernel.frontend.subscribers import MIN_TAKEN_BYTES, Patience
@@ -91,26 +93,40 @@ def test_who_announces_too_large_a_message_is_hung_up_on(tmp_path: Path, name: s
 
 
 @asynccontextmanager
-async def serving(
-    tmp_path: Path, transport: str = "tcp", timings: Timings = DEFAULT_TIMINGS
-) -> AsyncIterator[Channels]:  # fmt: skip
-    """Serve channels that nobody sends anything to."""
+async def bound(tmp_path: Path, transport: str = "tcp", timings: Timings = DEFAULT_TIMINGS) -> AsyncIterator[Channels]:
+    """Make channels that nobody serves."""
     path = tmp_path / "c.json"
     ip = "127.0.0.1" if transport == "tcp" else str(tmp_path / "s")
     write_connection_file(path, ip=ip, key=b"secret", transport=transport)
     connection = Connection.read(path)
     channels = Channels(connection, Sockets.bind(connection), timings)
-    task = asyncio.create_task(channels.serve(ignore))
     try:
         yield channels
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
         channels.close()
 
 
 async def ignore(_channel: Channel, _prefixes: list[bytes], _parts: tuple[bytes, ...]) -> None:
     """Take a message and do nothing."""
+
+
+@asynccontextmanager
+async def served(channels: Channels, handle: Handle = ignore) -> AsyncIterator[None]:
+    task = asyncio.create_task(channels.serve(handle))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def serving(
+    tmp_path: Path, transport: str = "tcp", timings: Timings = DEFAULT_TIMINGS
+) -> AsyncIterator[Channels]:  # fmt: skip
+    """Serve channels that nobody sends anything to."""
+    async with bound(tmp_path, transport, timings) as channels, served(channels):
+        yield channels
 
 
 class Subscriber:
@@ -142,6 +158,81 @@ class Subscriber:
 
 def message(content: bytes) -> tuple[bytes, ...]:
     return b'{"msg_type": "stream"}', b"{}", b"{}", content
+
+
+@contextmanager
+def dealer(context: "zmq.Context[Any]", path: Path, name: str) -> Iterator["zmq.Socket[Any]"]:
+    """Connect a socket that keeps next to nothing itself to one of a kernel's; so do those of Unix."""
+    with context.socket(zmq.DEALER) as made:
+        made.linger = 0
+        made.set_hwm(10)
+        made.connect(Connection.read(path).url(name))
+        yield made
+
+
+async def send_all(socket: "zmq.Socket[Any]", messages: Sequence[list[bytes]], *, patience_ms: int = 60_000) -> int:
+    """Send messages; return how many ZeroMQ took before one had to wait for so long."""
+    socket.sndtimeo = patience_ms
+
+    def send() -> int:
+        for number, frames in enumerate(messages):
+            try:
+                socket.send_multipart(frames)
+            except zmq.Again:
+                return number
+        return len(messages)
+
+    return await asyncio.to_thread(send)
+
+
+@pytest.mark.anyio
+async def test_requests_wait_where_they_come_from_and_none_is_lost(
+    tmp_path: Path, context: "zmq.Context[Any]"
+) -> None:  # fmt: skip
+    session = Session(key=b"secret")
+    contents = [{"code": "x" * 2_000, "number": number} for number in range(2_000)]
+    requests = [session.serialize(session.msg("execute_request", content)) for content in contents]
+    handled: list[dict[str, Any]] = []
+    is_done = asyncio.Event()
+
+    async def handle(_channel: Channel, _prefixes: list[bytes], parts: tuple[bytes, ...]) -> None:
+        handled.append(json.loads(parts[3]))
+        if len(handled) == len(requests):
+            is_done.set()
+
+    path = tmp_path / "c.json"
+    async with bound(tmp_path, "ipc") as channels:
+        with dealer(context, path, "shell") as stranger, dealer(context, path, "shell") as front_end:
+            garbage = [[bytes(2_000)]] * len(requests)
+            for sender, messages in ((stranger, garbage), (front_end, requests)):
+                sent = await send_all(sender, messages, patience_ms=1_000)
+                assert sent < len(messages), "the kernel keeps them all"
+            async with asyncio.timeout(60), served(channels, handle):
+                await send_all(front_end, requests[sent:])
+                await is_done.wait()
+        assert handled == contents
+
+
+@pytest.mark.anyio
+async def test_echoes_that_nobody_takes_are_dropped(tmp_path: Path, context: "zmq.Context[Any]") -> None:
+    path = tmp_path / "c.json"
+    async with bound(tmp_path, "ipc"):
+        with dealer(context, path, "hb") as greedy:
+            beats = [[bytes(4_000)]] * 2_000
+            assert await send_all(greedy, beats) == len(beats)
+            greedy.rcvtimeo = 100
+
+            def take() -> bytes:
+                while True:
+                    try:
+                        return bytes(greedy.recv())
+                    except zmq.Again:
+                        greedy.send(b"ping")
+
+            echoes = 0
+            while await asyncio.to_thread(take) != b"ping":
+                echoes += 1
+            assert 0 < echoes < len(beats)
 
 
 @pytest.fixture

@@ -26,6 +26,12 @@ MAX_HEARTBEAT_BYTES = MAX_SUBSCRIPTION_BYTES = 4 * 1024
 # Messages that ZeroMQ holds for the slowest subscriber; see `iopub_queue`.
 MAX_MESSAGES = 2_000
 
+# Requests that ZeroMQ keeps of each connection until they are read: more wait where they come from, and none is lost.
+MAX_REQUESTS = 1_000
+# Heartbeats likewise, and echoes: a front end sends its next one behind the echo, and the echoes of those who take none
+# are dropped.
+MAX_HEARTBEATS = 10
+
 
 class Sockets(NamedTuple):
     """Bound sockets.
@@ -55,11 +61,14 @@ class Sockets(NamedTuple):
             for name in ("shell", "control", "stdin"):
                 sockets.by_channel[name] = socket = sockets.context.socket(zmq.ROUTER)
                 _limit_router(socket, MAX_FRAME_BYTES)
+                socket.rcvhwm = MAX_REQUESTS
+                socket.sndhwm = 0  # replies are as many as requests
                 _bind(socket, connection, name, gives_up_at)
             sockets.by_channel["iopub"] = socket = sockets.context.socket(zmq.XPUB)
             _limit_publisher(socket)
             _bind(socket, connection, "iopub", gives_up_at)
             _limit_router(sockets.heartbeat, MAX_HEARTBEAT_BYTES)
+            sockets.heartbeat.set_hwm(MAX_HEARTBEATS)
             _bind(sockets.heartbeat, connection, "hb", gives_up_at)
         except BaseException:
             sockets.close()
@@ -77,7 +86,6 @@ class Sockets(NamedTuple):
 
 
 def _limit_router(socket: "zmq.Socket[bytes]", max_bytes: int) -> None:
-    socket.set_hwm(0)  # replies are as many as requests
     # A front end that comes back under its name may be here before its old connection has ended.
     socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
     socket.setsockopt(zmq.MAXMSGSIZE, max_bytes)
