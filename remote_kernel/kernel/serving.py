@@ -45,6 +45,10 @@ async def serve(connection: Connection, sockets: Sockets, parent: Parent, enviro
 
     Returns the exit status.
     """
+    if sys.platform != "win32":
+        from remote_kernel.io.system.open_files import allow_many_files
+
+        allow_many_files()  # each connection to a port is one, whoever has made it
     channels = Channels(connection, sockets)
     log_to_stderr("remote-kernel", log_level(environ))
     folders = Folders.of_user()

@@ -5,9 +5,11 @@ import json
 import random
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,17 @@ from remote_kernel.kernel.frontend.sockets import Sockets
 from remote_kernel.kernel.frontend.subscribers import MIN_TAKEN_BYTES, Patience
 from remote_kernel.kernel.frontend.timings import Timings
 from tests.driver import Notebook, write_connection_file
-from tests.kernel.test_channels import connect, start
+from tests.kernel.test_channels import connect, start, wait_ready
 
 SOCKETS = ("shell", "control", "stdin", "iopub", "hb")
 
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
+
+
+def handshake(kind: bytes) -> bytes:
+    """Return all that a socket of a type says before its first message."""
+    ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", len(kind)) + kind
+    return GREETING + b"\x04" + bytes([len(ready)]) + ready
 
 
 @contextmanager
@@ -79,17 +87,41 @@ def test_who_announces_too_large_a_message_is_hung_up_on(tmp_path: Path, name: s
         client = connect(path)
         assert client.get_iopub_msg(timeout=30)
         client.stop_channels()
-        kind = b"SUB" if name == "iopub" else b"DEALER"
-        ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", len(kind)) + kind
         size = 8 * 1024 if name in {"iopub", "hb"} else 3 << 29
         with socket.create_connection(("127.0.0.1", Connection.read(path).ports[name]), timeout=20) as sock:
-            sock.sendall(GREETING + b"\x04" + bytes([len(ready)]) + ready)
+            sock.sendall(handshake(b"SUB" if name == "iopub" else b"DEALER"))
             sock.sendall(b"\x02" + struct.pack(">Q", size))
             while sock.recv(4096):
                 pass
     finally:
         process.terminate()
         assert process.wait(10) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_connections_of_strangers_leave_a_front_end_its_own(tmp_path: Path) -> None:
+    """As many as most systems allow a process to have open, unless it asks for more; here, fewer."""
+    path = tmp_path / "c.json"
+    write_connection_file(path, key=b"secret")
+    code = (
+        "import os, resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))\n"
+        "os.execv(sys.executable, [sys.executable, '-m', 'remote_kernel', '-f', sys.argv[1]])"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(path)]) as process, ExitStack() as strangers:
+        try:
+            first = connect(path)
+            strangers.callback(first.stop_channels)
+            wait_ready(first)
+            for _ in range(100):
+                sock = socket.create_connection(("127.0.0.1", Connection.read(path).ports["shell"]), timeout=30)
+                strangers.enter_context(sock).sendall(handshake(b"DEALER"))
+            newcomer = connect(path)
+            strangers.callback(newcomer.stop_channels)
+            wait_ready(newcomer)
+        finally:
+            process.terminate()
+    assert process.returncode == 0
 
 
 @asynccontextmanager
@@ -265,6 +297,25 @@ async def test_subscriber_that_does_not_read_does_not_keep_others_from_reading(
                 channels.publish(message(content))
             assert await healthy.wait_end() == contents
             await channels.room()
+        stuck.socket.close()
+
+
+@pytest.mark.anyio
+async def test_front_end_that_comes_while_another_does_not_read_is_heard(
+    tmp_path: Path, context: "zmq.Context[Any]"
+) -> None:
+    """It has taken nothing yet, as its welcome is held back, and counts as waiting all the same."""
+    async with serving(tmp_path, timings=IMPATIENT) as channels:
+        stuck = Subscriber(context, tmp_path / "c.json", receives=10)
+        await channels.wait_heard(10)
+        while channels.has_room:
+            channels.publish(message(bytes(10_000)))
+        newcomer = Subscriber(context, tmp_path / "c.json")
+        newcomer.start()
+        async with asyncio.timeout(60):
+            await channels.room()
+            channels.publish(message(b"end"))
+            assert (await newcomer.wait_end())[-1] == b"end"
         stuck.socket.close()
 
 

@@ -57,7 +57,8 @@ class Patience:
     def find_stuck(self, connections: Mapping[Inode, Connection], now: float) -> set[Inode]:
         """Return those to be cut off at `now` (monotonic seconds); none where nobody waits for more.
 
-        Who is alone is waited for: it is the front end itself, and what is held back for it is not lost.
+        Who is alone is waited for: it is the front end itself, and what is held back for it is not lost. Another one
+        that is connected counts as waiting, also if it has taken nothing, as those have not who have come meanwhile.
         """
         behind = {inode: each for inode, each in connections.items() if each.unsent}
         self._since = {inode: since for inode, since in self._since.items() if inode in behind}
