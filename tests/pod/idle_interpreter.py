@@ -5,11 +5,15 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+from remote_kernel.core.journal.journal import Journal
 from remote_kernel.core.jupyter.debugger_files import CellFiles
 from remote_kernel.core.jupyter.messages import parse_header
 from remote_kernel.core.wire.frames import Channel
 from remote_kernel.pod.interpreters.channels import Gathering, Receive
 from remote_kernel.pod.interpreters.interpreter import Interpreter
+from remote_kernel.pod.interpreters.launching import Launching
+from remote_kernel.pod.interpreters.shutdowns import Shutdowns
+from remote_kernel.pod.kernels.pod_kernel import PodKernel
 
 
 class Idle(Interpreter):
@@ -20,6 +24,7 @@ class Idle(Interpreter):
         epoch: that of its life; "" before that.
         got: the message ids of what it has been sent, each with the kernel's epoch at that time.
         cells: those that it has not replied to, and whether it has said that it is idle.
+        interrupts: how often it was interrupted.
         is_asked_to_end: whether it was, or was killed.
     """
 
@@ -33,6 +38,7 @@ class Idle(Interpreter):
         self.epoch = ""
         self.got: list[tuple[str, str]] = []
         self.cells: dict[str, bool] = {}
+        self.interrupts = 0
         self.is_asked_to_end = False
         self.say: Receive = lambda _channel, _parts: None
         self._epoch = epoch
@@ -70,7 +76,7 @@ class Idle(Interpreter):
         self.cells[msg_id] = False
 
     async def interrupt(self) -> None:
-        pass
+        self.interrupts += 1
 
     async def drain(self) -> None:
         pass
@@ -83,3 +89,17 @@ class Idle(Interpreter):
         self.is_asked_to_end = True
         if not self.exited.done():
             self.exited.set_result("killed")
+
+
+def make_idle_kernel(*, starts_at_once: bool = True) -> tuple[PodKernel, list[Idle]]:
+    """Return a kernel, and the interpreters that it will have begun to start."""
+    interpreters: list[Idle] = []
+
+    def start(_asked: Launching | None) -> "asyncio.Task[Interpreter]":
+        interpreters.append(Idle(lambda: kernel.epoch))
+        if starts_at_once:
+            interpreters[-1].may_start.set_result(None)
+        return asyncio.create_task(interpreters[-1].started())
+
+    kernel = PodKernel("main", "idle", journal=Journal(), start=start, shutdowns=Shutdowns())
+    return kernel, interpreters

@@ -369,6 +369,12 @@ async def test_interrupt_that_comes_late_does_not_hit_what_was_run_since(life: L
     assert await status_of(life, others) == "ok"
 
 
+async def test_interrupt_right_behind_its_cell_that_waits_for_a_start_is_not_lost(life: Life) -> None:
+    cell = execute("import time; time.sleep(600)")
+    await asyncio.gather(life.accept(cell), life.accept(aimed(cell, sequence=2, is_exclusive=False)))
+    assert await status_of(life, cell) == "error"
+
+
 async def test_interrupt_hits_what_its_front_end_has_seen_running(life: Life) -> None:
     others = await begin(life, "print('begun', flush=True)\nimport time; time.sleep(600)")
     waiting = execute("1", 2)

@@ -16,8 +16,8 @@ class Aim(NamedTuple):
 
     Attributes:
         cells: message ids of the requests that the interrupt is for; empty for whatever runs.
-        is_exclusive: whether it is for nothing but these, and for each of them once. Else it is also for what the front
-            end could see running.
+        is_exclusive: whether it is for nothing but these, and for each of them once, as nobody waits for them any more.
+            Else it is also for what the front end could see running, and hits one cell, whose error aborts the others.
     """
 
     cells: frozenset[str] = frozenset()

@@ -1,6 +1,7 @@
 """Cells of a kernel: the requests to execute without a reply so far, and those that are not to run. Plain decisions."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,19 +23,27 @@ class Cell:
 
     Attributes:
         began_at: the journal position at which the kernel has said that it works on it; 0 as long as it waits.
+        began: when that was, by the clock of the event loop.
         is_idle: whether the kernel has said that it is done with it, ahead of the reply.
-        is_unwanted: whether it was to be interrupted, with nobody waiting for it any more.
+        aim: that of an interrupt which hits it as soon as its code runs.
     """
 
+    msg_id: str
     content: bytes
     subshell_id: str
     began_at: int = 0
+    began: float = 0.0
     is_idle: bool = False
-    is_unwanted: bool = False
+    aim: Aim | None = None
 
     @property
     def is_running(self) -> bool:
         return bool(self.began_at) and not self.is_idle
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Return whether it was to be interrupted, with nobody waiting for it any more."""
+        return self.aim is not None and self.aim.is_exclusive
 
     def stops_on_error(self) -> bool:
         """Return whether an error in this request aborts the ones behind it ("Execute" in the messaging protocol)."""
@@ -54,7 +63,7 @@ class Cell:
 
 
 class Cells:
-    """The cells that the current interpreter of a kernel has, by message id.
+    """The cells that the current interpreter of a kernel has. Their message ids need not be unique.
 
     Attributes:
         is_interrupted: whether what runs was interrupted already; a second interrupt could hit what it does at its end.
@@ -62,25 +71,30 @@ class Cells:
 
     def __init__(self) -> None:
         self.is_interrupted = False
-        self._open: dict[str, Cell] = {}
+        self._open: list[Cell] = []  # oldest first
         # Unwanted ones with a reply and without an idle: until then ipykernel aborts what comes (its `_abort_queues`).
         self._aborting: set[str] = set()
-        self._revoked: OrderedDict[str, None] = OrderedDict()
+        self._revoked: OrderedDict[str, bool] = OrderedDict()
         self._last_error: dict[str, int] = {}  # by subshell, the journal position of an error that aborts
         self._unseen: dict[str, str] = {}  # errors that are not there so far: the subshell, by message id
 
     def __contains__(self, cell: Cell) -> bool:
-        return any(each is cell for each in self._open.values())
+        return cell in self._open
 
     @property
     def is_busy(self) -> bool:
         """Return whether a request to execute is not done; one that cannot be read gets no reply at all."""
-        return any(not cell.is_idle for cell in self._open.values())
+        return any(not cell.is_idle for cell in self._open)
+
+    @property
+    def running(self) -> Cell | None:
+        """The oldest cell that the kernel works on."""
+        return next((cell for cell in self._open if cell.is_running), None)
 
     @property
     def has_unwanted(self) -> bool:
         """Return whether a cell has begun that was to be interrupted: its error would abort what is behind it."""
-        return bool(self._aborting) or any(cell.is_unwanted and cell.began_at for cell in self._open.values())
+        return bool(self._aborting) or any(cell.is_unwanted and cell.began_at for cell in self._open)
 
     def clear(self) -> None:
         """Forget what an interpreter had that is gone."""
@@ -99,23 +113,28 @@ class Cells:
         """
         is_unseen = header.subshell_id in self._unseen.values()
         last_error = ALL_SEEN if is_unseen else self._last_error.get(header.subshell_id, 0)
-        return header.msg_id in self._revoked or seen < last_error
+        is_revoked = self._revoked.pop(header.msg_id, False)  # another one may have this id
+        return is_revoked or seen < last_error
 
     def add(self, header: Header, content: bytes) -> None:
         """Note a request that the interpreter is about to get."""
         if not self._open:
             self.is_interrupted = False
-        self._open[header.msg_id] = Cell(content, header.subshell_id)
+        self._open.append(Cell(header.msg_id, content, header.subshell_id))
 
     def of(self, parent: bytes) -> Cell | None:
-        """Return the cell that a message with this parent header belongs to."""
-        return self._open.get(parse_parent(parent).msg_id) if self._open else None
+        """Return the cell that a message with this parent header belongs to: the oldest that is not idle."""
+        if not self._open:
+            return None
+        msg_id = parse_parent(parent).msg_id
+        return next((cell for cell in self._open if cell.msg_id == msg_id and not cell.is_idle), None)
 
     def end(self, parent: bytes, reply: bytes) -> Cell | None:
         """Forget the cell that has a reply, which nobody can have seen so far, and return it."""
         msg_id = parse_parent(parent).msg_id
-        cell = self._open.pop(msg_id, None)
+        cell = next((cell for cell in self._open if cell.msg_id == msg_id), None)
         if cell is not None:
+            self._open.remove(cell)
             self.is_interrupted = False
             if cell.is_unwanted and not cell.is_idle:
                 self._aborting.add(msg_id)
@@ -135,22 +154,43 @@ class Cells:
             self._aborting.discard(parse_parent(parent).msg_id)
 
     def are_hit(self, aim: Aim, seen: int) -> bool:
-        """Return whether an interrupt hits what it is for: it may have been on its way while other things were run.
+        """Return whether an interrupt hits what runs: it may have been on its way while other things were run.
+
+        Where nothing runs that it is for, it is kept for its cells that wait, which get it when they begin; those that
+        have not arrived are not run. What waits behind a cell that is hit is left to the error of that one, as in any
+        kernel.
 
         Args:
             seen: the journal position that its front end had been shown.
         """
-        running = {name: cell for name, cell in self._open.items() if cell.is_running}
+        running = [cell for cell in self._open if cell.is_running]
         if not aim.cells:  # for what the front end could see running, which may be no cell
-            return not self._open or any(cell.began_at <= seen for cell in running.values())
-        known = {name for name in aim.cells if name in self._open}
-        if not aim.is_exclusive:
-            is_meant = any(name in known or cell.began_at <= seen for name, cell in running.items())
-            return is_meant if running else bool(known)
-        self._revoked.update(dict.fromkeys(aim.cells - known))
+            return not self._open or any(cell.began_at <= seen for cell in running)
+        meant = [cell for cell in running if cell.msg_id in aim.cells or cell.began_at <= seen]
+        if meant and not aim.is_exclusive:
+            return any(cell.aim is None or cell.is_unwanted for cell in meant)  # else it gets one in a moment
+        named = [cell for cell in self._open if cell.msg_id in aim.cells and not cell.is_unwanted]
+        is_hit = any(cell.is_running and cell.aim is None for cell in named)
+        self._revoke(aim.cells - {cell.msg_id for cell in self._open})
+        for cell in named:
+            cell.aim = aim
+        return is_hit
+
+    def _revoke(self, names: Iterable[str]) -> None:
+        self._revoked.update(dict.fromkeys(names, True))
         while len(self._revoked) > MAX_REVOKED:
             self._revoked.popitem(last=False)
-        wanted = [self._open[name] for name in known if not self._open[name].is_unwanted]
-        for cell in wanted:  # those that wait are interrupted when they begin
-            cell.is_unwanted = True
-        return any(cell.is_running for cell in wanted)
+
+    def are_kept_waiting(self, aim: Aim) -> bool:
+        """Return whether cells that have an interrupt to come wait for something that is no cell."""
+        is_kept = any(cell.aim is aim and not cell.is_idle for cell in self._open)
+        return is_kept and self.running is None
+
+    def note_hit(self, hit: Cell) -> None:
+        """Note that a cell is interrupted: an interrupt whose front end waits for its cells hits only one of them."""
+        if hit.aim is None or hit.is_unwanted:
+            return
+        spent = hit.aim
+        for cell in self._open:
+            if cell.aim is spent:
+                cell.aim = None

@@ -30,15 +30,17 @@ class HeldReplies:
         timer = asyncio.get_running_loop().call_later(MOST_SECONDS, partial(self._release, msg_id, is_followed=False))
         self._held[msg_id] = (reply, timer)
 
-    def note_idle(self, msg_id: str) -> None:
-        """Hand on the reply to this cell, if it is held, ahead of the cell's idle."""
-        self._release(msg_id, is_followed=True)
+    def note_idle(self, msg_id: str) -> bool:
+        """Hand on the reply to this cell, if it is held, ahead of the cell's idle; return whether it was."""
+        return self._release(msg_id, is_followed=True)
 
-    def _release(self, msg_id: str, *, is_followed: bool) -> None:
-        if msg_id in self._held:
-            reply, timer = self._held.pop(msg_id)
-            timer.cancel()
-            self._take(reply, is_followed)
+    def _release(self, msg_id: str, *, is_followed: bool) -> bool:
+        if msg_id not in self._held:
+            return False
+        reply, timer = self._held.pop(msg_id)
+        timer.cancel()
+        self._take(reply, is_followed)
+        return True
 
     def release_all(self) -> None:
         """Hand on all of them: what the cells have published is known to have come, or is lost."""

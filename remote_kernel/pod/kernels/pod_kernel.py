@@ -1,7 +1,6 @@
 """A pod's kernel, as clients see it: it keeps its name and journal while interpreters come and go."""
 
 import asyncio
-import contextlib
 import logging
 import secrets
 import time
@@ -22,8 +21,9 @@ from remote_kernel.pod.interpreters.interpreter import Interpreter
 from remote_kernel.pod.interpreters.launching import Launching
 from remote_kernel.pod.interpreters.shutdowns import Shutdowns
 from remote_kernel.pod.kernels.acceptance import Acceptance
-from remote_kernel.pod.kernels.cells import Cell, Cells
+from remote_kernel.pod.kernels.cells import Cells
 from remote_kernel.pod.kernels.held_replies import HeldReplies
+from remote_kernel.pod.kernels.interrupts import Interrupts
 from remote_kernel.pod.kernels.lifecycle import Lifecycle
 from remote_kernel.pod.kernels.lives import Event, Lives, State
 from remote_kernel.pod.kernels.silent_calls import SilentCalls
@@ -36,12 +36,6 @@ _log = logging.getLogger(__name__)
 Start = Callable[[Launching | None], "asyncio.Task[Interpreter]"]
 
 STARTUP_FAILED = "[The startup file has failed: {failure}. What is behind that line was not run.]\n"
-
-# How long the next cell waits for one that has been interrupted to end; an interrupt takes milliseconds.
-UNWANTED_SECONDS = 2.0
-
-# A kernel says that it has begun before it compiles the code; an interrupt within that may be overlooked.
-CODE_BEGINS_SECONDS = 0.05
 
 # How often to see whether an interpreter has started that may be left alone by then.
 START_LOOK_SECONDS = 1.0
@@ -102,6 +96,7 @@ class PodKernel:
         self.started = time.monotonic()
         self._acceptance = Acceptance(self.lives, journal, pass_on=self._pass_on, waits=self._waits)
         self._cells = Cells()
+        self._interrupts = Interrupts(self._cells, self.lifecycle, self.readers, keep=self._acceptance.keep)
         self._held_replies = HeldReplies(self._tell_held)
         self.silent_calls = SilentCalls(
             self.lives, self.lifecycle, is_busy=lambda: self.is_busy, on_end=self.readers.wakeups.tell
@@ -298,19 +293,18 @@ class PodKernel:
         is_busy = b'"busy"' in content
         if not is_busy and b'"idle"' not in content:
             return False
-        is_looked_for = False
+        is_looked_for = has_reply = False
         if not is_busy:
             msg_id = parse_parent(parts[1]).msg_id
-            self._held_replies.note_idle(msg_id)
+            has_reply = self._held_replies.note_idle(msg_id)
             self._cells.note_idle(parts[1])
             is_looked_for = self.workspace.note_idle(msg_id)
-        cell = self._cells.of(parts[1])
+        cell = self._cells.of(parts[1]) if not has_reply else None  # another one with its id may wait
         if cell is None:
             return is_busy or is_looked_for
         if is_busy:
-            cell.began_at = self.journal.next_sequence
-            if cell.is_unwanted:
-                self._acceptance.keep(self._interrupt_soon(cell))
+            cell.began_at, cell.began = self.journal.next_sequence, asyncio.get_running_loop().time()
+            self._interrupts.note_busy(cell)
         else:
             cell.is_idle = True
         return True
@@ -362,7 +356,7 @@ class PodKernel:
             # The one before it may be writing its last files, which this one's code could be about to read.
             await self.lifecycle.wait_others()
             if header.msg_type == "execute_request":
-                await self._wait_unwanted()
+                await self._interrupts.wait_unwanted()
             self.lives.check(epoch)  # it may have died meanwhile
             await self._send(interpreter, message, header)
 
@@ -386,30 +380,8 @@ class PodKernel:
         self._say(Channel.IOPUB, "status", {"execution_state": "idle"}, message)
 
     async def _interrupt(self, message: Message) -> None:
-        if self._cells.are_hit(Aim.parse(message.parts[3]), message.seen):
-            await self._interrupt_interpreter()
+        await self._interrupts.take(Aim.parse(message.parts[3]), message.seen)
         self._say(message.channel, "interrupt_reply", {"status": "ok"}, message)
-
-    async def _interrupt_interpreter(self) -> None:
-        if self.lifecycle.current is not None:
-            self.readers.free()
-            self._cells.is_interrupted = True
-            await self.lifecycle.current.interrupt()
-
-    async def _interrupt_soon(self, cell: Cell) -> None:
-        """Interrupt a cell that has just begun, if it still runs when the kernel has got as far as its code."""
-        await asyncio.sleep(CODE_BEGINS_SECONDS)
-        if cell in self._cells:
-            await self._interrupt_interpreter()
-
-    async def _wait_unwanted(self) -> None:
-        """Return when no cell runs that was to be interrupted."""
-        if not self._cells.has_unwanted:
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(UNWANTED_SECONDS):
-                while self._cells.has_unwanted:
-                    await self.readers.wakeups.next.wait()
 
     def _shut_down(self, message: Message) -> None:
         restart = bool(parse_object(message.parts[3]).get("restart", False))

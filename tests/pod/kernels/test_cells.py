@@ -6,7 +6,7 @@ import pytest
 
 from remote_kernel.core.jupyter.interrupt_aim import Aim
 from remote_kernel.core.jupyter.messages import Header
-from remote_kernel.pod.kernels.cells import ALL_SEEN, MAX_REVOKED, Cells
+from remote_kernel.pod.kernels.cells import ALL_SEEN, MAX_REVOKED, Cell, Cells
 
 ERROR, OK = b'{"status": "error"}', b'{"status": "ok"}'
 
@@ -23,9 +23,16 @@ def with_cells(*names: str, running: str = "") -> Cells:
     cells = Cells()
     for name in names:
         cells.add(header(name), b"{}")
-    if running and (cell := cells.of(parent(running))):
-        cell.began_at = 5
+    if running:
+        begin(cells, running)
     return cells
+
+
+def begin(cells: Cells, name: str) -> Cell:
+    cell = cells.of(parent(name))
+    assert cell is not None
+    cell.began_at = 5
+    return cell
 
 
 @pytest.mark.parametrize(
@@ -89,6 +96,88 @@ def test_error_of_a_cell_that_was_given_up_refuses_nothing() -> None:
 )
 def test_interrupt_hits_what_it_is_for(aim: Aim, seen: int, is_hit: bool) -> None:
     assert with_cells("a", "b", running="a").are_hit(aim, seen) == is_hit
+
+
+def test_interrupt_is_kept_for_a_cell_that_waits_and_refuses_one_that_has_not_arrived() -> None:
+    """They travel in two queues, so that either may be the first; a kernel that has not begun ignores a signal."""
+    cells, aim = with_cells("a"), Aim(cells=frozenset({"a", "late"}))
+    assert not cells.are_hit(aim, 9)
+    cell = begin(cells, "a")
+    assert cell.aim is aim
+    assert not cell.is_unwanted, "its front end waits for it, and its error aborts what is behind it"
+    assert [cells.are_refused(header("late"), 9) for _ in range(2)] == [True, False], "ids need not be unique"
+
+
+def test_interrupt_is_kept_for_a_cell_behind_one_that_it_is_not_for() -> None:
+    cells = with_cells("others", "a", running="others")
+    aim = Aim(cells=frozenset({"a", "late"}))
+    assert not cells.are_hit(aim, 0)
+    assert cells.are_refused(header("late"), 9)
+    assert begin(cells, "a").aim is aim
+    assert not cells.are_kept_waiting(aim), "another cell runs"
+
+
+def test_interrupt_of_a_running_cell_is_for_none_behind_it() -> None:
+    """In any kernel, what is behind is aborted by its error, or runs where it catches that."""
+    cells = with_cells("a", "b", running="a")
+    assert cells.are_hit(Aim(cells=frozenset({"a", "b", "late"})), 0)
+    assert begin(cells, "b").aim is None
+    assert not cells.are_refused(header("late"), 9)
+
+
+def test_interrupt_of_several_cells_that_wait_hits_one_and_each_that_nobody_waits_for() -> None:
+    for is_exclusive in (False, True):
+        cells = with_cells("a", "b", "c")
+        aim = Aim(cells=frozenset({"a", "b", "c"}), is_exclusive=is_exclusive)
+        assert not cells.are_hit(aim, 9)
+        begin(cells, "a")
+        cells.end(parent("a"), OK)  # it was faster
+        cells.note_hit(begin(cells, "b"))
+        assert (begin(cells, "c").aim is aim) == is_exclusive
+
+
+@pytest.mark.parametrize("is_exclusive", [False, True])
+def test_cell_that_is_about_to_be_interrupted_is_not_hit_twice(is_exclusive: bool) -> None:
+    cells = with_cells("a")
+    aim = Aim(cells=frozenset({"a"}))
+    cells.are_hit(aim, 9)
+    cell = begin(cells, "a")
+    assert not cells.are_hit(aim._replace(is_exclusive=is_exclusive), 9)
+    cells.note_hit(cell)
+    assert cells.are_hit(aim, 9), "a user may do it again"
+
+
+def test_what_is_no_cell_keeps_cells_from_beginning_that_are_to_be_interrupted() -> None:
+    cells, aim = with_cells("a"), Aim(cells=frozenset({"a"}))
+    assert not cells.are_kept_waiting(aim)
+    cells.are_hit(aim, 9)
+    assert cells.are_kept_waiting(aim)
+    begin(cells, "a")
+    assert not cells.are_kept_waiting(aim)
+
+
+def test_two_cells_with_one_message_id_are_two() -> None:
+    cells = Cells()
+    cells.add(header("a"), b"{}")
+    cells.add(header("a"), b'{"silent": true}')
+    first = begin(cells, "a")
+    assert cells.end(parent("a"), OK) is first
+    second = begin(cells, "a")
+    assert (second is first, second.content, cells.is_busy) == (False, b'{"silent": true}', True)
+    assert cells.are_hit(Aim(cells=frozenset({"a"})), 0)
+    assert cells.end(parent("a"), OK) is second
+    assert not cells.is_busy
+
+
+def test_status_is_of_the_cell_that_is_not_idle() -> None:
+    cells = Cells()
+    cells.add(header("a"), b"{}")
+    cells.add(header("a"), b"{}")
+    first = begin(cells, "a")
+    first.is_idle = True  # ahead of its reply
+    second = begin(cells, "a")
+    assert cells.end(parent("a"), OK) is first
+    assert cells.running is second
 
 
 def test_interrupt_of_whatever_runs_hits_no_cell_that_is_about_to_begin() -> None:
