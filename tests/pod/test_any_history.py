@@ -19,7 +19,7 @@ from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreters.interpreter import Interpreter, StartFailed
 from remote_kernel.pod.interpreters.launching import Launching
 from remote_kernel.pod.interpreters.shutdowns import Shutdowns
-from remote_kernel.pod.kernels.held_replies import MOST_SECONDS as HELD_SECONDS
+from remote_kernel.pod.kernels.held_replies import LOOK_SECONDS, QUIET_LOOKS
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
 from tests.pod.idle_interpreter import Idle
 
@@ -244,12 +244,12 @@ class KernelMachine(RuleBasedStateMachine):
         self.said.append(self.held.pop(cell))
         self.say_status(self.current, cell, "idle")
 
-    @precondition(lambda self: self.held)
     @rule()
     def say_nothing_for_long(self) -> None:
-        self.now += HELD_SECONDS
+        for _ in range(QUIET_LOOKS + 1):
+            self.now += LOOK_SECONDS
+            self.run()
         self.tell_held()
-        self.run()
 
     def say_status(self, interpreter: Idle, cell: str, state: str) -> None:
         parent = b'{"msg_id": "%b"}' % cell.encode()

@@ -15,12 +15,14 @@ from remote_kernel.pod.clock import utc_now
 from remote_kernel.pod.interpreters.interpreter import Interpreter
 from remote_kernel.pod.interpreters.launching import Launching
 from remote_kernel.pod.interpreters.shutdowns import Shutdowns
+from remote_kernel.pod.kernels.held_replies import LOOK_SECONDS, QUIET_LOOKS
 from remote_kernel.pod.kernels.lives import EpochMismatch
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
 from remote_kernel.pod.kernels.senders import MAX_SENDERS, SenderForgotten
 from remote_kernel.pod.readers.journal_files import SpillFile
 from tests.driver import TIMEOUT_SECONDS
-from tests.pod.idle_interpreter import Idle
+from tests.pod.idle_interpreter import Idle, make_idle_kernel
+from tests.pod.passing_time import PassingTime
 
 pytestmark = pytest.mark.anyio
 
@@ -32,19 +34,6 @@ def make_kernel() -> PodKernel:
         raise AssertionError("nothing here needs an interpreter")
 
     return PodKernel("main", "python3", journal=Journal(), start=start, shutdowns=Shutdowns())
-
-
-def make_idle_kernel() -> tuple[PodKernel, list[Idle]]:
-    """Return a kernel, and the interpreters that it will have started, each of which takes no time."""
-    interpreters: list[Idle] = []
-
-    def start(_asked: Launching | None) -> "asyncio.Task[Interpreter]":
-        interpreters.append(Idle(lambda: kernel.epoch))
-        interpreters[-1].may_start.set_result(None)
-        return asyncio.create_task(interpreters[-1].started())
-
-    kernel = PodKernel("main", "idle", journal=Journal(), start=start, shutdowns=Shutdowns())
-    return kernel, interpreters
 
 
 def execute(sequence: int) -> Message:
@@ -139,6 +128,20 @@ async def test_failure_of_the_startup_file_is_told_also_where_the_reply_is_heard
     assert b"NameError, line 1" in said[1].parts[3]
 
 
+async def test_idle_behind_a_reply_is_not_of_another_cell_with_the_same_id() -> None:
+    kernel, interpreters = make_idle_kernel()
+    cell = execute(1)
+    await kernel.accept([cell, cell._replace(sequence=2)], sender="shell", epoch=kernel.epoch)
+    busy = AUTHOR.write("status", {"execution_state": "busy"}, parent=cell.parts[0], date=utc_now())
+    interpreters[0].say(Channel.IOPUB, busy)
+    reply = AUTHOR.write("execute_reply", {"status": "ok"}, parent=cell.parts[0], date=utc_now())
+    interpreters[0].say(Channel.SHELL, reply)
+    idle = AUTHOR.write("status", {"execution_state": "idle"}, parent=cell.parts[0], date=utc_now())
+    interpreters[0].say(Channel.IOPUB, idle)
+    assert kernel.is_busy
+    kernel.close()
+
+
 def restart(sequence: int) -> Message:
     parts = AUTHOR.write("shutdown_request", {"restart": True}, date=utc_now())
     return Message(channel=Channel.CONTROL, parts=parts, sequence=sequence)
@@ -162,11 +165,22 @@ def types_in(kernel: PodKernel) -> list[str]:
 
 
 async def test_reply_waits_for_what_its_cell_has_published_and_is_told_without_it_in_a_moment() -> None:
-    kernel, _ = await run_until_reply()
-    assert (types_in(kernel), kernel.is_busy, kernel.has_more_to_say(0)) == ([], False, True)
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        await kernel.readers.wakeups.next.wait()
+    with PassingTime.stop() as time:
+        kernel, _ = await run_until_reply()
+        assert (types_in(kernel), kernel.is_busy, kernel.has_more_to_say(0)) == ([], False, True)
+        for _ in range(QUIET_LOOKS + 1):
+            await time.wait(LOOK_SECONDS)
     assert (types_in(kernel), kernel.has_more_to_say(1)) == (["execute_reply"], False)
+
+
+async def test_reply_waits_while_output_comes() -> None:
+    with PassingTime.stop() as time:
+        kernel, interpreter = await run_until_reply()
+        for _ in range(2 * QUIET_LOOKS):
+            await time.wait(LOOK_SECONDS)
+            interpreter.say(Channel.IOPUB, AUTHOR.write("stream", {"name": "stdout", "text": "x"}, date=utc_now()))
+        assert set(types_in(kernel)) == {"stream"}
+        kernel.close()
 
 
 async def test_what_a_cell_has_changed_is_told_with_its_end(tmp_path: Path) -> None:

@@ -97,7 +97,9 @@ class PodKernel:
         self._acceptance = Acceptance(self.lives, journal, pass_on=self._pass_on, waits=self._waits)
         self._cells = Cells()
         self._interrupts = Interrupts(self._cells, self.lifecycle, self.readers, keep=self._acceptance.keep)
-        self._held_replies = HeldReplies(self._tell_held)
+        self._held_replies = HeldReplies(
+            self._tell_held, heard=lambda: journal.last_sequence, is_stopped=lambda: self.readers.are_outrun
+        )
         self.silent_calls = SilentCalls(
             self.lives, self.lifecycle, is_busy=lambda: self.is_busy, on_end=self.readers.wakeups.tell
         )

@@ -32,6 +32,11 @@ class Readers:
         self._flow_control = FlowControl()
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def are_outrun(self) -> bool:
+        """Return whether the kernel is held until they have caught up."""
+        return self._flow_control.is_held
+
     @contextmanager
     def reading(self, reader: str) -> Iterator[Callable[[Batch], None]]:
         """Count `reader` among those who follow the kernel, which the others are told.
