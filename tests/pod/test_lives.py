@@ -33,10 +33,10 @@ from remote_kernel.pod.interpreters.processes.guard import Guard
 from remote_kernel.pod.interpreters.shutdowns import Shutdowns
 from remote_kernel.pod.kernels.lives import EpochMismatch
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
-from remote_kernel.pod.kernels.registry import Registry
 from remote_kernel.pod.readers.flow_control import HOLD_BYTES, PATIENCE_SECONDS
 from remote_kernel.pod.readers.wakeups import Wakeups
 from tests.driver import TIMEOUT_SECONDS, wait_until
+from tests.pod.one_kernel import OneKernel
 
 pytestmark = pytest.mark.anyio
 
@@ -432,17 +432,6 @@ async def test_interpreter_whose_start_is_given_up_leaves_no_process(life: Life,
     await life.aclose()
     await asyncio.gather(starting, return_exceptions=True)
     assert psutil.Process().children() == []
-
-
-class OneKernel(Registry):
-    """A pod's kernels, of which there is one."""
-
-    def __init__(self, kernel: PodKernel, folder: Path) -> None:
-        super().__init__(folder=folder, data=folder, environ={})
-        self._kernel = kernel
-
-    def get_or_create(self, name: str, kernelspec: str) -> PodKernel:
-        return self._kernel
 
 
 async def follow(life: Life, code: str, folder: Path) -> AsyncIterator[bytes]:

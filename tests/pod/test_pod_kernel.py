@@ -10,18 +10,24 @@ from remote_kernel.core.journal.journal import Journal, Limits
 from remote_kernel.core.jupyter.interrupt_aim import Aim
 from remote_kernel.core.jupyter.messages import Author, parse_header
 from remote_kernel.core.wire.codec import decode_all
-from remote_kernel.core.wire.frames import Channel, Message
+from remote_kernel.core.wire.frames import EVENTS_PATH, WORKSPACE_PARAM, Channel, Hello, Message
+from remote_kernel.pod.api.api import Api
+from remote_kernel.pod.api.calls import Call
+from remote_kernel.pod.api.pod import Pod
 from remote_kernel.pod.clock import utc_now
-from remote_kernel.pod.interpreters.interpreter import Interpreter
+from remote_kernel.pod.files.data_folder import DataFolder
+from remote_kernel.pod.interpreters.interpreter import Interpreter, StartFailed
 from remote_kernel.pod.interpreters.launching import Launching
 from remote_kernel.pod.interpreters.shutdowns import Shutdowns
 from remote_kernel.pod.kernels.held_replies import LOOK_SECONDS, QUIET_LOOKS
-from remote_kernel.pod.kernels.lives import EpochMismatch
+from remote_kernel.pod.kernels.lives import EpochMismatch, Event
 from remote_kernel.pod.kernels.pod_kernel import PodKernel
 from remote_kernel.pod.kernels.senders import MAX_SENDERS, SenderForgotten
+from remote_kernel.pod.kernels.workspace import Workspace
 from remote_kernel.pod.readers.journal_files import SpillFile
 from tests.driver import TIMEOUT_SECONDS
 from tests.pod.idle_interpreter import Idle, make_idle_kernel
+from tests.pod.one_kernel import OneKernel
 from tests.pod.passing_time import PassingTime
 
 pytestmark = pytest.mark.anyio
@@ -219,6 +225,68 @@ async def test_reply_to_the_last_cell_of_an_interpreter_is_told_ahead_of_its_end
     kernel, _ = await run_until_reply()
     await kernel.accept([restart(2)], sender="notebook", epoch=kernel.epoch)
     assert types_in(kernel) == ["shutdown_reply", "execute_reply", "EpochChange"]
+    kernel.close()
+
+
+async def test_who_waits_for_a_start_gets_the_interpreter_of_a_restart_meanwhile() -> None:
+    kernel, interpreters = make_idle_kernel(starts_at_once=False)
+    waiting = [asyncio.create_task(kernel.lifecycle.interpreter()) for _ in range(2)]
+    await asyncio.sleep(0)
+    for _ in range(2):
+        kernel.lifecycle.move(Event.RESTART)
+        await asyncio.sleep(0)
+    interpreters[-1].may_start.set_result(None)
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        assert await asyncio.gather(*waiting) == [interpreters[2]] * 2
+    kernel.close()
+
+
+async def test_who_waits_for_a_start_is_told_that_the_one_behind_a_restart_has_failed_or_that_there_is_none() -> None:
+    kernel, interpreters = make_idle_kernel(starts_at_once=False)
+    waiting = [asyncio.create_task(kernel.lifecycle.interpreter()) for _ in range(2)]
+    await asyncio.sleep(0)
+    kernel.lifecycle.move(Event.RESTART)
+    interpreters[1].may_start.set_exception(StartFailed("it does not start"))
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        assert [type(each) for each in await asyncio.gather(*waiting, return_exceptions=True)] == [StartFailed] * 2
+        last = asyncio.create_task(kernel.lifecycle.interpreter())
+        await asyncio.sleep(0)
+        kernel.close()
+        with pytest.raises(EpochMismatch):
+            await last
+
+
+class SlowWorkspace(Workspace):
+    """One whose folder takes long to look through."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _found: None)
+        self.has_begun, self.may_end = asyncio.Event(), asyncio.Event()
+
+    async def follow(self, reader: str, folder: str, root: Path) -> None:
+        self.has_begun.set()
+        await self.may_end.wait()
+
+
+async def test_reader_that_comes_during_a_restart_is_greeted_in_the_epoch_behind_it_and_has_lost_nothing(
+    tmp_path: Path,
+) -> None:
+    kernel, interpreters = make_idle_kernel()
+    kernel.workspace = workspace = SlowWorkspace()
+    api = Api(Pod(OneKernel(kernel, tmp_path), DataFolder(tmp_path), name="pod", cooldown_seconds=300))
+    call = Call({WORKSPACE_PARAM: "work"}, read_body=lambda: asyncio.sleep(0, b""))
+    coming = asyncio.ensure_future(api.handlers["GET", EVENTS_PATH](call))
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await workspace.has_begun.wait()
+        await kernel.lifecycle.interpreter()
+        await kernel.accept([restart(1)], sender="another", epoch=kernel.epoch)
+        workspace.may_end.set()
+        answer = await coming
+        assert not isinstance(answer.body, bytes)
+        (hello,) = decode_all(bytes(await anext(answer.body)))
+    assert isinstance(hello, Hello)
+    assert (hello.epoch, hello.cursor) == (kernel.epoch, kernel.journal.last_sequence)
+    assert kernel.lifecycle.current is interpreters[1]
     kernel.close()
 
 

@@ -131,21 +131,22 @@ class Api:
         folder = call.params.get(wire.WORKSPACE_PARAM, "")
         workspace = self._pod.folder.resolve(folder) if folder else None
         self._pod.registry.stay_for(call.reader())
+        after: int | None = None
         if epoch := call.params.get("epoch", ""):
             kernel = self._pod.registry.get(name, epoch)
-            cursor = call.number("after")
+            after = call.number("after")
         else:
             kernel = self._pod.registry.get_or_create(name, kernelspec)
-            cursor = kernel.journal.last_sequence
         # Who does not say who it is counts as somebody else each time.
         reader = call.reader() or secrets.token_hex(8)
         kernel.readers.claims.note(reader, time.monotonic())
         if workspace is None:
             kernel.workspace.leave(reader)
-            interpreter = await kernel.lifecycle.interpreter()
         else:
-            starting = kernel.lifecycle.interpreter()
-            interpreter, _ = await asyncio.gather(starting, kernel.workspace.follow(reader, folder, workspace))
+            await asyncio.gather(kernel.lifecycle.interpreter(), kernel.workspace.follow(reader, folder, workspace))
+        interpreter = await kernel.lifecycle.interpreter()
+        # Nothing is waited for from here on, so that what is said of the epoch is true of one moment.
+        cursor = kernel.journal.last_sequence if after is None else after
         kernel.readers.claims.note(reader, time.monotonic())  # the start may have taken long
         hello = wire.Hello(
             epoch=kernel.epoch,

@@ -62,19 +62,19 @@ class Lifecycle:
         return not self._lives.has_run and not self.is_starting
 
     async def interpreter(self) -> Interpreter:
-        """Return the interpreter of the current epoch, started if need be.
+        """Return the interpreter of the current epoch, started if need be; of a restart meanwhile, the one behind it.
 
         Raises:
             UnknownKernel, StartFailed: see `Interpreter.start`.
             EpochMismatch: it was stopped while it started, or the kernel was shut down for good.
         """
         self.move(Event.WANTED)
-        if self.current is None and (starting := self._starting) is not None:
+        while self.current is None and (starting := self._starting) is not None:
             await asyncio.wait([starting])
             if self._starting is starting:  # nobody else has waited for it, nor ended it
                 has_failed = starting.cancelled() or starting.exception() is not None
                 self.move(Event.FAILED if has_failed else Event.STARTED)
-            if not starting.cancelled():
+            if self._starting is None and not starting.cancelled():
                 starting.result()
         if self.current is None:
             raise EpochMismatch("The kernel was stopped while it started, or for good.")
