@@ -136,6 +136,11 @@ class LocalAccess:
             self._found = None
 
 
+async def has_local_pool_left(access: Access) -> bool:
+    """Return whether it is that of a local pool that does not run: its sessions have gone, and asking it starts one."""
+    return isinstance(access, LocalAccess) and not await access.is_running()
+
+
 def is_here(url: str) -> bool:
     """Return whether a pool at `url` is on this machine; behind TLS may be anything, whatever its name."""
     parts = urlsplit(url)

@@ -184,7 +184,7 @@ class Actions:
         await self._settle()
         if self._saves.is_save_due:
             await self._saving.save_before_end(request)
-        if self._session.binding.restarted and self._link is None:  # there is one that this process has not looked for
+        if self._session.binding.has_just_restarted and self._link is None:  # there is one that this process has not looked for
             await self._reach()
         if (link := self._link) is None:
             return note(session_command.NO_SESSION)

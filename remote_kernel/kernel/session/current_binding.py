@@ -146,13 +146,17 @@ class CurrentBinding:
 
     @property
     def restarted(self) -> str:
-        """Return the epoch of a restart that this process is to give back; "" once the pool has taken it."""
-        if self.now is None or time.monotonic() - self._started_at > self.now.cooldown_seconds:
-            return ""
-        return self.now.restarted
+        """Return the epoch of a restart that this process is to give back; "" for none."""
+        return self.now.restarted if self.now is not None else ""
 
-    def release(self, epoch: str, *, cooldown_seconds: float) -> Release | None:
+    @property
+    def has_just_restarted(self) -> bool:
+        """Return whether there is such an epoch, of a session that nobody need have kept warm."""
+        is_recent = self.now is not None and time.monotonic() - self._started_at <= self.now.cooldown_seconds
+        return is_recent and bool(self.restarted)
+
+    def release(self, epoch: str) -> Release | None:
         """Return the release of the session with this epoch, "" for any; `None` where there is no binding."""
         if self.now is None:
             return None
-        return replace(release_of(self.now, time.time()), epoch=epoch, expires_at=time.time() + cooldown_seconds)
+        return replace(release_of(self.now, time.time()), epoch=epoch)

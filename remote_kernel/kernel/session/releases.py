@@ -1,7 +1,7 @@
 """Releases of sessions, also of those that could not be reached when their kernels ended.
 
 A release is written down before it is tried. What did not work in the time that a kernel has at its end
-is done by the next kernel of the user that starts, as long as the pool would not have taken the session by itself.
+is done by the next kernel of the user that starts. That may be long after the cooldown, as others keep the pod warm.
 """
 
 import contextlib
@@ -23,6 +23,9 @@ from remote_kernel.kernel.session.binding import Binding
 
 RELEASES_FOLDER = "remote-kernel/releases"  # inside Jupyter's runtime folder
 
+# By the next day most pods have gone, whoever kept them warm.
+MAX_AGE_SECONDS = 86_400.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
@@ -32,7 +35,7 @@ class Release:
         endpoint: of the pool; that of an environment for a local one.
         epoch: what is to end; another epoch belongs to somebody else. "" for none: nothing has been heard of the pod.
         reader: how the pod tells the kernel that gives it back from others.
-        expires_at: when the pool's cooldown has taken the session at the latest, in seconds since 1970.
+        expires_at: from when on it is not tried any more, in seconds since 1970.
     """
 
     endpoint: str
@@ -66,7 +69,7 @@ def release_of(binding: Binding, now: float) -> Release:
         kernel=binding.kernel,
         kernelspec=binding.kernelspec,
         epoch=binding.epoch or binding.restarted,
-        expires_at=now + binding.cooldown_seconds,
+        expires_at=now + MAX_AGE_SECONDS,
         reader=binding.reader,
     )
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import Awaitable, Callable
 
 from remote_kernel.client.link.events import Waiting
 from remote_kernel.client.link.link import Link
@@ -14,12 +15,18 @@ from remote_kernel.core.errors import PoolError, PoolFull, PoolRefused
 from remote_kernel.core.wire.frames import EPOCH_MISMATCH, Channel, Message
 
 
-async def send_farewell(link: Link, message: Message, *, within_seconds: float) -> str | None:
+async def send_farewell(
+    link: Link, message: Message, has_gone: Callable[[], Awaitable[bool]], *, within_seconds: float
+) -> str | None:
     """Send the last message; return the epoch after it, "" where it has nobody to go to any more, `None` where it may
-    not have arrived in time."""
+    not have arrived in time.
+
+    Args:
+        has_gone: returns whether the pool says so.
+    """
     try:
         async with asyncio.timeout(within_seconds):
-            return await link.send_now(message)
+            return "" if await has_gone() else await link.send_now(message)
     except PoolRefused as error:
         return "" if error.code == EPOCH_MISMATCH else None
     except (PoolError, TimeoutError):

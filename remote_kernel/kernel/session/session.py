@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from remote_kernel.client.access import Access, choose_access
+from remote_kernel.client.access import Access, choose_access, has_local_pool_left
 from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.client.link.events import Failed, OnEvent
 from remote_kernel.client.link.link import Link
@@ -21,7 +21,6 @@ from remote_kernel.client.routes.pool_kind import PoolKindStore
 from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import PoolFull, PoolUnreachable, RemoteKernelError
 from remote_kernel.core.identity import Identifier
-from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.pools.flavor import has_interpreter_address
 from remote_kernel.core.settings import DEFAULT_SAVES_FOLDER, DEFAULT_WAIT_SECONDS, Settings
 from remote_kernel.core.text.log_lines import LogEvent
@@ -333,11 +332,11 @@ class Session:
         await self._stop_following()
         self.binding.ask_restart()
         restarted = None
-        if self.link is not None:
+        if (link := self.link) is not None and (pool := self.pool) is not None:
             from remote_kernel.kernel.session.restarts import send_farewell
 
-            is_there = self.link.position is not None
-            restarted = await send_farewell(self.link, message, within_seconds=within_seconds) if is_there else ""
+            ask, is_there = partial(self._is_gone, pool), link.position is not None
+            restarted = await send_farewell(link, message, ask, within_seconds=within_seconds) if is_there else ""
         if restarted is not None:
             self.binding.note_restart(restarted)
         log.info(LogEvent("restarting", is_done=restarted is not None))
@@ -347,11 +346,10 @@ class Session:
         """Give the session back, unless somebody else uses it: the pod knows, and decides.
 
         What cannot be done `within_seconds` is done when the user's next kernel starts, under the same
-        condition. Nothing is to be done where the pool has taken the session, if nobody else kept it, since this kernel
-        last called: a pod that is there now belongs to somebody else.
+        condition. Where the pool has taken the session there is nothing to do; the pool is asked, as somebody else may
+        have kept it warm for longer than this kernel has.
         """
         pool = self.pool
-        is_there = self.link is not None and self.link.is_attached
         await self._stop_following()
         release = self._what_to_release()
         if release is not None:
@@ -361,20 +359,29 @@ class Session:
                     if pool is None:  # this process has not looked for the session so far
                         await self._tidying.catch_up(self.settings, self._access)
                     else:
-                        await self._do(release, pool, is_there=is_there)
+                        await self._give_back(release, pool)
                         self._releases.remove(written)
         await self._close()
         self.binding.file.remove()
 
-    async def _do(self, release: Release, pool: Route, *, is_there: bool) -> None:
+    async def _give_back(self, release: Release, pool: Route, *, is_order: bool = False) -> Returned:
+        """Give a session back that may be gone; raises as `give_back` does."""
         try:
-            if not is_there and await is_gone(pool):  # to ask a pod would take another session
-                log.info(LogEvent("session gone"))
-                return
-            returned = await give_back(pool, release)
-            log.info(LogEvent("session given back", is_stopped=returned.stopped, others=returned.others))
+            if not await self._is_gone(pool):
+                returned = await give_back(pool, release, is_order=is_order)
+                log.info(LogEvent("session given back", kernels_left=returned.kernels, others=returned.others))
+                return returned
         except PoolFull:
-            log.info(LogEvent("session gone"))  # who has one is let in
+            pass  # who has one is let in
+        log.info(LogEvent("session gone"))
+        return Returned(stopped=False, others=0, kernels=0)
+
+    async def _is_gone(self, pool: Route) -> bool:
+        """Return whether the pool has taken the session, as far as it says: to ask a pod would take another one."""
+        link = self.link
+        if link is not None and link.is_attached and not link.keep_alive.has_cooled_down:
+            return False
+        return await has_local_pool_left(self._access) or await is_gone(pool)
 
     async def let_go(self) -> Returned:
         """Give the session back on the user's order, while the kernel lives on; the user is to hear who else used it.
@@ -388,11 +395,10 @@ class Session:
         try:
             await self._stop_following()
             release = self._what_to_release()
-            returned = Returned(stopped=False, others=0, kernels=0)  # of a session that has cooled down
+            returned = Returned(stopped=False, others=0, kernels=0)
             if release is not None:
                 async with asyncio.timeout(LET_GO_SECONDS):
-                    returned = await give_back(self.pool, release, is_order=True)
-            log.info(LogEvent("session given back", kernels_left=returned.kernels, others=returned.others))
+                    returned = await self._give_back(release, self.pool, is_order=True)
             self.link.start_anew()
             self.note_position()
             self.keep_until(0.0)
@@ -416,15 +422,11 @@ class Session:
 
     def _what_to_release(self) -> Release | None:
         link, restarted = self.link, self.binding.restarted
-        if link is None:
-            epoch, cooldown_seconds = self.binding.epoch or restarted, DEFAULT_COOLDOWN_SECONDS
-            is_there = bool(epoch)  # an earlier process of this kernel has had it
+        if link is None:  # an earlier process of this kernel may have had it
+            epoch, may_be_there = self.binding.epoch or restarted, False
         else:
-            epoch = link.position.epoch if link.position else restarted
-            cooldown_seconds = link.keep_alive.cooldown_seconds
-            is_warm = link.is_attached or not link.keep_alive.has_cooled_down
-            is_there = is_warm if link.position else link.may_leave_session or bool(epoch)
-        return self.binding.release(epoch, cooldown_seconds=cooldown_seconds) if is_there else None
+            epoch, may_be_there = link.position.epoch if link.position else restarted, link.may_leave_session
+        return self.binding.release(epoch) if epoch or may_be_there else None
 
     async def leave(self) -> None:
         """Part without having been asked to: what somebody can come back to stays, the rest is given back."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from remote_kernel.client.access import Access, LocalAccess
+from remote_kernel.client.access import Access, has_local_pool_left
 from remote_kernel.client.link.requests import is_gone
 from remote_kernel.client.retry import Room
 from remote_kernel.client.routes.detected_route import DetectedRoute
@@ -51,11 +51,8 @@ class Tidying:
         self._freed_at = float("-inf")
 
     async def catch_up(self, settings: Settings, access: Access) -> None:
-        """Do what kernels before us could not.
-
-        Not where it would take the start of a local pool: with that its sessions have gone.
-        """
-        if not self._releases.any() or (isinstance(access, LocalAccess) and not await access.is_running()):
+        """Do what kernels before us could not."""
+        if not self._releases.any() or await has_local_pool_left(access):
             return
         releases = itertools.islice(self._releases.take(_pool_of(settings), time.time()), MAX_AT_ONCE)
         await asyncio.gather(*(self._do(release, settings, access) for release in list(releases)))
