@@ -9,7 +9,8 @@ class Time:
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.clock = Clock(monotonic=lambda: self.now, wall=lambda: self.now + 1e9)
+        self.slept = 1e9
+        self.clock = Clock(monotonic=lambda: self.now, wall=lambda: self.now + self.slept)
 
 
 def test_a_pod_that_nobody_uses_is_not_kept() -> None:
@@ -45,4 +46,25 @@ def test_calls_come_three_times_as_often_as_a_pod_cools_down() -> None:
     assert keep_alive.seconds_to_call() < 0
     assert not keep_alive.has_cooled_down
     time.now += 1200.0
+    assert keep_alive.has_cooled_down
+
+
+def test_a_pod_cools_down_while_the_machine_sleeps() -> None:
+    time = Time()
+    keep_alive = KeepAlive(1800.0, time.clock)
+    keep_alive.note_call()
+    time.slept += 7200.0
+    assert keep_alive.is_wanted
+    assert keep_alive.has_cooled_down
+    keep_alive.note_call()
+    assert not keep_alive.has_cooled_down
+
+
+def test_a_clock_that_is_set_back_keeps_no_pod_warm() -> None:
+    time = Time()
+    keep_alive = KeepAlive(0.0, time.clock)
+    keep_alive.note_call()
+    time.slept -= 7200.0
+    assert not keep_alive.has_cooled_down
+    time.now += 301.0
     assert keep_alive.has_cooled_down

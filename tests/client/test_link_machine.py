@@ -131,8 +131,8 @@ class SimulatedLink(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = 1000.0
-        clock = Clock(monotonic=lambda: self.now, wall=lambda: self.now)
+        self.now, self.slept = 1000.0, 0.0
+        clock = Clock(monotonic=lambda: self.now, wall=lambda: self.now + self.slept)
         self.keep_alive = KeepAlive(KEEPALIVE_SECONDS, clock)
         self.link = LinkMachine(
             position=None, wait_seconds=WAIT_SECONDS, keep_alive=self.keep_alive, clock=clock, chance=lambda: 0.5
@@ -721,6 +721,22 @@ def test_a_session_is_asked_for_where_the_pool_may_have_taken_it(seconds: float)
     connect = simulated.link.next_connection()
     assert isinstance(connect, Connect)
     assert connect.asks_first is (seconds > 300.0), "the pod's cooldown"
+
+
+@pytest.mark.parametrize("is_noticed", [True, False])
+def test_a_link_that_wakes_up_after_the_cooldown_asks_the_pool_before_the_pod(is_noticed: bool) -> None:
+    """Time that a laptop sleeps is none for its monotonic clock, and the notebook was used five minutes ago."""
+    simulated = attached_link()
+    simulated.slept += 7200.0
+    simulated.pass_time(100.0)
+    if is_noticed:
+        simulated.end_stream(is_planned=False)
+        simulated.now = simulated.link.due_at
+    else:
+        assert simulated.link.next_call() == NEVER, "it would take a session"
+    connect = simulated.link.next_connection()
+    assert isinstance(connect, Connect)
+    assert connect.asks_first
 
 
 def new_link(now: list[float], **options: Any) -> LinkMachine:

@@ -25,6 +25,7 @@ class KeepAlive:
         self._keepalive_seconds = keepalive_seconds
         self._clock = clock
         self._used_at = clock.monotonic()
+        self._called_at_wall = clock.wall()
 
     @property
     def is_wanted(self) -> bool:
@@ -33,8 +34,12 @@ class KeepAlive:
 
     @property
     def has_cooled_down(self) -> bool:
-        """Return whether the pool has taken the pod by now, unless others use it; not known before the first call."""
-        return self.called_at > 0 and self._clock.monotonic() > self.called_at + self.cooldown_seconds
+        """Return whether the pool has taken the pod by now, unless others use it; not known before the first call.
+
+        Monotonic time stands still while a laptop sleeps, and the other one may be set back.
+        """
+        since = max(self._clock.monotonic() - self.called_at, self._clock.wall() - self._called_at_wall)
+        return self.called_at > 0 and since > self.cooldown_seconds
 
     @property
     def interval_seconds(self) -> float:
@@ -47,7 +52,7 @@ class KeepAlive:
 
     def note_call(self) -> None:
         """Note that a request is on its way, which the pool takes for use."""
-        self.called_at = self._clock.monotonic()
+        self.called_at, self._called_at_wall = self._clock.monotonic(), self._clock.wall()
 
     def seconds(self) -> float:
         """Return for how long the pod is kept if nothing more is sent."""

@@ -342,7 +342,9 @@ class Link:
         """Call the pod often enough that the pool does not take it for idle."""
         while True:
             self._called_for.clear()
-            if seconds := self._machine.next_call():
+            seconds = self._machine.next_call()
+            self._note_state()
+            if seconds:
                 await _wait(self._called_for, seconds)
                 continue
             with contextlib.suppress(PoolError):

@@ -407,5 +407,8 @@ class LinkMachine:
             return left
         if self.is_idle:
             return self._keep_alive.interval_seconds
+        if self._keep_alive.has_cooled_down:  # the machine was asleep: a call would take another session
+            self.reconnect()
+            return _NEVER
         self._keep_alive.note_call()
         return 0.0
