@@ -71,7 +71,9 @@ class Deliveries:
             case events.Refused(message, error):
                 _log.warning(LogEvent("message refused", error=error.name, text=str(error)))
                 self.do(self.table.refused(message, error, self.look(), time.monotonic()))
-            case events.Failed(error) | events.Lost(error):
+            case events.Failed(error, unsent):
+                await self._note_failure(error, unsent)
+            case events.Lost(error):
                 await self._note_failure(error)
 
     def _note_attached(self, hello: wire.Hello) -> None:
@@ -93,11 +95,11 @@ class Deliveries:
         else:
             self.do(self.table.replied(said, self.look() if self.table.has_held else None, now))
 
-    async def _note_failure(self, error: RemoteKernelError) -> None:
+    async def _note_failure(self, error: RemoteKernelError, unsent: Sequence[wire.Message] = ()) -> None:
         _log.warning(LogEvent("failed", error=error.name, text=str(error)))
-        is_told, is_loss = self.attachment.fail(error), isinstance(error, SessionLost)
+        is_told, is_loss, now = self.attachment.fail(error), isinstance(error, SessionLost), time.monotonic()
         # At once: a cell that arrives while the saves are looked at was sent for the session that is lost.
-        self.do(self.table.failed(error, self.look(), time.monotonic(), is_told=is_told, is_described=not is_loss))
+        self.do(self.table.failed(error, self.look(), now, unsent, is_told=is_told, is_described=not is_loss))
         if isinstance(error, SessionLost):
             self.session.note_position()
             loss = await self.saves.note_loss(error)

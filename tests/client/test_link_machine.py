@@ -25,11 +25,13 @@ from remote_kernel.client.retry import (
 )
 from remote_kernel.core.errors import (
     Forbidden,
+    PoolError,
     PoolFull,
     PoolNotReady,
     PoolRefused,
     PoolUnreachable,
     RemoteKernelError,
+    Unauthorized,
     WireError,
 )
 from remote_kernel.core.wire import frames as wire
@@ -49,7 +51,7 @@ CONNECT_ERRORS = [
     WireError("nonsense"),
 ]
 
-FATES = ["arrives", "answer lost", "answer lost", "lost", "takes time", "forbidden", "full"]
+FATES = ["arrives", "answer lost", "answer lost", "lost", "takes time", "forbidden", "full", "unauthorized"]
 
 BAD = b"bad "  # how a message begins that no pod takes
 
@@ -110,7 +112,7 @@ class SimulatedPod:
         last = self.senders.get(post.sender, 0)
         new = [message for message in post.batch if message.sequence > last]
         if any(message.parts[0].startswith(BAD) for message in new):
-            raise PoolRefused("no", status=400)
+            raise PoolRefused("no", status=400, code="BadRequest")
         assert [message.sequence for message in new] == list(range(last + 1, last + 1 + len(new))), "a hole"
         for message in new:
             self.accepted.append(message.parts[0])
@@ -245,6 +247,8 @@ class SimulatedLink(RuleBasedStateMachine):
                 self.note_dropped(self.link.queues.clear(message.channel))
                 self.unanswered.add(message.parts[0])
             case events.Lost() | events.Failed():
+                if isinstance(event, events.Failed):
+                    self.doomed |= {message.parts[0] for message in event.unsent}
                 self.unanswered |= set(self.sent)
                 self.doomed |= set(self.sent) - self.posted
                 self.failed_at.clear()
@@ -383,6 +387,8 @@ class SimulatedLink(RuleBasedStateMachine):
                 error = refusal
         if fate == "forbidden":
             error = Forbidden("no")
+        elif fate == "unauthorized":
+            error = Unauthorized("no")
         elif fate == "full":
             error = PoolFull("full", retry_after_seconds=RETRY_AFTER_SECONDS)
         elif fate != "arrives":
@@ -589,6 +595,71 @@ def test_request_that_nobody_heard_the_end_of_is_made_again_and_runs_once() -> N
         simulated.go_well()
     assert simulated.accepted == [b"message 0"]
     assert simulated.link.queues.are_empty
+
+
+@pytest.mark.parametrize(
+    ("before", "is_sent", "may_have_arrived"),
+    [
+        (None, True, False),
+        (PoolUnreachable("cut"), True, True),
+        (PoolUnreachable("no connection"), False, False),
+        (PoolRefused("a gateway's", status=502), True, True),
+        (PoolFull("full"), True, False),
+    ],
+)
+def test_what_an_earlier_request_may_have_brought_is_not_told_as_unsent(
+    before: PoolError | None, is_sent: bool, may_have_arrived: bool
+) -> None:
+    simulated = attached_link()
+    link, (queue, _) = simulated.link, simulated.link.queues
+    simulated.send()
+    if before is not None:
+        link.post_failed(queue, next_post(simulated, queue), before, is_sent=is_sent)
+        assert isinstance(link.next_event(), events.Waiting)
+        simulated.pass_time(MAX_BACKOFF_SECONDS)
+    simulated.send()
+    link.post_failed(queue, next_post(simulated, queue), Unauthorized("no"))
+    simulated.send()  # before the owner has heard of it
+    failed = link.next_event()
+    assert isinstance(failed, events.Failed)
+    unsent = {message.parts[0] for message in failed.unsent}
+    assert unsent == set(simulated.sent[1:] if may_have_arrived else simulated.sent)
+
+
+@pytest.mark.parametrize("code", ["", "BadRequest"])
+def test_a_page_that_refuses_what_may_have_arrived_says_nothing_of_it(code: str) -> None:
+    """What is behind it would be sent under other numbers, and so run twice; the pod itself knows what it has."""
+    simulated = attached_link()
+    (queue, _) = simulated.link.queues
+    simulated.send()
+    simulated.link.post_failed(queue, next_post(simulated, queue), PoolUnreachable("cut"))
+    assert isinstance(simulated.link.next_event(), events.Waiting)
+    simulated.pass_time(MAX_BACKOFF_SECONDS)
+    page = PoolRefused("no such app", status=404, code=code)
+    simulated.link.post_failed(queue, next_post(simulated, queue), page)
+    told = simulated.link.next_event()
+    if code:
+        assert isinstance(told, events.Refused)
+    else:
+        assert told == events.Failed(page, unsent=())
+
+
+def test_what_is_on_its_way_when_the_stream_fails_is_not_told_as_unsent() -> None:
+    simulated = attached_link()
+    (queue, _) = simulated.link.queues
+    simulated.send()
+    next_post(simulated, queue)
+    simulated.send()
+    simulated.link.stream_failed(Unauthorized("no"))
+    failed = simulated.link.next_event()
+    assert isinstance(failed, events.Failed)
+    assert [message.parts[0] for message in failed.unsent] == simulated.sent[1:]
+
+
+def next_post(simulated: SimulatedLink, queue: SendQueue) -> Post:
+    post = simulated.link.next_post(queue)
+    assert isinstance(post, Post)
+    return post
 
 
 def test_answer_to_what_was_dropped_takes_nothing_else_out_of_the_queue() -> None:

@@ -340,6 +340,7 @@ class Requests(RuleBasedStateMachine):
         if self.undescribed is not None:
             return  # the link waits
         self.is_attached = self.is_sought = False
+        unsent = list(self.unsent)
         self.unsent.clear()
         if isinstance(error, SessionLost | PoolFull):
             self.is_there = False
@@ -347,9 +348,8 @@ class Requests(RuleBasedStateMachine):
             self.files_due.clear()
         if isinstance(error, SessionLost) and not is_described:
             self.undescribed = error
-        self.do(
-            self.table.failed(error, self.facts(), self.now, is_told=False, is_described=self.undescribed is not error)
-        )
+        is_described = self.undescribed is not error
+        self.do(self.table.failed(error, self.facts(), self.now, unsent, is_told=False, is_described=is_described))
         self.ended_here += 1
 
     @precondition(lambda self: self.undescribed is not None)
@@ -548,6 +548,21 @@ def test_an_interrupt_of_a_command_goes_no_further() -> None:
     decided = world.table.arrived(Request.parse(Channel.CONTROL, [], (header, b"{}", b"{}", b"{}")), facts, 0.0)
     assert Step.CANCEL_COMMAND in decided
     assert not [effect for effect in decided if isinstance(effect, effects.Send)]
+
+
+@pytest.mark.parametrize("is_unsent", [True, False])
+def test_a_cell_that_the_session_may_have_got_is_said_to_go_on(is_unsent: bool) -> None:
+    """Although it has said nothing of it: who takes it for refused would have it run twice."""
+    world = Requests()
+    facts = SessionFacts(exists=True, is_there=True, is_attached=True, is_sought=True)
+    header = part(msg_id="c", msg_type="execute_request", session="s")
+    cell = Request.parse(Channel.SHELL, [], (header, b"{}", b"{}", part(code="1")))
+    (sent,) = (each for each in world.table.arrived(cell, facts, 0.0) if isinstance(each, effects.Send))
+    unsent = [sent.message] if is_unsent else []
+    decided = world.table.failed(Unauthorized("Log in."), facts, 1.0, unsent, is_told=False)
+    (reply,) = (each for each in decided if isinstance(each, effects.Reply))
+    assert reply.content["ename"] == "Unauthorized"
+    assert ("may still run" in reply.content["evalue"]) is not is_unsent
 
 
 @pytest.mark.parametrize("is_kept", [False, True])

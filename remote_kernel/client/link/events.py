@@ -58,9 +58,14 @@ class Refused(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """Nothing that was sent so far will be answered; where the link is down, it stays so until the next message."""
+    """Nothing that was sent so far will be answered; where the link is down, it stays so until the next message.
+
+    Attributes:
+        unsent: what the pod has certainly not accepted; it may have accepted the rest, and go on with it.
+    """
 
     error: RemoteKernelError
+    unsent: tuple[wire.Message, ...] = ()
 
 
 class Lost(NamedTuple):

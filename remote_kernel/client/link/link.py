@@ -333,7 +333,7 @@ class Link:
                     self._route, self._target, step.batch, sender=step.sender, epoch=step.epoch, compresses=compresses
                 )
             except RemoteKernelError as error:
-                self._machine.post_failed(queue, step, error)
+                self._machine.post_failed(queue, step, error, is_sent=has_left(error))
             else:
                 self._machine.accepted(queue, step)
             self._note()

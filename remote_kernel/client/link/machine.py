@@ -212,7 +212,9 @@ class LinkMachine:
             self.moves += 1
         self._told = told = self._events.popleft() if self._events else None
         if self._refusals and isinstance(told, _ENDINGS):
-            self.queues.clear()  # what was sent before the owner knew
+            late = self.queues.clear()  # what was sent before the owner knew
+            if late and isinstance(told, events.Failed):
+                self._told = told = told._replace(unsent=(*told.unsent, *late))
         return told
 
     def _take(self, frame: wire.Frame) -> None:
@@ -357,8 +359,7 @@ class LinkMachine:
         self._tell(events.Lost(loss))
 
     def _fail(self, error: RemoteKernelError) -> None:
-        self.queues.clear()
-        self._tell(events.Failed(error))
+        self._tell(self.queues.fail(error))
 
     def _tell(self, event: events.Event) -> None:
         if self._events and isinstance(event, events.Waiting) and isinstance(self._events[-1], events.Waiting):
@@ -391,9 +392,13 @@ class LinkMachine:
         if queue.accepted(post):
             self._tell(events.Delivered())
 
-    def post_failed(self, queue: SendQueue, post: Post, error: RemoteKernelError) -> None:
-        """Note that the pod has not accepted a request, as far as is known."""
-        if event := self.queues.failed(queue, post, error, self._clock.monotonic()):
+    def post_failed(self, queue: SendQueue, post: Post, error: RemoteKernelError, *, is_sent: bool = True) -> None:
+        """Note that the pod has not accepted a request, as far as is known.
+
+        Args:
+            is_sent: whether the request may have left this machine.
+        """
+        if event := self.queues.failed(queue, post, error, self._clock.monotonic(), is_sent=is_sent):
             self._tell(event)
 
     # The keep-alive

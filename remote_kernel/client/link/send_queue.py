@@ -40,7 +40,8 @@ class SendQueue:
         self._retry = Retry(chance)
         self._queue: deque[wire.Message] = deque()
         self._one_by_one = 0
-        self._is_posting = False
+        self._post: Post | None = None  # the one that is under way
+        self._doubtful = 0  # the oldest, which an earlier request may have brought
         self._due_at = 0.0
         self._renumber()
 
@@ -64,12 +65,12 @@ class SendQueue:
 
     def next_post(self, epoch: str, now: float) -> Post | float:
         """Return the next request, or how many seconds there is none; one at a time is under way."""
-        if self._is_posting or not self._queue:
+        if self._post is not None or not self._queue:
             return float("inf")
         if now < self._due_at:
             return self._due_at - now
-        self._is_posting = True
-        return Post(batch=self._batch(), sender=self._sender, epoch=epoch)
+        self._post = Post(batch=self._batch(), sender=self._sender, epoch=epoch)
+        return self._post
 
     def _batch(self) -> tuple[wire.Message, ...]:
         """Return the messages for the next request; they stay in the queue until they are accepted."""
@@ -86,19 +87,39 @@ class SendQueue:
 
     def accepted(self, post: Post) -> bool:
         """Note that the pod has what was posted, or had it already; return whether that was waited for."""
-        self._is_posting = False
+        self._post = None
         was_waited_for = self._retry.has_begun
         self._retry.succeed()
         if self._sender == post.sender:
             for _ in post.batch:
                 self.bytes -= self._queue.popleft().size
             self._one_by_one = max(0, self._one_by_one - len(post.batch))
+            self._doubtful = max(0, self._doubtful - len(post.batch))
         return was_waited_for
 
-    def failed(self, post: Post) -> bool:
-        """Note that the pod has not accepted what was posted; return whether it is still to be sent."""
-        self._is_posting = False
+    def failed(self, post: Post, *, is_certain: bool) -> bool:
+        """Note that the pod has not accepted what was posted, or not for certain; return whether it is still to be
+        sent."""
+        if not is_certain:
+            self._doubtful = self._count_doubtful()
+        self._post = None
         return self._sender == post.sender
+
+    def _count_doubtful(self) -> int:
+        """Return how many of the oldest messages the pod may have accepted, with those that are on their way."""
+        if self._post is not None and self._post.sender == self._sender:
+            return max(self._doubtful, len(self._post.batch))
+        return self._doubtful
+
+    @property
+    def has_doubtful(self) -> bool:
+        """Return whether the pod may have accepted any of the messages."""
+        return self._count_doubtful() > 0
+
+    @property
+    def unsent(self) -> list[wire.Message]:
+        """The messages that the pod has certainly not accepted."""
+        return list(self._queue)[self._count_doubtful() :]
 
     def retry(self, error: RemoteKernelError, now: float) -> bool:
         """Post again in a while if that may help against the error of the last request; return whether it may."""
@@ -113,7 +134,8 @@ class SendQueue:
 
     def interrupt(self) -> None:
         """Note that nobody hears any more what became of the request that is under way: it is made again."""
-        self._is_posting = False
+        self._doubtful = self._count_doubtful()
+        self._post = None
 
     def refuse(self, count: int) -> wire.Message | None:
         """Take out the message that the pod will never accept and return it; the ones around it stay.
@@ -124,9 +146,9 @@ class SendQueue:
             self._one_by_one = count
             return None
         refused, *rest = self._queue
-        one_by_one = max(0, self._one_by_one - 1)
+        one_by_one, doubtful = max(0, self._one_by_one - 1), max(0, self._doubtful - 1)
         self.clear()  # the refused one's number would be a hole
-        self._one_by_one = one_by_one
+        self._one_by_one, self._doubtful = one_by_one, doubtful
         for message in rest:
             self.put(message, message.seen)
         return refused
@@ -136,7 +158,7 @@ class SendQueue:
         dropped = list(self._queue)
         self._queue.clear()
         self.bytes = 0
-        self._one_by_one = 0
+        self._one_by_one = self._doubtful = 0
         self._due_at = 0.0
         self._renumber()
         return dropped

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 from remote_kernel.client.link.events import Event, Failed, Refused, Waiting
 from remote_kernel.client.link.send_queue import Post, SendQueue
-from remote_kernel.client.retry import describe_wait
-from remote_kernel.core.errors import PoolRefused, RemoteKernelError
+from remote_kernel.client.retry import describe_wait, is_passing
+from remote_kernel.core.errors import Forbidden, PoolFull, PoolNotReady, PoolRefused, RemoteKernelError
 from remote_kernel.core.wire import frames as wire
 
 # After a refusal the event stream says why, if it is alive.
@@ -55,15 +55,27 @@ class SendQueues:
         for queue in self._all:
             queue.interrupt()
 
-    def failed(self, queue: SendQueue, post: Post, error: RemoteKernelError, now: float) -> Event | None:
-        """Note that the pod has not accepted a request, as far as is known; return what to tell of it."""
-        if not queue.failed(post):
+    def fail(self, error: RemoteKernelError) -> Failed:
+        """Drop everything, as nothing will be answered; return what to tell of it."""
+        unsent = tuple(message for queue in self._all for message in queue.unsent)
+        self.clear()
+        return Failed(error, unsent)
+
+    def failed(
+        self, queue: SendQueue, post: Post, error: RemoteKernelError, now: float, *, is_sent: bool = True
+    ) -> Event | None:
+        """Note that the pod has not accepted a request, as far as is known; return what to tell of it.
+
+        Args:
+            is_sent: whether the request may have left this machine.
+        """
+        if not queue.failed(post, is_certain=not is_sent or not _leaves_open(error)):
             return None  # dropped meanwhile, and whoever sent it has been told
         if queue.retry(error, now):
             return Waiting(describe_wait(error))
-        if not isinstance(error, PoolRefused):
-            self.clear()  # nothing of the batch was accepted, and nothing else would be
-            return Failed(error)
+        # Nothing else would be accepted; or it is a gateway's page, which does not know what the pod has got before.
+        if not isinstance(error, PoolRefused) or (queue.has_doubtful and not error.code):
+            return self.fail(error)
         if error.code == wire.EPOCH_MISMATCH:
             self._refused_epoch, self._explained_by = post.epoch, now + EXPLANATION_SECONDS
             queue.hold(self._explained_by)
@@ -79,3 +91,8 @@ class SendQueues:
         """Return in how many seconds an epoch is to be taken for gone, as the pod refuses what is for it, and the event
         stream does not say what has happened; 0 for now."""
         return max(0.0, self._explained_by - now) if epoch == self._refused_epoch else float("inf")
+
+
+def _leaves_open(error: RemoteKernelError) -> bool:
+    """Return whether the pod may have accepted the request that failed with it."""
+    return is_passing(error) and not isinstance(error, PoolFull | PoolNotReady | Forbidden)

@@ -184,8 +184,8 @@ class Actions:
         await self._settle()
         if self._saves.is_save_due:
             await self._saving.save_before_end(request)
-        if self._session.binding.has_just_restarted and self._link is None:  # there is one that this process has not looked for
-            await self._reach()
+        if self._session.binding.has_just_restarted and self._link is None:
+            await self._reach()  # there is one that this process has not looked for
         if (link := self._link) is None:
             return note(session_command.NO_SESSION)
         returned = await self._session.let_go()

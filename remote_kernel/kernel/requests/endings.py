@@ -1,9 +1,11 @@
 """Ends of requests that do not come from the session: it is lost, cannot be reached, or was given back."""
 
+from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple
 
 from remote_kernel.core.errors import PoolError, PoolFull, RemoteKernelError, SessionLost
+from remote_kernel.core.wire.frames import Message
 from remote_kernel.kernel.before_session import local_answers
 from remote_kernel.kernel.before_session.sessionless import Sessionless
 from remote_kernel.kernel.output.orphaned_output import OrphanedOutput
@@ -24,7 +26,7 @@ STILL_RUNS = "The cell may still run in the session, where the next cell runs, t
 
 
 class LeftRunning(RemoteKernelError):
-    """The pod turned us away while the session ran a cell."""
+    """The pod turned us away while the session ran a cell, or may have done so."""
 
     def __init__(self, error: RemoteKernelError) -> None:
         super().__init__(f"{error} {STILL_RUNS}")
@@ -114,22 +116,25 @@ class Endings(NamedTuple):
         idle = [effect for request in self.in_flight.drop_lingering() for effect in self.replies.idle(request)]
         return [*withheld, *idle, *self.replies.end_left_busy()]
 
-    def fail_open(self, error: RemoteKernelError, *, may_go_on: bool = False) -> list[Effect]:
+    def fail_open(
+        self, error: RemoteKernelError, *, may_go_on: bool = False, unsent: Sequence[Message] = ()
+    ) -> list[Effect]:
         """End every request under way; the first cell says why, the ones behind it are aborted as after any error.
 
         Args:
-            may_go_on: whether the session is there, and may go on with what it has begun.
+            may_go_on: whether the session is there, and may go on with what it has got.
+            unsent: what it has certainly not got.
         """
         self.unanswered.clear()
         self.sessionless.forget_waiting()
         withheld = self.withheld.release_all()
         is_gone = isinstance(error, SessionLost | PoolFull)  # a full pool has given ours to somebody else
         effects = [*withheld, *(self.lose_session() if is_gone else [])]
-        is_told = False
+        is_told, not_got = False, {message.parts[0] for message in unsent}
         for request in self.in_flight:
             outlook = error
             if may_go_on and not is_gone:
-                outlook = self._leave(request, error)
+                outlook = self._leave(request, error, is_unsent=request.header in not_got)
             else:
                 self.in_flight.end(request)
             if request.info.msg_type == "kernel_info_request":
@@ -141,11 +146,12 @@ class Endings(NamedTuple):
                 is_told = is_told or request.is_cell
         return effects
 
-    def _leave(self, request: Request, error: RemoteKernelError) -> RemoteKernelError:
+    def _leave(self, request: Request, error: RemoteKernelError, *, is_unsent: bool) -> RemoteKernelError:
         """Leave a request to the session, which may go on with it; return what to say of it."""
         has_begun = request.has_begun
         self.in_flight.end(request, Event.IS_LEFT)
         if not request.is_cell or request.state is not State.LEFT:
             return error
         self.orphaned.expect(request.info.msg_id)
-        return LeftRunning(error) if has_begun and isinstance(error, PoolError) else error
+        may_run = has_begun or not is_unsent  # it may have got what has not begun so far
+        return LeftRunning(error) if may_run and isinstance(error, PoolError) else error

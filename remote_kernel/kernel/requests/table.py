@@ -562,16 +562,18 @@ class RequestTable:
         return effects
 
     def failed(
-        self, error: RemoteKernelError, facts: SessionFacts, now: float, *, is_told: bool, is_described: bool = True
-    ) -> list[Effect]:
+        self, error: RemoteKernelError, facts: SessionFacts, now: float, unsent: Sequence[Message] = (), *,
+        is_told: bool, is_described: bool = True,
+    ) -> list[Effect]:  # fmt: skip
         """End what was asked of a session that is lost or cannot be reached.
 
         Args:
+            unsent: what the session has certainly not got.
             is_told: whether a command has the error, and tells it.
             is_described: whether the text of a loss is whole; otherwise no cell is told of it before `described`.
         """
         if not isinstance(error, SessionLost):
-            return self.fail_all(error, may_go_on=facts.is_there)
+            return self.fail_all(error, may_go_on=facts.is_there, unsent=unsent)
         if not is_described:
             self._settling.hold()
         has_cell = self._in_flight.first_cell is not None
@@ -592,14 +594,18 @@ class RequestTable:
             self._in_flight.add(request)
         return []
 
-    def fail_all(self, error: RemoteKernelError, *, may_go_on: bool = False) -> list[Effect]:
+    def fail_all(
+        self, error: RemoteKernelError, *, may_go_on: bool = False, unsent: Sequence[Message] = ()
+    ) -> list[Effect]:
         """End every open request; the first cell says why, the ones behind it are aborted as after any error.
 
         Args:
-            may_go_on: whether the session is there, and may go on with what it has begun.
+            may_go_on: whether the session is there, and may go on with what it has got.
+            unsent: what it has certainly not got.
         """
         self._settling.end()
-        return [Step.END_LINE, *self._endings.fail_open(error, may_go_on=may_go_on), *self._abort_held()]
+        failed = self._endings.fail_open(error, may_go_on=may_go_on, unsent=unsent)
+        return [Step.END_LINE, *failed, *self._abort_held()]
 
 
 _STATUSES = {"busy": Event.BUSY, "idle": Event.IDLE}
