@@ -18,6 +18,7 @@ import pytest
 
 from remote_kernel.client.access import ConfiguredAccess
 from remote_kernel.client.http.pool_client import PoolClient
+from remote_kernel.client.link import events
 from remote_kernel.client.link.following import Position
 from remote_kernel.client.link.link import Link
 from remote_kernel.client.routes.route import Body
@@ -465,6 +466,66 @@ async def test_a_message_for_a_session_that_is_gone_is_lost_and_the_next_one_run
         link.send(request)
         await front_end.wait(lambda: front_end.reply_to(request))
     assert front_end.printed() == "new\n"
+
+
+class ReadyBody:
+    """An answer with some frames whose end does not come."""
+
+    def __init__(self, *frames: wire.Frame) -> None:
+        self._frames = frames
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        yield codec.encode_all(self._frames)
+        await asyncio.Event().wait()
+
+
+class ReadyRoute(PoolClient):
+    """A route to a pod that has one message."""
+
+    stale_seconds = float("inf")
+
+    def __init__(self) -> None:
+        super().__init__(ConfiguredAccess("http://127.0.0.1:9", "unused"), Identifier("unused"))
+        self.asked_after: list[str] = []
+
+    @asynccontextmanager
+    async def stream(self, method: str, path: str, **options: Any) -> AsyncIterator[Any]:
+        after = options["params"].get("after", "0")
+        self.asked_after.append(after)
+        hello = wire.Hello(
+            epoch="e1", cursor=int(after), cooldown_seconds=300.0, pod="ready", is_busy=False, kernel_info={}
+        )  # fmt: skip
+        message = wire.Message(channel=wire.Channel.IOPUB, parts=(b"{}", b"{}", b"{}", b"{}"), sequence=1)
+        yield ReadyBody(hello, *([message] if after == "0" else []))
+
+
+async def test_what_a_pause_interrupts_in_its_owners_hands_comes_once_when_the_link_goes_on() -> None:
+    """As `%session detach` does where a front end does not read."""
+    front_end, route = FrontEnd(), ReadyRoute()
+    is_met, has_room = asyncio.Event(), asyncio.Event()
+
+    async def take(event: events.Event) -> None:
+        if isinstance(event, events.Received):
+            is_met.set()
+            await has_room.wait()
+        await front_end.take(event)
+
+    link = Link(route, take, kernel="k", kernelspec="python3", wait_seconds=30.0, keepalive_seconds=60)
+    link.open()
+    async with followed(link):
+        await is_met.wait()
+    assert front_end.messages == []
+    has_room.set()
+    link.rest()
+    async with followed(link):
+        await front_end.wait(lambda: front_end.messages)
+        link.open()
+        await front_end.wait(lambda: len(front_end.hellos) == 2)
+        link.rest()  # ends the stream, as nobody is handed anything
+        link.open()
+        await front_end.wait(lambda: len(front_end.hellos) == 3)
+    assert len(front_end.messages) == 1
+    assert route.asked_after == ["0", "1", "1"]
 
 
 async def test_a_pod_that_goes_says_so_and_is_not_asked_for_again(kernel: str) -> None:

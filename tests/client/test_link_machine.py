@@ -662,6 +662,41 @@ def next_post(simulated: SimulatedLink, queue: SendQueue) -> Post:
     return post
 
 
+def test_an_event_that_was_taken_back_comes_next_and_once() -> None:
+    simulated = attached_link()
+    for _ in range(2):
+        simulated.pod.say()
+    simulated.bring(count=2, back=0)
+    first = simulated.link.next_event()
+    assert isinstance(first, events.Received)
+    simulated.link.take_back()
+    simulated.link.take_back()
+    simulated.link.resume()
+    assert simulated.link.next_event() == first
+    assert simulated.link.next_event() is None
+    connect = simulated.link.next_connection()
+    assert isinstance(connect, Connect)
+    assert connect.after is not None
+    assert connect.after.cursor == 1
+
+
+def test_nothing_is_sent_before_the_owner_has_dealt_with_a_failure_that_was_taken_back() -> None:
+    simulated = attached_link()
+    (queue, _) = simulated.link.queues
+    simulated.send()
+    simulated.link.post_failed(queue, next_post(simulated, queue), Unauthorized("no"))
+    failed = simulated.link.next_event()
+    simulated.link.take_back()
+    simulated.send()
+    assert simulated.link.next_post(queue) == NEVER
+    again = simulated.link.next_event()
+    assert isinstance(failed, events.Failed)
+    assert isinstance(again, events.Failed)
+    assert [message.parts[0] for message in again.unsent] == simulated.sent
+    assert simulated.link.next_event() is None
+    assert simulated.link.queues.are_empty
+
+
 def test_answer_to_what_was_dropped_takes_nothing_else_out_of_the_queue() -> None:
     simulated = attached_link()
     simulated.send()

@@ -76,5 +76,6 @@ class Lost(NamedTuple):
 
 Event = Attached | Received | Dropped | Joined | FilesChanged | Waiting | Delivered | Refused | Failed | Lost
 
-# What the owner of a link does with each event, before the link reads on; it may not raise.
+# What the owner of a link does with each event, before the link reads on; it may not raise. One that is cancelled in it
+# gets the event again when the link goes on.
 OnEvent = Callable[[Event], Awaitable[None]]

@@ -235,7 +235,11 @@ class Link:
                 if isinstance(event, Attached):
                     seconds = time.monotonic() - self.keep_alive.called_at
                     _log.info(LogEvent("attached", seconds=seconds, is_new=is_new))
-                await self.on_event(event)
+                try:
+                    await self.on_event(event)
+                except asyncio.CancelledError:
+                    self._machine.take_back()
+                    raise
                 self._note_state()
         self._note_state()
 
@@ -311,9 +315,11 @@ class Link:
         then where they were not as they should be."""
         self._is_handing_over = True
         try:
-            self._machine.read(frames)
+            try:
+                self._machine.read(frames)
+            finally:
+                await self._tell_all()
         finally:
-            await self._tell_all()
             self._is_handing_over = False
 
     # Up

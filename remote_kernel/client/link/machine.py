@@ -217,6 +217,12 @@ class LinkMachine:
                 self._told = told = told._replace(unsent=(*told.unsent, *late))
         return told
 
+    def take_back(self) -> None:
+        """Take back the event that the owner was told last and has not dealt with: it comes next."""
+        if self._told is not None:
+            self._events.appendleft(self._told)
+            self._told = None
+
     def _take(self, frame: wire.Frame) -> None:
         match frame:
             case wire.Message():
