@@ -84,7 +84,11 @@ async def test_a_connection_too_many_is_refused_until_others_have_ended() -> Non
                 pass
 
 
-async def test_connections_of_strangers_give_way_to_others() -> None:
+ANNOUNCING = b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n"
+
+
+@pytest.mark.parametrize("request_", [b"", ANNOUNCING], ids=["silent", "no body"])
+async def test_connections_of_strangers_give_way_to_others(request_: bytes) -> None:
     async with run_pool(Limits(ready=1), max_connections=4) as server, contextlib.AsyncExitStack() as stack:
         host, port = address_of(server)
         ours = [await stack.enter_async_context(known_connection(host, port)) for _ in range(2)]
@@ -92,11 +96,12 @@ async def test_connections_of_strangers_give_way_to_others() -> None:
         for _ in range(8):
             reader, writer = await asyncio.open_connection(host, port)
             stack.callback(writer.close)
+            writer.write(request_)
             strangers.append(reader)
         async with asyncio.timeout(20):
             for reader in strangers[:6]:
                 with contextlib.suppress(ConnectionResetError):
-                    assert await reader.read() == b""
+                    await reader.read()
         assert (await server.client.get("/.local/status")).status_code == 200
         for reader, writer in ours:
             await ask_status(reader, writer)
@@ -158,6 +163,14 @@ async def test_a_body_that_stops_arriving_is_given_up(impatient: RunningServer) 
         "Content-Length: 100\r\nConnection: close\r\n\r\nsome"
     )
     assert (await send_raw(impatient, head.encode())).startswith(b"HTTP/1.1 408")
+
+
+async def test_no_body_of_a_stranger_is_waited_for(impatient: RunningServer) -> None:
+    reader, writer = await asyncio.open_connection(*address_of(impatient))
+    writer.write(ANNOUNCING)
+    async with asyncio.timeout(20):
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 401")
+    writer.close()
 
 
 @pytest.mark.parametrize(

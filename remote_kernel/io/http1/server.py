@@ -98,8 +98,9 @@ class OneWriteTransport:
 class ServerProtocol(HttpToolsProtocol, Receiving):
     """uvicorn's protocol over such a transport; heads that are too long, or do not arrive, end the connection.
 
-    A connection beyond the limit takes the place of the oldest one of a stranger that asks for nothing; where there is
-    none, its requests are refused.
+    A connection beyond the limit takes the place of the oldest one of a stranger, whatever is being answered there: one
+    that reads no answer, or sends no body, would stay for ever. Whoever is no stranger shows it before so many others
+    have come. Where there is none, its requests are refused.
 
     Attributes:
         max_connections: the limit; `None` for none.
@@ -137,24 +138,18 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
 
     def _find_room(self, limit: int) -> None:
         """Close a stranger's connection in favour of this one, or have this one refused."""
-        strangers = [other for other in self._others() if other.is_idle_stranger]
-        if strangers:
-            oldest = min(strangers, key=lambda other: other._made_at)
-            self.connections.discard(oldest)
-            oldest.transport.abort()
-        elif len(self.connections) <= limit + MAX_SURPLUS:
+        strangers = [other for other in self._others() if not other._is_known]
+        is_taken = len(self.connections) - len(strangers) > limit  # and strangers have no part in it
+        is_surplus = len(self.connections) > limit + MAX_SURPLUS
+        if is_taken:
             self._serve = self._refuse_surplus
-        else:
-            self.connections.discard(self)
-            self.transport.abort()
+        if strangers and (is_surplus or not is_taken):
+            _drop(min(strangers, key=lambda other: other._made_at))
+        elif is_surplus:
+            _drop(self)
 
     def _others(self) -> "list[ServerProtocol]":
         return [other for other in self.connections if other is not self and isinstance(other, ServerProtocol)]
-
-    @property
-    def is_idle_stranger(self) -> bool:
-        """Return whether nobody knows who is at the other end, and nothing is being answered there."""
-        return not self._is_known and (self.cycle is None or self.cycle.response_complete)
 
     def _vouch(self) -> None:
         self._is_known = True
@@ -292,6 +287,11 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+def _drop(protocol: ServerProtocol) -> None:
+    protocol.connections.discard(protocol)
+    protocol.transport.abort()
 
 
 def _is_large_piece(message: Any) -> bool:

@@ -86,11 +86,13 @@ class PoolApp:
             if scope["path"] == PROOF_PATH:  # for those who do not trust this address with a token so far
                 await self._prove(scope)(scope, receive, send)
                 return
+            length = None  # of what strangers announce, nothing is waited for that is not asked for
             if not self._site.admits(scope):
                 await self._callers.check_token(scope)
                 vouch(scope)
+                length = body_length(scope["headers"])
             serve = partial(self._serve, scope, receive, send)
-            await serve_while_connected(receive, body_length(scope["headers"]), self._body_seconds, serve)
+            await serve_while_connected(receive, length, self._body_seconds, serve)
         except Refusal as refusal:
             _log.debug(LogEvent("refused", status=refusal.status, code=refusal.code))
             await refuse(refusal)(scope, receive, send)

@@ -82,7 +82,7 @@ async def serve_while_connected(
     the pod reads has to wait; within a body that nobody reads a lost client is therefore not noticed.
 
     Args:
-        length: of the body; `None` where only its end will tell.
+        length: of the body; `None` where only its end will tell, or nothing is to be read before `serve` asks for it.
         body_seconds: how long the client may send nothing within it.
 
     Raises:

@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 import uvicorn
 
-from remote_kernel.io.http1.server import IS_FOLLOWED, MAX_PIPELINED, OneWriteTransport, ServerProtocol
+from remote_kernel.io.http1.server import (
+    IS_FOLLOWED,
+    MAX_PIPELINED,
+    MAX_SURPLUS,
+    OneWriteTransport,
+    ServerProtocol,
+    vouch,
+)
 from remote_kernel.io.http1.writing import MAX_JOINED_BYTES
 
 pytestmark = pytest.mark.anyio
@@ -116,7 +123,11 @@ class Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(
-    writes: list[bytes], options: list[int], app: App = answer, timeout_keep_alive: float = 5, **attributes: int
+    writes: list[bytes],
+    options: list[int],
+    app: App = answer,
+    timeout_keep_alive: float = 5,
+    **attributes: Any,
 ) -> AsyncIterator[int]:
     class Watched(ServerProtocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -257,6 +268,95 @@ async def test_more_requests_behind_a_stream_than_anybody_needs_end_the_connecti
         writer.close()
         with contextlib.suppress(ConnectionResetError):
             await writer.wait_closed()
+
+
+async def wait_gone(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class Visits:
+    """An application whose strangers are answered for as long as they stay, by the numbers that they give themselves.
+
+    Args:
+        answer_bytes: how much each of them is sent.
+    """
+
+    def __init__(self, answer_bytes: int = 0) -> None:
+        self.begun: asyncio.Queue[bytes] = asyncio.Queue()
+        self.ended: asyncio.Queue[bytes] = asyncio.Queue()
+        self._answer_bytes = answer_bytes
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/known":
+            vouch(scope)
+            await answer(scope, receive, send)
+            return
+        self.begun.put_nowait(scope["query_string"])
+        if self._answer_bytes:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": bytes(self._answer_bytes), "more_body": True})
+        await wait_gone(receive)
+        self.ended.put_nowait(scope["query_string"])
+
+
+class Callers:
+    """Connections to a server, which are closed at the end."""
+
+    def __init__(self, port: int, stack: contextlib.AsyncExitStack) -> None:
+        self._port = port
+        self._stack = stack
+
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self._stack.callback(writer.close)
+        return reader, writer
+
+    async def visit(self, number: int) -> None:
+        """Come as a stranger who has announced a body, sends none, and reads nothing."""
+        _, writer = await self.open()
+        writer.write(b"GET /?%d HTTP/1.1\r\nhost: here\r\ncontent-length: 1\r\n\r\n" % number)
+
+
+async def ask_known(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(GET.replace(b"/ ", b"/known "))
+    assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("answer_bytes", [0, 30_000_000], ids=["no body", "unread answer"])
+async def test_strangers_who_are_being_answered_give_way_to_who_comes(answer_bytes: int) -> None:
+    visits = Visits(answer_bytes)
+    attributes = {"max_connections": 3, "knows_callers": True}
+    async with serving([], [], visits, **attributes) as port, contextlib.AsyncExitStack() as stack, asyncio.timeout(20):
+        callers = Callers(port, stack)
+        for number in range(3):
+            await callers.visit(number)
+            await visits.begun.get()
+        known = await callers.open()
+        await ask_known(*known)
+        for number in range(3, 6):
+            await callers.visit(number)
+            await visits.begun.get()
+        assert [await visits.ended.get() for _ in range(4)] == [b"0", b"1", b"2", b"3"]
+        await ask_known(*known)
+
+
+async def test_where_those_who_are_known_take_all_places_it_is_told_to_the_last_who_come() -> None:
+    visits = Visits()
+    attributes = {"max_connections": 1, "knows_callers": True, "open_paths": frozenset({"/"})}
+    async with serving([], [], visits, **attributes) as port, contextlib.AsyncExitStack() as stack, asyncio.timeout(20):
+        callers = Callers(port, stack)
+        known = await callers.open()
+        await ask_known(*known)
+        for number in range(MAX_SURPLUS):
+            await callers.visit(number)
+            await visits.begun.get()
+        assert visits.ended.empty()
+        reader, writer = await callers.open()
+        writer.write(GET.replace(b"/ ", b"/known "))
+        assert (await reader.readuntil(b"}}")).startswith(b"HTTP/1.1 503")
+        assert await visits.ended.get() == b"0"
+        await ask_known(*known)
 
 
 LENGTH = 3_000_000
