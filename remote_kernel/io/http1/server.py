@@ -201,6 +201,8 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
     def on_headers_complete(self) -> None:
         self._is_within_head = False
         self._besides = 0
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise ValueError("too many requests behind one")  # the parser goes no further
         if [name for name, _ in self.headers].count(b"host") != 1:
             raise ValueError("a request names its host once (RFC 9112, 3.2)")  # the parser answers with 400
         self._is_known |= not self.knows_callers
@@ -212,10 +214,15 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
             self._answered = self.cycle
         # uvicorn reads no further behind a request that has to wait. An end of the connection would not be seen either,
         # and a stream goes on for as long as its client is there.
-        if len(self.pipeline) > MAX_PIPELINED:
-            self.transport.close()
-        elif self.pipeline:
+        if self.pipeline:
             self.flow.resume_reading()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request; where another answer is under way, this would be a part of it, or taken for it."""
+        if self.cycle is None or self.cycle.response_complete:
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Run the application as uvicorn does, whose callback at the end of the task takes a turn of the event loop."""
@@ -266,6 +273,7 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
             # uvicorn tells the last request that has come, and the one that is being answered may be before it.
             self._answered.disconnected = True
             self._answered.message_event.set()
+        self.pipeline.clear()  # each has its part in a cycle of references
         super().connection_lost(exc)
 
     def shutdown(self) -> None:

@@ -127,9 +127,10 @@ async def serving(
     options: list[int],
     app: App = answer,
     timeout_keep_alive: float = 5,
+    protocol: type[ServerProtocol] = ServerProtocol,
     **attributes: Any,
 ) -> AsyncIterator[int]:
-    class Watched(ServerProtocol):
+    class Watched(protocol):  # type: ignore[misc,valid-type]
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             options.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
             write = transport.write
@@ -254,20 +255,42 @@ async def test_requests_that_were_sent_together_are_answered_one_after_the_other
         await writer.wait_closed()
 
 
-async def test_more_requests_behind_a_stream_than_anybody_needs_end_the_connection() -> None:
-    async def wait(scope: Any, receive: Any, send: Any) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+@pytest.mark.parametrize(
+    "behind", [GET * 1000, b"GET / HTTP/1.1\r\n\r\n", b"no request\r\n\r\n"], ids=["many", "no host", "garbage"]
+)
+async def test_what_nobody_may_send_behind_a_request_ends_the_connection_and_is_no_part_of_the_answer(
+    behind: bytes,
+) -> None:
+    made: list[Any] = []
+    lost: list[ServerProtocol] = []
 
-    async with serving([], [], wait) as port:
+    class Counting(ServerProtocol):
+        def on_headers_complete(self) -> None:
+            super().on_headers_complete()
+            made.append(self.cycle)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            lost.append(self)
+
+    async def stream(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"piece", "more_body": True})
+        await wait_gone(receive)
+
+    async with serving([], [], stream, protocol=Counting) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(GET * (MAX_PIPELINED + 5))
+        writer.write(GET)
+        await reader.readuntil(b"piece\r\n")
+        writer.write(behind)
         async with asyncio.timeout(10):
             with contextlib.suppress(ConnectionResetError):
                 assert await reader.read() == b""
         writer.close()
         with contextlib.suppress(ConnectionResetError):
             await writer.wait_closed()
+    assert len(made) == (1 + MAX_PIPELINED if behind.startswith(GET) else 1)
+    assert not lost[0].pipeline
 
 
 async def wait_gone(receive: Any) -> None:
