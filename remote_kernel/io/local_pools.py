@@ -10,8 +10,10 @@ from pathlib import Path
 from jupyter_core.paths import jupyter_runtime_dir
 
 from remote_kernel import __version__
+from remote_kernel.core.errors import WireError
+from remote_kernel.core.limits import ANSWER
 from remote_kernel.core.pools.local_pool import POOLS_FOLDER, RUNTIME_FILE, Environment, RunningPool
-from remote_kernel.io.private_files import make_private_folder
+from remote_kernel.io.private_files import make_private_folder, read_json_object
 
 
 def this_environment() -> Environment:
@@ -39,8 +41,8 @@ def registered_names() -> list[str]:
 def read_pool(folder: Path) -> RunningPool | None:
     """Return what a runtime file says; `None` without one, or without one that can be read."""
     try:
-        return RunningPool.from_json((folder / RUNTIME_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return RunningPool.from_json(read_json_object(folder / RUNTIME_FILE, ANSWER))
+    except (OSError, WireError):
         return None
 
 

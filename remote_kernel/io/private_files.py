@@ -16,6 +16,10 @@ import time
 from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
+from typing import Any
+
+from remote_kernel.core.json_text import parse_json_object
+from remote_kernel.core.limits import Limit
 
 # How long Windows may refuse to replace a file that another process, such as a virus scanner, is just reading.
 REPLACE_SECONDS = 0.5
@@ -70,6 +74,12 @@ def read_ordinary(path: Path, max_bytes: int) -> bytes:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
         return _read(file, max_bytes + 1)
+
+
+def read_json_object(path: Path, limit: Limit) -> dict[str, Any]:
+    """Return the JSON object in an ordinary file; raises `WireError`, too, for what is none within the limit."""
+    assert limit.bytes is not None
+    return parse_json_object(read_ordinary(path, limit.bytes), limit)
 
 
 def write_private(path: Path, content: str | bytes, *, flush: Callable[[int], None] | None = None) -> None:

@@ -47,7 +47,7 @@ def daemon(lab: Lab) -> Iterator[Callable[[], RunningPool]]:
     wait_until(file.exists)
 
     def read() -> RunningPool:
-        pool = RunningPool.from_json(file.read_text())
+        pool = RunningPool.from_json(json.loads(file.read_text()))
         assert pool is not None
         return pool
 

@@ -18,7 +18,7 @@ import pytest
 from remote_kernel.client.local_pool import LocalPool
 from remote_kernel.core.errors import PoolUnreachable
 from remote_kernel.core.pools.local_pool import RunningPool
-from remote_kernel.io.local_pools import folder_of, make_folder, this_environment
+from remote_kernel.io.local_pools import folder_of, make_folder, read_pool, this_environment
 from tests.driver import Pool
 
 pytestmark = pytest.mark.anyio
@@ -48,8 +48,7 @@ def log() -> Path:
 
 
 def read_registered() -> RunningPool | None:
-    file = folder() / "pool.json"
-    return RunningPool.from_json(file.read_text()) if file.exists() else None
+    return read_pool(folder())
 
 
 async def wait_until(is_true: Callable[[], bool]) -> None:

@@ -1006,6 +1006,17 @@ async def test_states_of_other_pods_are_not_read_and_old_ones_go(sides: Sides) -
     assert not states[1].exists()
 
 
+@pytest.mark.parametrize("is_head", [True, False])
+async def test_state_that_is_too_deep_is_none(sides: Sides, is_head: bool) -> None:
+    state = state_path(sides.scratch, sides.here, "work", "one")
+    write(sides.here, "a")
+    await WorkspaceSync(sides.here, "work", state_file=state).up(sides.files, Progress(is_upload=True))
+    head, base = state.read_text().split("\n")
+    deep = "[" * 50_000
+    state.write_text(f"{deep}\n{base}" if is_head else f"{head}\n{deep}")
+    assert StateFile(state, sides.here, "work").load().pod == ""
+
+
 async def test_who_speaks_of_a_pod_that_is_gone_forgets_nothing_of_the_next_one(sides: Sides) -> None:
     write(sides.here, "a")
     await sides.up()

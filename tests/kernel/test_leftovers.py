@@ -93,13 +93,23 @@ def test_connection_file_of_another_kernel_or_without_a_parent_brings_nobody_bac
     assert left.collect() == ["r1"]
 
 
-def test_what_cannot_be_read_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["not JSON", "[" * 100_000, "{}"])
+def test_what_cannot_be_read_is_left_alone(tmp_path: Path, content: str) -> None:
     left = Left(tmp_path, parent=os.getpid())
     left.file.close()
-    left.connection_file.write_text("not JSON")
+    left.connection_file.write_text(content)
     assert left.collect() == []
     left.connection_file.unlink()
     left.file.path.with_suffix(".cursor").unlink()
+    assert left.collect() == []
+
+
+@pytest.mark.unix
+def test_nobody_waits_for_a_pipe_that_a_binding_names(tmp_path: Path) -> None:
+    left = Left(tmp_path, parent=os.getpid())
+    left.file.close()
+    left.connection_file.unlink()
+    os.mkfifo(left.connection_file)
     assert left.collect() == []
 
 

@@ -16,12 +16,20 @@ import pytest
 from remote_kernel.core.wire import files
 from remote_kernel.core.wire.frames import PACKAGES_PATH
 from remote_kernel.core.wire.packages import WHEELS_FOLDER, Installed, Order, Packages, Wheel
+from remote_kernel.pod.packages.pod_packages import Described
+from remote_kernel.pod.packages.program import ProgramFailed
 from tests.driver import TIMEOUT_SECONDS, Content, Pod, run_in_pod, stdout_of
 from tests.wheels import make_wheel, sha256_of
 
 
 def describe(client: httpx.Client, **params: str) -> Packages:
     return Packages.from_json(client.get(PACKAGES_PATH, params=params).raise_for_status().json())
+
+
+@pytest.mark.parametrize("output", ["", "{}", "[]", "[" * 100_000])
+def test_interpreter_that_does_not_say_what_it_is_is_told(output: str) -> None:
+    with pytest.raises(ProgramFailed):
+        Described.parse(output, "pod-1")
 
 
 def send(client: httpx.Client, path: Path) -> Wheel:

@@ -92,7 +92,7 @@ def test_five_sessions_work_at_once_and_the_sixth_is_refused(five: Pool) -> None
 
 def test_runtime_file_names_the_pool_and_is_private(tmp_path: Path) -> None:
     with Pool.start() as pool:
-        registered = RunningPool.from_json(runtime_file().read_text())
+        registered = RunningPool.from_json(json.loads(runtime_file().read_text()))
         assert registered == RunningPool(
             endpoint=pool.endpoint,
             token=pool.token,
@@ -134,7 +134,7 @@ def test_pool_that_was_killed_is_replaced_in_the_runtime_file() -> None:
         first.process.kill()
         first.process.wait()
         with Pool.start() as second:
-            registered = RunningPool.from_json(runtime_file().read_text())
+            registered = RunningPool.from_json(json.loads(runtime_file().read_text()))
             assert registered is not None
             assert registered.pid == second.process.pid
 
@@ -195,7 +195,7 @@ def test_text_for_people_shows_no_token() -> None:
     with start_program("--ready", "0") as process:
         assert process.stdout is not None
         line = process.stdout.readline()
-        registered = RunningPool.from_json(runtime_file().read_text())
+        registered = RunningPool.from_json(json.loads(runtime_file().read_text()))
         assert registered is not None
         assert registered.endpoint in line
         process.terminate()

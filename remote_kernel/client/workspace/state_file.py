@@ -74,7 +74,7 @@ class StateFile:
 
     def _read(self, path: Path, pod: str | None = None) -> Base:
         """Return what is in a file, an empty base where that is of another workspace or, unless `None`, pod."""
-        with contextlib.suppress(OSError, ValueError), path.open(encoding="utf-8") as file:
+        with contextlib.suppress(OSError, ValueError, RecursionError), path.open(encoding="utf-8") as file:
             owner, its_pod = json.loads(file.readline(MAX_HEAD_CHARS))
             if owner == self._owner and pod in (None, its_pod) and path.stat().st_size <= MAX_STATE_BYTES:
                 return Base.from_json(file.read())

@@ -3,8 +3,12 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
+
+from remote_kernel.core.errors import WireError
+from remote_kernel.core.numbers import Range
+from remote_kernel.core.wire.fields import from_fields
 
 POOLS_FOLDER = "remote-kernel/pools"  # inside Jupyter's runtime folder; below it is a folder for each environment
 RUNTIME_FILE = "pool.json"
@@ -75,7 +79,7 @@ class RunningPool:
 
     endpoint: str
     token: str = field(repr=False)
-    pid: int
+    pid: Annotated[int, Range(least=1, most=2**31 - 1)]
     python: str = ""
     version: str = ""
 
@@ -89,14 +93,11 @@ class RunningPool:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> "RunningPool | None":
-        """Read a runtime file; `None` when it is not one, as after a full disk."""
+    def from_json(cls, value: object) -> "RunningPool | None":
+        """Read a runtime file's object; `None` when it is not one, as after a full disk."""
         try:
-            fields = json.loads(text)
-            about = {name: str(fields.get(name, "")) for name in ("python", "version")}
-            pool = cls(endpoint=fields["endpoint"], token=fields["token"], pid=fields["pid"], **about)
-            is_valid = urlsplit(pool.endpoint).scheme == "http" and all(pool.address)
-            is_valid = is_valid and type(pool.pid) is int and type(pool.token) is str and bool(pool.token)
-        except (ValueError, TypeError, KeyError, AttributeError):
+            pool: RunningPool = from_fields(cls, value)
+            is_valid = urlsplit(pool.endpoint).scheme == "http" and all(pool.address) and bool(pool.token)
+        except (WireError, ValueError):
             return None
         return pool if is_valid else None

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from remote_kernel.core.errors import WireError
-from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.jupyter.kernel_info import checked_kernel_info
 from remote_kernel.core.limits import KERNEL_INFO
 from remote_kernel.core.text.log_lines import LogEvent
-from remote_kernel.io.private_files import make_private_folder, write_private
+from remote_kernel.io.private_files import make_private_folder, read_json_object, write_private
 
 _log = logging.getLogger(__name__)
 
@@ -33,9 +32,7 @@ class KernelInfoCache:
     def _load(self) -> dict[str, Any] | None:
         """Return what was remembered; what no front end could use is no memory, and is replaced by the next."""
         try:
-            with self._path.open("rb") as file:
-                content = parse_json_object(file.read((KERNEL_INFO.bytes or 0) + 1), KERNEL_INFO)
-            return checked_kernel_info(content)
+            return checked_kernel_info(read_json_object(self._path, KERNEL_INFO))
         except (OSError, WireError):
             return None
 

@@ -13,11 +13,18 @@ from typing import Annotated
 
 from remote_kernel.core.errors import WireError
 from remote_kernel.core.identity import Identifier, is_identifier
+from remote_kernel.core.limits import ANSWER
 from remote_kernel.core.numbers import MAX_SEQUENCE, NAME, Range
 from remote_kernel.core.pools.cooldown import DEFAULT_COOLDOWN_SECONDS
 from remote_kernel.core.wire.fields import from_fields
 from remote_kernel.core.wire.frames import DEFAULT_KERNEL, FRESH_PREFIX
-from remote_kernel.io.private_files import make_private_folder, open_descriptor, write_private
+from remote_kernel.io.private_files import (
+    make_private_folder,
+    open_descriptor,
+    read_json_object,
+    read_ordinary,
+    write_private,
+)
 from remote_kernel.io.system.file_locks import FileLock, is_held
 
 BINDINGS_FOLDER = "remote-kernel/kernels"  # inside Jupyter's runtime folder
@@ -116,7 +123,7 @@ class BindingFile:
         """Return the journal position up to which the front end was served; 0 when that is not known, as where the
         file holds what no journal comes to: the pod would refuse to go on from there."""
         try:
-            (cursor,) = _CURSOR.unpack(self._cursor_path.read_bytes())
+            (cursor,) = _CURSOR.unpack(read_ordinary(self._cursor_path, _CURSOR.size))
         except (OSError, struct.error):
             return 0
         return int(cursor) if cursor <= MAX_SEQUENCE else 0
@@ -193,8 +200,8 @@ def count_bindings(runtime_folder: Path) -> int:
 def read_binding(path: Path) -> Binding | None:
     """Return what a kernel has saved; `None` when there is nothing, or nothing readable."""
     try:
-        binding: Binding = from_fields(Binding, json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError, WireError):
+        binding: Binding = from_fields(Binding, read_json_object(path, ANSWER))
+    except (OSError, WireError):
         return None
     return binding if is_identifier(binding.identifier) else None
 

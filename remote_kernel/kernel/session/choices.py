@@ -8,8 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from remote_kernel.core.errors import SettingsError
-from remote_kernel.io.private_files import make_private_folder, write_private
+from remote_kernel.core.errors import SettingsError, WireError
+from remote_kernel.core.limits import ANSWER
+from remote_kernel.io.private_files import make_private_folder, read_json_object, write_private
 
 T = TypeVar("T", str, bool)
 
@@ -35,8 +36,8 @@ class ChoiceFile:
 
     def load(self, kind: type[T]) -> T | None:
         """Return what was chosen, which is of this type; `None` where nobody has chosen anything."""
-        with contextlib.suppress(OSError, ValueError, AttributeError, RecursionError):
-            chosen = json.loads(self._path.read_text(encoding="utf-8")).get("chosen")
+        with contextlib.suppress(OSError, WireError):
+            chosen = read_json_object(self._path, ANSWER).get("chosen")
             return chosen if isinstance(chosen, kind) else None
         return None
 

@@ -1,14 +1,16 @@
 """Sessions of kernels that ended without a word, to which nobody can come back: found, and turned into releases."""
 
 import contextlib
-import json
 import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from remote_kernel.core.errors import WireError
+from remote_kernel.core.limits import ANSWER
 from remote_kernel.core.text.human_numbers import format_seconds
 from remote_kernel.core.text.terminal_text import one_line
+from remote_kernel.io.private_files import read_json_object
 from remote_kernel.io.system.file_locks import try_hold
 from remote_kernel.io.system.processes import lives
 from remote_kernel.kernel.session.binding import BINDINGS_FOLDER, Binding, BindingFile, read_binding
@@ -60,10 +62,10 @@ def _has_file(runtime_folder: Path, path: Path, binding: Binding) -> bool:
     """Return whether a kernel that was started with the connection file would find this very binding."""
     connection_file = Path(binding.connection_file)
     try:
-        key = str(json.loads(connection_file.read_text(encoding="utf-8"))["key"]).encode()
+        key = str(read_json_object(connection_file, ANSWER)["key"]).encode()
     except FileNotFoundError:
         return False
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, WireError, KeyError):
         return True  # nobody knows
     return BindingFile(runtime_folder, connection_file=connection_file, key=key).path == path
 

@@ -15,10 +15,11 @@ from typing import NamedTuple
 from remote_kernel.client.routes.route import Route
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, WireError
 from remote_kernel.core.identity import Identifier, is_identifier
+from remote_kernel.core.limits import ANSWER
 from remote_kernel.core.pools.front_door import counts_as_gone
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.fields import from_fields
-from remote_kernel.io.private_files import make_private_folder, write_private
+from remote_kernel.io.private_files import make_private_folder, read_json_object, write_private
 from remote_kernel.kernel.session.binding import Binding
 
 RELEASES_FOLDER = "remote-kernel/releases"  # inside Jupyter's runtime folder
@@ -161,7 +162,7 @@ class Releases:
 
 def _read(path: Path) -> Release | None:
     try:
-        release: Release = from_fields(Release, json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError, WireError):
+        release: Release = from_fields(Release, read_json_object(path, ANSWER))
+    except (OSError, WireError):
         return None
     return release if is_identifier(release.identifier) else None

@@ -49,7 +49,7 @@ class Described:
             installed = {name: text for name, text in told["installed"].items() if wire.DISTRIBUTION.fullmatch(name)}
             fields = {**told, "pod": pod, "installed": installed}
             return cls(Packages.from_json(fields), {normalized(name): text for name, text in told["found"].items()})
-        except (ValueError, KeyError, TypeError, AttributeError, RemoteKernelError):
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError, RemoteKernelError):
             raise ProgramFailed("The pod's interpreter does not say what it is.") from None
 
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from remote_kernel.core.errors import RemoteKernelError
-from remote_kernel.core.json_text import parse_json_object
 from remote_kernel.core.limits import ANSWER
 from remote_kernel.core.wire.saves import PROGRESS_FILE, CallProgress, Order, job_folder, objects_folder
-from remote_kernel.io.private_files import read_ordinary
+from remote_kernel.io.private_files import read_json_object
 from remote_kernel.pod.files.data_folder import DataFolder, explaining
 
 # Calls that write files.
@@ -46,8 +45,7 @@ class JobFiles:
     def read_progress(self) -> CallProgress:
         """Return what the program tells; nothing where it tells nothing that can be read."""
         try:  # code of the session may have put a pipe there
-            told = parse_json_object(read_ordinary(self.folder / PROGRESS_FILE, ANSWER.bytes or 0), ANSWER)
-            return CallProgress.from_json(told)
+            return CallProgress.from_json(read_json_object(self.folder / PROGRESS_FILE, ANSWER))
         except (OSError, RemoteKernelError):
             return CallProgress()
 

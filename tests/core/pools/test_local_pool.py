@@ -34,31 +34,30 @@ def test_path_that_is_no_text_has_a_name() -> None:
 
 
 def test_runtime_file_is_read_as_it_was_written_and_its_token_is_not_shown() -> None:
-    assert RunningPool.from_json(POOL.to_json()) == POOL
+    assert RunningPool.from_json(json.loads(POOL.to_json())) == POOL
     assert POOL.address == ("127.0.0.1", 8000)
     assert "'t'" not in repr(POOL)
 
 
 @pytest.mark.parametrize(
-    "text",
+    "fields",
     [
-        "",
-        "[]",
-        "{}",
-        POOL.to_json()[:-1],
-        *[
-            json.dumps(json.loads(POOL.to_json()) | fields)
-            for fields in (
-                {"endpoint": "https://127.0.0.1:8000"},
-                {"endpoint": "http://127.0.0.1:port"},
-                {"endpoint": 7},
-                {"token": ""},
-                {"token": None},
-                {"pid": "7"},
-                {"pid": True},
-            )
-        ],
+        {"endpoint": "https://127.0.0.1:8000"},
+        {"endpoint": "http://127.0.0.1:port"},
+        {"endpoint": 7},
+        {"token": ""},
+        {"token": None},
+        {"pid": "7"},
+        {"pid": True},
+        {"pid": 0},
+        {"pid": -1},
+        {"pid": 10**30},
     ],
 )
-def test_file_that_is_cut_or_strange_is_none(text: str) -> None:
-    assert RunningPool.from_json(text) is None
+def test_file_that_is_strange_is_none(fields: dict[str, object]) -> None:
+    assert RunningPool.from_json(json.loads(POOL.to_json()) | fields) is None
+
+
+@pytest.mark.parametrize("value", [None, [], {}])
+def test_file_without_a_pool_is_none(value: object) -> None:
+    assert RunningPool.from_json(value) is None
