@@ -294,6 +294,21 @@ async def test_tokens_of_strangers_have_the_issuer_asked_once() -> None:
         assert issuer.fetches == 1
 
 
+async def test_who_has_a_known_key_does_not_wait_for_what_is_asked_because_of_a_stranger() -> None:
+    now = 0.0
+    with run_issuer() as issuer:
+        trusted = TrustedIssuer(issuer.url, frozenset(), clock=lambda: now)
+        await trusted.check(issuer.sign())
+        now = UNKNOWN_KEY_SECONDS
+        stranger = asyncio.create_task(trusted.check(jwt.encode({}, "s" * 40, headers={"kid": "x"})))
+        await asyncio.sleep(0)  # it has the issuer asked
+        await trusted.check(issuer.sign())
+        assert not stranger.done()
+        with pytest.raises(Refusal):
+            await stranger
+        assert issuer.fetches == 2
+
+
 async def test_stranger_who_leaves_does_not_end_the_question_of_others() -> None:
     with run_issuer() as issuer:
         trusted = TrustedIssuer(issuer.url, frozenset(), clock=lambda: 0.0)

@@ -72,6 +72,11 @@ class KeyRing:
             return since >= RETRY_SECONDS
         return key_id not in self._published.keys and since >= UNKNOWN_KEY_SECONDS
 
+    def is_fresh(self, key_id: str, now: float) -> bool:
+        """Return whether a key is good whatever the issuer is just asked for."""
+        known = self._published
+        return known is not None and now - self._published_at < REFRESH_SECONDS and key_id in known.keys
+
     def note_asked(self, now: float) -> None:
         self._asked_at = now
 
@@ -114,7 +119,7 @@ class IssuerKeys:
         if self._asking is None and self._ring.should_ask(key_id, self._clock()):
             self._ring.note_asked(self._clock())
             self._asking = start(self._ask(), "issuer's keys")
-        if self._asking is not None:
+        if self._asking is not None and not self._ring.is_fresh(key_id, self._clock()):
             await asyncio.shield(self._asking)  # who does not wait any longer leaves it to the others
         return self._ring.find(key_id, self._clock())
 
