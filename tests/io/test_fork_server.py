@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from remote_kernel.io.system.fork_server import UNKNOWN_STATUS, ForkedProcess, ForkServer, NoForkServer
+from remote_kernel.io.system.fork_server import STATUS, UNKNOWN_STATUS, ForkedProcess, ForkServer, NoForkServer
 from tests.driver import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="where there are descriptors of processes")
@@ -169,6 +169,16 @@ def test_who_asks_a_server_that_was_let_go_is_told(running: Running) -> None:
     running.server.close()
     with pytest.raises(NoForkServer):
         running.fork("pass")
+
+
+def test_a_copy_whose_descriptor_does_not_arrive_is_ended() -> None:
+    ours, of_server = socket.socketpair()
+    sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with ours, of_server, subprocess.Popen(sleep) as copy:
+        of_server.sendall(STATUS.pack(copy.pid))  # all that comes where this process may open no more
+        with pytest.raises(NoForkServer, match="Too many open files"):
+            ForkServer(ours).fork(["copy"], cwd="/", environ={}, streams=(0, 1, 2))
+        assert copy.wait() == -signal.SIGKILL
 
 
 def test_no_copy_is_left_as_a_zombie(running: Running) -> None:

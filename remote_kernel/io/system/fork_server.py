@@ -6,6 +6,7 @@ have arguments, an environment and standard streams. On Linux; the server's own 
 """
 
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -149,13 +150,19 @@ class ForkServer:
             raise NoForkServer(str(error)) from error
         finally:
             os.close(written_by_server)
+        if pid > 0 and pidfd < 0:  # the system drops it where this process may open no more
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            pid = -errno.EMFILE
         if pid <= 0:
             os.close(exit_pipe)
             raise NoForkServer(os.strerror(-pid) if pid else "what it has loaded is no longer what is installed")
         return ForkedProcess(pid, pidfd, exit_pipe)
 
     def _receive(self) -> tuple[int, int]:
-        """Return process id and descriptor, or the negative number of an error, 0 for a server that is out of date."""
+        """Return process id and descriptor, -1 for one that did not come; or the negative number of an error, 0 for a
+        server that is out of date.
+        """
         answer, files, _, _ = socket.recv_fds(self._connection, STATUS.size, 1)
         answer += receive_exactly(self._connection, STATUS.size - len(answer)) if answer else b""
         if not answer:
