@@ -24,6 +24,9 @@ from remote_kernel.io.watchdog import Watchdog
 # What is not part of a body, in one piece: a head, or the fields behind a body.
 MAX_HEAD_BYTES = 64 * 1024
 
+# Fields of a head; one read may bring far more bytes than a head may have. Clients and proxies send some ten.
+MAX_FIELDS = 500
+
 # Requests behind one that is being answered. No client of ours sends any, and each holds memory.
 MAX_PIPELINED = 16
 
@@ -197,6 +200,11 @@ class ServerProtocol(HttpToolsProtocol, Receiving):
         self._is_within_head = True
         super().on_message_begin()
         self.scope["extensions"] = {_VOUCH: self._vouch}  # type: ignore[dict-item]
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= MAX_FIELDS:
+            raise ValueError("too many fields")  # the parser goes no further
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._is_within_head = False

@@ -13,6 +13,7 @@ import uvicorn
 
 from remote_kernel.io.http1.server import (
     IS_FOLLOWED,
+    MAX_FIELDS,
     MAX_PIPELINED,
     MAX_SURPLUS,
     OneWriteTransport,
@@ -131,7 +132,7 @@ async def serving(
     **attributes: Any,
 ) -> AsyncIterator[int]:
     class Watched(protocol):  # type: ignore[misc,valid-type]
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        def connection_made(self, transport: asyncio.Transport) -> None:
             options.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
             write = transport.write
 
@@ -293,6 +294,17 @@ async def test_what_nobody_may_send_behind_a_request_ends_the_connection_and_is_
     assert not lost[0].pipeline
 
 
+@pytest.mark.parametrize(("fields", "status"), [(MAX_FIELDS - 1, b"200"), (MAX_FIELDS, b"400")])
+async def test_a_head_of_more_fields_than_anybody_needs_is_refused(fields: int, status: bytes) -> None:
+    async with serving([], []) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET.removesuffix(b"\r\n") + b"a:\r\n" * fields + b"\r\n")
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 " + status)
+        writer.close()
+        with contextlib.suppress(ConnectionResetError):
+            await writer.wait_closed()
+
+
 async def wait_gone(receive: Any) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -349,7 +361,7 @@ async def ask_known(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 @pytest.mark.parametrize("answer_bytes", [0, 30_000_000], ids=["no body", "unread answer"])
 async def test_strangers_who_are_being_answered_give_way_to_who_comes(answer_bytes: int) -> None:
     visits = Visits(answer_bytes)
-    attributes = {"max_connections": 3, "knows_callers": True}
+    attributes: dict[str, Any] = {"max_connections": 3, "knows_callers": True}
     async with serving([], [], visits, **attributes) as port, contextlib.AsyncExitStack() as stack, asyncio.timeout(20):
         callers = Callers(port, stack)
         for number in range(3):
@@ -366,7 +378,7 @@ async def test_strangers_who_are_being_answered_give_way_to_who_comes(answer_byt
 
 async def test_where_those_who_are_known_take_all_places_it_is_told_to_the_last_who_come() -> None:
     visits = Visits()
-    attributes = {"max_connections": 1, "knows_callers": True, "open_paths": frozenset({"/"})}
+    attributes: dict[str, Any] = {"max_connections": 1, "knows_callers": True, "open_paths": frozenset({"/"})}
     async with serving([], [], visits, **attributes) as port, contextlib.AsyncExitStack() as stack, asyncio.timeout(20):
         callers = Callers(port, stack)
         known = await callers.open()
