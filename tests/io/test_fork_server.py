@@ -181,6 +181,12 @@ def test_a_copy_whose_descriptor_does_not_arrive_is_ended() -> None:
         assert copy.wait() == -signal.SIGKILL
 
 
+def test_a_server_that_does_not_get_all_streams_forks_nothing_and_lives_on(running: Running) -> None:
+    with pytest.raises(NoForkServer, match="Too many open files"):
+        running.server.fork(["copy", "pass"], cwd="/", environ={}, streams=(2,))
+    assert running.run("print('here')") == "here\n"
+
+
 def test_no_copy_is_left_as_a_zombie(running: Running) -> None:
     for _ in range(3):
         running.run("pass")

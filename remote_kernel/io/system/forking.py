@@ -108,6 +108,11 @@ class _Server:
 
     def answer(self, job: Job, files: list[int], *, is_fresh: bool) -> Job | None:
         """Fork a process and say which; return its job in that process, and `None` in this one."""
+        if len(files) <= _STREAMS:  # the system drops those that this process may not open
+            for each in files:
+                os.close(each)
+            self._tell(-errno.EMFILE)
+            return None
         *streams, exit_pipe = files
         began, has_begun = os.pipe()
         try:
