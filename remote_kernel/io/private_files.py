@@ -13,8 +13,8 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from io import FileIO
+from collections.abc import Callable, Iterator
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Any
 
@@ -65,15 +65,20 @@ def open_descriptor(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
 
 
-def read_ordinary(path: Path, max_bytes: int) -> bytes:
-    """Return what is in an ordinary file; of a longer one a byte more than `max_bytes`.
-
-    Anything else is an `OSError`: whoever reads a pipe would wait for its writer.
-    """
-    with FileIO(path, "r", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+@contextlib.contextmanager
+def open_ordinary(path: Path) -> Iterator["BufferedReader[FileIO]"]:
+    """Open an ordinary file to be read; anything else is an `OSError`: whoever reads a pipe waits for its writer."""
+    raw = FileIO(path, "r", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))
+    with BufferedReader(raw) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
-        return _read(file, max_bytes + 1)
+        yield file
+
+
+def read_ordinary(path: Path, max_bytes: int) -> bytes:
+    """Return what is in an ordinary file, see above; of a longer one a byte more than `max_bytes`."""
+    with open_ordinary(path) as file:
+        return file.read(max_bytes + 1)
 
 
 def read_json_object(path: Path, limit: Limit) -> dict[str, Any]:
@@ -112,13 +117,6 @@ def replace(source: str | Path, target: Path) -> None:
             time.sleep(_LOOK_AGAIN_SECONDS)
         else:
             return
-
-
-def _read(file: FileIO, size: int) -> bytes:
-    content = bytearray()
-    while piece := file.read(size - len(content)):
-        content += piece
-    return bytes(content)
 
 
 def _put(

@@ -1,6 +1,9 @@
 """No path leads out of a pod's data folder."""
 
+import hashlib
 import os
+import socket
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from remote_kernel.io.file_pieces import digest, read_piece
 from remote_kernel.pod.files.data_folder import DataFolder, FileMissing, InvalidPath, WrongKind, parse_path
 
 # What paths are made of when somebody means harm, among ordinary text.
@@ -168,3 +172,32 @@ def test_name_that_is_no_utf8_can_be_listed(folder: DataFolder) -> None:
     (folder.root / os.fsdecode(b"x\xff")).write_text("")
     assert [entry.name for entry in folder.entries()][-1] == "x\ufffd"
     assert folder.file("x\udcff").exists()
+
+
+def test_a_pipe_is_no_file_and_nobody_waits_for_it(folder: DataFolder) -> None:
+    pipe = folder.root / "pipe"
+    os.mkfifo(pipe)
+    (folder.root / "link").symlink_to("pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder.root / "socket"))
+        assert [entry.name for entry in folder.entries(recursive=True)] == ["a.txt", "sub", "b.csv"]
+    with pytest.raises(FileMissing):
+        folder.describe("pipe")
+    for read in (lambda: digest(pipe), lambda: read_piece(pipe, 0, 10)):
+        with pytest.raises(OSError, match="no ordinary file"):
+            read()
+    assert digest(folder.root / "a.txt") == hashlib.sha256(b"inside").hexdigest()
+    assert read_piece(folder.root / "a.txt", 2, 3) == b"sid"
+
+
+@pytest.mark.parametrize(("seconds", "year"), [(3e11, 3000), (-1e9, 1970)])
+def test_a_time_that_no_calendar_has_costs_no_listing(tmp_path: Path, seconds: float, year: int) -> None:
+    memory = Path("/dev/shm")  # a file system of Linux that takes any time
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as name:
+        file = Path(name, "odd")
+        file.write_text("")
+        os.utime(file, (seconds, seconds))
+        if file.stat().st_mtime != seconds:
+            pytest.skip("this file system has no such times")
+        (entry,) = DataFolder(Path(name)).entries()
+    assert entry.modified.year == year

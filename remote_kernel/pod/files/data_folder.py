@@ -14,9 +14,10 @@ from collections.abc import AsyncIterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePath, PurePosixPath
-from stat import S_IMODE
+from stat import S_IMODE, S_ISDIR, S_ISREG
 
 from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.numbers import MOMENT
 
 # Where Azure's pods keep the user's files, and so what clients write in front of a path, wherever the folder really is.
 AZURE_DATA = Path("/mnt/data")
@@ -326,16 +327,19 @@ def explaining() -> Iterator[None]:
 
 
 def _describe(path: Path, *, directory: str) -> Entry:
+    """Return what is at a path; raises `FileMissing`, also for what can be read by nobody, such as a pipe."""
     try:
         status = path.stat()
     except OSError:
-        raise FileMissing("There is no file of this name.") from None
+        status = None
+    if status is None or not (S_ISREG(status.st_mode) or S_ISDIR(status.st_mode)):
+        raise FileMissing("There is no file of this name.")
     return Entry(
         name=_text(PurePath(path.name)),
         directory=directory,
-        is_directory=path.is_dir(),
+        is_directory=S_ISDIR(status.st_mode),
         size=status.st_size,
-        modified=datetime.fromtimestamp(status.st_mtime, UTC),
+        modified=datetime.fromtimestamp(MOMENT.check(status.st_mtime, "its time"), UTC),
         version=version_of(status),
         permissions=S_IMODE(status.st_mode),
     )
