@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from remote_kernel.client.http.pieces import Pieces
 from remote_kernel.client.http.transport import Broke
 from remote_kernel.client.routes.route import Route, understood
 from remote_kernel.core.download_paths import shown
@@ -190,7 +191,7 @@ class RemoteFiles:
         self, method: str, path: str, params: dict[str, str], content: bytes, *, name: str, most: int
     ) -> bytes:
         """Return the bytes of an answer; `name` is what they are of."""
-        pieces: list[bytes] = []
+        pieces = Pieces()
         left = most
         try:
             async with self._transport.stream(
@@ -200,12 +201,12 @@ class RemoteFiles:
                     left -= len(piece)
                     if left < 0:
                         raise TransferError(f"The session sends more of '{shown(name)}' than it has announced.")
-                    pieces.append(piece)
+                    pieces.add(piece)
         except Broke as error:
             raise PoolUnreachable(f"The connection to the session broke: {error}.") from error
         except PoolRefused as error:
             raise _translate(error) from None
-        return b"".join(pieces)
+        return pieces.join()
 
     async def _request(
         self,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 from urllib.parse import urlsplit
 
 from remote_kernel.client.http.bounds import limit_of
+from remote_kernel.client.http.pieces import Pieces
 from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.limits import Limit
 from remote_kernel.io import http1
@@ -201,10 +202,10 @@ class _MeteredResponse(ABC):
 
     async def read(self) -> bytes:
         self._check_encoding()
-        pieces = []
+        pieces = Pieces()
         while piece := await self._piece():
-            pieces.append(self._pass_on(piece))
-        return b"".join(pieces)
+            pieces.add(self._pass_on(piece))
+        return pieces.join()
 
     @abstractmethod
     def header(self, name: str) -> str: ...
