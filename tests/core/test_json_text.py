@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remote_kernel.core.errors import WireError
-from remote_kernel.core.json_text import is_deeper, parse_json_object
+from remote_kernel.core.json_text import has_more_values, is_deeper, parse_json_object
 from remote_kernel.core.limits import Limit
 
 LIMIT = Limit(kind="", reason="", bytes=1000, nesting=4)
@@ -56,3 +56,36 @@ def test_brackets_in_texts_are_no_depth() -> None:
 def test_depth_is_counted_in_objects_and_lists(value: object, depth: int) -> None:
     assert not is_deeper(value, max(depth, 1))
     assert depth < 2 or is_deeper(value, depth - 1)
+
+
+@given(st.dictionaries(st.text(), VALUES, max_size=3))
+def test_values_are_counted_as_they_are_and_not_by_what_stands_in_texts(value: dict[str, object]) -> None:
+    text = json.dumps(value).encode()
+    count = json.dumps(_without_texts(value)).translate({ord(each): "," for each in "[{"}).count(",")
+    assert not has_more_values(text, count)
+    assert count == 0 or has_more_values(text, count - 1)
+
+
+def _without_texts(value: object) -> object:
+    match value:
+        case dict():
+            return {str(number): _without_texts(each) for number, each in enumerate(value.values())}
+        case list():
+            return [_without_texts(each) for each in value]
+        case _:
+            return 0
+
+
+def test_values_are_counted_over_chunks() -> None:
+    texts = ["a,[{" * 100_000, '"\\', "\\" * 1_000_001, "b", ""]
+    text = json.dumps({"a": texts * 3}).encode()
+    assert not has_more_values(text, 16)
+    assert has_more_values(text, 15)
+
+
+def test_little_that_would_become_many_lists_is_not_read() -> None:
+    limit = Limit(kind="", reason="", nesting=9, values=100_000)
+    with pytest.raises(WireError, match="more than 100,000 values"):
+        parse_json_object(b'{"status": "done", "x": [' + b"[]," * 100_000 + b"[]]}", limit)
+    table = {"text": "1,2,3\n" * 100_000}
+    assert parse_json_object(json.dumps(table).encode(), limit) == table

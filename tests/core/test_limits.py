@@ -36,6 +36,8 @@ def describe(limit: Limit) -> str:
         said.append(f"{limit.pages:,} pages")
     if limit.nesting is not None:
         said.append(f"{limit.nesting} deep")
+    if limit.values is not None:
+        said.append(f"{limit.values // 1_000_000} million values")
     return ", ".join(said)
 
 
@@ -68,3 +70,9 @@ def test_every_kind_has_a_bound_and_a_reason_and_is_in_the_table() -> None:
 @pytest.mark.parametrize("limit", [limit for limit in limits.TABLE if limit.nesting])
 def test_json_that_is_read_is_bounded_in_size_as_well(limit: Limit) -> None:
     assert limit.bytes or limit.unpacked_bytes
+
+
+@pytest.mark.parametrize("limit", [limit for limit in limits.TABLE if limit.nesting])
+def test_json_that_may_be_large_has_a_bound_for_its_values(limit: Limit) -> None:
+    is_read_here = limit not in {limits.BATCH_OF_REQUESTS}
+    assert limit.values or (limit.bytes or 0) <= 8 * MEGABYTE or not is_read_here
