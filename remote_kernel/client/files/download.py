@@ -31,10 +31,15 @@ from remote_kernel.core.download_paths import (
     shown,
 )
 from remote_kernel.core.errors import PoolRefused, TransferError
+from remote_kernel.core.text.human_numbers import format_bytes
 from remote_kernel.core.wire import files as wire
 
 # What the next file would meet as well.
 _STOPPING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+
+# Files that are written to all the time, such as logs, may have grown by so much together since they were listed, which
+# is what the user has agreed to.
+MAX_GROWN_BYTES = 64_000_000
 
 
 class Choice(Enum):
@@ -84,6 +89,7 @@ class Download:
         self._folder = TargetFolder(to)
         self._system = System.of_platform(sys.platform)
         self._fetcher = FileFetcher(self._files, self._folder)
+        self._grown_bytes = 0
         self.told = Told()
 
     async def plan(self, paths: Sequence[str]) -> DownloadPlan:
@@ -312,6 +318,13 @@ class Download:
             return "/".join(parts)
 
     async def _fetch(self, item: Wanted, parts: Parts, metadata: wire.Metadata, *, replaces: Found | None) -> None:
+        self._grown_bytes += (grown := max(0, metadata.size - item.size))
+        if self._grown_bytes > MAX_GROWN_BYTES:
+            self._grown_bytes -= grown
+            raise TransferError(
+                f"'{shown(item.source)}' has {format_bytes(metadata.size)} now, and had {format_bytes(item.size)} when "
+                "it was listed: download it again."
+            )
         await self._fetcher.fetch(item.source, parts, metadata, replaces=replaces)
         self._done(item)
 

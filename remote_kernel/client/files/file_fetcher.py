@@ -1,6 +1,7 @@
 """One file of the session to this machine, in pieces: resumed, checked, and in its place whole or not at all."""
 
 import asyncio
+import errno
 import hashlib
 
 from remote_kernel.client.files.patient_files import PatientFiles
@@ -8,6 +9,8 @@ from remote_kernel.client.files.target_folder import Found, Interfered, Partial,
 from remote_kernel.core.download_paths import PARTIAL_PREFIX, shown
 from remote_kernel.core.errors import TransferError
 from remote_kernel.core.wire import files as wire
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class FileFetcher:
@@ -49,7 +52,7 @@ class FileFetcher:
             while (offset := partial.size) < metadata.size:
                 progress.bytes_done = done_before + offset
                 piece = await self._files.read(source, offset, metadata.size, metadata.version)
-                await asyncio.to_thread(partial.append, piece)
+                await asyncio.to_thread(_append, partial, piece)
             if await asyncio.to_thread(partial.digest) != metadata.sha256:
                 partial.remove()
                 raise TransferError(f"'{shown(source)}' arrived with a wrong checksum: download it again.")
@@ -63,7 +66,7 @@ class FileFetcher:
     ) -> Found:  # fmt: skip
         """As `fetch`, for a file whose content is here already; blocks."""
         with self._folder.partial(parts, _partial_name(parts[-1], metadata)) as partial:
-            partial.append(content[partial.size :])  # of what was begun, in pieces, the beginning is there
+            _append(partial, content[partial.size :])  # of what was begun, in pieces, the beginning is there
             if partial.digest() != metadata.sha256:
                 partial.remove()
                 raise TransferError(f"'{shown(metadata.path)}' was changed on its way by another program.")
@@ -77,6 +80,16 @@ class FileFetcher:
         except Interfered:
             partial.remove()  # what is fetched next may be another file, or go elsewhere
             raise
+
+
+def _append(partial: Partial, piece: bytes) -> None:
+    """Add a piece; what has no room keeps none from others."""
+    try:
+        partial.append(piece)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            partial.remove()
+        raise
 
 
 def _partial_name(target: str, metadata: wire.Metadata) -> str:

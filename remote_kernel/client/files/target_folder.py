@@ -298,7 +298,8 @@ class Partial:
         return hashlib.file_digest(self._file, "sha256").hexdigest()
 
     def remove(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # what could not be written before cannot be now
+            self._file.close()
         self._folder.unlink(self._name)
 
     def finish(
