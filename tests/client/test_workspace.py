@@ -1,6 +1,7 @@
 """A workspace, up and down, against what an agent answers."""
 
 import asyncio
+import json
 import os
 import shutil
 import stat
@@ -30,6 +31,7 @@ from remote_kernel.core.download_paths import System
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SessionLost, TransferError
 from remote_kernel.core.wire import files as wire
 from remote_kernel.core.wire.frames import ChangedFile, Files
+from remote_kernel.core.workspace.base import Base
 from remote_kernel.core.workspace.limits import WorkspaceLimits
 from remote_kernel.io.tasks import start
 from remote_kernel.pod.files.data_folder import DataFolder
@@ -986,6 +988,19 @@ async def test_what_another_kernel_of_the_notebook_has_said_is_known_when_it_was
     assert (told.failures, told.notes) == ([], [])
     await two.up(sides.files, Progress(is_upload=True))
     assert shown(sides.there) == shown(sides.here) == {"a.py": "new", "b.csv": "made there"}
+
+
+@pytest.mark.parametrize("content", ["null\n", "5\n", "[" * 60_000, "{}\n{}", "", "[[1], 2]\n", "HEAD[[[", "\ud800"])
+def test_a_state_file_that_is_none_is_as_if_there_were_none(sides: Sides, content: str) -> None:
+    head = json.dumps([[str(sides.here), "work"], "pod-1"])
+    data = content.replace("HEAD", f"{head}\n{'[' * 60_000}").encode("utf-8", "surrogatepass")
+    path = write(sides.scratch, "state.json", data)
+    assert StateFile(path, sides.here, "work").load() == Base()
+
+
+def test_nobody_waits_for_a_pipe_in_the_place_of_a_state_file(sides: Sides) -> None:
+    os.mkfifo(sides.scratch / "state.json")
+    assert StateFile(sides.scratch / "state.json", sides.here, "work").load() == Base()
 
 
 async def test_states_of_other_pods_are_not_read_and_old_ones_go(sides: Sides) -> None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from remote_kernel.core.workspace.base import Base
-from remote_kernel.io.private_files import make_private_folder, write_private
+from remote_kernel.io.private_files import make_private_folder, open_ordinary, write_private
 
 STATES_FOLDER = "remote-kernel/workspaces"  # inside Jupyter's runtime folder
 
@@ -14,7 +14,7 @@ STATES_FOLDER = "remote-kernel/workspaces"  # inside Jupyter's runtime folder
 MAX_STATE_BYTES = 64_000_000
 
 # A path, as long as it may be, and names.
-MAX_HEAD_CHARS = 64_000
+MAX_HEAD_BYTES = 64_000
 
 # No pod is there for so long without being used.
 MAX_AGE_SECONDS = 30 * 86400.0
@@ -74,10 +74,11 @@ class StateFile:
 
     def _read(self, path: Path, pod: str | None = None) -> Base:
         """Return what is in a file, an empty base where that is of another workspace or, unless `None`, pod."""
-        with contextlib.suppress(OSError, ValueError, RecursionError), path.open(encoding="utf-8") as file:
-            owner, its_pod = json.loads(file.readline(MAX_HEAD_CHARS))
-            if owner == self._owner and pod in (None, its_pod) and path.stat().st_size <= MAX_STATE_BYTES:
-                return Base.from_json(file.read())
+        with contextlib.suppress(OSError, ValueError, TypeError, RecursionError), open_ordinary(path) as file:
+            owner, its_pod = json.loads(file.readline(MAX_HEAD_BYTES))
+            if owner == self._owner and pod in (None, its_pod):
+                content = file.read(MAX_STATE_BYTES + 1)
+                return Base.from_json(content.decode()) if len(content) <= MAX_STATE_BYTES else Base()
         return Base()
 
     def save(self, base: Base) -> None:

@@ -76,13 +76,14 @@ class Base:
     @classmethod
     def from_json(cls, text: str) -> "Base":
         """Read what `to_json` has written; raises `ValueError`, also for what another version has."""
-        fields = json.loads(text)
-        if not isinstance(fields, Mapping) or fields.get("format") != _FORMAT:
-            raise ValueError("no base of this version")
         try:
+            fields = json.loads(text)
+            if not isinstance(fields, Mapping) or fields.get("format") != _FORMAT:
+                raise ValueError("no base of this version")
             files = {str(path): Agreed(str(a), _stamp(b), str(c), bool(d)) for path, a, b, c, d in fields["files"]}
-            return cls(str(fields["pod"]), files, set(fields["folders"]), set(fields["environments"]))
-        except (KeyError, TypeError) as error:
+            folders, environments = ({str(path) for path in fields[name]} for name in ("folders", "environments"))
+            return cls(str(fields["pod"]), files, folders, environments)
+        except (KeyError, TypeError, RecursionError) as error:
             raise ValueError("no base") from error
 
 

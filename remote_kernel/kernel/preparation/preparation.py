@@ -169,7 +169,7 @@ class Preparation:
         return project
 
     def _take(self, place: "WorkspacePlace | None", notebook: str) -> None:
-        self._has_looked, self.workspace = True, None
+        workspace = None
         if place is not None:
             # Late, as the start of a kernel waits for imports.
             from remote_kernel.client.workspace.state_file import state_path
@@ -177,11 +177,12 @@ class Preparation:
 
             state = state_path(self._session.folders.runtime, place.root, place.folder, notebook)
             settings = self._session.settings
-            self.workspace = Workspace(self._session, place, state_file=state, settings=settings, notebook=notebook)
-            self.workspace.watch()
+            workspace = Workspace(self._session, place, state_file=state, settings=settings, notebook=notebook)
+            workspace.watch()
         else:
             self._session.watch("")
-        self._session.workspace = place
+        self._session.workspace, self.workspace = place, workspace
+        self._has_looked = True  # last: a cell does not run without the workspace where this fails
 
     async def change(self, setting: str) -> None:
         """Choose another workspace, "" for none, from now on, also for later kernels of the notebook.
