@@ -60,7 +60,7 @@ def has_more_values(data: bytes | bytearray, most: int) -> bool:
 
     What is no JSON may have any number.
     """
-    if _count(data) <= most:  # as nearly everything, with the commas in its texts
+    if len(data) <= most or _count(data) <= most:  # as nearly everything, with the commas in its texts
         return False
     without_escapes = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     count, is_in_text = 0, False

@@ -143,6 +143,7 @@ REPLY = Limit(
     kind="content of a reply that is looked into",
     reason="Whether a cell has failed, and its number; of what is longer neither is known.",
     bytes=16 * MEGABYTE,
+    values=1_000_000,
 )
 EVENTS = Limit(
     kind="one read of a pod's events",

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from remote_kernel.core.errors import WireError
+from remote_kernel.core.json_text import has_more_values
 from remote_kernel.core.jupyter.parts import as_parts
 from remote_kernel.core.limits import HEADER, REPLY
 from remote_kernel.core.short_cache import remembered
@@ -156,8 +157,10 @@ def parse_type(part: bytes) -> str:
 
 def parse_reply(content: bytes) -> dict[str, Any]:
     """Read the content of a reply; of one that cannot be read, or is very long, {}: it is passed on anyway."""
+    most = REPLY.values or 0
+    is_long = len(content) > most and (len(content) > (REPLY.bytes or 0) or has_more_values(bytes(content), most))
     try:
-        return parse_object(content) if len(content) <= (REPLY.bytes or 0) else {}
+        return {} if is_long else parse_object(content)
     except WireError:
         return {}
 

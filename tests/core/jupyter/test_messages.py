@@ -15,9 +15,11 @@ from remote_kernel.core.jupyter.messages import (
     Signer,
     parse_header,
     parse_object,
+    parse_reply,
     parse_scheme,
     with_version,
 )
+from remote_kernel.core.limits import REPLY
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -147,3 +149,13 @@ def test_messages_of_one_author_have_different_ids() -> None:
     author = Author("s")
     ids = {parse_header(author.write("status", {}, date=NOW)[0]).msg_id for _ in range(3)}
     assert len(ids) == 3
+
+
+@pytest.mark.parametrize("said", ["[]," * 600_000 + "[]", f'"{"x" * (REPLY.bytes or 0)}"'])
+def test_a_reply_that_would_take_much_memory_is_passed_on_unread(said: str) -> None:
+    assert parse_reply(b'{"status": "error", "x": [%b]}' % said.encode()) == {}
+
+
+def test_a_reply_with_a_long_text_is_read() -> None:
+    reply = {"status": "ok", "text": "1,2,3\n" * 600_000}
+    assert parse_reply(json.dumps(reply).encode()) == reply
