@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from remote_kernel.core.errors import SettingsError
@@ -36,6 +37,8 @@ class ProjectSettings:
 KEYS = ("workspace", "workspace-down", "packages", "env", "startup")
 
 
+# Parsed once, and read whenever a session begins or files of it come.
+@lru_cache(maxsize=20)
 def parse_project_settings(text: str, *, folder: str, file: str) -> ProjectSettings | None:
     """Read a pyproject.toml; `None` where it has no such table.
 

@@ -25,6 +25,9 @@ _HOST = re.compile(r"\\\\[^\\]+(?:\\[^\\]+)?")
 _WSL_BEFORE = "\\\\wsl$"
 _WSL = "\\\\wsl.localhost"
 
+# Of a file with a longer one, as "PYPROJ~1.TOM" of "pyproject.toml".
+_SHORT_NAME = re.compile(r"[^.]{1,6}~[0-9]{1,6}(\.[^.]{0,3})?")
+
 _DRIVE_IN_URL = re.compile(r"/[A-Za-z]:/")
 
 
@@ -55,3 +58,8 @@ def windows_path_of_url(authority: str, path: str) -> str:
     if authority:
         return spell_windows_path(f"//{authority}{path}")
     return spell_windows_path(path[1:]) if _DRIVE_IN_URL.match(path) else ""
+
+
+def is_short_name(name: str) -> bool:
+    """Return whether a name may be the short one (8.3) that Windows has given a file beside its own."""
+    return _SHORT_NAME.fullmatch(name) is not None

@@ -1,10 +1,11 @@
 """Requirements as users write them."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from remote_kernel.client.packages.requirements import allowed_hashes, parse_wanted, wanted_by
+from remote_kernel.client.packages.requirements import allowed_hashes, parse_wanted, paths_named_by, wanted_by
 from remote_kernel.core.errors import UsageError
 from remote_kernel.core.project_settings import ProjectSettings
 from tests.wheels import make_wheel
@@ -41,6 +42,24 @@ def test_a_file_of_pip_s_form_is_read_with_those_that_it_names(tmp_path: Path) -
     ]  # fmt: skip
     assert allowed_hashes(wanted.hashes, "pandas") == {"0" * 64, "1" * 64}
     assert allowed_hashes(wanted.hashes, "numpy") == set()
+
+
+def test_all_paths_that_a_project_s_packages_are_named_by_are_known(tmp_path: Path) -> None:
+    pages = (tmp_path / "pages").as_uri()
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/r.txt").write_text(
+        f"numpy\n? no requirement\n-r more.txt\n-c '../limits one.txt'\n-f wheels\n--index-url={pages}\n-r r.txt\n"
+        "-r a\0b\n--find-links https://example.org/x\nmine @ https://example.org/x.whl\ndist/a-1-py3-none-any.whl\n"
+        f"b @ {pages}/b-1-py3-none-any.whl ; python_version > '3'\n-r ~nobody-at-all/r.txt\n"
+    )
+    (tmp_path / "deep/more.txt").write_text("-rlast.txt")
+    named = paths_named_by(ProjectSettings(folder=str(tmp_path), packages_file="deep/r.txt"))
+    assert {Path(os.path.normpath(path)).relative_to(tmp_path).as_posix() for path in named} == {
+        "deep/r.txt", "deep/more.txt", "deep/last.txt", "limits one.txt", "deep/wheels", "pages", "deep/a\0b",
+        "dist/a-1-py3-none-any.whl", "pages/b-1-py3-none-any.whl",
+    }  # fmt: skip
+    named = paths_named_by(ProjectSettings(folder=str(tmp_path), packages=("numpy", "dist/a-1-py3-none-any.whl")))
+    assert named == {tmp_path / "dist/a-1-py3-none-any.whl"}
 
 
 def test_a_wheel_is_named_by_its_path(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ import pytest
 
 from remote_kernel.client.files.remote_files import RemoteFiles
 from remote_kernel.client.files.transfer import Progress, Told
+from remote_kernel.client.workspace.admission import MAX_ENVIRONMENTS, There, admit, environments
+from remote_kernel.client.workspace.local_files import LocalFiles
 from remote_kernel.client.workspace.state_file import StateFile, state_path
 from remote_kernel.client.workspace.sync import (
     IN_BOTH,
@@ -29,11 +31,13 @@ from remote_kernel.client.workspace.sync import (
 )
 from remote_kernel.core.download_paths import System
 from remote_kernel.core.errors import PoolRefused, PoolUnreachable, SessionLost, TransferError
+from remote_kernel.core.settings import Settings
 from remote_kernel.core.wire import files as wire
 from remote_kernel.core.wire.frames import ChangedFile, Files
 from remote_kernel.core.workspace.base import Base
 from remote_kernel.core.workspace.limits import WorkspaceLimits
 from remote_kernel.io.tasks import start
+from remote_kernel.kernel.preparation.setting_files import SettingFiles
 from remote_kernel.pod.files.data_folder import DataFolder
 from tests.client.pod_folder import PodFolder
 
@@ -530,8 +534,45 @@ async def test_names_that_are_one_to_this_system_are_left_out_and_told(tmp_path:
     write(sides.there, "new.csv")
     told = await sides.down()
     assert list(shown(sides.here)) == ["Data/a.csv", "New.csv"]
-    assert all("are one" in note for note in told.notes)
-    assert len(told.notes) == 3
+    assert told.notes == [
+        "'Data/A.csv', 'data/b.csv' and 'new.csv' stayed in the session: "
+        "to this system its name and another file's are one."
+    ]
+
+
+async def test_a_name_that_may_be_another_one_of_a_file_here_is_left_out(tmp_path: Path) -> None:
+    sides = Sides(tmp_path, system=System.WINDOWS)
+    for name in ("PYPROJ~1.TOM", "GITIGN~1", "d~12/a.csv", "a~b.csv", "long-name~1.csv", "a~1.jpeg"):
+        write(sides.there, name)
+    told = await sides.down()
+    assert list(shown(sides.here)) == ["a~1.jpeg", "a~b.csv", "long-name~1.csv"]
+    (note,) = told.notes
+    assert "to Windows it may be another name of a file that is here" in note
+
+
+async def test_a_folder_is_compared_with_the_rules_once_and_a_list_without_an_end_not_to_it(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("out\n")
+    local = LocalFiles(tmp_path, WorkspaceLimits(max_files=200), System.LINUX)
+    snapshot = local.look()
+    refusals, deep = local.refusals({"env"}), "a/" * 90
+    assert {refusals.find(f"{deep}{number}") for number in range(100)} == {None}
+    looks = sum(1 + depth // 8 for depth in range(90)) + 100 * (1 + 90 // 8)
+    assert refusals.looks == looks
+    assert {refusals.find(f"{above}/{number}/x") for above in ("out", "env") for number in range(100)} == {""}
+    assert refusals.looks == looks + 2
+    assert [refusals.find(path) for path in ("/a", "a//b", "../a")] == ["that is no name of a file"] * 3
+    there = {f"d/{number}/x": There(size=0, version="1") for number in range(2_000)}
+    there |= {f"out/{number}": There(size=0, version="1") for number in range(9_000)}
+    wanted, refused = admit(there, set(), local, snapshot)
+    assert len(wanted) == 200
+    assert [*refused] == ["the workspace may have 200 files", "the session has more than 2,000 files and folders"]
+
+
+def test_environments_there_are_those_that_could_be_here_and_not_without_end() -> None:
+    paths = ["a\x1b/pyvenv.cfg", "../b/pyvenv.cfg", "pyvenv.cfg", "c/conda-meta/history", "d/pyvenv.cfg"]
+    assert environments(paths, {"known"}, System.LINUX) == {"known", "c", "d"}
+    many = environments((f"x{number}/pyvenv.cfg" for number in range(5_000)), set(), System.LINUX)
+    assert len(many) == MAX_ENVIRONMENTS
 
 
 async def test_a_pod_that_was_replaced_gets_everything(sides: Sides) -> None:
@@ -799,6 +840,45 @@ async def test_what_says_what_a_session_gets_does_not_come_from_it(sides: Sides,
     (sides.here / name).unlink()
     await sides.up()
     assert not (sides.here / name).exists()
+
+
+async def test_what_has_pip_fetch_something_here_does_not_come_from_a_session(tmp_path: Path) -> None:
+    sides = Sides(tmp_path)
+    write(sides.here, "pyproject.toml", '[tool.remote-kernel]\npackages = "deps/all.txt"\nstartup = "start.py"\n')
+    write(sides.here, "deps/all.txt", "numpy\n-r more.txt\n-c ../limits.txt\n-f ../wheels\n")
+    write(sides.here, "wheels/index.html", "mine")
+    write(sides.here, "other/pyproject.toml", '[tool.remote-kernel]\npackages = "its.txt"\n')
+    find = SettingFiles(Settings(), str(sides.here / "a.ipynb"), sides.here).find
+    sides.begin(find_settings=find)
+    await sides.up()
+    before = shown(sides.here)
+    refused = (
+        "deps/all.txt", "deps/more.txt", "limits.txt", "start.py", "wheels/new.html", "wheels/x-1-py3-none.whl",
+        "other/its.txt",
+    )  # fmt: skip
+    for path in (*refused, "Deps/ALL.txt", "other.txt"):
+        write(sides.there, path, "corp-secret-lib\n--extra-index-url http://192.168.1.1/\n")
+    told = await sides.down()
+    assert shown(sides.here) == {**before, "other.txt": shown(sides.there)["other.txt"]}
+    (note,) = told.notes
+    assert "it says what a session gets of this machine" in note
+    write(sides.there, "wheels/index.html", "theirs")
+    sides.pod.rename("pod-2")  # which has all of it in other versions than were agreed on
+    sides.files = RemoteFiles(sides.pod)
+    sides.sync.forget()
+    told = await sides.up()
+    assert any("wheels/index.html' stayed in the session" in failure for failure in told.failures)
+    for path in refused:
+        assert shown(sides.here).get(path) == before.get(path)
+    assert [path for path in shown(sides.here) if path.startswith("wheels/")] == ["wheels/index.html"]
+
+
+async def test_pages_and_wheels_in_a_folder_for_pip_stay_there_and_nothing_else(tmp_path: Path) -> None:
+    sides = Sides(tmp_path, find_settings=lambda _projects: {tmp_path / "here", tmp_path / "elsewhere/b.csv"})
+    for path in ("a.csv", "b.csv", "a.html", "d/a.HTM", "d/x-1-py3-none-any.whl"):
+        write(sides.there, path)
+    await sides.down()
+    assert [*shown(sides.here)] == ["a.csv", "b.csv"]
 
 
 async def test_an_answer_that_is_too_large_costs_that_answer(sides: Sides) -> None:

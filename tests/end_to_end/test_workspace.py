@@ -139,3 +139,18 @@ def test_a_project_says_which_folder_is_its_workspace(folder: Path, start_notebo
     notebook.run("n = open('made.txt', 'w').write('there')")
     assert "stays in the session" in notebook.run("%session sync status").displayed
     assert not (folder / "deep" / "made.txt").exists()
+
+
+def test_a_cell_changes_nothing_that_pip_here_follows(folder: Path, start_notebook: Start) -> None:
+    (folder / "pyproject.toml").write_text('[tool.remote-kernel]\nworkspace = "."\npackages = "deps/all.txt"\n')
+    (folder / "deps").mkdir()
+    (folder / "deps/all.txt").write_text("-r more.txt\n-c limits.txt\n")
+    (folder / "deps/more.txt").touch()
+    (folder / "deps/limits.txt").touch()
+    notebook = start_notebook(REMOTE_KERNEL_NOTEBOOK=str(folder / "n.ipynb"))
+    notebook.run(
+        "for name in ('deps/all.txt', 'deps/limits.txt', 'z.txt'): n = open(name, 'w').write('corp-secret-lib')"
+    )
+    wait_until(lambda: (folder / "z.txt").exists())
+    assert (folder / "deps/all.txt").read_text() == "-r more.txt\n-c limits.txt\n"
+    assert (folder / "deps/limits.txt").read_text() == ""

@@ -115,6 +115,60 @@ def wanted_by(project: ProjectSettings | None) -> Wanted:
     return parse_wanted(project.packages, files, folder, within=folder)
 
 
+def paths_named_by(project: ProjectSettings) -> set[Path]:
+    """Return what decides what pip is asked for a project, and where it looks: its lists of packages, those that they
+    name, wheels, and folders that pip looks into. Whether they are there or make sense does not matter. Blocks."""
+    naming = _Naming(Path(project.folder))
+    for name in project.packages:
+        naming.add_requirement(name)
+    if project.packages_file:
+        naming.add_list(Path(project.folder, project.packages_file))
+    return naming.paths
+
+
+class _Naming:
+    """Collects the paths that lists of packages name."""
+
+    def __init__(self, base: Path) -> None:
+        self._base = base
+        self._lists: set[Path] = set()
+        self.paths: set[Path] = set()
+
+    def add_list(self, path: Path) -> None:
+        self.paths.add(path)
+        if path in self._lists or len(self._lists) >= MAX_FILES:
+            return
+        self._lists.add(path)
+        with contextlib.suppress(UsageError):
+            for line in _lines(_read_text(path)):
+                self._add_line(line, path.parent)
+
+    def _add_line(self, line: str, folder: Path) -> None:
+        if not line.startswith("-"):
+            self.add_requirement(re.split(r"\s--[a-z-]+", line, maxsplit=1)[0])
+            return
+        name, value = _split_option(line)
+        with contextlib.suppress(UsageError, ValueError):
+            if name in _OTHER_FILES and value:
+                self.add_list(folder / expand_user(value))
+            elif name in _INDEXES | _FIND_LINKS and is_file_address(value):
+                self._add_address(value)
+            elif name in _FIND_LINKS and value and "://" not in value:
+                self.paths.add(folder / expand_user(value))
+
+    def add_requirement(self, text: str) -> None:
+        """Add the wheel that a requirement names, if it names one here."""
+        address = text.partition("@")[2].partition(";")[0].strip()
+        with contextlib.suppress(UsageError, ValueError):
+            if is_file_address(address):
+                self._add_address(address)
+            elif not address and text.strip().endswith(".whl"):
+                self.paths.add(self._base / expand_user(text.strip()))
+
+    def _add_address(self, address: str) -> None:
+        self.paths.add(Path(url2pathname(urlsplit(address).path)))
+
+
 def parse_requirement(text: str, base: Path) -> Requirement:
     """Return a requirement, or that of a wheel's path; raises `UsageError`."""
     if text.endswith(".whl") and "@" not in text:

@@ -1,13 +1,17 @@
 """Admission of files of the session: which may come here, by their names, by the rules, and by the limits."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
+from itertools import islice
 
 from remote_kernel.client.workspace.local_files import LocalFiles, Snapshot, folders_above
-from remote_kernel.core.download_paths import System, shown
+from remote_kernel.core.download_paths import System, find_problem
 from remote_kernel.core.text.human_numbers import format_bytes
 from remote_kernel.core.workspace.limits import WorkspaceLimits
 from remote_kernel.core.workspace.rules import ENVIRONMENT_MARKS
+
+# More than anybody works with; they are remembered for as long as a pod has its name.
+MAX_ENVIRONMENTS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,21 +28,23 @@ class There:
 
 
 def admit(
-    there: Mapping[str, There], environments: set[str], local: LocalFiles, snapshot: Snapshot
+    there: Mapping[str, There], environments: Set[str], local: LocalFiles, snapshot: Snapshot
 ) -> tuple[dict[str, There], dict[str, list[str]]]:
     """Return what may come, and the paths of the rest, by why they may not; of what is meant to stay it says nothing.
+
+    It takes some milliseconds for 1,000 files, and seconds at most, as a list that is too long is not looked through.
 
     Args:
         environments: folders there whose files stay.
         snapshot: the files here.
     """
     names, room = _Names(local.system, snapshot), _Room(local.limits, snapshot)
+    refusals, most = local.refusals(environments), local.limits.max_entries
+    too_many = f"the session has more than {most:,} files and folders"
     wanted: dict[str, There] = {}
     refused: dict[str, list[str]] = {}
-    for path in sorted(there):
-        if not environments.isdisjoint(folders_above(path)):
-            continue
-        problem = local.refuse(path)
+    for path in sorted(there, key=lambda path: (path not in snapshot.files, path)):
+        problem = refusals.find(path) if refusals.looks < most else too_many
         if problem is None:
             problem = names.clash(path) or room.exceed(path, there[path].size)
         if problem is None:
@@ -48,14 +54,19 @@ def admit(
     return wanted, refused
 
 
-def environments(paths: Iterable[str]) -> set[str]:
-    """Return the folders among paths of files that are environments."""
-    found = set()
-    for path in paths:
-        folder, _, name = path.rpartition("/")
-        above, _, last = folder.rpartition("/")
-        found.add(folder if name in ENVIRONMENT_MARKS else above if last in ENVIRONMENT_MARKS else "")
-    return found - {""}
+def environments(paths: Iterable[str], known: Set[str], system: System) -> set[str]:
+    """Return the folders that are environments: those that are known, and the first among paths of files that could be
+    here."""
+    marked = (path for path in dict.fromkeys(map(_environment_of, paths)) if path and path not in known)
+    first = islice(marked, max(0, MAX_ENVIRONMENTS - len(known)))
+    return {*known, *(path for path in first if not any(find_problem(name, system) for name in path.split("/")))}
+
+
+def _environment_of(path: str) -> str:
+    """Return the folder that a file marks as an environment; "" for none."""
+    folder, _, name = path.rpartition("/")
+    above, _, last = folder.rpartition("/")
+    return folder if name in ENVIRONMENT_MARKS else above if last in ENVIRONMENT_MARKS else ""
 
 
 class _Room:
@@ -89,18 +100,16 @@ class _Names:
         self._taken: dict[str, str] = {}
         if system is not System.LINUX:
             for path in snapshot.files:
-                self._take(path)
+                self._clashes(path)
 
-    def _take(self, path: str) -> str:
-        for part in (*folders_above(path), path):
-            known = self._taken.setdefault(self._system.fold(part), part)
-            if known != part:
-                return known
-        return ""
+    def _clashes(self, path: str) -> bool:
+        """Take a name; return whether it is another one's."""
+        parts = (*folders_above(path), path)
+        return any(self._taken.setdefault(self._system.fold(part), part) != part for part in parts)
 
     def clash(self, path: str) -> str | None:
         """Return why a file cannot be here beside those that are; `None` where it can."""
         if self._system is System.LINUX:
             return None
-        other = self._take(path)
-        return f"to this system its name and that of '{shown(other)}' are one" if other else None
+        # The same for all of them, as what is refused is told by why it is.
+        return "to this system its name and another file's are one" if self._clashes(path) else None

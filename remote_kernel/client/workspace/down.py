@@ -18,6 +18,7 @@ from remote_kernel.client.files.patient_files import PatientFiles, if_there
 from remote_kernel.client.files.target_folder import Found, Interfered, Parts, TargetFolder
 from remote_kernel.client.files.transfer import Told, list_names
 from remote_kernel.client.workspace.admission import There, admit, environments
+from remote_kernel.client.workspace.folder_rules import SETTING
 from remote_kernel.client.workspace.local_files import LocalFiles, Snapshot
 from remote_kernel.client.workspace.stamps import Measured, is_racy
 from remote_kernel.client.workspace.state_file import StateFile
@@ -106,7 +107,7 @@ class Down:
 
     async def run(self, there: Mapping[str, There], snapshot: Snapshot) -> None:
         """Bring files that have changed in the session, or are new there."""
-        wanted = self._choose(there, snapshot)
+        wanted = await self._choose(there, snapshot)
         self._progress.files = len(wanted)
         self._progress.bytes = sum(each.size for each in wanted.values())
         queue = deque(sorted(wanted, key=lambda path: wanted[path].size >= self._files.piece.bytes))
@@ -202,13 +203,23 @@ class Down:
         self._progress.files_done += 1
         self._progress.bytes_done += there.size
 
-    def _choose(self, there: Mapping[str, There], snapshot: Snapshot) -> dict[str, There]:
+    async def _choose(self, there: Mapping[str, There], snapshot: Snapshot) -> dict[str, There]:
         """Return what may come, and tell of the rest."""
-        self._base.environments.update(environments(there))
-        wanted, refused = admit(there, self._base.environments, self._local, snapshot)
+        if len(there) <= TOGETHER:
+            found, wanted, refused = self._admit(there, snapshot)
+        else:
+            found, wanted, refused = await asyncio.to_thread(self._admit, there, snapshot)
+        self._base.environments = found
         for problem, paths in refused.items():
             self._told.notes.append(f"{list_names(paths)} stayed in the session: {problem}.")
         return wanted
+
+    def _admit(
+        self, there: Mapping[str, There], snapshot: Snapshot
+    ) -> tuple[set[str], dict[str, There], dict[str, list[str]]]:
+        """Return the environments there, what may come, and the rest by why it may not; changes nothing."""
+        found = environments(there, self._base.environments, self._local.system)
+        return found, *admit(there, found, self._local, snapshot)
 
     async def take(self, path: str, there: There) -> bool:
         """Bring one file, which has changed in the session, or find that it is here already.
@@ -309,6 +320,8 @@ class Down:
             )
 
     async def _fetch(self, remote: _Remote, parts: Parts, *, replaces: Found | None) -> Found:
+        if self._local.is_setting("/".join(parts)):
+            raise TransferError(f"'{shown(remote.source)}' stayed in the session: {SETTING}.")
         self._count_fetched(remote)
         if remote.content is not None:
             return await asyncio.to_thread(self._put_content, remote, parts, replaces=replaces)

@@ -9,11 +9,11 @@ nothing is read but what the system says of it.
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from remote_kernel.client.workspace.folder_rules import Folder, RuleFolders, Verdict
+from remote_kernel.client.workspace.folder_rules import PROJECT_FILE, Folder, Refusals, RuleFolders, Verdict
 from remote_kernel.client.workspace.stamps import Measured, measure, stamp_of
 from remote_kernel.core.download_paths import System, shown
 from remote_kernel.core.errors import TransferError
@@ -303,9 +303,25 @@ class LocalFiles:
         """Read a file; see `stamps.measure`."""
         return measure(f"{self._root}/{path}", max_content=max_content)
 
+    def projects(self, snapshot: Snapshot) -> list[Path]:
+        """Return the folders that have a project's file of settings."""
+        return [(self.root / path).parent for path in snapshot.files if path.endswith(PROJECT_FILE)]
+
+    def name_settings(self, paths: Collection[Path]) -> None:
+        """Say which files say what a session gets of this machine; see `RuleFolders.name_settings`."""
+        self._rules.name_settings(paths)
+
+    def is_setting(self, path: str) -> bool:
+        """Return whether a file says what a session gets of this machine, so that no session changes it."""
+        return self._rules.is_setting(path)
+
     def refuse(self, path: str) -> str | None:
-        """Return why a file of the session does not come here; see `RuleFolders.refuse`."""
+        """Return why a file of the session does not come here; see `Refusals`."""
         return self._rules.refuse(path)
+
+    def refusals(self, environments: Container[str]) -> Refusals:
+        """Return what finds that for many files, of which those in `environments` stay there."""
+        return self._rules.refusals(environments)
 
     def has_folder(self, path: str) -> bool:
         try:

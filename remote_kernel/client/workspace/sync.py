@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from asyncio import Future
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -88,6 +88,8 @@ class WorkspaceSync:
         patience_seconds: how long nothing at all may get through before a call fails.
         system: the names that can be here.
         own: the path below the workspace of the notebook that runs, which stays here; "" for none.
+        find_settings: given folders here with settings of a project, returns the files and folders that say what a
+            session gets of this machine, and that no session changes; it may block.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class WorkspaceSync:
         patience_seconds: float = DEFAULT_PATIENCE_SECONDS,
         system: System | None = None,
         own: str = "",
+        find_settings: Callable[[Iterable[Path]], Collection[Path]] = lambda _projects: (),
     ) -> None:
         self.root = root.absolute()
         self.folder = folder
@@ -107,6 +110,7 @@ class WorkspaceSync:
         self._local = LocalFiles(
             self.root, limits or WorkspaceLimits(), system or System.of_platform(sys.platform), own
         )
+        self._find_settings = find_settings
         self._state_file = StateFile(state_file, self.root, folder)
         self._base = self._state_file.load()
         self._failed: dict[str, Stamp] = {}
@@ -154,7 +158,7 @@ class WorkspaceSync:
             SessionLost: the pod is another one; the next call sends everything.
         """
         async with self._alone():
-            snapshot = await self._run(self._local.look)
+            snapshot = await self._run(self._look)
             changes = await self._run(self._compare, snapshot)
             told = Told()
             self._tell_left_out(snapshot, told)
@@ -189,7 +193,7 @@ class WorkspaceSync:
                     down.note_gone(path)
                 changed = {path: each for path, each in there.items() if self._has_changed_there(path, each)}
                 if changed:
-                    await down.run(changed, await self._run(self._local.look))
+                    await down.run(changed, await self._run(self._look))
                 left = {path: each for path, each in changed.items() if path in down.failed}
                 is_quick = len(left) <= MAX_AGAIN and sum(each.size for each in left.values()) <= MAX_AGAIN_BYTES
                 self._left_there = left if is_quick else {}
@@ -239,6 +243,12 @@ class WorkspaceSync:
         if agreed is None or path in self._failed:
             return NOT_SENT
         return IN_BOTH if agreed.version else REMOVED_THERE
+
+    def _look(self) -> Snapshot:
+        """Return how the files are, with what may not be changed as it is named now."""
+        snapshot = self._local.look()
+        self._local.name_settings(self._find_settings(self._local.projects(snapshot)))
+        return snapshot
 
     def _begin(self, base: Base) -> None:
         self._base = base

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from itertools import accumulate
+from itertools import accumulate, islice
 
 from remote_kernel.client.files.patient_files import PatientFiles, if_there
 from remote_kernel.client.files.transfer import Told
@@ -124,15 +124,24 @@ class Up:
 
     async def _settle_clashes(self, changed: Mapping[str, Stamp], there: Mapping[str, There | None]) -> list[str]:
         """Save here files that are there where folders are to be, or the other way round; return their paths."""
-        folders = {folder for path in changed for folder in folders_above(path)}
-        clashing = []
-        for path, found in there.items():
-            is_clash = path in folders or any(above in changed for above in folders_above(path))
-            if found is None or not is_clash or self._local.refuse(path) is not None:
-                continue
-            if await self._down.take(path, found):
-                clashing.append(path)
-        return clashing
+        if len(there) <= MAX_QUESTIONS:
+            clashes = self._find_clashes(changed, there)
+        else:
+            clashes = await asyncio.to_thread(self._find_clashes, changed, there)
+        return [path for path, found in clashes if await self._down.take(path, found)]
+
+    def _find_clashes(self, changed: Mapping[str, Stamp], there: Mapping[str, There | None]) -> list[tuple[str, There]]:
+        """Return the files there that are in the way and may come here, as many as may be here at most."""
+        folders, refusals = {folder for path in changed for folder in folders_above(path)}, self._local.refusals(())
+        clashes = (
+            (path, found)
+            for path, found in there.items()
+            if found is not None
+            and (path in folders or any(above in changed for above in folders_above(path)))
+            and refusals.looks < self._local.limits.max_entries
+            and refusals.find(path) is None
+        )
+        return [*islice(clashes, self._local.limits.max_files)]
 
     async def _remove(self, paths: Sequence[str], *, folders: Sequence[str]) -> None:
         """Remove files there, and then folders that are empty."""

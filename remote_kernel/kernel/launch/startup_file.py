@@ -21,14 +21,21 @@ class Startup(NamedTuple):
     text: str = ""
 
 
+def startup_path(settings: Settings, project: "ProjectSettings | None") -> Path | None:
+    """Return where the startup file is, that of the environment before the project's; raises `UsageError`."""
+    if settings.startup:
+        return current_folder() / expand_user(settings.startup)
+    return Path(project.folder, project.startup) if project is not None and project.startup else None
+
+
 def read_startup(settings: Settings, project: "ProjectSettings | None") -> Startup:
     """Return the startup file, that of the environment before the project's; raises `SettingsError`."""
-    if settings.startup:
-        return _read(current_folder() / expand_user(settings.startup), VARIABLE)
-    if project is None or not project.startup:
+    path = startup_path(settings, project)
+    if path is None:
         return Startup()
+    if settings.startup or project is None:
+        return _read(path, VARIABLE)
     folder, source = Path(project.folder), f"'startup' in {project.folder}/pyproject.toml"
-    path = folder / project.startup
     if not path.resolve().is_relative_to(folder.resolve()):
         raise SettingsError(f"{source} is a link that leads out of the project: put the file itself there")
     return _read(path, source)

@@ -13,6 +13,7 @@ from remote_kernel.core.text.human_numbers import count_of
 from remote_kernel.core.wire.frames import Files
 from remote_kernel.core.workspace.totals import Totals
 from remote_kernel.kernel.preparation.progress_line import Show, showing
+from remote_kernel.kernel.preparation.setting_files import SettingFiles
 from remote_kernel.kernel.session.session import Session
 from remote_kernel.kernel.session.workspace_choice import DATA_FOLDER, WorkspacePlace
 
@@ -41,6 +42,7 @@ class Workspace:
             state_file=state_file,
             patience_seconds=settings.wait_seconds,
             own=_below(notebook, place.root),
+            find_settings=SettingFiles(settings, notebook, place.root).find,
         )
         self._turn = asyncio.Lock()
         self._missed = 0  # so often something may have changed in the session that is not here
