@@ -103,6 +103,25 @@ async def test_a_pool_that_was_never_reached_is_not_asked_to_take_anything_back(
     assert not Releases(Folders.of_user().runtime).any()
 
 
+async def test_a_session_at_rest_that_another_notebook_keeps_warm_is_ended_by_a_reset(
+    pool: Pool, tmp_path: Path
+) -> None:
+    session, front_end = make_session(pool.endpoint, pool.token, "at-rest", tmp_path), FrontEnd()
+    try:
+        link = await session.open(front_end.take, Hints())
+        await run(link, front_end, "a = 42")
+        await session.pause()
+        with pool.client() as client:
+            run_in_pod(client, "b = 1", kernel="other", identifier="at-rest")
+        link.keep_alive.cooldown_seconds = -1.0  # as far as this kernel knows
+        assert (await session.let_go()).kernels == 1
+        await run(link, front_end, "print('a' in globals())")
+    finally:
+        await session.detach()
+    assert front_end.errors == []
+    assert front_end.printed() == "False\n"
+
+
 @pytest.mark.parametrize("sandbox", ["none", "strict"])  # with an agent brought along, and without one
 async def test_a_built_in_interpreter_is_given_back_by_the_last_of_those_who_use_it(
     tmp_path: Path, sandbox: str
