@@ -226,6 +226,10 @@ def test_pictures_are_compared_by_what_is_to_be_seen() -> None:
     assert after.startswith("+[image/png, 1 × 1, ")
 
 
+def test_picture_of_half_a_surrogate_pair_is_one_that_differs() -> None:
+    assert describe_picture("image/png", "\ud800") != describe_picture("image/png", "\ud801")
+
+
 def test_picture_that_unpacks_to_more_than_may_be_is_compared_as_a_file() -> None:
     bomb = b"".join(
         struct.pack(">I", len(body)) + kind + body + bytes(4)

@@ -26,7 +26,7 @@ def describe_picture(mime: str, text: str, limit: Limit = PICTURE) -> str:
     try:
         data = base64.b64decode(text, validate=False)
     except (binascii.Error, ValueError):
-        data = text.encode()
+        data = text.encode(errors="surrogatepass")
     try:
         size, seen = _read_png(data, limit)
     except (struct.error, WireError, ValueError):
