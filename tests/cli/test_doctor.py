@@ -271,3 +271,19 @@ def test_check_that_is_ended_by_a_signal_gives_its_session_back(monkeypatch: pyt
             process.communicate()
         assert process.returncode == 143
         wait_until(lambda: not pool.sessions())
+
+
+@pytest.mark.parametrize("limit", ['"5"', "[]", "null", "1e999"])
+def test_pool_that_tells_no_number_has_no_room_to_tell_of(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = f'{{"sessions": [], "max_sessions": {limit}, "ready": 1, "cooldown_seconds": 300}}'.encode()
+
+    def answer(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+            connection.shutdown(socket.SHUT_WR)
+
+    with listening(answer) as endpoint:
+        done = examine("--no-session", endpoint=endpoint, monkeypatch=monkeypatch)
+    assert "Traceback" not in done.stderr
+    assert "sessions in use" not in done.stdout

@@ -93,6 +93,8 @@ class _Examination:
             return Status.FAILED, str(error)
         except TimeoutError:
             return Status.FAILED, self._describe_silence(check)
+        except Exception as error:  # such as what an answer brings up that nobody has thought of
+            return Status.FAILED, f"The check has failed inside ({type(error).__name__})."
         finally:
             if not is_login:
                 self._left = max(0.1, self._left - (monotonic() - began))
@@ -234,6 +236,8 @@ class _Examination:
         try:
             status = await self._pool.request("GET", STATUS_PATH)
             used, limit = len(status["sessions"]), status["max_sessions"]
+            if type(limit) is not int:
+                return Status.OK, ""
             text = (
                 f"{used} of {limit} sessions in use, {status['ready']} ready; cooldown {status['cooldown_seconds']:g} s"
             )
