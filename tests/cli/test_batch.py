@@ -1,14 +1,19 @@
 """`remote-kernel run` with several notebooks: at the same time, each for itself, told in one table."""
 
+import asyncio
 import json
 import os
 import signal
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_output
 
+from remote_kernel.cli.output.report import explanation, verdict
+from remote_kernel.cli.run.batch import Display, Job, execute_batch
+from remote_kernel.cli.run.execution import Cause, Listener, Plan
 from tests.cli.command import outputs_of, run_command, start_command, texts_of, wait_line, write_notebook
 from tests.cli.test_terminal import show_on_terminal
 from tests.driver import Pool
@@ -103,6 +108,41 @@ def test_what_a_workspace_has_moved_is_told(tmp_path: Path, pool: Pool, monkeypa
     assert fields["notebooks"][0]["workspace"] == {"up": 3, "down": 0, "kept_twice": 0}
     fields = json.loads(run_command("run", plain, "-o", tmp_path / "o.ipynb", "--kernel", "python3", "--json").stdout)
     assert fields["notebooks"][0]["workspace"] is None
+
+
+class Broken(Listener):
+    """Fails with the second cell."""
+
+    def cell_started(self, number: int, source: str) -> None:
+        if number == 2:
+            raise ZeroDivisionError(source)
+
+
+class Shown(Display):
+    """Fails with the notebook that is named so, and listens to others until their second cell."""
+
+    def notebook_started(self, job: Job) -> Listener:
+        if job.path.stem == "unlistened":
+            raise ZeroDivisionError("its listener")
+        return Broken()
+
+
+def test_defect_of_one_notebook_ends_that_one_and_keeps_what_it_has(tmp_path: Path) -> None:
+    jobs = []
+    for name in ("unlistened", "broken"):
+        path = write_notebook(tmp_path / f"{name}.ipynb", "print('first')", "print('second')")
+        plan = Plan(path=path, kernel="python3", environ=os.environ)
+        jobs.append(Job(path=path, notebook=nbformat.read(path, 4), plan=plan, output=tmp_path / f"{name}.out"))
+    results = asyncio.run(execute_batch(jobs, 1, Shown()))
+    failures = [result.outcome.failure for result in results]
+    assert [failure and (failure.cause, failure.cell) for failure in failures] == [(Cause.INSIDE, 0), (Cause.INSIDE, 2)]
+    assert list(map(verdict, results)) == ["failed inside (ZeroDivisionError)"] * 2
+    unlistened, broken = (explanation(result, names_notebook=True) for result in results)
+    assert "the run failed inside, outside of its cells: ZeroDivisionError: its listener\nTraceback" in unlistened
+    assert "the run failed inside, in cell 2 of 2: ZeroDivisionError: print('second')\nTraceback" in broken
+    assert outputs_of(tmp_path / "broken.out") == [
+        [{"name": "stdout", "output_type": "stream", "text": ["first\n"]}], []
+    ]  # fmt: skip
 
 
 def test_results_go_to_a_folder(tmp_path: Path) -> None:

@@ -45,6 +45,8 @@ MALFORMED = [
     ("execute_result", {"data": {"text/plain": "x"}, "metadata": 5, "execution_count": "x"}),
     ("error", {"ename": "E", "evalue": "why", "traceback": 5}),
     ("error", {}),
+    ("error", b"[]"),
+    ("stream", b"{"),
     ("comm_msg", {}),
 ]
 
@@ -194,12 +196,13 @@ def test_scripts_of_completion_pass_as_they_are(shell: str) -> None:
     assert r"\x1b" not in run_command("completion", shell).stdout
 
 
-def test_malformed_messages_cost_themselves_and_not_the_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [[], ["--allow-errors"]])
+def test_malformed_messages_cost_themselves_and_not_the_run(tmp_path: Path, arguments: list[str]) -> None:
     send = "kernel = get_ipython().kernel\n" + "".join(
         f"kernel.send_response(kernel.iopub_socket, {kind!r}, {content!r})\n" for kind, content in MALFORMED
     )
     notebook = write_notebook(tmp_path / "n.ipynb", f"{send}print('after')", "print('next')")
-    done = run_command("run", notebook, "--kernel", "python3", "-o", tmp_path / "out.ipynb")
+    done = run_command("run", notebook, "--kernel", "python3", "-o", tmp_path / "out.ipynb", *arguments)
     assert (done.status, "Traceback" in done.stderr) == (0, False)
     cells = json.loads((tmp_path / "out.ipynb").read_text())["cells"]
     assert [cell["outputs"][-1]["text"] for cell in cells] == [["after\n"], ["next\n"]]

@@ -68,7 +68,7 @@ def _names(result: Result) -> Iterator[str]:
 
 
 def _details(failure: Failure) -> str:
-    text = failure.log if failure.cause is Cause.DEAD_KERNEL else failure.traceback
+    text = failure.log if failure.cause in {Cause.DEAD_KERNEL, Cause.INSIDE} else failure.traceback
     return clean(text)
 
 

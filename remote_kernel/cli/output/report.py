@@ -156,6 +156,8 @@ def _short_sentence(failure: Failure) -> str:
             return "the kernel died"
         case Cause.NOT_SENT:
             return f"cell {failure.cell} cannot be sent"
+        case Cause.INSIDE:
+            return f"failed inside ({one_line(clean(failure.error.partition(':')[0]))})"
 
 
 def _sentence(outcome: Outcome, failure: Failure) -> str:
@@ -171,6 +173,9 @@ def _sentence(outcome: Outcome, failure: Failure) -> str:
             return f"the kernel died in {cell}" if failure.cell else "the kernel died before it was ready"
         case Cause.NOT_SENT:
             return f"{cell} holds half of a surrogate pair, which no message can: write the character anew"
+        case Cause.INSIDE:
+            where = f"in {cell}" if failure.cell else "outside of its cells"
+            return f"the run failed inside, {where}: {one_line(clean(failure.error))}"
 
 
 def _excerpt(source: str) -> str:

@@ -9,7 +9,16 @@ from typing import Self
 from nbformat import NotebookNode
 
 from remote_kernel.cli.run import notebook_files
-from remote_kernel.cli.run.execution import Cause, Failure, Listener, Outcome, Plan, code_cells, execute_notebook
+from remote_kernel.cli.run.execution import (
+    Cause,
+    Failure,
+    Listener,
+    Outcome,
+    Plan,
+    code_cells,
+    describe_defect,
+    execute_notebook,
+)
 from remote_kernel.cli.run.result_files import rescue, write_whole
 from remote_kernel.cli.signals import Signals, watch_signals
 from remote_kernel.cli.verify.comparison import Difference, compare
@@ -89,7 +98,11 @@ async def execute_batch(jobs: Sequence[Job], at_once: int, display: Display) -> 
 
     async def run(job: Job) -> Result:
         async with limit:
-            result = await _run(job, display, signals)
+            try:
+                result = await _run(job, display, signals)
+            except Exception as error:  # it costs this notebook, and none of the others
+                failure = describe_defect(error, Failure(cause=Cause.INSIDE))
+                result = _not_started(job, failure)
             display.notebook_ended(result)
             return result
 
@@ -101,8 +114,7 @@ async def execute_batch(jobs: Sequence[Job], at_once: int, display: Display) -> 
 async def _run(job: Job, display: Display, signals: Signals) -> Result:
     executed = notebook_files.without_outputs(job.notebook)
     if signals.received.is_set():
-        failure, cells = Failure(cause=Cause.SIGNAL, signal=signals.number), tuple(code_cells(job.notebook))
-        return Result(job=job, outcome=Outcome(cells=cells, started=0, seconds=0.0, failure=failure))
+        return _not_started(job, Failure(cause=Cause.SIGNAL, signal=signals.number))
     outcome = await execute_notebook(executed, job.plan, display.notebook_started(job), signals)
     written: list[Path] = []
     problems: list[str] = []
@@ -116,6 +128,11 @@ async def _run(job: Job, display: Display, signals: Signals) -> Result:
         differences=_compare(job, executed, outcome) if job.is_verified else (),
         problem="; ".join(problems),
     )
+
+
+def _not_started(job: Job, failure: Failure) -> Result:
+    cells = tuple(code_cells(job.notebook))
+    return Result(job=job, outcome=Outcome(cells=cells, started=0, seconds=0.0, failure=failure))
 
 
 async def _write(job: Job, executed: NotebookNode, written: list[Path], problems: list[str]) -> None:

@@ -6,10 +6,11 @@ running cell, gives it a moment to end by itself, and ends the run with what the
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from time import monotonic
+from traceback import format_exception
 from typing import Any
 
 from jupyter_core.utils import ensure_async
@@ -18,7 +19,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode, ValidationError
 
 from remote_kernel.cli.output.transcript import traceback_lines
-from remote_kernel.cli.run.kernel_process import KernelDied, KernelProcess
+from remote_kernel.cli.run.kernel_process import LOG_BYTES, KernelDied, KernelProcess
 from remote_kernel.cli.run.session_lock import EXPRESSION, LockFile, SessionLock, parse_inventory
 from remote_kernel.cli.signals import Signals, Watch
 from remote_kernel.core.workspace.totals import MEDIA_TYPE, Totals
@@ -62,6 +63,7 @@ class Cause(StrEnum):
     SIGNAL = "signal"
     DEAD_KERNEL = "dead kernel"
     NOT_SENT = "not sent"
+    INSIDE = "failed inside"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +74,10 @@ class Failure:
         cause: the reason.
         cell: number of the code cell, from 1; 0 when the kernel never got as far.
         source: the cell's code.
-        error: the exception's name and value; "" where there is none.
+        error: name and value of the cell's exception, or of ours for `Cause.INSIDE`; "" where there is none.
         traceback: with colours; "" where there is none.
         signal: number of the signal, for `Cause.SIGNAL`.
-        log: the end of the kernel's standard error, for `Cause.DEAD_KERNEL`.
+        log: the end of the kernel's standard error, for `Cause.DEAD_KERNEL`, or of the traceback, for `Cause.INSIDE`.
     """
 
     cause: Cause
@@ -148,6 +150,8 @@ async def execute_notebook(notebook: NotebookNode, plan: Plan, listener: Listene
             if not signals.number:
                 raise
             failure = run.failure(Cause.SIGNAL, signal=signals.number)
+        except Exception as error:  # such as what nbclient makes of a reply that is malformed
+            failure = describe_defect(error, run.failure(Cause.INSIDE))
     return Outcome(
         cells=tuple(run.cells),
         started=run.started,
@@ -156,6 +160,12 @@ async def execute_notebook(notebook: NotebookNode, plan: Plan, listener: Listene
         cell_seconds=tuple(run.cell_seconds),
         workspace=run.workspace,
     )
+
+
+def describe_defect(error: Exception, failure: Failure) -> Failure:
+    """Return a failure of `Cause.INSIDE` with what it came of."""
+    trace = "".join(format_exception(error))
+    return replace(failure, error=f"{type(error).__name__}: {error}", log=trace[-LOG_BYTES:])
 
 
 def code_cells(notebook: NotebookNode) -> list[int]:
@@ -173,7 +183,7 @@ def _tags(cell: NotebookNode) -> list[str]:
 
 
 # What nbclient makes of a message that is not as the messaging protocol has it.
-_MALFORMED = (AttributeError, KeyError, TypeError, ValidationError)
+_MALFORMED = (AttributeError, LookupError, TypeError, ValueError, ValidationError)
 
 
 class _Client(NotebookClient):
@@ -184,9 +194,9 @@ class _Client(NotebookClient):
         self._hear = hear
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
-        if msg["msg_type"] != "error" or self.allow_errors or MAY_RAISE_TAG in _tags(cell):
-            self._hear(msg)
         try:
+            if msg["msg_type"] != "error" or self.allow_errors or MAY_RAISE_TAG in _tags(cell):
+                self._hear(msg)
             return super().process_message(msg, cell, cell_index)
         except _MALFORMED:  # by the pod, or by a program in it: it costs that message, and not the run
             return None

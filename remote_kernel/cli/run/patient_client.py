@@ -1,5 +1,7 @@
-"""jupyter_client's client for an event loop, whose replies are noticed whatever is sent meanwhile."""
+"""jupyter_client's client for an event loop, whose replies are noticed whatever is sent meanwhile, and whatever else
+comes."""
 
+import asyncio
 from queue import Empty
 from time import monotonic
 from typing import Any
@@ -12,8 +14,26 @@ from traitlets import Type
 # take away the news of a reply that arrives at that moment, and nothing would ever tell of it.
 LOOK_AGAIN_SECONDS = 0.1
 
+# What jupyter_client makes of a message that is not as the messaging protocol has it.
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
-class PatientChannel(AsyncZMQSocketChannel):
+
+class ForgivingChannel(AsyncZMQSocketChannel):
+    """A channel that passes over messages that are none: by the pod, or by a program in it."""
+
+    async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:  # type: ignore[override]  # noqa: ASYNC109
+        """Return the next message; raises `queue.Empty` after `timeout` seconds without any."""
+        while True:
+            try:
+                message = await super().get_msg(timeout)
+            except _MALFORMED:
+                await asyncio.sleep(0)  # others have a turn, however many of these come
+                continue
+            if isinstance(message["parent_header"], dict):
+                return message
+
+
+class PatientChannel(ForgivingChannel):
     """A channel that looks again whether there is a message."""
 
     async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:  # type: ignore[override]  # noqa: ASYNC109
@@ -29,7 +49,8 @@ class PatientChannel(AsyncZMQSocketChannel):
 
 
 class PatientClient(AsyncKernelClient):
-    """A client with such channels where replies come."""
+    """A client with such channels, patient ones where replies come."""
 
     shell_channel_class = Type(PatientChannel)
     control_channel_class = Type(PatientChannel)
+    iopub_channel_class = Type(ForgivingChannel)
