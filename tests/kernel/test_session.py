@@ -5,9 +5,12 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
+from remote_kernel.client.http.pool_client import PoolClient
+from remote_kernel.client.link.events import Event, Failed, Waiting
 from remote_kernel.core.errors import SessionLost
 from remote_kernel.core.wire.frames import SESSION_PATH
 from remote_kernel.kernel.folders import Folders
@@ -16,7 +19,7 @@ from remote_kernel.kernel.requests.request import Interrupted
 from remote_kernel.kernel.session.releases import Releases
 from remote_kernel.kernel.session.session import Session
 from tests.client.front_end import FrontEnd, execute, run
-from tests.driver import Pool, free_ports, run_in_pod, wait_until
+from tests.driver import TIMEOUT_SECONDS, Pool, free_ports, run_in_pod, wait_until
 from tests.faults.proxy import FaultProxy, Plan
 
 pytestmark = pytest.mark.anyio
@@ -120,6 +123,42 @@ async def test_a_session_at_rest_that_another_notebook_keeps_warm_is_ended_by_a_
         await session.detach()
     assert front_end.errors == []
     assert front_end.printed() == "False\n"
+
+
+async def test_connections_of_a_link_that_a_defect_has_ended_are_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No part of the pool's client tells that it is closed."""
+    opened: list[PoolClient] = []
+    closed: list[PoolClient] = []
+
+    class Watched(PoolClient):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            opened.append(self)
+
+        async def aclose(self) -> None:
+            await super().aclose()
+            closed.append(self)
+
+    monkeypatch.setattr("remote_kernel.kernel.session.session.PoolClient", Watched)
+    (port,) = free_ports(1)
+    session, failed = make_session(f"http://127.0.0.1:{port}", "token", "ended", tmp_path), asyncio.Event()
+
+    async def take(event: Event) -> None:
+        if isinstance(event, Waiting):
+            raise ZeroDivisionError
+        if isinstance(event, Failed):
+            failed.set()
+
+    (await session.open(take, Hints())).send(execute("1"))
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await failed.wait()
+    closed.clear()  # it closes what it has before it makes connections
+    await session.open(take, Hints())
+    assert closed == opened[:1]
+    await session.release()
+    assert closed == opened
 
 
 @pytest.mark.parametrize("sandbox", ["none", "strict"])  # with an agent brought along, and without one

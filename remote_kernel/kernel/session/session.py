@@ -218,7 +218,10 @@ class Session:
             except BaseException:
                 await pool.aclose()
                 raise
-        self.pool, self.link = pool, link
+        left, self.pool = self.pool, pool
+        if left is not None:  # by a link that a defect has ended
+            await left.aclose()
+        self.link = link
         self._running = start(self._run(link), "link")
         return link
 
