@@ -20,6 +20,7 @@ from remote_kernel.core.errors import SettingsError
 from remote_kernel.core.wire.frames import Channel
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.frontend.connection_file import Connection
+from remote_kernel.kernel.frontend.prompts import MAX_KEPT_BYTES
 from remote_kernel.kernel.frontend.sockets import Sockets
 from tests.driver import is_alive, kernel_manager, wait_until, write_connection_file
 
@@ -468,4 +469,18 @@ async def test_a_prompt_waits_for_the_stdin_channel_of_whom_it_is_for(tmp_path: 
         await asyncio.gather(serving, return_exceptions=True)
         front_end.close()
         context.term()
+        channels.close()
+
+
+@pytest.mark.anyio
+async def test_prompts_for_nobody_have_a_bound(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "c.json"
+    write_connection_file(path, key=b"secret")
+    channels = channels_of(path)
+    try:
+        for _ in range(9):
+            channels.send(Channel.STDIN, [b"nobody"], (b"{}", b"{}", b"{}", bytes(MAX_KEPT_BYTES // 8)))
+        dropped = [record for record in caplog.records if "prompt dropped" in record.getMessage()]
+        assert len(dropped) == 2, "the oldest make room"
+    finally:
         channels.close()

@@ -40,6 +40,25 @@ def test_what_was_missed_is_the_newest_that_fits() -> None:
     assert missed.dropped == 20 - len(missed.messages)
 
 
+def test_what_was_missed_holds_no_memory_but_its_own() -> None:
+    missed = OrphanedOutput()
+    missed.open()
+    said = printed(1)
+    *head, content = said.message.parts
+    whole = memoryview(bytes(1_000_000) + content)[1_000_000:]
+    assert missed.note(said._replace(message=said.message._replace(parts=(*head, whole))))  # type: ignore[arg-type]
+    (kept,) = missed.messages
+    assert {*map(type, kept.parts)} == {bytes}
+    assert kept.parts == said.message.parts
+
+
+def test_what_is_too_large_to_be_kept_is_counted() -> None:
+    missed = OrphanedOutput()
+    missed.open()
+    assert missed.note(printed(1, "x" * MAX_BYTES)), "the user is to hear of it"
+    assert (len(missed.messages), missed.dropped, missed.has_any) == (0, 1, True)
+
+
 def test_only_so_many_notes_wait_for_a_cell() -> None:
     notes = SessionNotices()
     for number in range(10_000):

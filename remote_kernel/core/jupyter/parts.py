@@ -25,3 +25,9 @@ def as_parts(parts: Sequence[bytes | memoryview]) -> tuple[bytes, ...]:
         for index, part in enumerate(parts)
     )
     return cast("tuple[bytes, ...]", tuple(kept))
+
+
+def copied(parts: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return parts that hold no memory but their own: those of a message that is kept, as what a view is into may be
+    a thousand times as large."""
+    return tuple(map(bytes, parts))

@@ -10,9 +10,11 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Sequence
 
 import zmq
 
+from remote_kernel.core.jupyter.parts import copied
 from remote_kernel.core.text.log_lines import LogEvent
 from remote_kernel.io.zmq_socket import ZmqSocket
 
@@ -21,8 +23,9 @@ _log = logging.getLogger(__name__)
 # Nothing tells a ROUTER's owner that somebody has come.
 AGAIN_SECONDS = 0.01
 
-# A cell asks one question at a time.
+# A cell asks one question at a time, of a few words.
 MAX_KEPT = 100
+MAX_KEPT_BYTES = 8 * 1024 * 1024
 
 
 class Prompts:
@@ -37,17 +40,21 @@ class Prompts:
         socket.zmq.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self._socket = socket
         self._patience_seconds = patience_seconds
-        self._kept: deque[tuple[float, list[bytes]]] = deque()
+        self._kept: deque[tuple[float, Sequence[bytes]]] = deque()
         self._has_kept = asyncio.Event()
 
     def send(self, frames: list[bytes]) -> None:
         """Send a message now, or when the one that its first frame names is there."""
         if not self._was_sent(frames):
-            if len(self._kept) == MAX_KEPT:
+            self._kept.append((time.monotonic() + self._patience_seconds, copied(frames)))
+            while len(self._kept) > MAX_KEPT or self._kept_bytes > MAX_KEPT_BYTES:
                 self._kept.popleft()
                 _log_drop()
-            self._kept.append((time.monotonic() + self._patience_seconds, frames))
             self._has_kept.set()
+
+    @property
+    def _kept_bytes(self) -> int:
+        return sum(len(frame) for _, frames in self._kept for frame in frames)
 
     async def serve(self) -> None:
         """Send what is kept, until cancelled."""
@@ -65,7 +72,7 @@ class Prompts:
             if not self._kept:
                 self._has_kept.clear()
 
-    def _was_sent(self, frames: list[bytes]) -> bool:
+    def _was_sent(self, frames: Sequence[bytes]) -> bool:
         try:
             self._socket.send(frames)
         except zmq.ZMQError as error:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from remote_kernel.client.link.link import Link
-from remote_kernel.core.text.human_numbers import format_seconds
+from remote_kernel.core.text.human_numbers import count_of, format_seconds
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.frontend.question import Question
 from remote_kernel.kernel.magics import session_command
@@ -158,9 +158,10 @@ class Actions:
     def _show_missed(self, request: Request) -> Shown | None:
         for message in self._missed.messages:
             self._channels.publish((message.parts[0], request.header, *message.parts[2:]))
-        if not self._missed.messages:
+        if not self._missed.has_any:
             return note(session_command.NOTHING_MISSED)
-        return note(f"{self._missed.dropped:,} older outputs are not kept.") if self._missed.dropped else None
+        dropped = self._missed.dropped
+        return note(f"Not kept, for want of room: {count_of(dropped, 'output')}.") if dropped else None
 
     def _keep(self, seconds: float) -> Shown:
         if not seconds:

@@ -5,6 +5,7 @@ They are those that an earlier process of this kernel had sent, and those that h
 
 from collections import deque
 
+from remote_kernel.core.jupyter.parts import copied
 from remote_kernel.core.wire.frames import Message
 from remote_kernel.kernel.requests.request import KernelMessage
 
@@ -23,7 +24,7 @@ class OrphanedOutput:
 
     Attributes:
         messages: the outputs, oldest first.
-        dropped: how many older ones were too much.
+        dropped: how many others were too much.
     """
 
     def __init__(self) -> None:
@@ -46,6 +47,11 @@ class OrphanedOutput:
         self._is_open = False
 
     @property
+    def has_any(self) -> bool:
+        """Return whether there was any such output, also where none of it is kept."""
+        return bool(self.messages or self.dropped)
+
+    @property
     def is_active(self) -> bool:
         """Return whether there is anything to look for."""
         return self._is_open or bool(self._parents)
@@ -53,13 +59,19 @@ class OrphanedOutput:
     def note(self, said: KernelMessage) -> bool:
         """Look at a message on iopub whose request has no reply to come; whether it is the first output of one."""
         parent, message = said.parent.msg_id, said.message
-        had_any = bool(self.messages)
+        had_any = self.has_any
         if self._is_open and len(self._parents) < MAX_CELLS and len(parent) <= MAX_ID_CHARS:
             self._parents.add(parent)
         if parent in self._parents and said.msg_type in _OUTPUTS:
-            self.messages.append(message)
-            self._bytes += message.size
-            while self._bytes > MAX_BYTES and len(self.messages) > 1:
-                self._bytes -= self.messages.popleft().size
-                self.dropped += 1
-        return bool(self.messages) and not had_any
+            self._keep(message)
+        return self.has_any and not had_any
+
+    def _keep(self, message: Message) -> None:
+        if message.size > MAX_BYTES:
+            self.dropped += 1
+            return
+        self.messages.append(message._replace(parts=copied(message.parts)))
+        self._bytes += message.size
+        while self._bytes > MAX_BYTES:
+            self._bytes -= self.messages.popleft().size
+            self.dropped += 1

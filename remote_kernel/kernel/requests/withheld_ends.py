@@ -2,7 +2,8 @@
 
 from math import inf
 
-from remote_kernel.kernel.requests.effects import Effect
+from remote_kernel.core.jupyter.parts import copied
+from remote_kernel.kernel.requests.effects import Effect, Forward, Publish
 from remote_kernel.kernel.requests.request import Request
 
 # The session says as soon as a cell has ended which files it has changed; who hears nothing for so long waits no more.
@@ -29,9 +30,9 @@ class WithheldEnds:
         request.is_withheld = True
         self._effects.setdefault(request, [])
 
-    def add(self, request: Request, effect: Effect, now: float) -> None:
+    def add(self, request: Request, effect: Forward | Publish, now: float) -> None:
         """Keep what a front end is to be told of the end of a cell."""
-        self._effects[request].append(effect)
+        self._effects[request].append(effect._replace(parts=copied(effect.parts)))
         self._waits_until[request] = now + SAID_SECONDS
         self._set_deadline()
 
