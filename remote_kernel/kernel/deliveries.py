@@ -3,12 +3,14 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from remote_kernel.client.link import events
-from remote_kernel.core.errors import RemoteKernelError, SessionLost
+from remote_kernel.core.errors import RemoteKernelError, SessionLost, WireError
 from remote_kernel.core.text.log_lines import LogEvent
+from remote_kernel.core.text.tally import Tally
 from remote_kernel.core.wire import frames as wire
+from remote_kernel.kernel.defects import report_defect
 from remote_kernel.kernel.frontend.channels import Channels
 from remote_kernel.kernel.frontend.kernel_info_cache import KernelInfoCache
 from remote_kernel.kernel.requests.effects import BeginLine, Effect, Step
@@ -32,6 +34,8 @@ class Deliveries:
         do: does what was decided.
         note_files: is told what a cell has changed in the folder that the link watches.
         note_gap: is told that something of that may be lost.
+        malformed: messages that were none.
+        gaps: in what the pod has kept.
     """
 
     channels: Channels
@@ -44,20 +48,28 @@ class Deliveries:
     do: Callable[[Sequence[Effect]], None]
     note_files: Callable[[wire.Files], None]
     note_gap: Callable[[], None]
+    malformed: Tally = field(default_factory=Tally)
+    gaps: Tally = field(default_factory=Tally)
 
     async def take(self, event: events.Event) -> None:
         """Take an event, in order; see `OnEvent`."""
         match event:
             case events.Received(message):
-                said = KernelMessage.parse(message)
+                try:
+                    said = KernelMessage.parse(message)
+                except WireError as error:
+                    self._refuse(error)
+                    return
                 if said.is_iopub and not self.channels.has_room:
                     await self.channels.room()
                 self._pass_on(said)
             case events.Attached(hello):
                 self._note_attached(hello)
             case events.Dropped(gap):
+                await self.channels.room()
                 self.note_gap()
-                _log.warning(LogEvent("output dropped", messages=gap.last - gap.first + 1))
+                if self.gaps.add():
+                    _log.warning(LogEvent("output dropped", messages=gap.last - gap.first + 1, count=self.gaps.count))
                 self.do(self.table.dropped(gap))
             case events.Joined(peers):
                 _log.info(LogEvent("shared", other_kernels=peers))
@@ -85,15 +97,23 @@ class Deliveries:
             self.do(self.table.tell(note))
         self.do(self.table.attached(hello, are_files_lost=are_files_lost))
 
+    def _refuse(self, error: WireError) -> None:
+        """Count a message that would end what executes a notebook."""
+        if self.malformed.add():
+            _log.warning(LogEvent("malformed message dropped", reason=str(error), count=self.malformed.count))
+
     def _pass_on(self, said: KernelMessage) -> None:
         # Before, not after: if this process is killed in between, a front end that saw a message twice would take the
         # second for a replay attack and stop ("Duplicate Signature" in jupyter_client).
         self.session.note_position(is_use=said.is_use)
         now = time.monotonic()
-        if said.is_iopub:
-            self.do(self.table.published(said, now))
-        else:
-            self.do(self.table.replied(said, self.look() if self.table.has_held else None, now))
+        try:
+            if said.is_iopub:
+                self.do(self.table.published(said, now))
+            else:
+                self.do(self.table.replied(said, self.look() if self.table.has_held else None, now))
+        except Exception as error:  # the link must go on, whatever this one has brought up
+            report_defect(error)
 
     async def _note_failure(self, error: RemoteKernelError, unsent: Sequence[wire.Message] = ()) -> None:
         _log.warning(LogEvent("failed", error=error.name, text=str(error)))

@@ -3,11 +3,12 @@
 What becomes of each message is decided by the table of requests (`requests.table`), without I/O; the relay tells it
 what has happened, and does what it decides, in order.
 
-The relay reads headers to route and copies everything else. The exceptions are requests that must be answered whatever
-the network does (`kernel_info`, interrupt, shutdown), requests to a kernel that has run nothing yet
-(`before_session`), `%session` with its Tab (`magics`), requests that cannot be passed on, which end with an error like
-one of the kernel's own, prompts of what has ended (`requests.prompts`), and printed text that has piled up, which
-the link hands over in fewer messages (`core.text.stream_merging`).
+The relay reads headers to route, drops what is no message (`requests.request`), and copies everything else. The
+exceptions are requests that must be answered whatever the network does (`kernel_info`, interrupt, shutdown), requests
+to a kernel that has run nothing yet (`before_session`), `%session` with its Tab (`magics`), requests that cannot be
+passed on, which end with an error like one of the kernel's own, prompts that nobody answers or of what has ended
+(`requests.prompts`), and printed text that has piled up, which the link hands over in fewer messages
+(`core.text.stream_merging`).
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.jupyter.messages import write_header
 from remote_kernel.core.text.log_lines import LogEvent
+from remote_kernel.core.text.tally import Tally
 from remote_kernel.core.wire.frames import Channel, Files, Message
 from remote_kernel.io.arrival import call_behind
 from remote_kernel.io.tasks import start
@@ -100,6 +102,7 @@ class Relay:
         self._command: asyncio.Task[None] | None = None
         self._preparing: asyncio.Task[None] | None = None
         self._fetching: set[asyncio.Task[None]] = set()
+        self._dropped_prompts = Tally()
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = inf
         attachment = Attachment()
@@ -251,6 +254,10 @@ class Relay:
                 self._do(self._table.unsent(self._uplink.take_unsent()))
             case effects.NoteUntold(loss):
                 self._session.binding.note_untold(loss)
+            case Step.NOTE_DROPPED_PROMPT:
+                if self._dropped_prompts.add():
+                    count, reason = self._dropped_prompts.count, "nobody answers those before it"
+                    _log.warning(LogEvent("prompt dropped", reason=reason, count=count))
             case Step.END_KERNEL:
                 self.has_died = True
                 self.stopped.set()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from remote_kernel.kernel.preparation.error_hints import find_hint
+from remote_kernel.kernel.preparation.error_hints import MAX_PATHS, find_hint
 
 
 @pytest.fixture
@@ -62,3 +62,9 @@ def test_package_that_is_installed_here_is_named(folder: Path, has_workspace: bo
     assert "'%session install python-dateutil' sends it there." in of_another_name
     missing = "No module named 'there_is_none'"
     assert find_hint("ModuleNotFoundError", missing, folder, has_workspace=has_workspace) == ""
+
+
+@pytest.mark.parametrize(("others", "is_found"), [(MAX_PATHS - 1, True), (MAX_PATHS, False)])
+def test_only_so_many_paths_of_an_error_are_looked_at(folder: Path, others: int, is_found: bool) -> None:
+    text = "'gone' " * others + "'data.csv'"
+    assert ("data.csv" in find_hint("FileNotFoundError", text, folder, has_workspace=False)) == is_found

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from jupyter_client.asynchronous.client import AsyncKernelClient
@@ -161,6 +161,84 @@ async def test_what_waits_for_the_session_has_a_bound(path: Path) -> None:
         cell = client.execute("x" * 4_000)
         assert (await client.get_iopub_msg(timeout=10))["parent_header"]["msg_id"] == cell, "it waits for the session"
         client.stop_channels()
+
+
+HEADS = (b"{}", b"[]", b"{", b"", b"null", b'{"msg_id": 5, "msg_type": []}', b'{"msg_id": "a"}', b'{"msg_type": "a"}')
+PARENTS = (b"[]", b"{", b"", b"null", b'{"msg_id": [1]}', b'{"msg_type": 5}')
+CONTENTS = (b"[]", b"{", b"", b"null", b"5", b"\xff", b'{"a": ' + b"[" * 1_000)
+ODD_CONTENTS: tuple[dict[str, object], ...] = (
+    {},
+    {"ename": [], "evalue": "", "traceback": []},
+    {"ename": {}, "evalue": 5, "traceback": 5},
+    {"ename": "FileNotFoundError", "evalue": {}},
+    {"execution_state": []},
+    {"status": {}, "execution_count": [], "payload": 5},
+    {"data": 5, "metadata": []},
+    {"prompt": [], "password": {}},
+)
+TYPES = ("error", "status", "stream", "display_data", "execute_input", "comm_msg", "input_request", "inspect_reply", "")
+
+
+@pytest.mark.usefixtures("unreachable_pool")
+async def test_messages_of_every_odd_shape_cost_themselves(path: Path) -> None:
+    """What is no message is heard by nobody, a parent that is none is {}, and the link goes on."""
+    async with relay_of(path) as relay:
+        client = connect(path)
+        msg_id, pod = await begin_cell(client)
+        await relay.deliveries.take(Received(pod.say(Channel.IOPUB, "status", execution_state="busy")))
+        head, parent, metadata, content = pod.say(Channel.IOPUB, "stream", name="stdout", text="never").parts
+        malformed = [
+            *((odd, parent, metadata, content) for odd in HEADS),
+            *((head, parent, odd, content) for odd in CONTENTS),
+            *((head, parent, metadata, odd) for odd in CONTENTS),
+        ]
+        for odd in PARENTS:
+            first, _, *rest = pod.say(Channel.IOPUB, "stream", name="stdout", text="nobody's").parts
+            await relay.deliveries.take(Received(Message(Channel.IOPUB, (first, odd, *rest))))
+        for channel in Channel:
+            for parts in malformed:
+                await relay.deliveries.take(Received(Message(channel, parts)))
+            for msg_type in TYPES:
+                for fields in ODD_CONTENTS:
+                    await relay.deliveries.take(Received(pod.say(channel, msg_type, **fields)))
+        assert relay.deliveries.malformed.count == len(Channel) * len(malformed)
+        await relay.deliveries.take(Received(pod.say(Channel.IOPUB, "stream", name="stdout", text="end")))
+        said: list[dict[str, Any]] = []
+        while not said or said[-1]["content"].get("text") != "end":
+            said.append(await client.get_iopub_msg(timeout=10))
+        of_nobody = [message for message in said if message["content"].get("text") == "nobody's"]
+        assert [message["parent_header"] for message in of_nobody] == [{}] * len(PARENTS)
+        assert {message["parent_header"]["msg_id"] for message in said if message not in of_nobody} == {msg_id}
+        assert "never" not in {message["content"].get("text") for message in said}
+        client.stop_channels()
+
+
+@pytest.mark.usefixtures("unreachable_pool")
+async def test_a_message_that_brings_up_a_defect_costs_itself(path: Path) -> None:
+    def fail(_: object) -> None:
+        raise ZeroDivisionError
+
+    async with relay_of(path) as relay:
+        said = Pod(b"{}").say(Channel.IOPUB, "stream", name="stdout", text="x")
+        await replace(relay.deliveries, do=fail).take(Received(said))
+
+
+@pytest.mark.usefixtures("unreachable_pool")
+async def test_a_note_of_dropped_output_waits_for_room(path: Path) -> None:
+    has_room, told = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        async def room(self) -> None:
+            await has_room.wait()
+
+    async with relay_of(path) as relay:
+        deliveries = replace(relay.deliveries, channels=cast("Channels", Slow()), note_gap=told.set)
+        telling = asyncio.create_task(deliveries.take(Dropped(Gap(first=1, last=2))))
+        await asyncio.sleep(0)
+        assert not told.is_set()
+        has_room.set()
+        await telling
+        assert told.is_set()
 
 
 async def reply_to(client: AsyncKernelClient, msg_id: str) -> dict[str, Any]:

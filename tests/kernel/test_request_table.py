@@ -23,12 +23,15 @@ from remote_kernel.core.errors import (
 )
 from remote_kernel.core.jupyter.interrupt_aim import Aim
 from remote_kernel.core.jupyter.messages import parse_header, parse_object
-from remote_kernel.core.wire.frames import Channel, Hello, Message
+from remote_kernel.core.wire.frames import Channel, Gap, Hello, Message
+from remote_kernel.kernel.output.session_notices import MAX_WAITING
 from remote_kernel.kernel.requests import effects
 from remote_kernel.kernel.requests.effects import Effect, Step
 from remote_kernel.kernel.requests.facts import SessionFacts
+from remote_kernel.kernel.requests.prompts import MAX_UNANSWERED, MAX_UNANSWERED_BYTES
 from remote_kernel.kernel.requests.request import MOVES, Interrupted, KernelMessage, Request, State
-from remote_kernel.kernel.requests.table import RequestTable
+from remote_kernel.kernel.requests.table import MAX_EXPLAINED_CHARS, RequestTable
+from remote_kernel.kernel.requests.withheld_ends import WithheldEnds
 
 # What the cells of the model do.
 CODES = st.sampled_from(
@@ -80,7 +83,9 @@ class Kernel:
         return self.is_running and b'"wait"' in self.queue[0].parts[3]
 
     def say(self, channel: Channel, msg_type: str, parent: bytes, **content: object) -> None:
-        self.said.append(Message(channel=channel, parts=(part(msg_type=msg_type), parent, b"{}", part(**content))))
+        self.said.append(
+            Message(channel=channel, parts=(part(msg_id="k", msg_type=msg_type), parent, b"{}", part(**content)))
+        )
 
     def accept(self, message: Message) -> None:
         header = parse_header(message.parts[0])
@@ -521,9 +526,9 @@ def test_reply_goes_to_the_one_of_two_requests_that_it_is_to(shown: str) -> None
         world.table.arrived(requests[-1], world.facts(), 0.0)
     for state in ("busy", "idle"):
         content = part(execution_state=state)
-        said = Message(channel=Channel.IOPUB, parts=(part(msg_type="status"), parents[0], b"{}", content))
+        said = Message(channel=Channel.IOPUB, parts=(part(msg_id="k", msg_type="status"), parents[0], b"{}", content))
         world.table.published(KernelMessage.parse(said), 0.0)
-    reply = Message(channel=Channel.SHELL, parts=(part(msg_type="inspect_reply"), parents[1], b"{}", b"{}"))
+    reply = Message(channel=Channel.SHELL, parts=(part(msg_id="k", msg_type="inspect_reply"), parents[1], b"{}", b"{}"))
     forwards = [
         effect.request
         for effect in world.table.replied(KernelMessage.parse(reply), world.facts(), 0.1)
@@ -532,7 +537,7 @@ def test_reply_goes_to_the_one_of_two_requests_that_it_is_to(shown: str) -> None
     assert forwards == [requests[1]]
     (probe,) = (each for each in world.table.wake(world.facts(), 1.0) if isinstance(each, effects.SendProbe))
     answer = part(msg_id=probe.msg_id, msg_type="kernel_info_request", session="")
-    told = Message(channel=Channel.SHELL, parts=(part(msg_type="kernel_info_reply"), answer, b"{}", b"{}"))
+    told = Message(channel=Channel.SHELL, parts=(part(msg_id="k", msg_type="kernel_info_reply"), answer, b"{}", b"{}"))
     ended = world.table.replied(KernelMessage.parse(told), world.facts(), 1.1)
     assert [each.request for each in ended if isinstance(each, effects.Reply)] == [requests[0]]
 
@@ -615,6 +620,95 @@ def test_cells_without_input_are_somebodys_where_there_is_a_page(
     waiting = world.table.waiting_cell
     assert waiting is not None
     assert waiting.is_attended == is_attended
+
+
+class Flood(Requests):
+    """A cell that runs, of which the pod says whatever it likes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[effects.Show] = []
+        self.begin(has_session=True, is_shared=False)
+        self.cell("wait", is_attended=True, msg_id="")
+        self.progress(steps=4, is_idle_first=False)
+        (self.running,) = (each.header for each in self.asked.values() if not each.has_ended)
+
+    def perform(self, effect: Effect) -> None:
+        super().perform(effect)
+        if isinstance(effect, effects.Show):
+            self.shown.append(effect)
+
+    def say(self, channel: Channel, msg_type: str, **content: object) -> list[Effect]:
+        self.kernel.say(channel, msg_type, self.running, **content)
+        said = KernelMessage.parse(self.kernel.said.pop())
+        if said.is_iopub:
+            return self.table.published(said, self.now)
+        return self.table.replied(said, self.facts(), self.now)
+
+    def prompts_of(self, count: int, *, chars: int = 10) -> tuple[int, int]:
+        """Have the cell ask so many questions; return how many were passed on, and how many dropped."""
+        decided = [
+            effect for _ in range(count) for effect in self.say(Channel.STDIN, "input_request", prompt="x" * chars)
+        ]
+        dropped = decided.count(Step.NOTE_DROPPED_PROMPT)
+        return sum(isinstance(effect, effects.Forward) for effect in decided), dropped
+
+
+def test_errors_without_end_are_explained_once_and_kept_in_part() -> None:
+    world = Flood()
+    content = {"ename": "FileNotFoundError", "evalue": "'a' " * MAX_EXPLAINED_CHARS, "traceback": []}
+    decided = [effect for _ in range(100) for effect in world.say(Channel.IOPUB, "error", **content)]
+    (explained,) = (effect for effect in decided if isinstance(effect, effects.Explain))
+    assert len(explained.text) == MAX_EXPLAINED_CHARS
+
+
+@pytest.mark.parametrize("content", [{"ename": [], "evalue": ""}, {"ename": {}}, {"ename": "FileNotFoundError"}])
+def test_error_without_words_is_not_explained(content: dict[str, object]) -> None:
+    decided = Flood().say(Channel.IOPUB, "error", **content)
+    assert [type(effect) for effect in decided] == [effects.Publish]
+
+
+@pytest.mark.parametrize("msg_type", ["input_reply", "interrupt_request", "execute_request"])
+def test_prompts_without_end_are_dropped_until_somebody_answers(msg_type: str) -> None:
+    """Or interrupts, as a cell may ask again then, or asks for another cell."""
+    world = Flood()
+    assert world.prompts_of(1_000) == (MAX_UNANSWERED, 1_000 - MAX_UNANSWERED)
+    world.ask("inspect_request", {})
+    assert world.prompts_of(1) == (0, 1)
+    world.ask(msg_type, {"code": "ok", "allow_stdin": True, "value": "x"})
+    assert world.prompts_of(1) == (1, 0)
+
+
+def test_prompt_that_nobody_could_read_is_dropped() -> None:
+    world = Flood()
+    assert world.prompts_of(1, chars=MAX_UNANSWERED_BYTES) == (0, 1)
+    assert world.prompts_of(4, chars=MAX_UNANSWERED_BYTES // 3) == (2, 2)
+    assert world.prompts_of(1) == (1, 0), "there is room for a short one"
+
+
+def test_gaps_without_end_are_a_few_notes_that_count_all_of_them() -> None:
+    world = Flood()
+    gaps = [Gap(first=10 * number, last=10 * number + 2) for number in range(1, 1_001)]
+    for gap in gaps:
+        world.do(world.table.dropped(gap))
+    assert len(world.shown) == MAX_WAITING
+    world.interrupt(msg_id="")
+    world.progress(steps=9, is_idle_first=False)
+    world.cell("wait", is_attended=True, msg_id="")
+    world.progress(steps=9, is_idle_first=False)
+    counts = [int(effect.shown.text.split()[0].strip("[").replace(",", "")) for effect in world.shown]
+    assert (len(counts), sum(counts)) == (MAX_WAITING + 1, 3 * len(gaps))
+
+
+def test_end_that_waits_holds_no_memory_but_its_own() -> None:
+    request = Request.parse(Channel.SHELL, [], (part(msg_id="a", msg_type="execute_request"), b"{}", b"{}", b"{}"))
+    ends = WithheldEnds()
+    ends.hold(request)
+    view = memoryview(bytes(1_000_000))[:100]
+    ends.add(request, effects.Publish((b"{}", b"{}", b"{}", view)), 0.0)  # type: ignore[arg-type]
+    (kept,) = ends.let_go(request)
+    assert isinstance(kept, effects.Publish)
+    assert {*map(type, kept.parts)} == {bytes}
 
 
 TestRequests = Requests.TestCase

@@ -22,7 +22,7 @@ STARTED_OTHERWISE = (
     "since. Restart the kernel to have them as they are now."
 )
 
-# More than anybody reads; a pod can cause them.
+# More than anybody reads, in one cell or waiting for one; a pod can cause them.
 MAX_WAITING = 20
 
 
@@ -35,6 +35,7 @@ class SessionNotices:
 
     def __init__(self) -> None:
         self.waiting: list[Shown] = []
+        self._dropped = 0
 
     def tell(self, note: str, *, colour: str = style.WARNING) -> None:
         """Have a note shown as soon as a cell runs."""
@@ -49,12 +50,22 @@ class SessionNotices:
         if len(self.waiting) < MAX_WAITING:
             self.waiting.append(shown)
 
+    def count(self, gap: wire.Gap) -> None:
+        """Have a note shown of the output that the pod could not keep: one of all gaps since the last one."""
+        if self._dropped:
+            self.waiting = self.waiting[1:]
+        self._dropped += gap.last - gap.first + 1
+        self.waiting.insert(0, _aside(describe_dropped(self._dropped)))
+
     def take(self, cell: Request | None) -> list[Show]:
-        """Return what waits, to be shown in the cell whose output the user is looking at, if there is one."""
-        if cell is None:
+        """Return what waits, to be shown in the cell whose output the user is looking at, if there is one; what is too
+        much for one cell waits for the next."""
+        if cell is None or cell.notes == MAX_WAITING:
             return []
-        waiting, self.waiting = self.waiting, []
-        return [Show(shown, cell.header) for shown in waiting]
+        room = MAX_WAITING - cell.notes
+        shown, self.waiting, self._dropped = self.waiting[:room], self.waiting[room:], 0
+        cell.notes += len(shown)
+        return [Show(each, cell.header) for each in shown]
 
 
 def show_note(note: str, cell: Request) -> Show:
@@ -65,10 +76,9 @@ def _aside(note: str, colour: str = style.WARNING) -> Shown:
     return display.note(note, colour=colour, is_aside=True)
 
 
-def describe_gap(gap: wire.Gap) -> str:
-    """Return the note for output that the pod could not keep."""
-    count = count_of(gap.last - gap.first + 1, "message")
-    return f"{count} of the session, dropped here: it said more than it can keep."
+def describe_dropped(count: int) -> str:
+    """Return the note for so many messages that the pod could not keep."""
+    return f"{count_of(count, 'message')} of the session, dropped here: it said more than it can keep."
 
 
 def describe_refusal(error: RemoteKernelError) -> str:

@@ -1,10 +1,14 @@
 """Hints below the traceback of a cell that misses what is on this machine and not in the session."""
 
 import re
+from itertools import islice
 from pathlib import Path
 
 SYNC_IT = "'%session sync on' keeps this folder the same in the session, and '%session upload {path}' sends it once."
 INSTALL_IT = "'%session install {name}' sends it there."
+
+# Of so many that an error quotes is asked whether they are here.
+MAX_PATHS = 10
 
 _QUOTED = re.compile(r"'(?P<path>[^'\n]{1,1000})'")
 _MODULE = re.compile(r"No module named '(?P<name>[\w.]{1,200})'")
@@ -25,7 +29,7 @@ def find_hint(name: str, text: str, folder: Path, *, has_workspace: bool) -> str
 
 
 def _of_file(text: str, folder: Path) -> str:
-    paths = [match["path"] for match in _QUOTED.finditer(text)]
+    paths = (match["path"] for match in islice(_QUOTED.finditer(text), MAX_PATHS))
     found = next((path for path in paths if _is_beside(path, folder)), None)
     if found is None:
         return ""

@@ -124,6 +124,7 @@ class Step(Enum):
     CANCEL_COMMAND: stop the command that is being done.
     CANCEL_PREPARATION: stop preparing the session for a cell.
     END_LINE: say that the waiting is over.
+    NOTE_DROPPED_PROMPT: count a prompt that nobody is shown.
     END_KERNEL: end the kernel, as one ends that has crashed.
     """
 
@@ -133,6 +134,7 @@ class Step(Enum):
     CANCEL_COMMAND = auto()
     CANCEL_PREPARATION = auto()
     END_LINE = auto()
+    NOTE_DROPPED_PROMPT = auto()
     END_KERNEL = auto()
 
 

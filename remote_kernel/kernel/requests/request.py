@@ -5,20 +5,25 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from remote_kernel.core.errors import RemoteKernelError
+from remote_kernel.core.errors import RemoteKernelError, WireError
 from remote_kernel.core.jupyter.messages import (
     Header,
     parse_header,
     parse_object,
     parse_parent,
     parse_reply,
-    parse_type,
 )
+from remote_kernel.core.limits import HEADER
 from remote_kernel.core.wire.frames import Channel, Message
 from remote_kernel.kernel.magics.command import Command
 
 # In the metadata of a request: who sent it shows the waiting line and takes it away, although nobody may be looking.
 SHOWS_WAITING = "remote_kernel_shows_waiting"
+
+# Of the content of what a kernel says, as much as is read in the time that its header takes.
+MAX_READ_BYTES = 2 * 1024
+
+_NOBODY = Header(msg_id="", msg_type="", session="", subshell_id="")
 
 
 class Interrupted(RemoteKernelError):
@@ -126,9 +131,11 @@ class Request:
         is_attended: whether somebody may be looking; what executes notebooks by itself allows no input and asks for
             nothing that only a person needs.
         shows_waiting: whether who sent it is known to take the waiting line away, attended or not.
+        is_explained: whether a hint for an error of it was looked for.
         is_withheld: whether its end waits for something that is done here, such as fetching the files it has made.
         is_busy_said: whether the front end was told "busy" of it.
         is_idle_said: whether the front end was told "idle" of it.
+        notes: how many notices about the session were shown in it.
     """
 
     channel: Channel
@@ -142,9 +149,11 @@ class Request:
     is_silent: bool = False
     is_attended: bool = False
     shows_waiting: bool = False
+    is_explained: bool = False
     is_withheld: bool = False
     is_busy_said: bool = False
     is_idle_said: bool = False
+    notes: int = 0
     is_execute: bool = field(init=False)
     _content: dict[str, Any] | None = field(default=None, repr=False)
 
@@ -215,7 +224,7 @@ class Request:
 
 
 class KernelMessage(NamedTuple):
-    """A message of the pod's kernel, as far as routing needs it; what cannot be read is "", as it is passed on anyway.
+    """A message of the pod's kernel, as far as routing needs it; fields that are not there are "".
 
     Attributes:
         state: the `execution_state` of a status.
@@ -232,13 +241,28 @@ class KernelMessage(NamedTuple):
 
     @classmethod
     def parse(cls, message: Message) -> "KernelMessage":
-        """Read the headers, and nothing else but of a status."""
-        msg_type, parent = parse_type(message.parts[0]), parse_parent(message.parts[1])
-        state = parse_reply(message.parts[3]).get("execution_state") if msg_type == "status" else ""
+        """Read the headers, and metadata and a content that are short. Where the parent header is none, {} takes its
+        place.
+
+        Raises:
+            WireError: another of them is not as Jupyter has it. Front ends look into it before they look for errors.
+        """
+        head, parent_part, metadata, content, *buffers = message.parts
+        parent = parse_parent(parent_part)
+        if parent == _NOBODY and parent_part != b"{}":
+            message = message._replace(parts=(head, b"{}", metadata, content, *buffers))
+        header = parse_object(head) if len(head) <= (HEADER.bytes or 0) else {}
+        msg_type = header.get("msg_type")
+        if type(msg_type) is not str or type(header.get("msg_id")) is not str:
+            raise WireError("a message without a type or an id")
+        if metadata != b"{}" and len(metadata) <= MAX_READ_BYTES:
+            parse_object(metadata)
+        state = parse_object(content).get("execution_state") if len(content) <= MAX_READ_BYTES else ""
         replied_to = msg_type.removesuffix("_reply") + "_request" if msg_type.endswith("_reply") else ""
         key = parent.msg_type or replied_to, parent.msg_id
         is_iopub = message.channel is Channel.IOPUB
-        return cls(message, msg_type, parent, state if isinstance(state, str) else "", key, is_iopub)
+        state = state if msg_type == "status" and isinstance(state, str) else ""
+        return cls(message, msg_type, parent, state, key, is_iopub)
 
     @property
     def is_use(self) -> bool:

@@ -11,6 +11,7 @@ from remote_kernel.client.retry import Wait
 from remote_kernel.core.errors import PoolUnreachable, RemoteKernelError, SessionLost
 from remote_kernel.core.jupyter.interrupt_aim import Aim
 from remote_kernel.core.jupyter.messages import is_error, parse_reply
+from remote_kernel.core.limits import REPLY
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.frames import Channel, Message
 from remote_kernel.kernel.before_session import local_answers
@@ -24,7 +25,6 @@ from remote_kernel.kernel.output.session_notices import (
     MISSED,
     SHARED,
     SessionNotices,
-    describe_gap,
     describe_refusal,
     show_note,
 )
@@ -73,6 +73,9 @@ _ASKED_BY_PEOPLE = frozenset(
 
 # Errors that a folder or an environment on this machine may explain.
 EXPLAINED = frozenset({"FileNotFoundError", "ModuleNotFoundError"})
+
+# Of the text of such an error: a path has 4 KB at most.
+MAX_EXPLAINED_CHARS = 10_000
 
 NOT_SENT = "The cell was interrupted before it was sent."
 LEFT = (
@@ -450,23 +453,27 @@ class RequestTable:
         if request.is_withheld:
             self._withheld.add(request, forward, now)
         if request.is_execute:
-            self._last_reply = said.message.parts[3]
+            content = said.message.parts[3]
+            self._last_reply = bytes(content) if len(content) <= (REPLY.bytes or 0) else b"{}"
             if self._held:
                 assert facts is not None
-                effects += self._abort_held() if is_error(self._last_reply) else self._go_on(facts, now)
+                effects += self._abort_held() if is_error(content) else self._go_on(facts, now)
         return effects
 
     # What is done here before a cell ends
 
     def _explain(self, said: KernelMessage) -> list[Effect]:
-        """Explain an error of a cell that somebody looks at, where something can be done about it."""
+        """Explain an error of a cell that somebody looks at, where something can be done about it; one of each cell."""
         request = self._in_flight.find(said.key)
+        if request is None or not (request.is_cell and request.is_attended) or request.is_explained:
+            return []
         content = parse_reply(said.message.parts[3])
         name, text = content.get("ename"), content.get("evalue")
-        if request is None or not (request.is_cell and request.is_attended) or name not in EXPLAINED:
+        if not (isinstance(name, str) and isinstance(text, str)) or name not in EXPLAINED:
             return []
+        request.is_explained = True
         self._withheld.hold(request)
-        return [Explain(request, str(name), str(text))]
+        return [Explain(request, name, text[:MAX_EXPLAINED_CHARS])]
 
     def end_soon(self, msg_id: str) -> None:
         """Note that what is done here for a cell has begun, so that its end waits for as long as that takes."""
@@ -529,7 +536,8 @@ class RequestTable:
 
     def dropped(self, gap: wire.Gap) -> list[Effect]:
         """Tell the user that output was dropped."""
-        return self.tell(describe_gap(gap))
+        self._notes.count(gap)
+        return self._show_notes()
 
     def joined(self, peers: int) -> list[Effect]:
         """Tell the user, once, that others use the session."""
