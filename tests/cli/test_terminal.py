@@ -7,10 +7,12 @@ import signal
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 
 from remote_kernel.cli.doctor import MARGIN
 from tests.cli.command import COMMAND, texts_of, write_notebook
+from tests.driver import wait_until
 
 
 def show_on_terminal(
@@ -18,7 +20,8 @@ def show_on_terminal(
 ) -> tuple[int, str]:
     """Run the command on a terminal of its own and return its exit status and all that it wrote there.
 
-    SIGINT is sent when the terminal shows `interrupt_at`; the second of `answer` is typed when it shows the first.
+    SIGINT is sent when the terminal shows `interrupt_at` and the command waits: Python does not see a signal that comes
+    just before it begins to read. The second of `answer` is typed when the terminal shows the first.
     """
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
@@ -33,6 +36,7 @@ def show_on_terminal(
     while part := _read(ours):
         written += part
         if interrupt_at is not None and interrupt_at in written:
+            wait_until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_SLEEPING)
             process.send_signal(signal.SIGINT)
             interrupt_at = None
         if answer is not None and answer[0] in written:
