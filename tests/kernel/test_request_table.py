@@ -555,6 +555,22 @@ def test_an_interrupt_of_a_command_goes_no_further() -> None:
     assert not [effect for effect in decided if isinstance(effect, effects.Send)]
 
 
+def test_a_cell_that_is_prepared_while_a_loss_settles_ends_with_it_and_is_not_run() -> None:
+    world = Requests()
+    world.begin(has_session=True, is_shared=False)
+    world.cell("wait", is_attended=True, msg_id="")
+    world.progress(steps=9, is_idle_first=False)
+    world.is_prepared = False
+    world.cell("ok", is_attended=True, msg_id="")
+    world.fail(SessionLost("gone"), is_described=False)
+    world.end_preparation(error=None)
+    assert world.unsent == []
+    world.describe()
+    world.pass_time(3.0)
+    assert [asked.replies for asked in world.asked.values()][1:] == [["error"], ["aborted"]]
+    world.one_reply_and_busy_and_idle_once()
+
+
 @pytest.mark.parametrize("is_unsent", [True, False])
 def test_a_cell_that_the_session_may_have_got_is_said_to_go_on(is_unsent: bool) -> None:
     """Although it has said nothing of it: who takes it for refused would have it run twice."""

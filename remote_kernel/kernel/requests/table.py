@@ -303,6 +303,8 @@ class RequestTable:
         self.preparing = None
         if error is not None:
             return [Step.END_LINE, *self._end_here(request, error)]
+        if self._settling.loss is not None:
+            return [Step.END_LINE, *self._hold_to_settle(request)]
         return [Step.END_LINE, *self._pass_on_or_tell(request, facts, now), *self._go_on(facts, now)]
 
     def _end_here(self, request: Request, error: RemoteKernelError) -> list[Effect]:
