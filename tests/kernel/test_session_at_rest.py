@@ -1,7 +1,6 @@
 """Ends of a session that its kernel has not called for longer than the cooldown: others may have kept it warm."""
 
 import os
-import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -137,7 +136,7 @@ async def test_no_end_takes_a_session_where_the_pool_has_none(tmp_path: Path, en
     assert not Releases(Folders.of_user().runtime).any()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="There is no local pool.")
+@pytest.mark.unix
 @pytest.mark.parametrize("end", ["release", "let_go", "restart"])
 async def test_no_end_starts_a_local_pool_that_has_left(tmp_path: Path, end: str) -> None:
     route = OtherRoute(has_session=True)
