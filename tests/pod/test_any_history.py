@@ -246,7 +246,7 @@ class KernelMachine(RuleBasedStateMachine):
 
     @rule()
     def say_nothing_for_long(self) -> None:
-        for _ in range(QUIET_LOOKS + 1):
+        for _ in range(3 * QUIET_LOOKS):  # what the agent says of a cell that has waited for another counts as heard
             self.now += LOOK_SECONDS
             self.run()
         self.tell_held()
