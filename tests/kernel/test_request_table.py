@@ -571,6 +571,20 @@ def test_a_cell_that_is_prepared_while_a_loss_settles_ends_with_it_and_is_not_ru
     world.one_reply_and_busy_and_idle_once()
 
 
+def test_what_waits_for_a_session_is_not_sent_while_a_loss_settles() -> None:
+    world = Requests()
+    world.begin(has_session=False, is_shared=False)
+    world.cell("silent", is_attended=True, msg_id="")
+    world.untold, world.is_sought = SessionLost("gone"), True
+    world.cell("first", is_attended=True, msg_id="")
+    world.attach()
+    assert world.unsent == []
+    world.pass_time(3.0)
+    assert [asked.replies for asked in world.asked.values()] == [[], ["error"]]
+    world.cell("second", is_attended=True, msg_id="")
+    assert [parse_object(message.parts[3])["code"] for message in world.unsent] == ["silent", "second"]
+
+
 @pytest.mark.parametrize("is_unsent", [True, False])
 def test_a_cell_that_the_session_may_have_got_is_said_to_go_on(is_unsent: bool) -> None:
     """Although it has said nothing of it: who takes it for refused would have it run twice."""

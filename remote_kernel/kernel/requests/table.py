@@ -515,7 +515,7 @@ class RequestTable:
             *ended,
             *self._replies.left_busy(),
             *self._interrupts.ask_again(),
-            *self._sessionless.attached(hello),
+            *self._sessionless.attached(hello, may_send=self._settling.loss is None),
             Step.END_LINE,
         ]
 
