@@ -137,19 +137,13 @@ class Sessionless:
         self._in_flight.end(request)
         return self._replies.answer(request, content)
 
-    def attached(self, hello: Hello, *, may_send: bool = True) -> list[Effect]:
-        """Answer what waited for the session to be there, and send what waited for its kernel.
-
-        Args:
-            may_send: whether that does not have to wait for the next cell, as all that is under way is about to end.
-        """
+    def attached(self, hello: Hello) -> list[Effect]:
+        """Answer what waited for the session to be there, and send what waited for its kernel."""
         effects: list[Effect] = []
         for request in self._in_flight:
             if request.info.msg_type == "kernel_info_request":
                 self._in_flight.end(request)
                 effects += self._replies.answer(request, local_answers.kernel_info(self._known.content))
-        if not may_send:
-            return effects
         held, self._held = self._held, deque()
         debugging, self._debugging = self._debugging, deque()
         for request in held:

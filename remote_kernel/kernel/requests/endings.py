@@ -130,13 +130,31 @@ class Endings(NamedTuple):
         withheld = self.withheld.release_all()
         is_gone = isinstance(error, SessionLost | PoolFull)  # a full pool has given ours to somebody else
         effects = [*withheld, *(self.lose_session() if is_gone else [])]
-        is_told, not_got = False, {message.parts[0] for message in unsent}
+        not_got = {message.parts[0] for message in unsent}
+        outlooks: list[tuple[Request, RemoteKernelError]] = []
         for request in self.in_flight:
             outlook = error
             if may_go_on and not is_gone:
                 outlook = self._leave(request, error, is_unsent=request.header in not_got)
             else:
                 self.in_flight.end(request)
+            outlooks.append((request, outlook))
+        return effects + self._reply(outlooks)
+
+    def fail_lost(self, loss: SessionLost) -> list[Effect]:
+        """End what was for a session that is lost, in the same way; the next one may be there, with requests of its
+        own."""
+        lost = [request for request in self.in_flight if request.is_lost]
+        for request in lost:
+            self.unanswered.note_reply(request)
+            self.in_flight.end(request)
+        return self._reply([(request, loss) for request in lost])
+
+    def _reply(self, outlooks: Sequence[tuple[Request, RemoteKernelError]]) -> list[Effect]:
+        """Reply to requests that have ended; the first cell says why, the ones behind it are aborted."""
+        effects: list[Effect] = []
+        is_told = False
+        for request, outlook in outlooks:
             if request.info.msg_type == "kernel_info_request":
                 effects += self.replies.answer(request, local_answers.kernel_info(None))
             elif request.is_cell and is_told:

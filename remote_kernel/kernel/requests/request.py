@@ -132,6 +132,7 @@ class Request:
             nothing that only a person needs.
         shows_waiting: whether who sent it is known to take the waiting line away, attended or not.
         is_explained: whether a hint for an error of it was looked for.
+        is_lost: whether it ends with a session that is lost, and not with the next one.
         is_withheld: whether its end waits for something that is done here, such as fetching the files it has made.
         is_busy_said: whether the front end was told "busy" of it.
         is_idle_said: whether the front end was told "idle" of it.
@@ -150,6 +151,7 @@ class Request:
     is_attended: bool = False
     shows_waiting: bool = False
     is_explained: bool = False
+    is_lost: bool = False
     is_withheld: bool = False
     is_busy_said: bool = False
     is_idle_said: bool = False

@@ -173,7 +173,7 @@ class RequestTable:
         interrupts = self._interrupts.wake(is_attached=facts.is_attached, now=now)
         effects = [*interrupts, *self._withheld.wake(now), *self._unanswered.wake(now)]
         loss = self._settling.wake(len(self._in_flight), now)
-        return effects + self.fail_all(loss) if loss is not None else effects
+        return effects + self._tell_loss(loss) if loss is not None else effects
 
     # What front ends say
 
@@ -284,6 +284,7 @@ class RequestTable:
             return self._pass_on(request, facts)
         if not request.is_cell:
             return self._replies.fail(request, facts.untold)
+        request.is_lost = True
         self._in_flight.add(request)
         self._settling.begin(facts.untold, len(self._in_flight), now)
         return [NoteUntold(None)]
@@ -341,7 +342,7 @@ class RequestTable:
         if self.preparing is not None:
             effects.append(Step.CANCEL_PREPARATION)
         if self._settling.loss is not None:
-            return effects + self.fail_all(self._settling.loss)
+            return effects + self._tell_loss(self._settling.loss)
         if self.command is not None and not self.is_busy:
             return effects  # what the command has begun in the session, it ends itself: a second interrupt hits others
         if not self._in_flight and not facts.is_attached:
@@ -515,7 +516,7 @@ class RequestTable:
             *ended,
             *self._replies.left_busy(),
             *self._interrupts.ask_again(),
-            *self._sessionless.attached(hello, may_send=self._settling.loss is None),
+            *self._sessionless.attached(hello),
             Step.END_LINE,
         ]
 
@@ -586,6 +587,8 @@ class RequestTable:
             return self.fail_all(error, may_go_on=facts.is_there, unsent=unsent)
         if not is_described:
             self._settling.hold()
+        for request in self._in_flight:
+            request.is_lost = True
         has_cell = self._in_flight.first_cell is not None
         effects = [*self._endings.lose_session(), NoteUntold(None if is_told or has_cell else error)]
         if has_cell:
@@ -601,8 +604,14 @@ class RequestTable:
     def _hold_to_settle(self, request: Request) -> list[Effect]:
         """Take what was sent before the loss could be seen: it ends with it, and is for no other session."""
         if request.expects_reply:
+            request.is_lost = True
             self._in_flight.add(request)
         return []
+
+    def _tell_loss(self, loss: SessionLost) -> list[Effect]:
+        """End what was for the session that is lost; there may be another one by now, with requests of its own."""
+        self._settling.end()
+        return [Step.END_LINE, *self._endings.fail_lost(loss), *self._abort_held()]
 
     def fail_all(
         self, error: RemoteKernelError, *, may_go_on: bool = False, unsent: Sequence[Message] = ()
