@@ -133,12 +133,12 @@ def known(name: str, notebook: str, seconds: float, *, is_alive: bool = True, en
 
 def test_line_names_the_notebooks_that_are_idle_longest() -> None:
     sessions = [
-        known("a", "/work/a.ipynb", 5.0),
-        known("own", "/work/own.ipynb", 9_000.0),
-        known("b", "/work/b\x1b]0;x\x07.ipynb", 7_200.0),
+        known("a", "/home/me/a.ipynb", 5.0),
+        known("own", "/home/me/own.ipynb", 9_000.0),
+        known("b", "/home/me/b\x1b]0;x\x07.ipynb", 7_200.0),
         known("c", "", 60.0),
-        known("d", "/work/elsewhere.ipynb", 9_000.0, endpoint="https://another"),
-        known("e", "/work/yesterday.ipynb", 9_000.0, is_alive=False),
+        known("d", "/home/me/elsewhere.ipynb", 9_000.0, endpoint="https://another"),
+        known("e", "/home/me/yesterday.ipynb", 9_000.0, is_alive=False),
     ]
     text = describe_users(sessions, endpoint="", own="own", now=10_000.0)
     assert text.startswith("Yours: b")

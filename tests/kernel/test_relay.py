@@ -214,13 +214,14 @@ async def test_messages_of_every_odd_shape_cost_themselves(path: Path) -> None:
 
 
 @pytest.mark.usefixtures("unreachable_pool")
-async def test_a_message_that_brings_up_a_defect_costs_itself(path: Path) -> None:
+async def test_a_message_that_brings_up_a_defect_costs_itself(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def fail(_: object) -> None:
         raise ZeroDivisionError
 
     async with relay_of(path) as relay:
         said = Pod(b"{}").say(Channel.IOPUB, "stream", name="stdout", text="x")
         await replace(relay.deliveries, do=fail).take(Received(said))
+    assert "ZeroDivisionError" in caplog.text
 
 
 @pytest.mark.usefixtures("unreachable_pool")
