@@ -102,15 +102,24 @@ def create_private(path: Path, text: str) -> None:
     The file appears complete or not at all.
     """
     # Windows replaces nothing by a `rename`, and not every file system there has links.
-    _put(path, text, os.rename if sys.platform == "win32" else os.link)
+    _put(path, text, rename if sys.platform == "win32" else os.link)
 
 
 def replace(source: str | Path, target: Path) -> None:
     """Replace a file in one step, as `os.replace`; on Windows, wait until nobody has it open."""
+    _wait_until_closed(os.replace, source, target)
+
+
+def rename(source: str | Path, target: Path) -> None:
+    """Rename a file as `os.rename`, which replaces nothing on Windows; wait there until nobody has it open."""
+    _wait_until_closed(os.rename, source, target)
+
+
+def _wait_until_closed(take_place: Callable[[str | Path, Path], None], source: str | Path, target: Path) -> None:
     deadline = time.monotonic() + REPLACE_SECONDS
     while True:
         try:
-            os.replace(source, target)
+            take_place(source, target)
         except PermissionError:
             if sys.platform != "win32" or time.monotonic() > deadline:
                 raise

@@ -1,17 +1,19 @@
 """Downloads from a pod that lists what it likes, into folders that hold what they hold."""
 
+import contextlib
 import errno
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from remote_kernel.client.access import ConfiguredAccess
 from remote_kernel.client.files.download import Choice, Download
 from remote_kernel.client.files.remote_files import RemoteFiles
-from remote_kernel.client.files.target_folder import Found, TargetFolder
+from remote_kernel.client.files.target_folder import Found, Interfered, Partial, TargetFolder
 from remote_kernel.client.files.transfer import Progress, Told
 from remote_kernel.client.http.pool_client import PoolClient
 from remote_kernel.core.download_paths import PARTIAL_PREFIX
@@ -161,6 +163,45 @@ def test_what_lies_where_a_file_is_to_grow_is_not_written_to(
         partial.finish(replaces=None)
     assert (home / "x").read_bytes() == b"1"
     assert shown(home) == ["x"]
+
+
+@pytest.mark.parametrize(("step", "can_hold"), [("made", True), ("made", False), ("in its place", True)])
+@pytest.mark.unix
+def test_two_that_fetch_one_file_at_one_moment_both_go_on(
+    step: str, can_hold: bool, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = TargetFolder(home, can_hold=can_hold)
+    others: list[Partial] = []
+
+    def fetch_another() -> None:
+        monkeypatch.undo()
+        others.append(stack.enter_context(folder.partial(("x",), "partial")))
+        others[0].append(b"1")
+
+    def open_later(name: str, flags: int, *arguments: Any, **more: Any) -> int:
+        if flags & os.O_EXCL:
+            fetch_another()
+        return os_open(name, flags, *arguments, **more)
+
+    def link_earlier(*arguments: Any, **more: Any) -> None:
+        os_link(*arguments, **more)
+        fetch_another()
+
+    os_open, os_link = os.open, os.link
+    if step == "made":
+        monkeypatch.setattr(os, "open", open_later)
+    else:
+        monkeypatch.setattr(os, "link", link_earlier)
+    with contextlib.ExitStack() as stack:
+        with folder.partial(("x",), "partial") as partial:
+            partial.append(b"1")
+            partial.finish(replaces=None)
+        with pytest.raises(Interfered):
+            others[0].finish(replaces=None)
+        others[0].remove()
+        others[0].remove()
+    assert shown(home) == ["x"]
+    assert (home / "x").read_bytes() == b"1"
 
 
 @pytest.mark.parametrize("can_hold", [True, False])

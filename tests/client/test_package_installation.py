@@ -304,6 +304,10 @@ async def test_downloads_are_kept_by_checksum_up_to_a_size(tmp_path: Path) -> No
         for name, sha256 in zip(names, hashes, strict=True)
     ]
     assert kept == [True, False, True]
+    (tmp_path / "cache" / "gone").mkdir()
+    (tmp_path / "cache" / "gone" / "rk_d-1.0-py3-none-any.whl").symlink_to(tmp_path / "trimmed by another kernel")
+    cache.trim()
+    assert cache.get("rk_d-1.0-py3-none-any.whl", "gone") is None
 
 
 def test_a_module_belongs_to_a_distribution() -> None:

@@ -21,7 +21,7 @@ from typing import Self
 
 from remote_kernel.core.download_paths import shown
 from remote_kernel.core.errors import TransferError
-from remote_kernel.io.private_files import replace
+from remote_kernel.io.private_files import rename, replace
 from remote_kernel.io.system.file_locks import lock_open_file
 
 # Only Unix can hold a folder open and name what is in it; a folder that may be entered need not be readable.
@@ -187,31 +187,43 @@ class _Folder:
         Return `None` where another kernel of ours, or another transfer, is writing it.
         """
         while True:
-            file = self._open_own(name)
-            if not lock_open_file(file.fileno()):
+            self._remove_foreign(name)
+            try:
+                descriptor = self._open(name, os.O_RDWR)
+            except PermissionError:
+                return None  # it has the permissions of the file that it is about to replace
+            except FileNotFoundError:
+                try:
+                    descriptor = self._open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+                except FileExistsError:
+                    continue  # another one has made it meanwhile
+            file = os.fdopen(descriptor, "r+b")
+            if not lock_open_file(descriptor):
                 file.close()
                 return None
             if self._is_of_name(file, name):
                 return file
-            file.close()  # another one has completed it meanwhile
+            file.close()
 
-    def _is_of_name(self, file: BufferedRandom, name: str) -> bool:
-        try:
-            status = os.stat(self._name(name), dir_fd=self._held, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        return os.path.samestat(status, os.fstat(file.fileno()))
-
-    def _open_own(self, name: str) -> BufferedRandom:
+    def _remove_foreign(self, name: str) -> None:
+        """Remove what no transfer of ours can have made."""
         with contextlib.suppress(FileNotFoundError):
             status = os.stat(self._name(name), dir_fd=self._held, follow_symlinks=False)
-            if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or not _is_ours(status):
+            if not stat.S_ISREG(status.st_mode) or not _is_ours(status):
                 self.unlink(name)
+
+    def _is_of_name(self, file: BufferedRandom, name: str) -> bool:
+        """Return whether a file that we have locked has this name, and no other."""
         try:
-            descriptor = self._open(name, os.O_RDWR)
-        except FileNotFoundError:
-            descriptor = self._open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-        return os.fdopen(descriptor, "r+b")
+            status = os.stat(self._name(name), dir_fd=self._held, follow_symlinks=False)
+        except FileNotFoundError:  # another one has completed it meanwhile
+            return False
+        if not os.path.samestat(status, os.fstat(file.fileno())):
+            return False
+        if status.st_nlink > 1:  # somebody else's file, or one whose transfer was killed as it took its place
+            self.unlink(name)
+            return False
+        return True
 
     def _open(self, name: str, flags: int, *, follows: bool = False) -> int:
         """Open a file; raises also where it is a link, or no ordinary file."""
@@ -230,7 +242,7 @@ class _Folder:
     def move(self, name: str, to: str) -> None:
         """Give a file another name that is free; raises `FileExistsError` where it is not."""
         if self._held is None and sys.platform == "win32":
-            os.rename(self._name(name), self._name(to))  # noqa: PTH104 - Windows replaces nothing by it
+            rename(self.path / name, self.path / to)
             return
         try:
             os.link(
@@ -300,7 +312,8 @@ class Partial:
     def remove(self) -> None:
         with contextlib.suppress(OSError):  # what could not be written before cannot be now
             self._file.close()
-        self._folder.unlink(self._name)
+        with contextlib.suppress(FileNotFoundError):
+            self._folder.unlink(self._name)
 
     def finish(
         self, *, replaces: Found | None, modified: float | None = None, is_executable: bool | None = None
@@ -312,7 +325,7 @@ class Partial:
             modified: the time that the file is to have, in seconds since 1970, where the system can set it.
 
         Raises:
-            Interfered: something else has its place.
+            Interfered: something else has its place, or another transfer has completed it.
         """
         if sys.platform != "win32":
             with contextlib.suppress(OSError):
@@ -344,11 +357,11 @@ class Partial:
                 return
             if self._folder.look(self._target) not in (replaces, None):
                 raise FileExistsError
-        except FileExistsError:
+            self._folder.replace(self._name, self._target)
+        except (FileExistsError, FileNotFoundError):
             raise Interfered(
                 f"'{shown(self._target)}' was written here by another program meanwhile, and stays: download it again."
             ) from None
-        self._folder.replace(self._name, self._target)
 
 
 def _with_executable(mode: int, is_executable: bool) -> int:

@@ -1,5 +1,6 @@
 """Wheels that were downloaded, kept on this machine for the next session."""
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -24,10 +25,11 @@ class WheelCache:
     def get(self, name: str, sha256: str) -> Path | None:
         """Return the wheel with this name and checksum, if it is here and whole."""
         path = self._folder / sha256 / name
-        if not sha256 or not path.is_file() or digest(path) != sha256:
-            return None
-        os.utime(path)
-        return path
+        with contextlib.suppress(FileNotFoundError):  # another kernel may trim meanwhile
+            if sha256 and path.is_file() and digest(path) == sha256:
+                os.utime(path)
+                return path
+        return None
 
     def put(self, path: Path) -> Path:
         """Move a wheel here and return its new path."""
@@ -39,10 +41,14 @@ class WheelCache:
 
     def trim(self) -> None:
         """Remove what is too much."""
-        paths = sorted(self._folder.glob("*/*.whl"), key=lambda path: path.stat().st_mtime, reverse=True)
+        found = {}
+        for path in self._folder.glob("*/*.whl"):
+            with contextlib.suppress(FileNotFoundError):  # another kernel may trim meanwhile
+                found[path] = path.stat()
         kept = 0
-        for path in paths:
-            kept += path.stat().st_size
+        for path, status in sorted(found.items(), key=lambda each: each[1].st_mtime, reverse=True):
+            kept += status.st_size
             if kept > self._max_bytes:
-                path.unlink()
-                path.parent.rmdir()
+                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    path.parent.rmdir()
