@@ -8,7 +8,7 @@ from remote_kernel.core.jupyter.interrupt_aim import Aim
 from remote_kernel.core.jupyter.messages import Author, parse_header
 from remote_kernel.core.wire.frames import Channel, Message
 from remote_kernel.pod.clock import utc_now
-from remote_kernel.pod.kernels.interrupts import CELL_BEGINS_SECONDS, CODE_BEGINS_SECONDS
+from remote_kernel.pod.kernels.interrupts import CELL_BEGINS_SECONDS, CODE_BEGINS_SECONDS, HITS_APART_SECONDS
 from tests.pod.idle_interpreter import Idle, make_idle_kernel
 from tests.pod.passing_time import PassingTime
 
@@ -64,6 +64,26 @@ async def test_interrupt_of_a_cell_that_has_just_begun_waits_until_its_code_runs
         assert interpreters[0].interrupts == 0
         await time.wait(CODE_BEGINS_SECONDS)
         assert (await interrupting, interpreters[0].interrupts) == (1, 1)
+        kernel.close()
+
+
+async def test_interrupts_in_a_row_do_not_hit_the_end_of_a_cell_and_hit_one_that_goes_on() -> None:
+    """What IPython's kernel does with the first one would be hit by the second, and the cell have no reply."""
+    kernel, interpreters = make_idle_kernel()
+    cell = execute(1)
+    with PassingTime.stop() as time:
+        await kernel.accept([cell], sender="shell", epoch=kernel.epoch)
+        say_busy(interpreters[0], cell)
+        await time.wait(2 * CODE_BEGINS_SECONDS)
+        for sequence in range(1, 5):
+            await kernel.accept([aimed(cell, sequence)], sender="control", epoch=kernel.epoch)
+        assert interpreters[0].interrupts == 1
+        await time.wait(HITS_APART_SECONDS)
+        assert interpreters[0].interrupts == 2, "which the cell has overlooked, and goes on"
+        await kernel.accept([aimed(cell, 5)], sender="control", epoch=kernel.epoch)
+        interpreters[0].say(Channel.SHELL, AUTHOR.write("execute_reply", {}, parent=cell.parts[0], date=utc_now()))
+        await time.wait(2 * HITS_APART_SECONDS)
+        assert interpreters[0].interrupts == 2, "its end"
         kernel.close()
 
 

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from remote_kernel.core.errors import WireError
@@ -24,6 +25,7 @@ class Cell:
     Attributes:
         began_at: the journal position at which the kernel has said that it works on it; 0 as long as it waits.
         began: when that was, by the clock of the event loop.
+        hit_at: when it was interrupted last or will be, by that clock.
         is_idle: whether the kernel has said that it is done with it, ahead of the reply.
         aim: that of an interrupt which hits it as soon as its code runs.
     """
@@ -33,6 +35,7 @@ class Cell:
     subshell_id: str
     began_at: int = 0
     began: float = 0.0
+    hit_at: float = -inf
     is_idle: bool = False
     aim: Aim | None = None
 

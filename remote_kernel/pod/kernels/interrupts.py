@@ -16,6 +16,9 @@ CODE_BEGINS_SECONDS = 0.05
 # A cell that has not begun within this waits for something else that the interpreter does.
 CELL_BEGINS_SECONDS = 0.5
 
+# An interrupt right behind another one could hit what the kernel does at the end of the cell, which would have no reply.
+HITS_APART_SECONDS = 0.25
+
 # How long the next cell waits for one that has been interrupted to end; an interrupt takes milliseconds.
 UNWANTED_SECONDS = 2.0
 
@@ -51,13 +54,29 @@ class Interrupts:
             self._keep(self._hit(cell))
 
     async def _hit(self, cell: Cell | None) -> None:
-        """Interrupt a cell, if it still runs when the kernel is sure to have got as far as its code; else what runs."""
-        if cell is not None:
-            await asyncio.sleep(cell.began + CODE_BEGINS_SECONDS - asyncio.get_running_loop().time())
-            if cell.is_idle or cell not in self._cells:
-                return
+        """Interrupt a cell, once its code is sure to run and soon after the last time, if it runs then; else what runs.
+
+        An interrupt of a cell that has one to come is the same one, as with signals.
+        """
+        if cell is None:
+            await self._interrupt()
+            return
+        now = asyncio.get_running_loop().time()
+        if cell.hit_at > now:
+            return
+        code_begins, again = cell.began + CODE_BEGINS_SECONDS, cell.hit_at + HITS_APART_SECONDS
+        cell.hit_at = max(now, code_begins, again)
+        hitting = self._hit_later(cell, cell.hit_at - now)
+        if again > now:  # which is too long for what is behind it
+            self._keep(hitting)
+        else:
+            await hitting
+
+    async def _hit_later(self, cell: Cell, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        if not cell.is_idle and cell in self._cells:
             self._cells.note_hit(cell)
-        await self._interrupt()
+            await self._interrupt()
 
     async def _hit_other(self, aim: Aim) -> None:
         """Interrupt what is no cell, such as what a widget's message does, where cells that are to be wait for it."""
