@@ -35,7 +35,7 @@ from remote_kernel.client.packages.requirements import parse_wanted
 from remote_kernel.client.workspace.sync import WorkspaceSync
 from remote_kernel.core.errors import RemoteKernelError
 from remote_kernel.core.identity import Identifier
-from tests.driver import Pod, free_ports, wait_until
+from tests.driver import PodProgram, free_ports, wait_until
 from tests.faults.proxy import FaultProxy, Plan
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -112,7 +112,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _first_syncs(scratch: Path, rounds: int) -> Iterator[Row]:
-    with Pod.start(scratch / "pod") as pod, _rsync_daemon(scratch) as daemon:
+    with PodProgram.start(scratch / "pod") as pod, _rsync_daemon(scratch) as daemon:
         for title, count, size in FIRST:
             row = Row(title=f"first sync of {title}", peer="rsync", lacking="" if daemon else "not installed here")
             root = scratch / f"first-{count}"
@@ -124,7 +124,7 @@ def _first_syncs(scratch: Path, rounds: int) -> Iterator[Row]:
             yield row
 
 
-def _sync(root: Path, folder: str, pod: Pod) -> float:
+def _sync(root: Path, folder: str, pod: PodProgram) -> float:
     with _link(int(pod.endpoint.rpartition(":")[2])) as port:
         seconds = _seconds(lambda: _up(WorkspaceSync(root, folder), f"http://127.0.0.1:{port}"))
     assert _content(pod.scratch / "data" / folder) == _content(root)
@@ -230,7 +230,7 @@ def _install(place: Path, environ: Mapping[str, str]) -> float:
         outcome = await installation.run(parse_wanted(PACKAGES, [], place))
         assert len(outcome.changes) == len(PACKAGES), outcome
 
-    with Pod.start(place / "pod") as pod, _link(int(pod.endpoint.rpartition(":")[2])) as port:
+    with PodProgram.start(place / "pod") as pod, _link(int(pod.endpoint.rpartition(":")[2])) as port:
         return _seconds(lambda: _with_client(f"http://127.0.0.1:{port}", run))
 
 

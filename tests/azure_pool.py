@@ -24,7 +24,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from remote_kernel.core.pools.cooldown import COOLDOWN_VARIABLE
-from tests.driver import TIMEOUT_SECONDS, Pod, wait_until
+from tests.driver import TIMEOUT_SECONDS, Pod, PodProgram, wait_until
 
 TOKEN = "a-token-of-entra"
 
@@ -201,7 +201,7 @@ class AzurePool:
         cooldown: dict[str, Any] = {COOLDOWN_VARIABLE: f"{self.cooldown_seconds:g}"}
         with ExitStack() as stack:
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="rk-", ignore_cleanup_errors=True))
-            pod = stack.enter_context(Pod.start(Path(scratch), **cooldown))
+            pod = stack.enter_context(PodProgram.start(Path(scratch), **cooldown))
             now = datetime.now(UTC)
             return Session(pod, stack.pop_all(), f"container-{next(self._numbers)}", now, now)
 

@@ -1,6 +1,7 @@
 """What every test gets: folders of its own, and, on request, a real pool and a real kernel."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -47,11 +48,13 @@ def private_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def private_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def private_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give the test a home of its own, and nothing of the caller's settings."""
     home = tmp_path_factory.mktemp("home")
     use_private_home(home, monkeypatch)
-    return home
+    yield home
+    with contextlib.suppress(OSError):  # most tests put nothing in it, and pytest keeps the folders of three runs
+        home.rmdir()
 
 
 def use_private_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +67,6 @@ def use_private_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "JUPYTER_CONFIG_DIR": home / "config",
         "IPYTHONDIR": home / "ipython",
     }.items():
-        folder.mkdir(exist_ok=True)
         monkeypatch.setenv(name, str(folder))
 
 

@@ -26,6 +26,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from remote_kernel.core.interpreter_api.versions import ApiVersion
 from remote_kernel.core.wire.frames import STOP_SESSION_PATH
 from tests.error_output import error_output
+from tests.forks import start_copy
 
 TIMEOUT_SECONDS = 60.0
 
@@ -147,11 +148,8 @@ def _kept(program: str, stderr: IO[bytes] | None) -> Iterator[int | IO[bytes]]:
     if stderr is not None:
         yield stderr
         return
-    descriptor = error_output.open(program)
-    try:
+    with error_output.opened(program) as descriptor:
         yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def run_in_pod(client: httpx.Client, code: str, **params: str) -> list[Content]:
@@ -385,11 +383,28 @@ def is_alive(pid: int) -> bool:
 
 @dataclass
 class Pod:
-    """A `remote-kernel-pod` process, without a pool before it."""
+    """A pod's agent, without a pool before it."""
 
     endpoint: str
-    process: "subprocess.Popen[str]"
     scratch: Path
+
+    @classmethod
+    @contextmanager
+    def fork(cls, scratch: Path) -> Iterator["Pod"]:
+        """Start one as the local pool does, which also gives it interpreters in less time; see `PodProgram.start`."""
+        arguments = ["remote_kernel.pod", *_pod_options(scratch)]
+        with (
+            error_output.opened("pod") as kept,
+            start_copy("remote_kernel.pod.fork_server", arguments, environ=os.environ, stderr=kept) as copy,
+        ):
+            yield cls(_endpoint(copy.stdout), scratch)
+
+
+@dataclass
+class PodProgram(Pod):
+    """An agent that was started as a program, and what it starts as well."""
+
+    process: "subprocess.Popen[str]"
 
     @classmethod
     @contextmanager
@@ -400,10 +415,9 @@ class Pod:
         stderr: IO[bytes] | None = None,
         prefix: Sequence[str] = (),
         **environ: str,
-    ) -> Iterator["Pod"]:
+    ) -> Iterator["PodProgram"]:
         """Start a pod whose files go to `scratch`, a folder with a short path."""
-        command = [*prefix, sys.executable, "-m", "remote_kernel.pod", "--port", "0", "--supervised"]
-        command += ["--scratch", str(scratch), "--data", str(scratch / "data"), *options]
+        command = [*prefix, sys.executable, "-m", "remote_kernel.pod", *_pod_options(scratch), *options]
         with (
             _kept("pod", stderr) as kept,
             subprocess.Popen(
@@ -417,7 +431,14 @@ class Pod:
         ):
             try:
                 assert process.stdout is not None
-                ready = json.loads(process.stdout.readline())
-                yield cls(f"http://127.0.0.1:{ready['port']}", process, scratch)
+                yield cls(_endpoint(process.stdout), scratch, process)
             finally:
                 process.communicate(timeout=TIMEOUT_SECONDS)  # ends its input, and so the pod
+
+
+def _pod_options(scratch: Path) -> list[str]:
+    return ["--port", "0", "--supervised", "--scratch", str(scratch), "--data", str(scratch / "data")]
+
+
+def _endpoint(stdout: IO[str]) -> str:
+    return f"http://127.0.0.1:{json.loads(stdout.readline())['port']}"

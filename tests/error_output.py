@@ -8,6 +8,7 @@ import itertools
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # Of a flood, its end.
@@ -31,6 +32,15 @@ class ErrorOutput:
         path = Path(self._folder.name) / f"{program} {next(self._numbers)}"
         self._marks[path] = 0
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    @contextmanager
+    def opened(self, program: str) -> Iterator[int]:
+        """Give the descriptor of such a file, for as long as it takes to start the program."""
+        descriptor = self.open(program)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     def mark(self) -> None:
         """Begin a test: what has been written so far is none of its own."""

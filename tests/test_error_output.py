@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 TESTS = """
 from pathlib import Path
-from tests.driver import Notebook, Pod, Pool
+from tests.driver import Notebook, PodProgram, Pool
 
 def test_kernel():
     Notebook.start(environ={"PYTHONHOME": "/nowhere"})
@@ -22,7 +22,7 @@ def test_pool():
         pass
 
 def test_pod(tmp_path):
-    with Pod.start(tmp_path, "--kernel"):
+    with PodProgram.start(tmp_path, "--kernel"):
         pass
 
 def test_log(private_folders):

@@ -247,7 +247,7 @@ def test_endpoint_that_is_no_address_is_told() -> None:
 
 def test_damaged_key_is_told_and_left(private_folders: Path) -> None:
     key = private_folders / "data" / "remote-kernel" / "identity.key"
-    key.parent.mkdir()
+    key.parent.mkdir(parents=True)
     key.write_text("damaged")
     done = run_command("doctor")
     assert done.status == 1

@@ -21,7 +21,7 @@ def server_certificate(tmp_path: Path) -> ssl.SSLContext:
 @pytest.fixture(scope="module")
 def pod() -> Iterator[Pod]:
     """A pod for the tests of one file."""
-    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
+    with Pod.fork(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
         yield running
 
 

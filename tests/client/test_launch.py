@@ -35,7 +35,7 @@ SHOW = "import os; print(os.environ.get('MINE'))"
 
 @pytest.fixture(scope="module")
 def pod() -> Iterator[Pod]:
-    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
+    with Pod.fork(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
         yield running
 
 

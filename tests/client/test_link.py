@@ -38,7 +38,7 @@ from remote_kernel.pod.kernels.registry import Registry
 from tests.certificate import FILE_NAME, make_certificate
 from tests.client.counting import CountingClient
 from tests.client.front_end import FrontEnd, execute, followed, run
-from tests.driver import TIMEOUT_SECONDS
+from tests.driver import TIMEOUT_SECONDS, PodProgram
 from tests.driver import Pod as PodProcess
 from tests.faults.proxy import FaultProxy, Plan
 
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module")
 def pod() -> Iterator[PodProcess]:
-    with PodProcess.start(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
+    with PodProcess.fork(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
         yield running
 
 
@@ -529,7 +529,7 @@ async def test_what_a_pause_interrupts_in_its_owners_hands_comes_once_when_the_l
 
 
 async def test_a_pod_that_goes_says_so_and_is_not_asked_for_again(kernel: str) -> None:
-    with PodProcess.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod, FaultProxy.before(pod.endpoint) as proxy:
+    with PodProgram.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod, FaultProxy.before(pod.endpoint) as proxy:
         async with linked(proxy.endpoint, kernel) as (link, front_end):
             link.open()
             await front_end.wait(lambda: front_end.hellos)
@@ -684,7 +684,7 @@ async def test_a_message_that_the_pod_refuses_takes_no_other_with_it(pod: PodPro
 async def test_cell_whose_interpreter_does_not_start_is_told_why_and_the_next_one_runs(kernel: str) -> None:
     scratch = Path(tempfile.mkdtemp(prefix="rk-"))
     broken = scratch / "data" / "broken"
-    with PodProcess.start(scratch, JUPYTER_PATH=str(install_fragile_kernel(scratch))) as pod:
+    with PodProgram.start(scratch, JUPYTER_PATH=str(install_fragile_kernel(scratch))) as pod:
         async with linked(pod.endpoint, kernel, kernelspec="fragile") as (link, front_end):
             await run(link, front_end, "print('before')")
             broken.touch()

@@ -40,7 +40,7 @@ ANOTHER_SYSTEM = "win32" if sys.platform != "win32" else "linux"
 
 @pytest.fixture(scope="module")
 def pod() -> Iterator[Pod]:
-    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
+    with Pod.fork(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
         yield running
 
 

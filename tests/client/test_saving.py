@@ -43,7 +43,7 @@ from remote_kernel.core.wire.saves import SAVES_FOLDER, CallProgress, CallState,
 from tests.client.pod_folder import PodFolder
 from tests.client.serving import Answer, serve
 from tests.core.saves.examples import MANIFEST, object_of
-from tests.driver import TIMEOUT_SECONDS, Pod, is_alive, run_in_pod, stdout_of, wait_until
+from tests.driver import TIMEOUT_SECONDS, Pod, PodProgram, is_alive, run_in_pod, stdout_of, wait_until
 from tests.faults.proxy import FaultProxy, Plan
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -162,7 +162,7 @@ async def until(is_true: Callable[[], bool]) -> None:
 
 @pytest.fixture(scope="module")
 def pod() -> Iterator[Pod]:
-    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
+    with Pod.fork(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
         yield running
 
 
@@ -302,7 +302,7 @@ async def test_a_line_that_is_cut_in_mid_save_and_mid_restore_costs_nothing(
 
 @pytest.mark.parametrize("dies", ["pod", "interpreter"])
 async def test_a_save_that_is_cut_off_leaves_the_one_before(store: SaveStore, dies: str) -> None:
-    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod:
+    with PodProgram.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod:
         notebook = Notebook(pod)
         notebook.run("x = [1]; data = bytes(100_000)")
         before = await notebook.save(store)
@@ -315,7 +315,7 @@ async def test_a_save_that_is_cut_off_leaves_the_one_before(store: SaveStore, di
         with pytest.raises(PoolError if dies == "pod" else SaveError):
             await task
     assert (store.list(), store.known()) == ([before], objects)
-    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod:
+    with PodProgram.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod:
         notebook = Notebook(pod)
         assert restored(await notebook.restore(before, store)) == ["data", "x"]
         assert notebook.run("print(x, data == bytes(100_000))") == "[1] True\n"

@@ -22,7 +22,7 @@ CUTS = 3
 
 @pytest.fixture(scope="module")
 def pod() -> Iterator[Pod]:
-    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
+    with Pod.fork(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
         yield running
 
 

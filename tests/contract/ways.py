@@ -19,7 +19,7 @@ from remote_kernel.core.identity import Identifier
 from remote_kernel.core.interpreter_api.versions import SESSION_PATH
 from remote_kernel.core.settings import Settings
 from tests.azure_pool import run_azure_pool
-from tests.driver import Notebook, Pod, Pool
+from tests.driver import Notebook, PodProgram, Pool
 
 # Read before the tests get an environment of their own. The pool is one that costs money: a handful of sessions.
 LIVE_ENDPOINT = os.environ.get("REMOTE_KERNEL_LIVE_ENDPOINT", "")
@@ -88,7 +88,7 @@ Prepared = tuple[dict[str, str], Callable[[], None]]
 
 
 def _prepare_agent(stack: ExitStack, pools: Pools) -> Prepared:
-    pod = stack.enter_context(Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))))
+    pod = stack.enter_context(PodProgram.start(Path(tempfile.mkdtemp(prefix="rk-"))))
     return {"REMOTE_KERNEL_ENDPOINT": pod.endpoint, "REMOTE_KERNEL_TOKEN": "unused"}, lambda: None
 
 

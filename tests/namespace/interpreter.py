@@ -3,16 +3,18 @@
 import contextlib
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from remote_kernel.namespace.files.objects import read_objects
 from remote_kernel.namespace.files.packs import Group, Lost, decode_pack
+from tests.error_output import error_output
+from tests.forks import start_copy
 
 _PATIENCE_SECONDS = 110.0
 
@@ -23,11 +25,11 @@ class Interpreter:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "IPYTHONDIR": str(folder / "ipython"), "MPLBACKEND": "agg"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.namespace.interpreter"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, env=environment,
-        )  # fmt: skip
-        self.pid = self._process.pid
+        self._resources = ExitStack()
+        errors = self._resources.enter_context(error_output.opened("interpreter"))
+        program, server = "tests.namespace.interpreter", "tests.namespace.interpreter_server"
+        self._copy = self._resources.enter_context(start_copy(server, [program], environ=environment, stderr=errors))
+        self.pid = self._copy.process.pid
 
     def __enter__(self) -> Self:
         return self
@@ -35,15 +37,13 @@ class Interpreter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()
-        self._process.communicate()
+        self._copy.process.kill()
+        self._resources.close()
 
     def _ask(self, **question: Any) -> Any:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(question) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
+        self._copy.stdin.write(json.dumps(question) + "\n")
+        self._copy.stdin.flush()
+        return json.loads(self._copy.stdout.readline())
 
     def run(self, *cells: str) -> None:
         """Run cells, none of which may fail."""

@@ -12,7 +12,7 @@ from tests.driver import TIMEOUT_SECONDS, Pod
 
 @pytest.fixture(scope="module")
 def pod() -> Iterator[Pod]:
-    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
+    with Pod.fork(Path(tempfile.mkdtemp(prefix="rk-"))) as running:
         yield running
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from remote_kernel.core.interpreter_api.versions import ApiVersion
-from tests.driver import TIMEOUT_SECONDS, Content, Pod, run_in_pod, stdout_of, wait_until
+from tests.driver import TIMEOUT_SECONDS, Content, Pod, PodProgram, run_in_pod, stdout_of, wait_until
 
 OLD, NEW = ApiVersion.V2024_02_02, ApiVersion.V2025_10_02
 NEWER_VERSIONS = [version for version in ApiVersion if not version.has_code_execute]
@@ -422,7 +422,7 @@ def test_upload_over_the_limit_is_refused_and_leaves_nothing(files: httpx.Client
 def interpreter_pod() -> Iterator[httpx.Client]:
     options = ("--flavor", "interpreter", "--sandbox", "strict", "--sync-limit", "4")
     with (
-        Pod.start(Path(tempfile.mkdtemp(prefix="rk-")), *options) as pod,
+        PodProgram.start(Path(tempfile.mkdtemp(prefix="rk-")), *options) as pod,
         httpx.Client(base_url=pod.endpoint, params={"api-version": NEW.value}, timeout=TIMEOUT_SECONDS) as client,
     ):
         yield client

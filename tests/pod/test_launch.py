@@ -11,7 +11,7 @@ import pytest
 from remote_kernel.core.wire import codec
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.launch import AS_ASKED, LAUNCH_PATH, OTHER, Launch
-from tests.driver import TIMEOUT_SECONDS, Pod, run_in_pod, stdout_of
+from tests.driver import TIMEOUT_SECONDS, PodProgram, run_in_pod, stdout_of
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_nobody_has_asked(client: httpx.Client, kernel: str) -> None:
 
 def test_the_spare_interpreter_is_used_and_that_leaves_no_trace(tmp_path_factory: pytest.TempPathFactory) -> None:
     with (
-        Pod.start(tmp_path_factory.mktemp("p")) as pod,
+        PodProgram.start(tmp_path_factory.mktemp("p")) as pod,
         httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client,
     ):
         ready = {each.pid for each in psutil.Process(pod.process.pid).children(recursive=True)}

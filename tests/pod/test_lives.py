@@ -47,6 +47,7 @@ class Life:
     """A kernel, and the interpreters that it has begun to start."""
 
     def __init__(self, folder: Path, journal: Journal, shutdowns: Shutdowns) -> None:
+        self._others = psutil.Process().children()
         self.begun = asyncio.Event()
         self.interpreters: list[Interpreter] = []
         self.starting: list[asyncio.Task[Interpreter]] = []
@@ -79,6 +80,10 @@ class Life:
         self.kernel.close()
         await self.shutdowns.aclose()
         self.guard.close()
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the processes that it has started and that are there still."""
+        return [process for process in psutil.Process().children() if process not in self._others]
 
     async def accept(self, message: Message) -> int:
         return await self.kernel.accept([message], sender="s", epoch=self.kernel.epoch)
@@ -291,7 +296,7 @@ async def test_restart_is_answered_while_the_interpreter_ends_and_another_starts
     await life.accept(restart(2))
     assert not life.interpreters[0].exited.done()
     assert len(life.interpreters) == 2
-    for process in psutil.Process().children():
+    for process in life.processes():
         process.kill()
 
 
@@ -420,7 +425,7 @@ async def test_readers_that_come_back_during_a_shutdown_leave_no_interpreter(
     await cancel(coming)
     assert len(life.interpreters) == 1 + is_restart
     await life.aclose()
-    assert psutil.Process().children() == []
+    assert life.processes() == []
 
 
 @pytest.mark.parametrize("steps", range(1, 8))
@@ -430,7 +435,7 @@ async def test_interpreter_whose_start_is_given_up_leaves_no_process(life: Life,
         await asyncio.sleep(0)
     await life.aclose()
     await asyncio.gather(starting, return_exceptions=True)
-    assert psutil.Process().children() == []
+    assert life.processes() == []
 
 
 async def follow(life: Life, code: str, folder: Path) -> AsyncIterator[bytes]:

@@ -18,7 +18,7 @@ from remote_kernel.core.wire.frames import PACKAGES_PATH
 from remote_kernel.core.wire.packages import WHEELS_FOLDER, Installed, Order, Packages, Wheel
 from remote_kernel.pod.packages.pod_packages import Described
 from remote_kernel.pod.packages.program import ProgramFailed
-from tests.driver import TIMEOUT_SECONDS, Content, Pod, run_in_pod, stdout_of
+from tests.driver import TIMEOUT_SECONDS, Content, Pod, PodProgram, run_in_pod, stdout_of
 from tests.wheels import make_wheel, sha256_of
 
 
@@ -160,7 +160,7 @@ def bare(private_folders: Path, tmp_path: Path) -> str:
 def test_an_interpreter_without_pip_uses_one_that_was_sent(bare: str, tmp_path: Path) -> None:
     (pip,) = (Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl")
     with (
-        Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod,
+        PodProgram.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod,
         httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client,
     ):
         told = describe(client, kernelspec=bare)

@@ -22,7 +22,7 @@ from remote_kernel.core.text.log_lines import LogEvent, LogLine
 from remote_kernel.core.wire.codec import decode_all
 from remote_kernel.core.wire.frames import EVENTS_PATH, End
 from remote_kernel.pod.__main__ import main
-from tests.driver import TIMEOUT_SECONDS, Pod, few_files, is_alive, run_in_pod, stdout_of, wait_until
+from tests.driver import TIMEOUT_SECONDS, PodProgram, few_files, is_alive, run_in_pod, stdout_of, wait_until
 
 
 def start_child(client: httpx.Client) -> list[int]:
@@ -33,7 +33,7 @@ def start_child(client: httpx.Client) -> list[int]:
 
 def test_a_pod_ends_with_its_input_and_takes_everything_along() -> None:
     scratch = Path(tempfile.mkdtemp(prefix="rk-"))
-    with Pod.start(scratch) as pod:
+    with PodProgram.start(scratch) as pod:
         with httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client:
             pids = start_child(client)
         assert all(map(is_alive, pids))
@@ -52,7 +52,7 @@ unflushed.write('text')
 atexit.register(lambda: (time.sleep(0.2), pathlib.Path('handled').touch()))
 """
     with (
-        Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod,
+        PodProgram.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod,
         httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client,
     ):
         run_in_pod(client, code)
@@ -67,7 +67,7 @@ def test_a_pod_that_is_ready_loads_nothing_for_its_first_cell(tmp_path: Path) ->
     log = tmp_path / "imports"
     with (
         log.open("wb") as stderr,
-        Pod.start(Path(tempfile.mkdtemp(prefix="rk-")), stderr=stderr, PYTHONPROFILEIMPORTTIME="1") as pod,
+        PodProgram.start(Path(tempfile.mkdtemp(prefix="rk-")), stderr=stderr, PYTHONPROFILEIMPORTTIME="1") as pod,
     ):
         loaded = log.read_text()
         assert "remote_kernel.pod.api.api" in loaded
@@ -109,7 +109,7 @@ def test_a_place_that_a_pod_cannot_use_is_named_in_a_sentence(
 
 def test_idle_connections_do_not_keep_a_pod_from_answering() -> None:
     scratch = Path(tempfile.mkdtemp(prefix="rk-"))
-    with Pod.start(scratch, prefix=few_files(128)) as pod, contextlib.ExitStack() as stack:
+    with PodProgram.start(scratch, prefix=few_files(128)) as pod, contextlib.ExitStack() as stack:
         address = urlsplit(pod.endpoint)
         for _ in range(150):
             stack.enter_context(socket.create_connection((address.hostname, address.port)))
@@ -126,7 +126,7 @@ def test_a_port_that_is_none_is_named(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_a_pod_ends_within_seconds_although_a_stream_is_open() -> None:
     with (
-        Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod,
+        PodProgram.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod,
         httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client,
         client.stream("GET", "/api/v2/events") as response,
     ):
@@ -141,7 +141,7 @@ def test_a_cell_that_runs_when_its_pod_is_stopped_ends_with_a_reply_that_says_so
     cell = {"code": "print('go', flush=True)\nimport time; time.sleep(600)"}
     with (tmp_path / "log").open("w+b") as stderr:
         with (
-            Pod.start(Path(tempfile.mkdtemp(prefix="rk-")), stderr=stderr) as pod,
+            PodProgram.start(Path(tempfile.mkdtemp(prefix="rk-")), stderr=stderr) as pod,
             httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client,
             client.stream("POST", "/api/v2/execute", json=cell) as response,
         ):
@@ -160,7 +160,7 @@ def test_executions_that_wait_or_run_when_their_pod_is_stopped_are_answered(tmp_
     code = "print('begun')\nimport time; time.sleep(600)"
     with (
         (tmp_path / "log").open("w+b") as stderr,
-        Pod.start(Path(tempfile.mkdtemp(prefix="rk-")), stderr=stderr) as pod,
+        PodProgram.start(Path(tempfile.mkdtemp(prefix="rk-")), stderr=stderr) as pod,
         httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS, params=params) as client,
         ThreadPoolExecutor() as threads,
     ):
@@ -183,7 +183,7 @@ def test_executions_that_wait_or_run_when_their_pod_is_stopped_are_answered(tmp_
 def test_a_request_that_has_half_arrived_when_its_pod_is_stopped_is_cut_without_a_word(tmp_path: Path) -> None:
     with (
         (tmp_path / "log").open("w+b") as stderr,
-        Pod.start(Path(tempfile.mkdtemp(prefix="rk-")), stderr=stderr) as pod,
+        PodProgram.start(Path(tempfile.mkdtemp(prefix="rk-")), stderr=stderr) as pod,
         httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client,
         socket.create_connection(("127.0.0.1", client.base_url.port or 0)) as half,
     ):
@@ -200,14 +200,14 @@ def test_a_request_that_has_half_arrived_when_its_pod_is_stopped_is_cut_without_
 
 
 def test_an_interpreter_and_what_it_has_started_end_when_their_pod_is_killed() -> None:
-    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod:
+    with PodProgram.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod:
         with httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client:
             pids = start_child(client)
         kill(pod)
         wait_until(lambda: not any(map(is_alive, pids)), timeout_seconds=20)
 
 
-def kill(pod: Pod) -> None:
+def kill(pod: PodProgram) -> None:
     """Kill a pod, which has no time to tidy up."""
     pod.process.kill()
     pod.process.wait()
@@ -221,7 +221,7 @@ def test_a_kernel_that_is_no_python_ends_when_its_pod_is_killed(tmp_path: Path) 
     command = f"{sys.executable} -m ipykernel_launcher -f {{connection_file}} & wait; sleep 600"
     spec = {"argv": ["/bin/sh", "-c", command], "display_name": "", "language": "shell"}
     (folder / "kernel.json").write_text(json.dumps(spec))
-    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-")), JUPYTER_PATH=str(tmp_path)) as pod:
+    with PodProgram.start(Path(tempfile.mkdtemp(prefix="rk-")), JUPYTER_PATH=str(tmp_path)) as pod:
         with httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client:
             code = "import os; print(os.getpid(), os.getppid())"
             said = stdout_of(run_in_pod(client, code, kernel="shell", kernelspec="shell"))
@@ -238,7 +238,7 @@ def test_a_kernel_that_is_no_python_ends_when_its_pod_is_killed(tmp_path: Path) 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no signal for a parent's death")
 def test_an_interpreter_that_is_held_ends_when_its_pod_is_killed() -> None:
     """It cannot look whether the pod is there while it is held, for a reader that is behind."""
-    with Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod:
+    with PodProgram.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod:
         with httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client:
             interpreter, child = start_child(client)
         os.kill(interpreter, signal.SIGSTOP)
@@ -250,7 +250,7 @@ def test_the_end_of_an_interpreter_is_a_line_in_the_log_without_what_it_was_abou
     code = "secret = 1; import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     with (tmp_path / "log").open("w+b") as stderr:
         with (
-            Pod.start(Path(tempfile.mkdtemp(prefix="rk-")), stderr=stderr) as pod,
+            PodProgram.start(Path(tempfile.mkdtemp(prefix="rk-")), stderr=stderr) as pod,
             httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client,
         ):
             run_in_pod(client, code)

@@ -8,14 +8,14 @@ import httpx
 import pytest
 
 from remote_kernel.core.wire import frames as wire
-from tests.driver import TIMEOUT_SECONDS, Content, Pod, run_in_pod, wait_until
+from tests.driver import TIMEOUT_SECONDS, Content, PodProgram, run_in_pod, wait_until
 
 
 @pytest.fixture
 def client() -> Iterator[httpx.Client]:
     """A pod of its own for each test."""
     with (
-        Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod,
+        PodProgram.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod,
         httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client,
     ):
         yield client
@@ -77,7 +77,7 @@ def test_another_epoch_is_left_alone_and_a_kernel_of_another_name_as_well(client
 
 def test_an_interpreter_of_a_process_that_is_gone_ends_by_itself_whoever_keeps_the_pod() -> None:
     with (
-        Pod.start(Path(tempfile.mkdtemp(prefix="rk-")), REMOTE_KERNEL_POD_COOLDOWN_SECONDS="1.5") as pod,
+        PodProgram.start(Path(tempfile.mkdtemp(prefix="rk-")), REMOTE_KERNEL_POD_COOLDOWN_SECONDS="1.5") as pod,
         httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client,
         client.stream("GET", wire.EVENTS_PATH, params={"reader": "notebook"}),
         client.stream("GET", wire.EVENTS_PATH, params={"reader": "living", "kernel": "run-living"}),

@@ -18,7 +18,7 @@ import pytest
 from remote_kernel.core.wire import files
 from remote_kernel.core.wire.frames import CALLS_PATH, CANCEL_PATH, EVENTS_PATH, SESSION_PATH
 from remote_kernel.core.wire.saves import MAX_VARIABLES, OBJECTS_FOLDER, SAVES_FOLDER, CallState, Order, Report
-from tests.driver import TIMEOUT_SECONDS, Pod, is_alive, run_in_pod, stdout_of, wait_until
+from tests.driver import TIMEOUT_SECONDS, Pod, PodProgram, is_alive, run_in_pod, stdout_of, wait_until
 from tests.saves_program import archive
 
 pytestmark = pytest.mark.slow
@@ -228,7 +228,7 @@ def test_a_kernel_of_another_language_is_told(private_folders: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "Other", "language": "other"}))
     with (
-        Pod.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod,
+        PodProgram.start(Path(tempfile.mkdtemp(prefix="rk-"))) as pod,
         httpx.Client(base_url=pod.endpoint, timeout=TIMEOUT_SECONDS) as client,
     ):
         caller = Caller(client, kernelspec="other")

@@ -16,7 +16,7 @@ CODE_BEGINS_SECONDS = 0.05
 # A cell that has not begun within this waits for something else that the interpreter does.
 CELL_BEGINS_SECONDS = 0.5
 
-# An interrupt right behind another one could hit what the kernel does at the end of the cell, which would have no reply.
+# An interrupt right behind another one could hit what the kernel does at the end of the cell, which has no reply then.
 HITS_APART_SECONDS = 0.25
 
 # How long the next cell waits for one that has been interrupted to end; an interrupt takes milliseconds.
