@@ -1,5 +1,6 @@
 """`remote-kernel run` executes a notebook to its end and writes what came of it."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -8,8 +9,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_output
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from remote_kernel.cli.run.execution import Listener, Outcome, Plan, execute_notebook
+from remote_kernel.cli.signals import Signals
 from remote_kernel.core.identity import JOB_VARIABLES
 from tests.cli.command import (
     COMMAND,
@@ -201,6 +205,28 @@ def test_lost_session_ends_the_run_and_is_said(tmp_path: Path, remote_kernel: st
     one, two, three = outputs_of(tmp_path / "n.executed.ipynb")
     assert [output["output_type"] for output in one + two] == ["stream", "error"]
     assert three == []
+
+
+def test_a_kernel_that_has_ended_with_its_session_is_asked_nothing_more(
+    tmp_path: Path, remote_kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer would be waited for."""
+    asked: list[str] = []
+
+    def inspect(_client: AsyncKernelClient, code: str) -> str:
+        asked.append(code)
+        return "a message id"
+
+    async def execute() -> Outcome:
+        notebook = new_notebook(cells=[new_code_cell("import os; os._exit(3)")])
+        plan = Plan(path=tmp_path / "n.ipynb", kernel=remote_kernel, environ={})
+        return await execute_notebook(notebook, plan, Listener(), Signals())
+
+    monkeypatch.setattr(AsyncKernelClient, "inspect", inspect)
+    failure = asyncio.run(execute()).failure
+    assert failure is not None
+    assert failure.error.startswith("SessionLost: ")
+    assert asked == []
 
 
 def test_kernel_that_does_not_start_leaves_the_output_alone(tmp_path: Path, private_folders: Path) -> None:
