@@ -58,6 +58,7 @@ async def test_the_pool_counts_calls_that_it_has_not_seen_and_not_those_who_only
             await direct.aclose()
 
 
+@pytest.mark.slow
 async def test_a_session_is_kept_while_calls_pass_the_pool_by_and_no_longer() -> None:
     with Pool.start("--max-sessions", "1", "--cooldown", "1") as pool:
         direct = PoolClient(ConfiguredAccess(pool.endpoint, pool.token, is_direct=True), Identifier("kept"))

@@ -77,6 +77,7 @@ def crowded(**environ: str) -> Iterator[tuple[Notebook, Notebook]]:
             second.close()
 
 
+@pytest.mark.slow
 def test_a_full_pool_is_an_error_after_the_wait_and_none_once_there_is_room() -> None:
     with crowded(REMOTE_KERNEL_WAIT_SECONDS="0.5") as (first, second):
         reply = second.run("pass").reply
@@ -86,6 +87,7 @@ def test_a_full_pool_is_an_error_after_the_wait_and_none_once_there_is_room() ->
         assert second.run("1 + 1").result == "2"
 
 
+@pytest.mark.slow
 def test_a_cell_waits_for_a_free_session_says_so_and_runs() -> None:
     with crowded() as (first, second):
         msg_id = second.client.execute("print('in')")
@@ -96,6 +98,7 @@ def test_a_cell_waits_for_a_free_session_says_so_and_runs() -> None:
         second.wait_iopub(lambda message: message["msg_type"] == "clear_output")
 
 
+@pytest.mark.slow
 def test_a_cell_that_waits_can_be_interrupted() -> None:
     with crowded() as (first, second):
         ids = [second.client.execute(code) for code in ("1", "2")]
@@ -227,6 +230,7 @@ def test_a_loss_that_no_cell_was_told_of_is_told_by_the_next_process(
         assert notebook.run("import os; os.path.exists('ran')").result == "False"
 
 
+@pytest.mark.slow
 def test_a_restart_without_a_network_waits_for_a_free_session_where_its_own_is_gone() -> None:
     options = ("--max-sessions", "1", "--cooldown", "2")
     with Pool.start(*options) as pool, FaultProxy.before(pool.endpoint) as proxy, pool.client() as client:
@@ -414,6 +418,7 @@ def test_an_interpreter_that_crashes_is_told_with_its_signal(notebook: Notebook,
     assert f"({name})" in cell.reply["evalue"]
 
 
+@pytest.mark.slow
 def test_a_message_that_is_too_large_ends_its_cell_and_nothing_else(notebook: Notebook) -> None:
     notebook.run("a = 42")
     ids = [notebook.client.execute(code) for code in ("import time; time.sleep(0.5); a", "#" * (257 << 20), "b = 1")]

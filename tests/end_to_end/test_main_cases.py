@@ -60,6 +60,7 @@ def test_the_same_by_curl(pool: Pool, tmp_path: Path) -> None:
     assert all('"msg_type": "execute_reply"' in output.splitlines()[-1] for output in outputs)
 
 
+@pytest.mark.slow
 def test_a_sixth_identifier_gets_in_once_one_of_five_has_cooled_down() -> None:
     with Pool.start("--cooldown", "4", "--ready", "5") as pool, pool.client() as client:
 

@@ -268,6 +268,7 @@ def test_keep_takes_no_session(notebook: Notebook, pool: Pool) -> None:
     assert len(pool.sessions()) == before - 1
 
 
+@pytest.mark.slow
 def test_keep_holds_a_pod_for_longer_than_usual_until_it_is_called_off() -> None:
     with (
         Pool.start("--cooldown", "3") as pool,

@@ -91,6 +91,7 @@ def test_restoring_twice_gives_the_same(start: Start, tmp_path: Path) -> None:
         after.run("assert f() is a and A.made == [a] and type(a) is A and Out[2] is not None")
 
 
+@pytest.mark.slow
 def test_group_that_cannot_be_loaded_costs_no_other(start: Start, tmp_path: Path) -> None:
     saved_with(
         start, tmp_path / "saved",

@@ -362,6 +362,7 @@ def test_manifest_says_with_what_it_was_saved(start: Start, tmp_path: Path) -> N
     assert not (tmp_path / "saved" / "spool").exists()
 
 
+@pytest.mark.slow
 def test_one_of_ten_thousand_variables_costs_one_pack_and_what_every_cell_changes(start: Start, tmp_path: Path) -> None:
     namespace = variables(10_000)
     with start() as interpreter:

@@ -82,6 +82,7 @@ CHECKS = [
 DRAWN = "[random.random(), np.random.rand(), rng.random()]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_model", [False, pytest.param(True, marks=NO_SKLEARN)], ids=["plain", "with a model"])
 def test_thirty_cells_come_back(start: Start, tmp_path: Path, has_model: bool) -> None:
     with start() as before:

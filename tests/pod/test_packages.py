@@ -157,6 +157,7 @@ def bare(private_folders: Path, tmp_path: Path) -> str:
     return "bare"
 
 
+@pytest.mark.slow
 def test_an_interpreter_without_pip_uses_one_that_was_sent(bare: str, tmp_path: Path) -> None:
     (pip,) = (Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl")
     with (

@@ -87,6 +87,7 @@ def test_pods_have_none_where_that_is_not_wanted() -> None:
         assert notebook.run("import os; os.getcwd() == '/mnt/data'").result == "False"
 
 
+@pytest.mark.slow
 @needs_mounts
 @pytest.mark.parametrize("mine", ["/mnt/data/mine", "/mnt/mine.csv", "/mnt/.mine/file"])
 def test_by_default_pods_of_ours_hide_nothing_in_mnt_and_those_of_azure_s_do(mine: str) -> None:

@@ -85,6 +85,7 @@ def is_copy(notebook: Notebook) -> bool:
     return "remote_kernel.pod.fork_server" in process.cmdline()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mount", ["--no-mount-data", "--mount-data"])
 def test_a_notebook_finds_the_same_in_a_copy_as_in_a_program(mount: str) -> None:
     if mount == "--mount-data" and os.geteuid() != 0:
@@ -146,6 +147,7 @@ def test_pods_that_start_together_after_its_end_have_one_new_server() -> None:
         assert len([each for each in children if each.status() != psutil.STATUS_ZOMBIE]) == 1
 
 
+@pytest.mark.slow
 def test_what_was_installed_meanwhile_is_what_the_next_interpreter_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

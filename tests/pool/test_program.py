@@ -147,6 +147,7 @@ def test_pod_dies_with_its_kernel_when_the_pool_is_killed() -> None:
         wait_until(lambda: not any(is_alive(pid) for pid in [*kernels, *pods]))
 
 
+@pytest.mark.slow
 def test_cooldown_frees_a_slot_and_a_killed_pod_does() -> None:
     with Pool.start("--max-sessions", "1", "--cooldown", "3") as pool:
         first = int(printed(run_cell(pool, "x = 1; import os; print(os.getppid())", identifier="first")))
