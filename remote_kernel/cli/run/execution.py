@@ -300,7 +300,8 @@ class _Run:
     async def _ask_totals(self) -> Totals | None:
         """Return what has gone to the session and back, which our kernel says at once, whatever runs there."""
         assert self._client.kc is not None
-        if not await ensure_async(self._client.kc.is_alive()):
+        assert self._client.km is not None
+        if not await ensure_async(self._client.km.is_alive()):
             return None  # as where its session was lost
         request = self._client.kc.inspect("%session sync")
         try:
