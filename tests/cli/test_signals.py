@@ -87,6 +87,7 @@ def test_second_signal_leaves_at_once_and_the_session_is_given_back(
     assert len(pool.sessions()) == others or Releases(Folders.of_user().runtime).any()
 
 
+@pytest.mark.slow
 def test_cell_that_goes_on_after_an_interrupt_is_left_behind(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "n.ipynb", STUBBORN)
     with start_command("run", notebook, "--kernel", "python3") as process:

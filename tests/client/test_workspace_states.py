@@ -389,5 +389,5 @@ def contents(root: Path) -> Iterator[tuple[str, str]]:
             yield str(file.relative_to(root)), file.read_text()
 
 
-TestTwoSides = TwoSides.TestCase
+TestTwoSides = pytest.mark.slow(TwoSides.TestCase)
 TestTwoSides.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)

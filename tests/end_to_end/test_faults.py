@@ -51,6 +51,7 @@ def test_cells_run_once_and_their_output_is_whole_in_a_built_in_interpreter(inte
     assert outcome.is_good, outcome
 
 
+@pytest.mark.slow
 def test_a_cell_outlives_the_limit_on_executions(interpreters: Pool) -> None:
     check_long_cell(interpreters)
 
@@ -147,6 +148,7 @@ def test_a_slow_line_to_another_machine_carries_text_compressed(
         notebook.close()
 
 
+@pytest.mark.slow
 def test_a_cell_outlives_the_cap_on_requests() -> None:
     with Pool.start("--request-cap", "1") as pool:
         check_long_cell(pool)

@@ -75,6 +75,7 @@ def test_another_epoch_is_left_alone_and_a_kernel_of_another_name_as_well(client
     assert release(client, epoch=epoch_of(client), reader="a", order="1")["stops"] is True
 
 
+@pytest.mark.slow
 def test_an_interpreter_of_a_process_that_is_gone_ends_by_itself_whoever_keeps_the_pod() -> None:
     with (
         PodProgram.start(Path(tempfile.mkdtemp(prefix="rk-")), REMOTE_KERNEL_POD_COOLDOWN_SECONDS="1.5") as pod,

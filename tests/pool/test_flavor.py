@@ -67,6 +67,7 @@ def test_each_pod_has_a_mnt_data_of_its_own(client: httpx.Client) -> None:
     assert other.json() == {"value": []}
 
 
+@pytest.mark.slow
 @needs_mounts
 def test_pods_of_ours_have_one_too_with_debugger_and_processes_as_ever() -> None:
     with Pool.start(*(() if costs_nothing() else ("--mount-data",))) as pool, notebook_on(pool) as notebook:

@@ -134,6 +134,7 @@ def test_a_server_that_was_killed_costs_no_session_and_is_followed_by_another() 
             wait_until(lambda: pid not in {each["pid"] for each in pool.sessions()})
 
 
+@pytest.mark.slow
 def test_pods_that_start_together_after_its_end_have_one_new_server() -> None:
     with Pool.start("--max-sessions", "5") as pool, notebook_on(pool) as notebook:
         notebook.run("x = 42")
