@@ -26,7 +26,7 @@ def test_pod(tmp_path):
         pass
 
 def test_log(private_folders):
-    (private_folders / "runtime" / "kernel.log").write_text("It was the log.")
+    (private_folders / "kernel.log").write_text("It was the log.")
     raise AssertionError
 """
 
@@ -54,5 +54,5 @@ def test_what_programs_wrote_is_shown_where_their_test_fails(tmp_path: Path) -> 
     assert "The kernel has ended with exit status 1." in said
     assert "often" in sections["Standard error of pool"]
     assert "--kernel" in sections["Standard error of pod"]
-    assert "It was the log." in sections["Log runtime/kernel.log"]
+    assert "It was the log." in sections["Log kernel.log"]
     assert len(re.findall("^-+ Standard error", said, re.M)) == 3, "each is shown with its own test only"

@@ -48,6 +48,7 @@ def folder(pool: Pool, tmp_path: Path, private_folders: Path, monkeypatch: pytes
     monkeypatch.setenv("REMOTE_KERNEL_TOKEN", pool.token)
     monkeypatch.setenv("PATH", f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}")
     server = {"ServerApp": {"allow_root": True, "ip": "127.0.0.1"}}
+    (private_folders / "config").mkdir()
     (private_folders / "config/jupyter_server_config.json").write_text(json.dumps(server))
     (tmp_path / "myst.yml").write_text(MYST)
     (tmp_path / "template").mkdir()
