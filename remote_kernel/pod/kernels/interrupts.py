@@ -54,7 +54,7 @@ class Interrupts:
             self._keep(self._hit(cell))
 
     async def _hit(self, cell: Cell | None) -> None:
-        """Interrupt a cell, once its code is sure to run and soon after the last time, if it runs then; else what runs.
+        """Interrupt a cell, once its code runs and not right behind the last time, if it goes on; else what runs.
 
         An interrupt of a cell that has one to come is the same one, as with signals.
         """
