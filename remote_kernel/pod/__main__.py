@@ -120,7 +120,8 @@ async def serve(
         _call_at_end_of_input(stop)
     await anyio.lowlevel.checkpoint()  # loads what an answer that streams needs, which takes as long as a few cells
     # A supervisor that hears nothing of it waits for long.
-    preparing = start(_prepare(registry, arguments, server), "preparing", on_failure=lambda _: stop())
+    port = listener.getsockname()[1] if listener else None
+    preparing = start(_prepare(registry, arguments, server, port), "preparing", on_failure=lambda _: stop())
     try:
         await server.serve(None if listener is None else [listener])
     except OSError as error:
@@ -135,22 +136,16 @@ async def serve(
         raise CannotStart("remote-kernel-pod: failed inside while it started; the line before this one says where.")
 
 
-def _port_of(server: Server) -> int | None:
-    """Return the TCP port, also where 0 was asked for; `None` for a Unix socket."""
-    (listening,) = (socket for each in server.servers for socket in each.sockets)
-    name = listening.getsockname()
-    return name[1] if isinstance(name, tuple) else None
-
-
-async def _prepare(registry: Registry, arguments: argparse.Namespace, server: Server) -> None:
+async def _prepare(registry: Registry, arguments: argparse.Namespace, server: Server, port: int | None) -> None:
     """Start the spare interpreter, then tell the supervisor; the port is open meanwhile, for health probes."""
     try:
         await registry.prepare(arguments.kernel)
     except RemoteKernelError as error:
         print(f"remote-kernel-pod: {error}", file=sys.stderr)
     await server.is_listening.wait()
-    if arguments.supervised:
-        print(json.dumps({"ready": True, "port": _port_of(server)}), flush=True)
+    if arguments.supervised and not server.should_exit:
+        with contextlib.suppress(BrokenPipeError):  # the end of its supervisor ends standard input too
+            os.write(sys.stdout.fileno(), json.dumps({"ready": True, "port": port}).encode() + b"\n")
 
 
 def _call_at_end_of_input(stop: Callable[[], None]) -> None:

@@ -13,7 +13,11 @@ def main() -> int:
         prog="python -m remote_kernel.pool", description="Run a session pool on this machine."
     )
     add_options(parser)
-    return run(options_from(parser.parse_args()), dict(os.environ))
+    try:
+        return run(options_from(parser.parse_args()), dict(os.environ))
+    except BrokenPipeError:  # nobody reads where it listens
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest when it ends
+        return 1
 
 
 if __name__ == "__main__":

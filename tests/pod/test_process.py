@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,6 +25,7 @@ from remote_kernel.core.wire.codec import decode_all
 from remote_kernel.core.wire.frames import EVENTS_PATH, End
 from remote_kernel.pod.__main__ import main
 from tests.driver import TIMEOUT_SECONDS, PodProgram, few_files, is_alive, run_in_pod, stdout_of, wait_until
+from tests.pod.scripted_interpreter import KERNELSPEC, ScriptedInterpreter, install
 
 
 def start_child(client: httpx.Client) -> list[int]:
@@ -40,6 +43,72 @@ def test_a_pod_ends_with_its_input_and_takes_everything_along() -> None:
     assert pod.process.returncode == 0
     assert not any(map(is_alive, pids))
     assert not scratch.exists()
+
+
+@pytest.fixture
+def starting() -> Iterator[tuple["subprocess.Popen[bytes]", Path, ScriptedInterpreter]]:
+    """A supervised pod whose interpreter has not answered yet, its socket and that interpreter."""
+    folder = Path(tempfile.mkdtemp(prefix="rk-"))
+    scratch, address = folder / "s", folder / "a"
+    command = [sys.executable, "-m", "remote_kernel.pod", "--supervised", "--uds", str(address)]
+    command += ["--kernel", KERNELSPEC, "--scratch", str(scratch), "--data", str(folder / "data")]
+    with (
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **install(folder)},
+        ) as process,
+        ScriptedInterpreter.serve(scratch) as interpreter,
+    ):
+        yield process, address, interpreter
+        process.kill()
+    shutil.rmtree(folder)
+
+
+def test_a_pod_that_is_stopped_while_it_starts_says_nothing(
+    starting: tuple["subprocess.Popen[bytes]", Path, ScriptedInterpreter],
+) -> None:
+    process, address, interpreter = starting
+    wait_until(lambda: accepts(address))
+    with socket.socket(socket.AF_UNIX) as half:  # for which a server that is stopped has some patience
+        half.connect(str(address))
+        half.sendall(b"GET /health HTTP/1.1\r\nhost: pod\r\n\r\n")
+        half.sendall(b"POST /code/execute?api-version=2024-02-02-preview HTTP/1.1\r\n")
+        half.sendall(b"host: pod\r\ncontent-length: 9\r\n\r\n{")
+        assert half.recv(1000).startswith(b"HTTP/1.1 200 ")
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not accepts(address))
+        interpreter.answer_while(lambda: process.poll() is None)
+    assert (process.returncode, *process.communicate()) == (0, b"", b"")
+
+
+def accepts(address: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as attempt:
+        return attempt.connect_ex(str(address)) == 0
+
+
+def test_a_pod_to_which_nobody_listens_when_it_is_ready_ends_with_its_input(
+    starting: tuple["subprocess.Popen[bytes]", Path, ScriptedInterpreter],
+) -> None:
+    process, address, interpreter = starting
+    assert process.stdout is not None
+    process.stdout.close()
+    wait_until(lambda: accepts(address))
+    target = {"kernel": "main", "kernelspec": KERNELSPEC, "reader": "r", "identifier": "i"}
+    answering = threading.Thread(target=interpreter.answer_while, args=[lambda: process.poll() is None])
+    answering.start()
+    with (
+        httpx.Client(transport=httpx.HTTPTransport(uds=str(address)), timeout=TIMEOUT_SECONDS) as client,
+        client.stream("GET", f"http://pod{EVENTS_PATH}", params=target) as events,
+    ):
+        assert next(events.iter_raw())  # so it is ready
+    assert process.stdin is not None
+    process.stdin.close()
+    answering.join()
+    assert process.stderr is not None
+    assert (process.returncode, process.stderr.read()) == (0, b"")
 
 
 @pytest.mark.parametrize("end", ["end of input", "SIGTERM", "SIGHUP"])

@@ -72,6 +72,14 @@ def run_program(*options: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
 
 
+def test_pool_whose_address_nobody_reads_ends_without_a_traceback() -> None:
+    with start_program("--port", "0", "--json") as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert read_errors(process) == ""
+        assert process.wait() == 1
+
+
 @pytest.fixture(scope="module")
 def five() -> Iterator[Pool]:
     with Pool.start("--max-sessions", "5") as pool:
