@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -219,7 +220,7 @@ def test_a_kernel_that_has_ended_with_its_session_is_asked_nothing_more(
 
     async def execute() -> Outcome:
         notebook = new_notebook(cells=[new_code_cell("import os; os._exit(3)")])
-        plan = Plan(path=tmp_path / "n.ipynb", kernel=remote_kernel, environ={})
+        plan = Plan(path=tmp_path / "n.ipynb", kernel=remote_kernel, environ=dict(os.environ))
         return await execute_notebook(notebook, plan, Listener(), Signals())
 
     monkeypatch.setattr(AsyncKernelClient, "inspect", inspect)

@@ -158,7 +158,6 @@ def test_what_was_left_running_is_over_with_the_session(start_notebook: Start, p
     notebook.wait_iopub(lambda message: message["msg_type"] == "stream")
     os.kill(notebook.pid, signal.SIGKILL)
     notebook.manager.restart_kernel(now=True)
-    notebook.wait_answers()
     notebook.wait_iopub(lambda message: state_of_the_session(message) == "busy")
     release = notebook.client.execute("%session release")
     notebook.wait_iopub(lambda message: state_of_the_session(message) == "idle")
