@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.certificate import FILE_NAME, make_certificate
-from tests.driver import Notebook, Pool, run_in_pod, stdout_of, wait_until
+from tests.driver import Content, Notebook, Pool, run_in_pod, stdout_of, wait_until
 from tests.faults.proxy import FaultProxy, Plan, RandomPlans
 from tests.faults.runs import notebook_behind, run_cells, run_seed
 
@@ -170,9 +170,7 @@ def test_nothing_is_lost_while_the_agent_has_no_processor(pool: Pool, notebook: 
         wait_until(done.exists)
     finally:
         os.kill(agent, signal.SIGCONT)
-    printed = []
-    while (message := notebook.wait_iopub(lambda m: m["parent_header"].get("msg_id") == msg_id))[
-        "msg_type"
-    ] == "stream":
-        printed.append(message["content"]["text"])
-    assert "".join(printed) == "".join(f"{number}\n" for number in range(4_000))
+    said: list[Content] = []
+    while not said or said[-1]["msg_type"] != "status":
+        said.append(notebook.wait_iopub(lambda message: message["parent_header"].get("msg_id") == msg_id))
+    assert stdout_of(said) == "".join(f"{number}\n" for number in range(4_000))
