@@ -3,7 +3,7 @@
 #   make demo                  execute notebooks/quickstart.ipynb in a session of the local pool
 #   make test [ARGS="-k run"]  the tests, or those that pytest's arguments select
 #   make unit [ARGS="-k wire"]  those that start no process, in about 20 seconds
-#   make slow                  full pools, sessions left over, packages, saves, other front ends: what takes long; in four minutes
+#   make slow                  full pools, sessions left over, packages, saves, other front ends: what takes long; in five minutes
 #   make explore               the tests that Hypothesis drives, with other examples each time
 #   make repeat [RUNS=20]      the tests, so many times in a row, to find those that need luck; in two hours
 #   make browser               what users see in JupyterLab and on the pool's page, in a real browser, in two minutes

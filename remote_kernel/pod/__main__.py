@@ -119,8 +119,8 @@ async def serve(
     if arguments.supervised:
         _call_at_end_of_input(stop)
     await anyio.lowlevel.checkpoint()  # loads what an answer that streams needs, which takes as long as a few cells
-    # A supervisor that hears nothing of it waits for long.
     port = listener.getsockname()[1] if listener else None
+    # A supervisor that hears nothing of it waits for long.
     preparing = start(_prepare(registry, arguments, server, port), "preparing", on_failure=lambda _: stop())
     try:
         await server.serve(None if listener is None else [listener])
