@@ -75,6 +75,29 @@ def test_another_epoch_is_left_alone_and_a_kernel_of_another_name_as_well(client
     assert release(client, epoch=epoch_of(client), reader="a", order="1")["stops"] is True
 
 
+def end_interpreter(client: httpx.Client, reader: str) -> str:
+    """Have a cell end the interpreter, and return the epoch that this was."""
+    follow(client, reader)
+    epoch = epoch_of(client)
+    client.post(wire.EXECUTE_PATH, params={"reader": reader}, json={"code": "import os; os._exit(0)"})
+    wait_until(lambda: epoch_of(client) != epoch)
+    return epoch
+
+
+def test_an_interpreter_that_ended_by_itself_keeps_no_pod(client: httpx.Client) -> None:
+    """As that of a kernel that was killed before it heard of it: the epoch that it gives back is over."""
+    epoch = end_interpreter(client, "a")
+    assert release(client, epoch=epoch, reader="a") == {"stops": True, "others": 0, "kernels": 0}
+
+
+def test_what_others_did_since_an_interpreter_ended_keeps_the_pod(client: httpx.Client) -> None:
+    epoch = end_interpreter(client, "a")
+    follow(client, "b")
+    assert release(client, epoch=epoch, reader="a")["stops"] is False, "somebody else has a claim"
+    run_in_pod(client, "1", reader="b")
+    assert release(client, epoch=epoch, reader="b") == {"stops": False, "others": 0, "kernels": 1}
+
+
 @pytest.mark.slow
 def test_an_interpreter_of_a_process_that_is_gone_ends_by_itself_whoever_keeps_the_pod() -> None:
     with (

@@ -218,6 +218,8 @@ class PodKernel:
         self._held_replies.release_all()
         self._cells.clear()
         self.is_untouched, self._teller = True, ""
+        if reason != Event.RESTART:  # whoever has restarted it comes back to it
+            self._was_sent_something = False
         self.workspace.note_epoch()
         change = EpochChange(epoch=self.epoch, sequence=self.journal.next_sequence, reason=reason, detail=detail)
         self._record(encode(change), is_essential=True)
