@@ -14,6 +14,8 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
+from remote_kernel.kernel.folders import Folders
+from remote_kernel.kernel.session.known_sessions import KnownSession, known_sessions
 from tests.driver import Notebook, Pool, wait_until
 
 pytestmark = pytest.mark.slow
@@ -116,6 +118,35 @@ def test_private_kernels_that_are_killed_one_after_another_never_fill_the_pool()
                 assert time.monotonic() - started < SOON_SECONDS
                 notebook.client.stop_channels()
                 notebook.manager.shutdown_kernel(now=True)  # SIGKILL, as by 'pytest --nbval'
+
+
+def gone_kernels(pool: Pool) -> list[KnownSession]:
+    """Return the kernels that are gone and whose sessions in a pool nobody has begun to give back."""
+    endpoint = environ_of(pool)["REMOTE_KERNEL_ENDPOINT"]
+    known = known_sessions(Folders.of_user().runtime)
+    return [session for session in known if session.endpoint == endpoint and not session.is_alive]
+
+
+def test_what_a_kernel_was_giving_back_when_it_was_killed_is_given_back_by_the_next() -> None:
+    """As under a tool that kills its kernels, each of which gives back what the one before has left."""
+    with Pool.start() as pool:
+        with Notebook.start(environ=environ_of(pool)) as first:
+            first.run("1")
+            first.client.stop_channels()
+            first.manager.shutdown_kernel(now=True)
+        (left,) = pool.sessions()
+        os.kill(left["pid"], signal.SIGSTOP)  # so that giving back takes its time
+        try:
+            with Notebook.start(environ=environ_of(pool)) as second:
+                second.run("1")
+                wait_until(lambda: not gone_kernels(pool))  # the second has found it
+                second.client.stop_channels()
+                second.manager.shutdown_kernel(now=True)
+        finally:
+            os.kill(left["pid"], signal.SIGCONT)
+        with Notebook.start(environ=environ_of(pool)) as third:
+            third.run("1")
+            wait_until(lambda: len(pool.sessions()) == 1, timeout_seconds=SOON_SECONDS)
 
 
 def test_what_killed_kernels_left_is_given_back_when_the_pool_is_full_and_the_line_says_so(tmp_path: Path) -> None:

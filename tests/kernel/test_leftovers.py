@@ -14,6 +14,7 @@ from remote_kernel.kernel.session.binding import Binding, BindingFile
 from remote_kernel.kernel.session.known_sessions import KnownSession
 from remote_kernel.kernel.session.leftovers import can_reclaim, collect, describe_users
 from remote_kernel.kernel.session.releases import Releases
+from tests.kernel.taken_releases import take_all
 
 PRIVATE = Binding(
     identifier=Identifier("nb-private"), kernel="main", kernelspec="python3", is_private=True, host="here"
@@ -63,7 +64,7 @@ class Left:
     def collect(self, *, only_recent: bool = True) -> list[str]:
         """Return the readers whose sessions are to be given back."""
         collect(self.runtime, self.releases, endpoint="", only_recent=only_recent)
-        return [release.reader for release in self.releases.take("", time.time())]
+        return [release.reader for release in take_all(self.releases, "", time.time())]
 
 
 def ended_process() -> int:

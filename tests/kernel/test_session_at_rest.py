@@ -22,6 +22,7 @@ from remote_kernel.kernel.folders import Folders
 from remote_kernel.kernel.session.binding import Binding, after_restart
 from remote_kernel.kernel.session.releases import MAX_AGE_SECONDS, Releases, release_of
 from remote_kernel.kernel.session.session import Session
+from tests.kernel.taken_releases import take_all
 
 pytestmark = pytest.mark.anyio
 
@@ -157,7 +158,7 @@ async def test_a_restart_is_passed_on_to_what_others_have_kept_warm(tmp_path: Pa
 async def test_what_could_not_be_given_back_is_written_down_for_longer_than_the_cooldown(tmp_path: Path) -> None:
     await session_at_rest(tmp_path, OtherRoute(has_session=None)).release()
     releases = Releases(Folders.of_user().runtime)
-    (release,) = releases.take(ENDPOINT, time.time() + 3600.0)
+    (release,) = take_all(releases, ENDPOINT, time.time() + 3600.0)
     assert release.epoch == "e1"
     assert not releases.any()
 
@@ -165,7 +166,7 @@ async def test_what_could_not_be_given_back_is_written_down_for_longer_than_the_
 def test_a_release_is_not_tried_for_ever(tmp_path: Path) -> None:
     releases, now = Releases(tmp_path), time.time()
     releases.add(release_of(binding_to("e1"), now))
-    assert list(releases.take(ENDPOINT, now + MAX_AGE_SECONDS)) == []
+    assert releases.waiting(ENDPOINT, now + MAX_AGE_SECONDS) == []
     assert not releases.any()
 
 
@@ -175,5 +176,5 @@ async def test_what_came_of_a_restart_is_given_back_however_long_ago_it_was(tmp_
     session.binding.remember(replace(after_restart(binding_to("e1"), "e2"), cooldown_seconds=-1.0))
     assert not session.binding.has_just_restarted
     await session.release()
-    (release,) = Releases(Folders.of_user().runtime).take(ENDPOINT, time.time())
+    (release,) = take_all(Releases(Folders.of_user().runtime), ENDPOINT, time.time())
     assert release.epoch == "e2"

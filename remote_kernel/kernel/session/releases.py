@@ -1,11 +1,13 @@
 """Releases of sessions, also of those that could not be reached when their kernels ended.
 
-A release is written down before it is tried. What did not work in the time that a kernel has at its end
-is done by the next kernel of the user that starts. That may be long after the cooldown, as others keep the pod warm.
+A release is written down before it is tried, and stays so until it is done. What did not work in the time that a kernel
+has at its end is done by the next kernel of the user that starts. That may be long after the cooldown, as others keep
+the pod warm.
 """
 
 import contextlib
 import json
+import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -20,6 +22,7 @@ from remote_kernel.core.pools.front_door import counts_as_gone
 from remote_kernel.core.wire import frames as wire
 from remote_kernel.core.wire.fields import from_fields
 from remote_kernel.io.private_files import make_private_folder, read_json_object, write_private
+from remote_kernel.io.system.file_locks import try_hold
 from remote_kernel.kernel.session.binding import Binding
 
 RELEASES_FOLDER = "remote-kernel/releases"  # inside Jupyter's runtime folder
@@ -135,29 +138,41 @@ class Releases:
 
     def any(self) -> bool:
         """Return whether there may be any."""
-        with contextlib.suppress(OSError):
-            return next(self._folder.glob("*.json"), None) is not None
-        return False
+        return bool(self._paths())
 
-    def take(self, endpoint: str, now: float) -> Iterator[Release]:
-        """Yield the releases of one pool, each to one process only; `add` those again that still do not work.
+    def _paths(self) -> list[Path]:
+        with contextlib.suppress(OSError):
+            return list(self._folder.glob("*.json"))
+        return []
+
+    def waiting(self, endpoint: str, now: float) -> list[Path]:
+        """Return the files of the releases of one pool, those tried longest ago first.
 
         What has expired at `now` (seconds since 1970) is removed.
         """
-        try:
-            paths = sorted(self._folder.glob("*.json"))
-        except OSError:
-            return
-        for path in paths:
-            release = _read(path)
-            if release is not None and release.expires_at > now and release.endpoint != endpoint:
-                continue
-            try:
-                path.unlink()
-            except OSError:
-                continue  # another process was first
-            if release is not None and release.expires_at > now:
-                yield release
+        waiting: list[tuple[float, Path]] = []
+        for path in self._paths():
+            with contextlib.suppress(OSError):  # another process has just done it
+                tried_at = path.stat().st_mtime
+                release = _read(path)
+                if release is None or release.expires_at <= now:
+                    path.unlink()
+                elif release.endpoint == endpoint:
+                    waiting.append((tried_at, path))
+        return [path for _, path in sorted(waiting)]
+
+    @contextlib.contextmanager
+    def try_take(self, path: Path) -> Iterator[Release | None]:
+        """Give a release to one process at a time, until the block ends; `None` when another has it, or has done it.
+
+        `remove` it when it is done: what is not removed is tried again, also after a process that was killed meanwhile.
+        """
+        with try_hold(path) as is_ours:
+            release = _read(path) if is_ours else None
+            if release is not None:
+                with contextlib.suppress(OSError):
+                    os.utime(path)
+            yield release
 
 
 def _read(path: Path) -> Release | None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -54,8 +53,17 @@ class Tidying:
         """Do what kernels before us could not."""
         if not self._releases.any() or await has_local_pool_left(access):
             return
-        releases = itertools.islice(self._releases.take(_pool_of(settings), time.time()), MAX_AT_ONCE)
-        await asyncio.gather(*(self._do(release, settings, access) for release in list(releases)))
+        waiting = self._releases.waiting(_pool_of(settings), time.time())
+        await asyncio.gather(*(self._try(path, settings, access) for path in waiting[:MAX_AT_ONCE]))
+
+    async def _try(self, path: Path, settings: Settings, access: Access) -> None:
+        """Do a release that is written down, unless another process is at it; it stays where it cannot be done now."""
+        with self._releases.try_take(path) as release:
+            if release is None:
+                return
+            with contextlib.suppress(RemoteKernelError, TimeoutError):
+                await self._do(release, settings, access)
+                self._releases.remove(path)
 
     async def _do(self, release: Release, settings: Settings, access: Access) -> None:
         pool = self._open_route(settings, access, release.identifier)
@@ -68,10 +76,6 @@ class Tidying:
                 self._freed, self._freed_at = self._freed + 1, time.monotonic()
         except PoolFull:
             pass  # whoever has a session is let in, so this one is gone
-        except (RemoteKernelError, TimeoutError, asyncio.CancelledError) as error:
-            self._releases.add(release)
-            if isinstance(error, asyncio.CancelledError):
-                raise
         finally:
             await pool.aclose()
 
