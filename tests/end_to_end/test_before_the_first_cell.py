@@ -199,6 +199,20 @@ def test_breakpoints_have_the_same_names_after_a_restart(start_notebook: Start) 
     assert (frame["line"], frame["source"]["path"]) == (3, path)
 
 
+def test_the_debugger_starts_though_somebody_has_taken_its_port(start_notebook: Start) -> None:
+    notebook = start_notebook()
+    notebook.run("""
+        import socket
+        taken = socket.create_server(("127.0.0.1", 0))
+        get_ipython().kernel.debugger.debugpy_client.debugpy_port = str(taken.getsockname()[1])
+    """)
+    lab = Lab(notebook)
+    lab.click()
+    msg_id, frame = lab.stop_in(CODE, line=2)
+    assert frame["line"] == 2
+    assert notebook.reply_to(msg_id)["status"] == "ok"
+
+
 def test_requests_of_the_debugger_that_come_at_once_keep_their_order(start_notebook: Start) -> None:
     lab = Lab(start_notebook())
     lab.body("debugInfo")

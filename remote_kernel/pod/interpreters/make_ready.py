@@ -17,6 +17,9 @@ SEND_BUFFER_BYTES = 1024 * 1024
 # Lines of the history are written so long after a cell has begun, by which most have ended.
 HISTORY_SECONDS = 1.0
 
+# As many ports are tried for the debugger.
+DEBUGGER_PORTS = 3
+
 
 def widen(sockets: str) -> None:
     """Have the system take large messages in fewer pieces on this process's connections to such Unix sockets.
@@ -85,9 +88,32 @@ def write_history_later(shell: Any) -> None:
     shell.events.register("pre_run_cell", lambda _info: write_history_soon())
 
 
+def start_debugger_on_another_port(shell: Any) -> None:
+    """Have the debugger start on another port when somebody has taken the one that it has chosen.
+
+    ipykernel finds a free port, and debugpy's process listens there some tenths of a second later (`get_host_port` in
+    its debugger.py). The system may have given the port to a connection by then; it stays taken for a minute behind the
+    connection's end, and ipykernel never chooses another.
+    """
+    debugger = getattr(shell.kernel, "debugger", None)
+    if debugger is None:  # debugpy is not installed
+        return
+    start_once, client = debugger.start, debugger.debugpy_client
+
+    def start() -> bool:
+        for _ in range(DEBUGGER_PORTS - 1):
+            if start_once():
+                return True
+            client.disconnect_tcp_socket()
+            client.debugpy_port = -1  # it chooses anew
+        return bool(start_once())
+
+    debugger.start = start
+
+
 def main(argument: dict[str, Any]) -> None:
     """Have the system end this interpreter with its agent, keep all that it publishes, heed each interrupt, answer at
-    once, and write its history a little later.
+    once, write its history a little later, and start its debugger though its port is taken.
 
     Args:
         argument: `sockets`: how the paths of the kernel's sockets begin; "" where they are none.
@@ -120,3 +146,4 @@ def main(argument: dict[str, Any]) -> None:
 
     heed_interrupts(shell)
     write_history_later(shell)
+    start_debugger_on_another_port(shell)
