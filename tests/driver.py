@@ -114,8 +114,8 @@ QUIET_PORTS = 2_000
 def _find_quiet_ports() -> Iterator[int]:
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
     first = FIRST_QUIET_PORT + worker * QUIET_PORTS
-    # Another run on this machine, or the one before, may begin elsewhere.
-    for number in itertools.count(os.getpid()):
+    # Another run on this machine, or the one before, begins elsewhere: process ids of neighbours are far apart here.
+    for number in itertools.count(os.getpid() * 389):
         port = first + number % QUIET_PORTS
         try:
             socket.create_server(("127.0.0.1", port)).close()
