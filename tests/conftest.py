@@ -141,13 +141,13 @@ def shared_notebook(pool: Pool) -> Iterator[Notebook]:
 
 @pytest.fixture
 def start_notebook(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Notebook]]:
-    """Start kernels on the file's pool; keyword arguments are further environment variables of the kernel."""
+    """Start kernels on the file's pool, see `Notebook.start`; other keyword arguments are the kernel's variables."""
     monkeypatch.setenv("REMOTE_KERNEL_ENDPOINT", pool.endpoint)
     monkeypatch.setenv("REMOTE_KERNEL_TOKEN", pool.token)
     started: list[Notebook] = []
 
-    def start(kernel_name: str = "remote", **environ: str) -> Notebook:
-        started.append(Notebook.start(kernel_name, environ))
+    def start(kernel_name: str = "remote", *, is_program: bool = False, **environ: str) -> Notebook:
+        started.append(Notebook.start(kernel_name, environ, is_program=is_program))
         return started[-1]
 
     yield start

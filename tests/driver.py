@@ -26,7 +26,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from remote_kernel.core.interpreter_api.versions import ApiVersion
 from remote_kernel.core.wire.frames import STOP_SESSION_PATH
 from tests.error_output import error_output
-from tests.forks import start_copy
+from tests.forks import CopyProvisioner, can_copy_kernels, start_copy
 
 TIMEOUT_SECONDS = 60.0
 
@@ -224,14 +224,18 @@ class Notebook:
         *,
         stderr: IO[bytes] | None = None,
         receives: int | None = None,
+        is_program: bool = False,
     ) -> "Notebook":
         """Start a kernel and connect to it.
 
         Args:
             stderr: where the kernel's standard error goes; `None` shows it when the test fails.
             receives: how many messages the client takes from the network before they are asked for.
+            is_program: whether it is started as front ends do it; otherwise it may be a copy of one that was.
         """
         manager = kernel_manager(kernel_name)
+        if kernel_name == "remote" and not is_program and can_copy_kernels(environ or {}):
+            manager.provisioner = CopyProvisioner(kernel_id="", kernel_spec=manager.kernel_spec, parent=manager)
         with ExitStack() as stack:
             kept = stack.enter_context(_kept("kernel", stderr))  # until the last restart, which takes it once more
             manager.start_kernel(env={**os.environ, **(environ or {})}, stderr=kept)

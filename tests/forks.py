@@ -5,12 +5,16 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Union
+from typing import IO, TYPE_CHECKING, Any, Union
+
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from tests.error_output import error_output
 
@@ -66,9 +70,17 @@ def _start(
     return subprocess.Popen(command, env=environ, stdin=stdin, stdout=stdout, stderr=stderr)
 
 
-@cache
+_looking = threading.Lock()
+
+
 def _server(module: str) -> "ForkServer":
     """Return the one server of this process, which ends with it."""
+    with _looking:
+        return _start_server(module)
+
+
+@cache
+def _start_server(module: str) -> "ForkServer":
     from remote_kernel.io.system.fork_server import ForkServer
 
     ours, of_server = socket.socketpair()
@@ -81,7 +93,38 @@ def _server(module: str) -> "ForkServer":
 
     def end() -> None:
         server.close()
+        process.terminate()  # a kernel that a test has left ends with it
         process.wait()
 
     atexit.register(end)
     return server
+
+
+class CopyProvisioner(LocalProvisioner):
+    """Provisioner of local kernels as copies of a fork server."""
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Start the process; see `LocalProvisioner`."""
+        environ: dict[str, str] = kwargs["env"]
+        null = os.open(os.devnull, os.O_RDWR)
+        try:
+            process = _server("tests.kernel_fork_server").fork(
+                cmd[cmd.index("remote_kernel") :],
+                cwd=kwargs.get("cwd") or str(Path.cwd()),
+                environ=environ | {"JPY_PARENT_PID": str(os.getpid())},  # as jupyter_client.launcher
+                streams=(null, null, _descriptor(kwargs["stderr"])),
+            )
+        finally:
+            os.close(null)
+        self.process = process  # type: ignore[assignment]  # a `Popen` in all that is asked of it
+        self.pid = self.pgid = process.pid
+        return self.connection_info
+
+
+def _descriptor(file: IO[bytes] | int) -> int:
+    return file if isinstance(file, int) else file.fileno()
+
+
+def can_copy_kernels(environ: Mapping[str, str]) -> bool:
+    """Return whether a copy is what a kernel with these variables would be that is started as a program."""
+    return sys.platform == "linux" and not any(name.startswith("PYTHON") for name in environ)

@@ -101,7 +101,7 @@ def test_a_notebook_s_kernel_that_is_terminated_leaves_its_session_to_the_next(
 def test_a_kernel_under_nohup_lives_on(start_notebook: Start) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        notebook = start_notebook()
+        notebook = start_notebook(is_program=True)
     finally:
         signal.signal(signal.SIGHUP, before)
     notebook.run("a = 42")

@@ -54,7 +54,7 @@ def test_modules_in_the_notebook_s_folder_are_none_of_the_kernel_s(names: list[s
 
 
 def test_an_idle_kernel_uses_less_memory_than_an_idle_ipykernel(start_notebook: Callable[..., Notebook]) -> None:
-    kernels = [start_notebook(name) for name in ("remote", "python3")]
+    kernels = [start_notebook(name, is_program=True) for name in ("remote", "python3")]
     for kernel in kernels:
         kernel.run("pass")
     remote, local = (resident_kilobytes(kernel.pid) for kernel in kernels)
