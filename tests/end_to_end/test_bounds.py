@@ -47,7 +47,9 @@ def test_a_front_end_that_does_not_read_costs_no_memory_and_is_told_what_it_miss
     with (
         Pool.start() as pool,
         pool.client() as client,
-        Notebook.start(environ={**pool.environ(), "REMOTE_KERNEL_IDENTIFIER": "flooded"}, receives=10) as notebook,
+        Notebook.start(
+            environ={**pool.environ(), "REMOTE_KERNEL_IDENTIFIER": "flooded"}, receives=10, is_program=True
+        ) as notebook,
     ):
         notebook.run("pass")
         (session,) = pool.sessions()
